@@ -1,0 +1,30 @@
+# The same targets for people and for CI. Nothing has to be installed before them but Python 3.11+ with venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: setup setup-test format check test live demo bench clean
+setup: $(VENV)/.installed
+setup-test: $(VENV)/.installed-test
+
+$(VENV)/bin/pip:
+	$(PYTHON) -m venv $(VENV)
+$(VENV)/.installed: $(VENV)/bin/pip pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable . && touch $@
+$(VENV)/.installed-test: $(VENV)/.installed tools/install-test-needs
+	tools/install-test-needs $(BIN) && touch $@
+
+format: setup-test
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+check: setup-test
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/codespell src tests docs examples tools README.md CHANGELOG.md
+test: check
+	$(BIN)/python -m pytest
+live: setup-test
+	$(BIN)/python -m pytest -m live
+demo: setup
+	$(BIN)/python examples/demo.py
+bench: setup-test
+	$(BIN)/python benchmarks/run.py
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,59 @@
+"""Progress as values: rooms emit them, `ui` shows them. Imports nothing of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from tiffin.errors import Where
+
+
+class StepStarted(NamedTuple):
+    """A unit of work begins: `step` is its identity in later events, `group` a stage or image."""
+
+    step: str
+    name: str
+    group: str = ""
+
+
+class StepLog(NamedTuple):
+    """Output of a running step, as it came."""
+
+    step: str
+    data: bytes
+    stream: Literal[1, 2] = 1
+
+
+class StepProgress(NamedTuple):
+    """Work within a step: units done and, where known, the total (bytes unless `unit` says else)."""
+
+    step: str
+    done: int
+    total: int | None = None
+    unit: str = "B"
+
+
+class StepDone(NamedTuple):
+    """A step ended; `seconds` is its duration, `detail` a few words (a size, a digest, why)."""
+
+    step: str
+    status: Literal["done", "cached", "failed", "canceled"]
+    seconds: float = 0.0
+    detail: str = ""
+
+
+class Notice(NamedTuple):
+    """Something worth a line that is no failure."""
+
+    message: str
+    level: Literal["info", "warning"] = "warning"
+    where: Where | None = None
+
+
+Event = StepStarted | StepLog | StepProgress | StepDone | Notice
+Emit = Callable[[Event], None]
+
+
+def ignore(_event: Event) -> None:
+    """An `Emit` for callers that show nothing."""

@@ -1,0 +1,36 @@
+"""The C library, opened once: every call declares its signature here and fails as `OSError`.
+
+Runs under `python -IS`; standard library only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Any
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def function(name: str, *argtypes: Any, restype: Any = ctypes.c_int) -> Any:
+    """Return the C function `name` with its signature set."""
+    symbol = getattr(_libc, name)
+    symbol.argtypes = argtypes
+    symbol.restype = restype
+    return symbol
+
+
+_syscall = function("syscall", *[ctypes.c_long] * 7, restype=ctypes.c_long)
+
+
+def check(result: int, what: str, path: str | bytes | None = None) -> int:
+    """Return `result`, or raise `OSError` with errno, naming the call and its object if it is -1."""
+    if result == -1:
+        errno = ctypes.get_errno()
+        raise OSError(errno, f"{what}: {os.strerror(errno)}", path)
+    return result
+
+
+def syscall(what: str, number: int, *args: int, path: str | bytes | None = None) -> int:
+    """Call the system call `number` (see `sysnum`) with up to six integers or addresses."""
+    return check(_syscall(number, *args, *[0] * (6 - len(args))), what, path)

@@ -1,0 +1,15 @@
+"""Fixtures and rules for every test."""
+
+import os
+
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """In CI a test that skips is a test that fails: what it needs has to be installed."""
+    report = yield
+    if report.skipped and os.environ.get("TIFFIN_TEST_NO_SKIP") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may skip: {report.longrepr}"
+    return report
