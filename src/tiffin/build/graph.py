@@ -1,0 +1,133 @@
+"""The build graph as values: what each step reads and does. Pure.
+
+A `Graph` is a tuple of vertices in topological order: the inputs of a vertex
+are indices below its own. Every vertex but `Local` results in a root
+filesystem, known by the diff ids of its layers; `Local` stands for a build
+context. What cannot change the result (display name, place in the Dockerfile)
+is kept beside the operation, so that it cannot enter a cache key.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from tiffin.errors import Where  # noqa: TC001 - evaluated by msgspec
+from tiffin.oci.config import ContainerConfig, History, ImageConfig  # noqa: TC001 - evaluated by msgspec
+from tiffin.oci.digest import DiffID  # noqa: TC001 - evaluated by msgspec
+
+
+class BaseImage(msgspec.Struct, frozen=True):
+    """A resolved image that a stage starts from or copies from."""
+
+    reference: str
+    config: ImageConfig
+    diff_ids: tuple[DiffID, ...]
+
+
+class Source(msgspec.Struct, frozen=True, tag="source"):
+    """The root filesystem of an image; `scratch` has no layers. No inputs."""
+
+    reference: str
+    diff_ids: tuple[DiffID, ...]
+
+
+class Local(msgspec.Struct, frozen=True, tag="local"):
+    """A build context: the main one is called `context`. No inputs."""
+
+    name: str
+
+
+class InlineFile(msgspec.Struct, frozen=True):
+    """A here-document: its file name and its content after expansion."""
+
+    name: str
+    data: bytes
+
+
+class Copy(msgspec.Struct, frozen=True, tag="copy"):
+    """COPY and ADD. Inputs: the root filesystem to add to, then the source of `sources` if there are any.
+
+    `sources` are patterns in Go's filepath.Match language, relative to the
+    root of the source, with a trailing slash kept; `destination` is absolute,
+    with the trailing slash that says "a directory" kept. `chown` is the
+    expanded word (`user`, `user:group`, numbers), looked up in the root
+    filesystem that is added to; `chmod` is octal digits or a symbolic mode.
+    With `unpack`, a local archive named as a source is unpacked (ADD).
+    """
+
+    sources: tuple[str, ...]
+    files: tuple[InlineFile, ...]
+    destination: str
+    chown: str | None = None
+    chmod: str | None = None
+    unpack: bool = False
+
+
+class MakeDirectory(msgspec.Struct, frozen=True, tag="mkdir"):
+    """WORKDIR: `path` exists afterwards, missing parts owned by `user`. Input: a root filesystem."""
+
+    path: str
+    user: str
+
+
+class Run(msgspec.Struct, frozen=True, tag="run"):
+    """RUN. Input: the root filesystem to run in.
+
+    `arguments` is the argument vector, shell included; `env` is the whole
+    environment of the instruction (ENV, then declared ARGs), each name once.
+    `script` is the file of a here-document that starts with `#!`; it is put at
+    `/dev/pipes/NAME`, which `arguments` names. `ambient` is present in the
+    environment but not in the cache key: the predefined proxy arguments.
+    """
+
+    arguments: tuple[str, ...]
+    env: tuple[str, ...]
+    user: str
+    directory: str
+    network: Literal["default", "none", "host"] = "default"
+    script: InlineFile | None = None
+    ambient: tuple[str, ...] = ()
+
+
+Op = Source | Local | Copy | MakeDirectory | Run
+
+
+class Vertex(msgspec.Struct, frozen=True):
+    """An operation, the vertices that it reads, and how to speak of it.
+
+    `name` is what progress shows, such as `[train 2/5] RUN pip install …`;
+    `stage` is the stage's name, or its index as text; `where` is the instruction.
+    """
+
+    op: Op
+    inputs: tuple[int, ...]
+    name: str
+    stage: str
+    where: Where | None = None
+
+
+class HistoryStep(msgspec.Struct, frozen=True):
+    """An entry of the image's history, and the vertex that made its layer, if one can have."""
+
+    history: History
+    vertex: int | None = None
+
+
+class Graph(msgspec.Struct, frozen=True):
+    """What the target stage needs, and what the image will say of itself.
+
+    `result` is the vertex of the final root filesystem; `config` the final
+    container config; `base` the image at the bottom of the target stage's
+    chain (its history and metadata come first); `steps` is the history after
+    that. `warnings` are for the user.
+    """
+
+    vertices: tuple[Vertex, ...]
+    result: int
+    config: ContainerConfig
+    base: BaseImage | None
+    steps: tuple[HistoryStep, ...]
+    author: str = ""
+    warnings: tuple[tuple[str, Where | None], ...] = ()
