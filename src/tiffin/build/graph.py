@@ -13,9 +13,9 @@ from typing import Literal
 
 import msgspec
 
-from tiffin.errors import Where  # noqa: TC001 - evaluated by msgspec
-from tiffin.oci.config import ContainerConfig, History, ImageConfig  # noqa: TC001 - evaluated by msgspec
-from tiffin.oci.digest import DiffID  # noqa: TC001 - evaluated by msgspec
+from tiffin.errors import Where
+from tiffin.oci.config import ContainerConfig, History, ImageConfig
+from tiffin.oci.digest import DiffID
 
 
 class BaseImage(msgspec.Struct, frozen=True):
