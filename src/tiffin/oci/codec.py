@@ -48,15 +48,19 @@ def decode(
     except UnicodeDecodeError:
         raise fault(f"{what}: is not UTF-8") from None
     except msgspec.ValidationError as error:
-        problem, _, path = str(error).rpartition(" - at `")
-        place = path.removesuffix("`").removeprefix("$").removeprefix(".")
-        raise fault(f"{what}: {_field(place)}{problem}" if problem else f"{what}: {error}") from None
+        raise fault(f"{what}: {_placed(str(error))}") from None
     except msgspec.DecodeError as error:
         raise fault(f"{what}: {error}") from None
 
 
-def _field(place: str) -> str:
-    return f"field {place}: " if place else ""
+def _placed(message: str) -> str:
+    """The decoder's message with the field in front; it comes with a tail like " - at `key` in `$.field`"."""
+    problem, at, path = message.rpartition(" - at `")
+    if not at:
+        return message
+    key, keyed, place = path.removesuffix("`").rpartition("` in `")
+    place = place.removeprefix("$").removeprefix(".")
+    return f"field {place}: {f'{key}: ' if keyed else ''}{problem}" if place else problem
 
 
 def _without_nulls(value: Any, depth: int) -> Any:

@@ -22,12 +22,16 @@ def _version() -> Literal[2]:
     return 2
 
 
+def _nothing() -> tuple[Descriptor, ...]:
+    return ()
+
+
 # A default that comes from a factory is always written out; other defaults are left out.
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """One image for one platform: its config and its layers, the lowest first."""
 
     config: Descriptor
-    layers: tuple[Descriptor, ...]
+    layers: tuple[Descriptor, ...] = msgspec.field(default_factory=_nothing)
     annotations: dict[str, str] = {}
     subject: Descriptor | None = None
     artifact_type: str = ""
@@ -38,7 +42,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
 class Index(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """Several manifests: one image for many platforms, or the entries of a layout."""
 
-    manifests: tuple[Descriptor, ...]
+    manifests: tuple[Descriptor, ...] = msgspec.field(default_factory=_nothing)
     annotations: dict[str, str] = {}
     subject: Descriptor | None = None
     artifact_type: str = ""
@@ -92,6 +96,8 @@ def parse_manifest(data: bytes, media_type: str, what: str) -> Manifest | Index:
     kind = media_type or shape.media_type
     if not kind:
         kind = MediaType.OCI_MANIFEST if shape.manifests is None else MediaType.OCI_INDEX
+    if (shape.layers if kind in INDEXES else shape.manifests) is not None:
+        raise CorruptError(f"{what} is of type {kind}, but it holds what the other kind of document holds")
     if kind in INDEXES:
         return decode(data, Index, what, limit=LIMIT)
     if kind in MANIFESTS:
