@@ -1,0 +1,137 @@
+"""How a container is to be connected: the choice of a mode from facts, and the plan as a value (pure).
+
+| mode | the container has | it reaches |
+| --- | --- | --- |
+| bridge | an address of its own on a bridge, the host masquerades | what the host reaches |
+| pasta | the host's address, carried by a process of the user | what the host reaches |
+| loopback | a loopback of its own | nothing; published ports still reach it |
+| none | the same, and nothing is published | nothing |
+| host | the host's network itself | what the host reaches |
+| container | the network of another container | what that one reaches |
+
+Runs under `python -IS`; standard library only.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, cast
+
+from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
+from tiffin.network.publish import Published
+
+__all__ = ["Choice", "Facts", "Mode", "NetworkPlan", "choose"]
+
+Mode = Literal["bridge", "pasta", "loopback", "none", "host", "container"]
+
+_AUTOMATIC = ("", "default", "bridge", "private")
+_MODES = "bridge, pasta, loopback, host, none, container:NAME"
+
+
+class Facts(NamedTuple):
+    """What this machine has: paths of tools (empty if missing) and rights."""
+
+    root: bool
+    """Real root: the host's own network namespace may be changed."""
+    admin: bool
+    """CAP_NET_ADMIN over the network namespace in which we are."""
+    nft: str
+    pasta: str
+    tun: bool
+    """/dev/net/tun can be opened, which pasta needs."""
+
+
+class Choice(NamedTuple):
+    """The mode that was chosen, the other container of `container:NAME`, and what the user should know."""
+
+    mode: Mode
+    target: str = ""
+    notices: tuple[str, ...] = ()
+
+
+class NetworkPlan(NamedTuple):
+    """All that attaching a container needs to know; `state` is a directory for leases and locks."""
+
+    mode: Mode
+    identity: str
+    """The container's id: names its devices and leases."""
+    state: str = ""
+    ports: tuple[Published, ...] = ()
+    nft: str = ""
+    pasta: str = ""
+    join: str = ""
+    """For mode container: the network namespace as a path, /proc/PID/ns/net."""
+    root: bool = False
+    forward_dns: bool = False
+    """pasta answers name queries at `pasta.NAMESERVER` by asking the host's own servers."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """The plan as JSON-ready data."""
+        return {**self._asdict(), "ports": [list(port) for port in self.ports]}
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> NetworkPlan:
+        """The plan that `to_wire` wrote."""
+        ports = tuple(
+            Published(container, host, address, protocol, tuple(choices))
+            for container, host, address, protocol, choices in wire["ports"]
+        )
+        return cls(**{**wire, "ports": ports})
+
+
+def choose(requested: str, facts: Facts, *, fallback_host: bool = False) -> Choice:
+    """Return how to connect a container for which the user asked `requested` (empty: nothing asked).
+
+    A mode that was asked for by name is given or refused; the default takes the first that works
+    here. `fallback_host` is for builds: a step that cannot reach out in a network of its own
+    shares the host's instead of failing.
+    """
+    name, separator, target = requested.partition(":")
+    if name == "container" and separator:
+        if not target:
+            raise InvalidError("--network container: names no container", hint="write container:NAME")
+        return Choice("container", target)
+    if requested in ("none", "host", "loopback"):
+        return Choice(cast("Mode", requested))
+    if requested == "pasta":
+        if missing := _why_not_pasta(facts):
+            raise UnsupportedError(f"--network pasta: {missing}", hint=_remedy(facts))
+        return Choice("pasta")
+    if requested not in _AUTOMATIC:
+        raise NotFoundError(f"network {requested!r} not found", hint=f"the networks are {_MODES}")
+    return _automatic(facts, fallback_host=fallback_host)
+
+
+def _automatic(facts: Facts, *, fallback_host: bool) -> Choice:
+    bridge_missing = _why_not_bridge(facts)
+    if not bridge_missing:
+        return Choice("bridge")
+    pasta_missing = _why_not_pasta(facts)
+    if not pasta_missing:
+        return Choice("pasta")
+    why = f"{bridge_missing}; {pasta_missing}" if facts.root else pasta_missing
+    if fallback_host:
+        return Choice("host", notices=(f"steps share the host's network, because {why}: {_remedy(facts)}",))
+    notice = f"the container cannot reach out, only published ports work, because {why}"
+    return Choice("loopback", notices=(f"{notice}: {_remedy(facts)}, or use --network host",))
+
+
+def _why_not_bridge(facts: Facts) -> str:
+    if not facts.root:
+        return "a bridge needs root"
+    if not facts.admin:
+        return "the right to change the network (CAP_NET_ADMIN) is missing"
+    return "" if facts.nft else "nft is not installed"
+
+
+def _why_not_pasta(facts: Facts) -> str:
+    if not facts.pasta:
+        return "pasta is not installed"
+    return "" if facts.tun else "/dev/net/tun cannot be opened"
+
+
+def _remedy(facts: Facts) -> str:
+    if facts.root and facts.admin and not facts.nft:
+        return "install nftables"
+    if not facts.pasta:
+        return "install passt"
+    return "give users access to /dev/net/tun (mode 0666)"
