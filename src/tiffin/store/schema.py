@@ -17,6 +17,15 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             size INTEGER NOT NULL,
             created INTEGER NOT NULL
         ) WITHOUT ROWID""",
+        # Images, with a name or without: `digest` is the manifest's, `image_id` the config's.
+        """CREATE TABLE image (
+            digest TEXT PRIMARY KEY,
+            image_id TEXT NOT NULL,
+            media_type TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            created INTEGER NOT NULL
+        ) WITHOUT ROWID""",
+        "CREATE INDEX image_image_id ON image (image_id)",
         # Unpacked layers: `size` of the tar, `usage` on disk; `canonical` if the tar made from the
         # directory has this very diff id, so that the blob can be made again from it.
         """CREATE TABLE layer (
