@@ -1,0 +1,172 @@
+"""Content digests of what a COPY takes, remembered so that an unchanged file costs one stat.
+
+A digest is remembered by (device, inode, size, mtime ns, ctime ns). A file
+that changed within the clock's grain of being hashed is not remembered: a
+second change could leave the same times behind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tiffin.build.selection import kind
+from tiffin.layer.tree import kept_xattrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from tiffin.build.selection import Selected
+    from tiffin.snapshot.merged import Node
+    from tiffin.store.db import Database
+
+_GRAIN = 50_000_000  # ns; the coarse clock of older kernels ticks every 10 ms
+_PARALLEL = 1 << 18  # bytes: smaller files are hashed faster than a thread is handed them
+
+_Entry = tuple[int, int, int, bytes]
+
+
+class Checksums:
+    """The digests of the files of one context, kept in the table `checksum` under `scope`."""
+
+    def __init__(self, db: Database, scope: str) -> None:
+        self._db = db
+        self._scope = scope
+        self._known: dict[int, _Entry] = self._load()
+        self._changed = False
+
+    def _load(self) -> dict[int, _Entry]:
+        with self._db.read() as connection:
+            row = connection.execute(
+                "SELECT entries FROM checksum WHERE scope = ?", (self._scope,)
+            ).fetchone()
+        if row is None:
+            return {}
+        try:
+            return msgspec.msgpack.decode(row[0], type=dict[int, _Entry])
+        except msgspec.MsgspecError:
+            return {}  # of another version: it is only a memory
+
+    def save(self) -> None:
+        """Keep what was learnt."""
+        if not self._changed:
+            return
+        data = msgspec.msgpack.encode(self._known)
+        with self._db.transaction() as connection:
+            connection.execute(
+                "INSERT INTO checksum(scope, entries, used) VALUES (?, ?, ?)"
+                " ON CONFLICT(scope) DO UPDATE SET entries = excluded.entries, used = excluded.used",
+                (self._scope, data, time.time_ns()),
+            )
+        self._changed = False
+
+    def prepare(self, nodes: Iterable[Node]) -> None:
+        """Hash the large files among `nodes` that are not known yet, on all cores."""
+        large = [
+            node
+            for node in nodes
+            if stat.S_ISREG(node.status.st_mode)
+            and node.status.st_size >= _PARALLEL
+            and self._lookup(node.status) is None
+        ]
+        if len(large) < 2:
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for node, digest in zip(large, pool.map(hash_file, large), strict=True):
+                self._remember(node.status, digest)
+
+    def digest(self, node: Node) -> bytes:
+        """Return the SHA-256 of the content of the file `node`."""
+        known = self._lookup(node.status)
+        if known is None:
+            known = hash_file(node)
+            self._remember(node.status, known)
+        return known
+
+    def _lookup(self, status: os.stat_result) -> bytes | None:
+        entry = self._known.get(_identity(status))
+        if entry and entry[:3] == (status.st_size, status.st_mtime_ns, status.st_ctime_ns):
+            return entry[3]
+        return None
+
+    def _remember(self, status: os.stat_result, digest: bytes) -> None:
+        if time.time_ns() - max(status.st_ctime_ns, status.st_mtime_ns) > _GRAIN:
+            self._known[_identity(status)] = (
+                status.st_size,
+                status.st_mtime_ns,
+                status.st_ctime_ns,
+                digest,
+            )
+            self._changed = True
+
+
+def _identity(status: os.stat_result) -> int:
+    """Device and inode in 64 bits: a clash only costs a hash, for size and times differ."""
+    return (status.st_ino ^ (status.st_dev << 44)) & 0xFFFF_FFFF_FFFF_FFFF
+
+
+def hash_file(node: Node) -> bytes:
+    """Return the SHA-256 of the content of the file `node`."""
+    fd = os.open(node.host, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        size = node.status.st_size
+        if size <= _PARALLEL:
+            data = os.read(fd, size + 1)
+            if len(data) == size:
+                return hashlib.sha256(data).digest()
+            os.lseek(fd, 0, os.SEEK_SET)
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    finally:
+        os.close(fd)
+
+
+def selection_digest(
+    selection: Sequence[Selected],
+    file_digest: Callable[[Node], bytes],
+    owner: Callable[[Node], tuple[int, int]] | None = None,
+) -> str:
+    """Return a digest of all that a copy of `selection` can show.
+
+    Content, kinds, modes, names, link targets and capabilities count; times
+    never, owners only where `owner` tells them (of a stage; those of a context
+    are dropped), the mode of a copied directory itself neither.
+    """
+    total = hashlib.sha256()
+    for chosen in selection:
+        total.update(_line(chosen.node, "" if chosen.node.is_directory else chosen.name, file_digest, owner))
+        prefix = len(chosen.node.path.rstrip("/"))
+        total.update(b"".join([_line(node, node.path[prefix:], file_digest, owner) for node in chosen.below]))
+    return total.hexdigest()
+
+
+def _line(
+    node: Node,
+    name: str,
+    file_digest: Callable[[Node], bytes],
+    owner: Callable[[Node], tuple[int, int]] | None,
+) -> bytes:
+    status = node.status
+    mode = status.st_mode
+    content = b""
+    if stat.S_ISREG(mode):
+        content = file_digest(node)
+    elif stat.S_ISLNK(mode):
+        content = os.fsencode(os.readlink(node.host))
+    elif stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        content = b"%d" % status.st_rdev
+    shown = 0 if not name else mode & 0o7777
+    owned = "%d:%d" % owner(node) if owner and name else ""
+    head = f"{kind(mode)}\0{shown:o}\0{owned}\0{len(content)}\0".encode()
+    line = b"%b%b\0%b\n" % (head, os.fsencode(name), content)
+    if owned and not stat.S_ISLNK(mode):
+        for attribute, value in sorted(kept_xattrs(node.host).items()):
+            line += b"x%b=%b\n" % (os.fsencode(attribute), value)
+    return line

@@ -1,0 +1,133 @@
+"""Executes COPY and ADD: a selection is written as a layer of its own."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from tiffin.build.modes import change_mode
+from tiffin.build.ops.unpack import open_archive, unpack
+from tiffin.linux.files import RootPath
+from tiffin.snapshot.merged import MergedTree
+from tiffin.snapshot.writer import LayerWriter, Meta
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tiffin.build.graph import Copy
+    from tiffin.build.selection import Selected
+    from tiffin.layer.owners import Owners
+    from tiffin.snapshot.merged import Node
+
+_NEW_DIRECTORY = 0o755
+_NEW_FILE = 0o644
+
+
+class Target(NamedTuple):
+    """Where a copy goes: the work directory to fill, what lies below, whose owners and which time."""
+
+    place: Path
+    parent: MergedTree
+    owners: Owners
+    epoch: int
+
+
+class CopyStep:
+    """One COPY: `owner` is what `--chown` came to; `keeps` whether owners and hard links are kept.
+
+    They are for what comes out of a stage or an image; files of a context
+    belong to root, so that the same checkout gives the same layer to everybody.
+    """
+
+    def __init__(self, op: Copy, target: Target, owner: tuple[int, int] | None, *, keeps: bool) -> None:
+        self._op = op
+        self._target = target
+        self._owner = owner
+        self._keeps = keeps
+        self._upper = target.place / "upper"
+        self._upper.mkdir()
+        self._writer = LayerWriter(self._upper, target.parent, target.owners, target.epoch)
+        self._new = Meta(*(owner or (0, 0)), _NEW_DIRECTORY)
+
+    def write(self, selection: Sequence[Selected]) -> Path:
+        """Copy `selection` and the instruction's own files; return the directory of the layer."""
+        destination = self._target.parent.resolve(self._op.destination).path
+        into = self._op.destination.endswith("/") or self._writer.is_directory(destination)
+        for chosen in selection:
+            if chosen.node.is_directory:
+                self._copy_contents(chosen, destination)
+            elif not (self._op.unpack and self._unpack(chosen.node, destination)):
+                self._copy_file(chosen.node, self._name(destination, chosen.name, into=into))
+        for file in self._op.files:
+            path = self._name(destination, file.name, into=into)
+            self._make_parent(path)
+            self._writer.put_bytes(path, file.data, Meta(*self._new[:2], self._mode(_NEW_FILE, "file")))
+        if not selection and not self._op.files and into:
+            self._writer.make_directory(destination, self._new)
+        self._writer.finish()
+        return self._upper
+
+    def _name(self, destination: RootPath, name: str, *, into: bool) -> RootPath:
+        """The path of one file; a link that is already there is written through, as open(2) does."""
+        if not into:
+            return destination
+        return self._target.parent.resolve(f"{destination}/{name}").path
+
+    def _make_parent(self, path: RootPath) -> None:
+        self._writer.make_directory(RootPath(path.rpartition("/")[0] or "/"), self._new)
+
+    def _copy_file(self, node: Node, path: RootPath) -> None:
+        self._make_parent(path)
+        self._put(node, path, self._writer, keeps=self._keeps)
+
+    def _copy_contents(self, chosen: Selected, destination: RootPath) -> None:
+        self._make_parent(destination)
+        self._writer.make_directory(destination, self._meta(chosen.node, keeps=self._keeps))
+        self._copy_below(chosen.node, chosen.below, destination, self._writer, keeps=self._keeps)
+
+    def _copy_below(
+        self, top: Node, below: Sequence[Node], destination: RootPath, writer: LayerWriter, *, keeps: bool
+    ) -> None:
+        prefix = len(top.path.rstrip("/"))
+        base = destination.rstrip("/")
+        for node in below:
+            self._put(node, RootPath(base + node.path[prefix:]), writer, keeps=keeps)
+
+    def _put(self, node: Node, path: RootPath, writer: LayerWriter, *, keeps: bool) -> None:
+        mode = node.status.st_mode
+        meta = self._meta(node, keeps=keeps)
+        if stat.S_ISREG(mode):
+            writer.put_file(path, node, meta, keep_links=keeps)
+        elif stat.S_ISDIR(mode):
+            writer.make_directory(path, meta, overwrite=True)
+        elif stat.S_ISLNK(mode):
+            writer.put_link(path, MergedTree.readlink(node), meta)
+        elif not stat.S_ISSOCK(mode):  # a socket without its server is nothing
+            writer.put_special(path, node, meta)
+
+    def _meta(self, node: Node, *, keeps: bool) -> Meta:
+        mode = stat.S_IMODE(node.status.st_mode)
+        kind = "directory" if node.is_directory else "file"
+        owner = self._owner or (self._target.owners.read(node.host, node.status) if keeps else (0, 0))
+        return Meta(*owner, self._mode(mode, kind), node.host if keeps and not node.is_link else None)
+
+    def _mode(self, mode: int, kind: str) -> int:
+        return (
+            mode
+            if self._op.chmod is None
+            else change_mode(mode, self._op.chmod, directory=kind == "directory")
+        )
+
+    def _unpack(self, node: Node, destination: RootPath) -> bool:
+        """Unpack `node` into `destination` if its content is an archive, whatever its name."""
+        archive = open_archive(node)
+        if archive is None:
+            return False
+        with archive:
+            tree = unpack(archive, self._target.place / "archive", self._target.owners)
+        assert tree.root is not None
+        self._writer.make_directory(destination, self._new)
+        with self._writer.replacing() as writer:
+            self._copy_below(tree.root, tuple(tree.walk(tree.root)), destination, writer, keeps=True)
+        return True

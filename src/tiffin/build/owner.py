@@ -1,0 +1,42 @@
+"""Names of users and groups, looked up in the files of the image that a step works on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tiffin.runtime.users import User, resolve_user
+
+if TYPE_CHECKING:
+    from tiffin.snapshot.merged import MergedTree
+
+
+def find_user(user: str, tree: MergedTree) -> User:
+    """Return the numbers behind the word of a USER instruction. Raises NotFoundError."""
+    return resolve_user(user, tree.read("/etc/passwd"), tree.read("/etc/group"))
+
+
+def find_owner(chown: str, tree: MergedTree) -> tuple[int, int]:
+    """Return the owner and group that `--chown` means.
+
+    A number alone is the group too; a name alone stands for the primary group
+    of the user. As with BuildKit, a name that the image does not know becomes 0.
+    """
+    user, colon, group = chown.partition(":")
+    passwd, groups = _table(tree.read("/etc/passwd")), _table(tree.read("/etc/group"))
+    if user.isdigit():
+        uid, primary = int(user), int(user)
+    else:
+        entry = passwd.get(user, [])
+        uid, primary = _number(entry, 2), _number(entry, 3)
+    if not colon or not group:
+        return uid, primary
+    return uid, int(group) if group.isdigit() else _number(groups.get(group, []), 2)
+
+
+def _table(data: bytes) -> dict[str, list[str]]:
+    rows = [line.split(":") for line in data.decode(errors="replace").splitlines() if ":" in line]
+    return {row[0]: row for row in reversed(rows)}
+
+
+def _number(row: list[str], column: int) -> int:
+    return int(row[column]) if len(row) > column and row[column].isdigit() else 0

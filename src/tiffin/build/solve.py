@@ -1,0 +1,161 @@
+"""The solver: walks a build graph, looks each step up, and executes what is not remembered.
+
+One process, one build: a topological walk with a few threads. A step starts
+when what it reads is there; the first failure stops the rest. A step that
+another build is executing right now is waited for, not done twice: its key is
+a lock. The results of finished steps stay, however the build ends.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from tiffin.build import cachekey
+from tiffin.build.graph import Copy, Local, MakeDirectory, Run, Source
+from tiffin.errors import FailedError, TiffinError
+from tiffin.events import StepDone, StepStarted
+from tiffin.linux.files import lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from concurrent.futures import Future
+
+    from tiffin.build.graph import Graph, Vertex
+    from tiffin.build.workbench import Workbench
+    from tiffin.events import Emit
+    from tiffin.oci.digest import DiffID
+
+
+class Result(NamedTuple):
+    """What a vertex came to: its root filesystem, and the layer that it added itself, if any."""
+
+    diff_ids: tuple[DiffID, ...]
+    layer: DiffID | None = None
+    cached: bool = False
+
+
+class Canceled(Exception):  # noqa: N818  # not an error of its own: another step failed
+    """The build was stopped while this step ran."""
+
+
+class Solver:
+    """Solves one graph with the tools of `bench`; `fresh` says which vertices may not be remembered."""
+
+    def __init__(self, graph: Graph, bench: Workbench, emit: Emit, fresh: Collection[int] = ()) -> None:
+        self._graph = graph
+        self._bench = bench
+        self._emit = emit
+        self._fresh = frozenset(fresh)
+        self._results: dict[int, Result] = {}
+        self._used: list[str] = []
+        self._stop = threading.Event()
+
+    def solve(self) -> dict[int, Result]:
+        """Return the result of every vertex. Raises what the first failing step raised."""
+        from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+
+        waiting = dict(enumerate(self._graph.vertices))
+        running: dict[Future[Result], int] = {}
+        with ThreadPoolExecutor(max(2, os.cpu_count() or 1), "step") as pool:
+            try:
+                while waiting or running:
+                    for index in [i for i, v in waiting.items() if all(n in self._results for n in v.inputs)]:
+                        running[pool.submit(self._perform, index, waiting.pop(index))] = index
+                    done, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        self._results[running.pop(future)] = future.result()
+            except BaseException:
+                self._cancel(running)
+                raise
+            finally:
+                self._bench.cache.touch(self._used)
+        return self._results
+
+    def _cancel(self, running: dict[Future[Result], int]) -> None:
+        self._stop.set()
+        for future in running:
+            future.cancel()
+        self._bench.stop_processes()
+
+    def _perform(self, index: int, vertex: Vertex) -> Result:
+        if self._stop.is_set():
+            raise Canceled
+        if isinstance(vertex.op, Local):
+            return Result(())
+        step, start = str(index), time.monotonic()
+        self._emit(StepStarted(step, vertex.name, vertex.stage))
+        try:
+            result = self._execute(index, vertex, step)
+        except BaseException as error:
+            stopped = self._stop.is_set() or isinstance(error, Canceled)
+            self._emit(StepDone(step, "canceled" if stopped else "failed", time.monotonic() - start))
+            if isinstance(error, TiffinError) and error.where is None:
+                error.where = vertex.where
+            raise
+        status = "cached" if result.cached else "done"
+        self._emit(StepDone(step, status, time.monotonic() - start))
+        return result
+
+    def _execute(self, index: int, vertex: Vertex, step: str) -> Result:
+        op = vertex.op
+        match op:
+            case Source():
+                return Result(op.diff_ids)
+            case Local():
+                return Result(())
+            case Run():
+                parent = self._parent(vertex)
+                return self._remember(
+                    index, vertex, "", lambda: self._bench.run(op, parent, step, self._stop, self._emit)
+                )
+            case MakeDirectory():
+                parent = self._parent(vertex)
+                return self._remember(index, vertex, "", lambda: self._bench.make_directory(op, parent))
+            case Copy():
+                return self._copy(index, vertex, op)
+
+    def _copy(self, index: int, vertex: Vertex, op: Copy) -> Result:
+        parent = self._parent(vertex)
+        if len(vertex.inputs) == 1:
+            copy = self._bench.copy_nothing(op)
+        else:
+            origin = self._graph.vertices[vertex.inputs[1]].op
+            if isinstance(origin, Local):
+                copy = self._bench.copy_from_context(op, origin.name)
+            else:
+                copy = self._bench.copy_from_layers(op, self._results[vertex.inputs[1]].diff_ids)
+        return self._remember(index, vertex, copy.content, lambda: self._bench.copy(copy, parent))
+
+    def _parent(self, vertex: Vertex) -> tuple[DiffID, ...]:
+        return self._results[vertex.inputs[0]].diff_ids
+
+    def _remember(
+        self, index: int, vertex: Vertex, content: str, execute: Callable[[], DiffID | None]
+    ) -> Result:
+        """Return the remembered result of a step, or execute it under the lock of its key."""
+        assert isinstance(vertex.op, Copy | MakeDirectory | Run)
+        parent = self._parent(vertex)
+        key = cachekey.key(vertex.op, parent, content, self._bench.epoch)
+        usable = index not in self._fresh
+        hit = self._bench.cache.get(key) if usable else None
+        if hit is None:
+            with lock(self._bench.locks / f"step-{key}"):
+                hit = self._bench.cache.get(key) if usable else None
+                if hit is None:
+                    start = time.monotonic()
+                    layer = execute()
+                    self._bench.cache.put(key, layer, vertex.name, time.monotonic() - start)
+                    return Result(parent + ((layer,) if layer else ()), layer)
+        self._used.append(key)
+        self._bench.keep(hit.diff_id)
+        return Result(parent + ((hit.diff_id,) if hit.diff_id else ()), hit.diff_id, cached=True)
+
+
+def failed_step(name: str, status: int, output: bytes) -> FailedError:
+    """Return the error for a RUN that ended with `status`; `output` is the end of what it printed."""
+    error = FailedError(f"{name} ended with exit status {status}", code="step-failed", exit_status=status)
+    error.output = output.decode(errors="replace")
+    return error

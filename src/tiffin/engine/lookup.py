@@ -1,0 +1,90 @@
+"""Finds the image that a user means: by name, by digest, by id or the beginning of one."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from tiffin.content.verify import read_manifest
+from tiffin.errors import CorruptError, InvalidError, NotFoundError
+from tiffin.oci import codec
+from tiffin.oci.config import ImageConfig
+from tiffin.oci.manifest import Manifest
+from tiffin.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from tiffin.engine.engine import Engine
+    from tiffin.oci.descriptor import Descriptor
+    from tiffin.oci.digest import Digest
+
+_ID = re.compile(r"(sha256:)?[0-9a-f]{4,64}")
+
+
+class Found(NamedTuple):
+    """An image in the store. `descriptor` is what the name stands for, an index perhaps."""
+
+    reference: Reference | None
+    descriptor: Descriptor
+    manifest: Manifest
+    config: ImageConfig
+
+    @property
+    def image_id(self) -> Digest:
+        """The digest of the config."""
+        return self.manifest.config.digest
+
+
+def find_image(engine: Engine, name: str) -> Found | None:
+    """Return the image that `name` means, or None; a name wins over the beginning of an id."""
+    reference = _reference(name)
+    if reference is not None:
+        descriptor = engine.tags.get(reference)
+        if descriptor is not None:
+            return open_found(engine, descriptor, reference)
+    if not _ID.fullmatch(name):
+        return None
+    images = engine.images.find(name)
+    if len({image.image_id for image in images}) > 1:
+        raise InvalidError(
+            f"{name} is the beginning of several image ids",
+            code="ambiguous-id",
+            hint="give more digits; `tiffin images` lists them",
+        )
+    return open_found(engine, images[0].descriptor, None) if images else None
+
+
+def need_image(engine: Engine, name: str) -> Found:
+    """Return the image that `name` means. Raises NotFoundError with the nearest names."""
+    found = find_image(engine, name)
+    if found is None:
+        near = engine.tags.nearest(name)
+        raise NotFoundError(
+            f"there is no image {name}",
+            code="no-such-image",
+            hint=f"did you mean {' or '.join(near)}?"
+            if near
+            else "`tiffin images` lists those that are here",
+        )
+    return found
+
+
+def open_found(engine: Engine, descriptor: Descriptor, reference: Reference | None) -> Found:
+    """Read manifest and config of `descriptor`, of this machine's platform if it is an index."""
+    document = read_manifest(engine.fetcher, descriptor)
+    if not isinstance(document, Manifest):
+        document = read_manifest(
+            engine.fetcher, document.select(engine.platform, str(reference or descriptor.digest))
+        )
+    if not isinstance(document, Manifest):
+        raise CorruptError(f"{descriptor.digest} is an index of indexes")
+    config = codec.decode(engine.blobs.read(document.config), ImageConfig, "the image's config")
+    return Found(reference, descriptor, document, config)
+
+
+def _reference(name: str) -> Reference | None:
+    try:
+        return Reference.parse(name).tagged()
+    except InvalidError:
+        if _ID.fullmatch(name):
+            return None
+        raise

@@ -1,0 +1,56 @@
+"""Everything that can be set, read once from the environment and the command line. Frozen."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from tiffin.errors import InvalidError
+from tiffin.store.home import Home
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+DEFAULT_EPOCH = 315_619_200
+"""2 January 1980: the time of everything that is built. ZIP, and so every wheel, knows no time before 1980."""
+
+
+class Settings(NamedTuple):
+    """The settings of one command.
+
+    `isolation` is the rung that was asked for, or `auto`; `epoch` the time, in
+    seconds, that new files and images get; `environ` the environment, of
+    which steps of a build borrow a part.
+    """
+
+    home: Home
+    isolation: str
+    epoch: int
+    environ: Mapping[str, str]
+
+    @classmethod
+    def load(
+        cls, environ: Mapping[str, str], *, isolation: str | None = None, root: Path | None = None
+    ) -> Self:
+        """Read the environment; what is given by name comes from the command line and wins."""
+        if root is not None:
+            environ = {**environ, "TIFFIN_HOME": os.fspath(root)}
+        return cls(
+            home=Home.locate(environ, os.geteuid()),
+            isolation=isolation or environ.get("TIFFIN_ISOLATION") or "auto",
+            epoch=_epoch(environ.get("SOURCE_DATE_EPOCH")),
+            environ=environ,
+        )
+
+
+def _epoch(text: str | None) -> int:
+    """The time that SOURCE_DATE_EPOCH names (reproducible-builds.org/specs/source-date-epoch)."""
+    if not text:
+        return DEFAULT_EPOCH
+    if not text.isascii() or not text.isdigit():
+        raise InvalidError(
+            f"SOURCE_DATE_EPOCH is {text!r}, which is no number of seconds",
+            hint="set it to seconds since 1970, as in: SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)",
+        )
+    return int(text)

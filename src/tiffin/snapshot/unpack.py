@@ -1,0 +1,64 @@
+"""An image in the store → committed layers: what is not unpacked yet is applied, several at once."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from tiffin.errors import CorruptError, UnsupportedError
+from tiffin.layer.apply import apply
+from tiffin.layer.compress import decompress
+from tiffin.layer.describe import LayerInfo, describe
+from tiffin.linux.files import lock
+
+if TYPE_CHECKING:
+    from tiffin.content.protocol import Fetcher
+    from tiffin.oci.config import ImageConfig
+    from tiffin.oci.descriptor import Descriptor
+    from tiffin.oci.digest import DiffID
+    from tiffin.oci.manifest import Manifest
+    from tiffin.snapshot.layers import LayerStore
+
+
+def unpack_image(fetcher: Fetcher, manifest: Manifest, config: ImageConfig, layers: LayerStore) -> None:
+    """Make every layer of the image a committed one.
+
+    Raises CorruptError where the image contradicts itself: another number of
+    layers than its config says, or a layer that is not what its diff id says.
+    """
+    diff_ids = config.rootfs.diff_ids
+    if len(diff_ids) != len(manifest.layers):
+        raise CorruptError(
+            f"the image has {len(manifest.layers)} layers, but its config speaks of {len(diff_ids)}"
+        )
+    missing = [pair for pair in zip(manifest.layers, diff_ids, strict=True) if not layers.has(pair[1])]
+    if not missing:
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in pool.map(lambda pair: unpack_layer(fetcher, *pair, layers), missing):
+            pass
+
+
+def unpack_layer(fetcher: Fetcher, descriptor: Descriptor, diff_id: DiffID, layers: LayerStore) -> None:
+    """Apply the blob `descriptor` and commit it as the layer `diff_id`; once, also across processes."""
+    if not descriptor.is_layer:
+        raise UnsupportedError(f"{descriptor.media_type} is not a layer that can be unpacked")
+    with lock(layers.home.locks / f"layer-{diff_id.encoded}"):
+        if layers.has(diff_id):
+            return
+        with layers.workspace() as place, fetcher.open(descriptor) as blob:
+            tree = place / "tree"
+            tree.mkdir()
+            with decompress(blob) as stream:
+                applied = apply(stream, tree, layers.owners)
+            if applied.diff_id != diff_id:
+                raise CorruptError(
+                    f"the layer {descriptor.digest.short} unpacks to {applied.diff_id.short}, "
+                    f"but the image's config says {diff_id.short}"
+                )
+            canonical = describe(tree, layers.owners).diff_id == diff_id
+            layers.record_blob(descriptor, diff_id)
+            info = LayerInfo(diff_id, applied.size, applied.usage)
+            layers.commit(tree, info, canonical=canonical)

@@ -1,0 +1,207 @@
+"""A layer written straight into its directory, on top of a parent that is only read.
+
+For steps that add files and run nothing: no mount, no second copy, every rung.
+The directory becomes what overlayfs would have made of the same writes into
+an upper directory: parents that exist below are copied up with their
+metadata, a file replaces the file below it, nothing is ever removed, so there
+are no whiteouts. Files get the times that `layer.diff` documents: one epoch,
+or a second more than the file that they replace.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from tiffin.errors import InvalidError
+from tiffin.layer.tree import kept_xattrs
+from tiffin.linux.files import RootPath, copy_data, setxattr, write_all
+from tiffin.snapshot.removal import remove_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tiffin.layer.owners import Owners
+    from tiffin.snapshot.merged import MergedTree, Node
+
+_SECOND = 1_000_000_000
+
+
+class Meta(NamedTuple):
+    """Owner and mode (the twelve low bits) that an entry gets; `xattrs` of the host path, if any."""
+
+    uid: int
+    gid: int
+    mode: int
+    xattrs_of: str | None = None
+
+
+class LayerWriter:
+    """Writes below `upper`, a new directory, as a layer over `parent`; times are `epoch` seconds.
+
+    Where a directory meets a file or a file a directory, the new one is
+    refused with InvalidError, or takes its place inside `with writer.replacing()`.
+    """
+
+    def __init__(self, upper: Path, parent: MergedTree, owners: Owners, epoch: int) -> None:
+        self._replace = False
+        self._upper = os.fspath(upper)
+        self._parent = parent
+        self._owners = owners
+        self._time = epoch * _SECOND
+        # What is known of directories: the parent's node, or None where there is none below.
+        self._directories: dict[str, Node | None] = {"/": parent.root}
+        self._files: set[str] = set()
+        self._links: dict[tuple[int, int], str] = {}
+        if parent.root is not None:
+            self._dress(self._upper, self._meta_of(parent.root))
+        else:
+            self._dress(self._upper, Meta(0, 0, 0o755))
+
+    @contextmanager
+    def replacing(self) -> Iterator[LayerWriter]:
+        """Let new entries take the place of others of another kind, as an archive's do."""
+        self._replace = True
+        try:
+            yield self
+        finally:
+            self._replace = False
+
+    def exists(self, path: RootPath) -> bool:
+        """Whether there is anything at the canonical `path`, here or below."""
+        return path in self._files or path in self._directories or self._below(path) is not None
+
+    def is_directory(self, path: RootPath) -> bool:
+        """Whether the canonical `path` is a directory, here or below."""
+        if path in self._directories:
+            return True
+        below = None if path in self._files else self._below(path)
+        return below is not None and below.is_directory
+
+    def make_directory(self, path: RootPath, new: Meta, *, overwrite: bool = False) -> bool:
+        """Make the directory at the canonical `path` and its parents; return whether it is new.
+
+        New ones are dressed as `new`; one that exists keeps its metadata
+        unless `overwrite`.
+        """
+        if path in self._directories:
+            if overwrite and path != "/":
+                self._dress(self._upper + path, new)
+            return False
+        parent = RootPath(path.rpartition("/")[0] or "/")
+        if parent not in self._directories:
+            self.make_directory(parent, new._replace(mode=0o755, xattrs_of=None))
+        below = self._below(path)
+        if path in self._files or (below is not None and not below.is_directory):
+            if not self._replace:
+                raise InvalidError(
+                    f"cannot copy to {path}: it is not a directory", code="copy-to-non-directory"
+                )
+            self._discard(path)
+            below = None
+        os.mkdir(self._upper + path)
+        self._directories[path] = below
+        meta = new if below is None or overwrite else self._meta_of(below)
+        self._dress(self._upper + path, meta)
+        return below is None
+
+    def put_file(self, path: RootPath, source: Node, meta: Meta, *, keep_links: bool = False) -> None:
+        """Copy the content of the file `source` to the canonical `path`, whose parent exists."""
+        host, moment = self._claim(path)
+        status = source.status
+        identity = (status.st_dev, status.st_ino)
+        if keep_links and status.st_nlink > 1:
+            first = self._links.setdefault(identity, host)
+            if first != host:
+                os.link(first, host, follow_symlinks=False)
+                return
+        out = os.open(host, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            if status.st_size:
+                fd = os.open(source.host, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    copy_data(fd, out, os.fstat(fd).st_size)
+                finally:
+                    os.close(fd)
+            self._dress(out, meta)
+            os.utime(out, ns=(moment, moment))
+        finally:
+            os.close(out)
+
+    def put_bytes(self, path: RootPath, data: bytes, meta: Meta) -> None:
+        """Write a file that holds `data` at the canonical `path`, whose parent exists."""
+        host, moment = self._claim(path)
+        out = os.open(host, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            write_all(out, data)
+            self._dress(out, meta)
+            os.utime(out, ns=(moment, moment))
+        finally:
+            os.close(out)
+
+    def put_link(self, path: RootPath, target: str, meta: Meta) -> None:
+        """Make a symbolic link with the text `target` at the canonical `path`."""
+        host, moment = self._claim(path)
+        os.symlink(target, host)
+        self._owners.change(host, meta.uid, meta.gid)
+        os.utime(host, ns=(moment, moment), follow_symlinks=False)
+
+    def put_special(self, path: RootPath, source: Node, meta: Meta) -> None:
+        """Make the fifo or device node that `source` is at the canonical `path`."""
+        host, moment = self._claim(path)
+        self._owners.make_node(host, source.status.st_mode, source.status.st_rdev)
+        self._dress(host, meta)
+        os.utime(host, ns=(moment, moment))
+
+    def finish(self) -> None:
+        """Set the times of the directories, now that nothing more is put into them."""
+        for path, below in self._directories.items():
+            moment = self._time if below is None else max(self._time, below.status.st_mtime_ns)
+            os.utime(self._upper + path, ns=(moment, moment))
+
+    def _claim(self, path: RootPath) -> tuple[str, int]:
+        """Make room at `path` for something that is no directory; return its host path and time."""
+        if self.is_directory(path) and not self._replace:
+            raise InvalidError(f"cannot copy a file over the directory {path}", code="copy-to-directory")
+        self._discard(path)
+        host = self._upper + path
+        self._files.add(path)
+        below = self._below(path)
+        return host, self._time if below is None else max(self._time, _next_second(below.status))
+
+    def _discard(self, path: RootPath) -> None:
+        """Forget what was written at `path`; what lies below is hidden by what comes next."""
+        if path in self._files:
+            self._files.remove(path)
+            os.unlink(self._upper + path)
+        elif path in self._directories:
+            remove_tree(Path(self._upper + path))
+            for known in [known for known in self._directories if f"{known}/".startswith(f"{path}/")]:
+                del self._directories[known]
+            self._files = {known for known in self._files if not known.startswith(f"{path}/")}
+
+    def _below(self, path: RootPath) -> Node | None:
+        directory, _, name = path.rpartition("/")
+        directory = directory or "/"
+        if directory in self._directories:
+            node = self._directories[directory]
+            return None if node is None else self._parent.child(node, name)
+        return self._parent.resolve(path, follow=False).node
+
+    def _meta_of(self, node: Node) -> Meta:
+        uid, gid = self._owners.read(node.host, node.status)
+        return Meta(uid, gid, stat.S_IMODE(node.status.st_mode), node.host)
+
+    def _dress(self, target: int | str, meta: Meta) -> None:
+        self._owners.change(target, meta.uid, meta.gid)
+        os.chmod(target, meta.mode)
+        if meta.xattrs_of is not None:
+            for name, value in kept_xattrs(meta.xattrs_of).items():
+                setxattr(target, name, value)
+
+
+def _next_second(status: os.stat_result) -> int:
+    return (status.st_mtime_ns // _SECOND + 1) * _SECOND
