@@ -1,0 +1,208 @@
+"""A directory as a layer: its entries in canonical order, as they will stand in the tar.
+
+Promises that the same tree gives the same entries on every machine and file
+system: parents first, names sorted by their bytes, only such attributes as
+belong to an image.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from tiffin.errors import UnsupportedError
+from tiffin.layer.owners import recorded_node
+from tiffin.layer.whiteout import OPAQUE, PREFIX, WHITEOUT, is_whiteout
+from tiffin.linux.files import RootPath
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from tiffin.layer.owners import Owners
+
+Kind = Literal["file", "hardlink", "symlink", "directory", "fifo", "char", "block", "whiteout"]
+
+CAPABILITY: Final = "security.capability"
+_PRIVATE: Final = ("user.overlay.", "user.tiffin.")
+_KINDS: Final[dict[int, Kind]] = {
+    stat.S_IFREG: "file",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFDIR: "directory",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+}
+_NOTHING: Final[Mapping[str, bytes]] = {}
+_NO_READ: Final = frozenset((errno.ENODATA, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EOVERFLOW))
+
+
+class Entry(NamedTuple):
+    """One entry of a layer.
+
+    `path` is relative to the layer, the empty path is its root. `mode` has the
+    permission bits only, `link` the text of a symlink, or the path of the entry
+    that a hard link shares. `usage` is what the entry takes on disk.
+    """
+
+    path: RootPath
+    kind: Kind
+    mode: int
+    uid: int
+    gid: int
+    size: int = 0
+    mtime_ns: int = 0
+    link: str = ""
+    device: int = 0
+    xattrs: Mapping[str, bytes] = _NOTHING
+    opaque: bool = False
+    usage: int = 0
+
+
+def scan(root: Path, owners: Owners) -> Iterator[Entry]:
+    """Yield the entries of the layer directory `root`; sockets are no part of a layer.
+
+    The root itself comes first, and only if it is not a plain directory of root's with
+    mode 0755: then it has to be told to whoever unpacks the layer.
+    """
+    base = os.fspath(root)
+    seen: dict[tuple[int, int], RootPath] = {}
+    top = _entry(base, RootPath(""), os.lstat(base), owners)
+    if (top.mode, top.uid, top.gid, top.opaque) != (0o755, 0, 0, False) or top.xattrs:
+        yield top
+    stack = [("", iter(_names(base)))]
+    while stack:
+        prefix, names = stack[-1]
+        name = next(names, None)
+        if name is None:
+            stack.pop()
+            continue
+        path = RootPath(prefix + name)
+        host = f"{base}/{path}"
+        status = os.lstat(host)
+        if name.startswith(PREFIX):
+            raise _unspeakable(path)
+        if stat.S_ISSOCK(status.st_mode):
+            continue
+        entry = _linked(_entry(host, path, status, owners), status, seen)
+        yield entry
+        if entry.kind == "directory":
+            stack.append((f"{path}/", iter(_names(host))))
+
+
+def kept_xattrs(host: str) -> Mapping[str, bytes]:
+    """The attributes of the entry at `host` that are part of an image: capabilities, and the user's own."""
+    found = _all_xattrs(host)
+    return _kept(found) if found else _NOTHING
+
+
+def is_kept(name: str) -> bool:
+    """Whether the attribute `name` is part of an image."""
+    return name == CAPABILITY or (name.startswith("user.") and not name.startswith(_PRIVATE))
+
+
+def normal_capability(value: bytes) -> bytes:
+    """A file capability for the namespace's own root in the form that says nothing of namespaces.
+
+    Revision 3 is revision 2 and a root id (capabilities(7)): for root id 0 they mean the same.
+    """
+    if len(value) == 24 and value[3] == 3 and value[20:24] == b"\0\0\0\0":
+        return value[:3] + b"\x02" + value[4:20]
+    return value
+
+
+def _entry(host: str, path: RootPath, status: os.stat_result, owners: Owners) -> Entry:
+    mode = status.st_mode
+    kind = _KINDS[stat.S_IFMT(mode)]
+    found = _all_xattrs(host)
+    if (kind == "char" or WHITEOUT in found) and is_whiteout(host, status):
+        return Entry(path, "whiteout", 0, 0, 0)
+    xattrs = _kept(found) if found else _NOTHING
+    uid, gid = owners.read(host, status)
+    size, device, link = 0, 0, ""
+    if kind == "file":
+        size = status.st_size
+        node = recorded_node(host, found) if found and not size else None
+        if node is not None and node.device is not None:
+            kind, device = _KINDS[stat.S_IFMT(node.mode)], node.device
+    elif kind == "symlink":
+        link = os.readlink(host)
+    elif kind != "directory":
+        device = status.st_rdev
+    return Entry(
+        path,
+        kind,
+        stat.S_IMODE(mode),
+        uid,
+        gid,
+        size,
+        status.st_mtime_ns,
+        link,
+        device,
+        xattrs,
+        kind == "directory" and found.get(OPAQUE) == b"y",
+        status.st_blocks * 512,
+    )
+
+
+def _linked(entry: Entry, status: os.stat_result, seen: dict[tuple[int, int], RootPath]) -> Entry:
+    """The entry, as a hard link if the same file came before."""
+    if status.st_nlink < 2 or entry.kind != "file":
+        return entry
+    first = seen.setdefault((status.st_dev, status.st_ino), entry.path)
+    if first == entry.path:
+        return entry
+    return entry._replace(kind="hardlink", link=first, size=0, usage=0, xattrs=_NOTHING)
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        names = os.listdir(directory)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise UnsupportedError(
+            f"the directory {directory[:200]}… lies too deep: its path has more than 4096 bytes",
+            code="path-too-long",
+            hint="remove it in the step that makes it",
+        ) from error
+    if "".join(names).isascii():
+        names.sort()
+    else:
+        names.sort(key=os.fsencode)  # surrogates of names that are not UTF-8 would sort elsewhere
+    return names
+
+
+def _all_xattrs(host: str) -> Mapping[str, bytes]:
+    try:
+        names = os.listxattr(host, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.ENOSYS):
+            return _NOTHING
+        raise
+    values = {}
+    for name in names:
+        try:
+            values[name] = os.getxattr(host, name, follow_symlinks=False)
+        except OSError as error:  # of a kind that we may not see, or of a namespace that is not ours
+            if error.errno not in _NO_READ:
+                raise
+    return values
+
+
+def _kept(found: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    return {
+        name: normal_capability(value) if name == CAPABILITY else value
+        for name, value in sorted(found.items())
+        if is_kept(name)
+    }
+
+
+def _unspeakable(path: RootPath) -> UnsupportedError:
+    return UnsupportedError(
+        f"the name of {path!r} begins with {PREFIX}, which has another meaning in the layers of an image",
+        code="reserved-name",
+        hint="remove or rename the file in the step that makes it",
+    )
