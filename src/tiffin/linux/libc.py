@@ -1,13 +1,17 @@
 """The C library, opened once: every call declares its signature here and fails as `OSError`.
 
-Runs under `python -IS`; standard library only.
+Runs under `python -IS`; standard library only, and as little of it as possible:
+`typing` alone would cost more than everything else at the start of a container.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -23,11 +27,16 @@ def function(name: str, *argtypes: Any, restype: Any = ctypes.c_int) -> Any:
 _syscall = function("syscall", *[ctypes.c_long] * 7, restype=ctypes.c_long)
 
 
+def failure(what: str, path: str | bytes | None = None) -> OSError:
+    """Return the error of the call that failed last, naming the call and its object."""
+    errno = ctypes.get_errno()
+    return OSError(errno, f"{what}: {os.strerror(errno)}", path)
+
+
 def check(result: int, what: str, path: str | bytes | None = None) -> int:
     """Return `result`, or raise `OSError` with errno, naming the call and its object if it is -1."""
     if result == -1:
-        errno = ctypes.get_errno()
-        raise OSError(errno, f"{what}: {os.strerror(errno)}", path)
+        raise failure(what, path)
     return result
 
 

@@ -1,0 +1,137 @@
+"""Namespaces and the processes in them: clone, unshare, setns, uid and gid maps, pidfds."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from tiffin.linux.libc import check, failure, function, syscall
+from tiffin.linux.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NEWTIME = 0x80
+NEWNS = 0x20000
+NEWCGROUP = 0x2000000
+NEWUTS = 0x4000000
+NEWIPC = 0x8000000
+NEWUSER = 0x10000000
+NEWPID = 0x20000000
+NEWNET = 0x40000000
+
+_PIDFD = 0x1000
+_PARENT = 0x8000
+_SIGCHLD = 17
+_CLONE = {"x86_64": 56, "aarch64": 220}
+_PIDFD_SEND_SIGNAL = 424
+_PIDFD_OPEN = 434
+_CLOSE_RANGE = 436
+_CLOSE_RANGE_CLOEXEC = 4
+
+_unshare = function("unshare", ctypes.c_int)
+_setns = function("setns", ctypes.c_int, ctypes.c_int)
+
+_sethostname = function("sethostname", ctypes.c_char_p, ctypes.c_size_t)
+
+# Unlike the calls in libc, this one keeps the interpreter's lock: the child must be born holding it.
+_locked_syscall = ctypes.PyDLL(None, use_errno=True).syscall
+_locked_syscall.argtypes = [ctypes.c_long] * 6
+_locked_syscall.restype = ctypes.c_long
+
+
+class IdMap(NamedTuple):
+    """One line of a uid or gid map: `count` ids from `inside` on are those from `outside` on."""
+
+    inside: int
+    outside: int
+    count: int
+
+
+def host_id(maps: Sequence[IdMap], inside: int) -> int | None:
+    """Return which id outside the namespace the id inside is, or None if it is not mapped."""
+    for line in maps:
+        if line.inside <= inside < line.inside + line.count:
+            return line.outside + inside - line.inside
+    return None
+
+
+def clone(flags: int, *, sibling: bool = False) -> tuple[int, int]:
+    """Fork with new namespaces; return (pid, pidfd) in the parent and (0, -1) in the child.
+
+    The child is a copy of this process in which only the calling thread goes on, so the caller must be the
+    only thread. With `sibling` the child's parent is the parent of the caller, and there is no pidfd.
+    """
+    if len(os.listdir("/proc/self/task")) != 1:
+        message = "a process with several threads cannot be cloned"
+        raise RuntimeError(message)
+    pidfd = ctypes.c_int(-1)
+    flags |= _SIGCHLD | (_PARENT if sibling else _PIDFD)
+    ctypes.pythonapi.PyOS_BeforeFork()
+    pid = _locked_syscall(_CLONE[os.uname().machine], flags, 0, ctypes.addressof(pidfd), 0, 0)
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+        return 0, -1
+    error = failure("creating a process in new namespaces") if pid == -1 else None
+    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    if error:
+        raise error
+    return pid, pidfd.value
+
+
+def unshare(flags: int) -> None:
+    """Move this process into new namespaces of the kinds in `flags`."""
+    check(_unshare(flags), "creating namespaces")
+
+
+def setns(fd: int, flags: int) -> None:
+    """Join the namespace that `fd` is, or those kinds of the process whose pidfd it is."""
+    check(_setns(fd, flags), "joining namespaces")
+
+
+def set_hostname(name: str) -> None:
+    """Set the host name of this UTS namespace."""
+    encoded = os.fsencode(name)
+    check(_sethostname(encoded, len(encoded)), "setting the host name", name)
+
+
+def pidfd_open(pid: int) -> int:
+    """Return a file descriptor that means this very process, even after its number is used again."""
+    return syscall(f"opening process {pid}", _PIDFD_OPEN, pid, 0)
+
+
+def pidfd_send_signal(pidfd: int, number: int) -> None:
+    """Send a signal to the process of the pidfd; `ProcessLookupError` when it has ended."""
+    syscall(f"sending signal {number}", _PIDFD_SEND_SIGNAL, pidfd, number, 0, 0)
+
+
+def close_from(first: int) -> None:
+    """Close every file descriptor from `first` on."""
+    syscall("closing file descriptors", _CLOSE_RANGE, first, 0xFFFFFFFF, 0)
+
+
+def close_on_exec_from(first: int) -> None:
+    """Let no file descriptor from `first` on pass to the program that is executed next."""
+    syscall("marking file descriptors", _CLOSE_RANGE, first, 0xFFFFFFFF, _CLOSE_RANGE_CLOEXEC)
+
+
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    except OSError as error:
+        raise OSError(error.errno, f"writing {text.strip()!r}: {os.strerror(error.errno)}", path) from None
+    finally:
+        os.close(fd)
+
+
+def map_text(maps: Sequence[IdMap]) -> str:
+    """Return the maps as the kernel reads them."""
+    return "".join(f"{line.inside} {line.outside} {line.count}\n" for line in maps)
+
+
+def write_maps(pid: int, uids: Sequence[IdMap], gids: Sequence[IdMap]) -> None:
+    """Set the maps of the user namespace of a process; needs SETUID and SETGID over the ids outside."""
+    _write(f"/proc/{pid}/uid_map", map_text(uids))
+    _write(f"/proc/{pid}/gid_map", map_text(gids))

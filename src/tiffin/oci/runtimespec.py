@@ -1,0 +1,146 @@
+"""The runtime-spec document: what a container is, in the words of the OCI. Pure.
+
+The fields that the runtime obeys are here; others that a document may have are tolerated and ignored.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+VERSION = "1.2.0"
+
+
+class _Document(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """A part of the document: frozen, with the specification's names on the wire, empty fields left out."""
+
+
+class User(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """Who the process is, by numbers inside the container."""
+
+    uid: int
+    gid: int
+    umask: int | None = None
+    additional_gids: tuple[int, ...] = ()
+
+
+class ConsoleSize(_Document, frozen=True):
+    """Rows and columns of the terminal."""
+
+    height: int
+    width: int
+
+
+class Capabilities(_Document, frozen=True):
+    """The five sets, each by names such as `CAP_CHOWN`."""
+
+    bounding: tuple[str, ...] = ()
+    effective: tuple[str, ...] = ()
+    permitted: tuple[str, ...] = ()
+    inheritable: tuple[str, ...] = ()
+    ambient: tuple[str, ...] = ()
+
+
+class Rlimit(_Document, frozen=True):
+    """A resource limit such as `RLIMIT_NOFILE`."""
+
+    type: str
+    soft: int
+    hard: int
+
+
+class Process(_Document, frozen=True):
+    """What is executed."""
+
+    user: User
+    cwd: str
+    args: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    terminal: bool = False
+    console_size: ConsoleSize | None = None
+    capabilities: Capabilities | None = None
+    rlimits: tuple[Rlimit, ...] = ()
+    no_new_privileges: bool = False
+    oom_score_adj: int | None = None
+
+
+class Root(_Document, frozen=True):
+    """The root filesystem."""
+
+    path: str
+    readonly: bool = False
+
+
+class Mount(_Document, frozen=True):
+    """A mount; `type` is a file system, or `bind`, whose source is a path of the host."""
+
+    destination: str
+    type: str = "none"
+    source: str = ""
+    options: tuple[str, ...] = ()
+
+
+class IDMapping(msgspec.Struct, frozen=True):
+    """A range of ids of the container and of the host."""
+
+    container_id: int = msgspec.field(name="containerID")
+    host_id: int = msgspec.field(name="hostID")
+    size: int
+
+
+class Namespace(_Document, frozen=True):
+    """A kind of namespace, `pid` or `network` for example: a new one, or with a path an existing one."""
+
+    type: str
+    path: str = ""
+
+
+class SeccompArg(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """A condition on an argument of a system call, such as SCMP_CMP_EQ or SCMP_CMP_MASKED_EQ."""
+
+    index: int
+    value: int
+    op: str
+    value_two: int = 0
+
+
+class SeccompRule(_Document, frozen=True):
+    """What happens to system calls of these names when all conditions hold."""
+
+    names: tuple[str, ...]
+    action: str
+    errno_ret: int | None = None
+    args: tuple[SeccompArg, ...] = ()
+
+
+class Seccomp(_Document, frozen=True):
+    """The filter of system calls."""
+
+    default_action: str
+    default_errno_ret: int | None = None
+    architectures: tuple[str, ...] = ()
+    syscalls: tuple[SeccompRule, ...] = ()
+
+
+class Linux(_Document, frozen=True):
+    """What only Linux has."""
+
+    namespaces: tuple[Namespace, ...] = ()
+    uid_mappings: tuple[IDMapping, ...] = ()
+    gid_mappings: tuple[IDMapping, ...] = ()
+    sysctl: dict[str, str] = {}
+    seccomp: Seccomp | None = None
+    masked_paths: tuple[str, ...] = ()
+    readonly_paths: tuple[str, ...] = ()
+    rootfs_propagation: str = ""
+
+
+class RuntimeSpec(_Document, frozen=True):
+    """The document: config.json of a bundle."""
+
+    process: Process
+    root: Root
+    oci_version: str = VERSION
+    hostname: str = ""
+    mounts: tuple[Mount, ...] = ()
+    linux: Linux = msgspec.field(default_factory=Linux)
+    annotations: dict[str, str] = {}

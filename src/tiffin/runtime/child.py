@@ -1,0 +1,178 @@
+"""A process that was started in a container, and the handshake by which it was."""
+
+from __future__ import annotations
+
+import marshal
+import os
+
+from tiffin.linux import namespace
+from tiffin.linux.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tiffin.errors import TiffinError
+
+OUR_FAILURE = 125
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+_SIGKILL = 9
+_SIGNALED = 128
+
+
+class Streams(NamedTuple):
+    """What the process gets: three file descriptors, or a terminal of its own with these rows and columns."""
+
+    stdin: int = 0
+    stdout: int = 1
+    stderr: int = 2
+    terminal: tuple[int, int] | None = None
+
+
+class Failure(NamedTuple):
+    """Why the process could not become the program: the error, at which step, and the exit status that says so."""
+
+    text: str
+    step: str
+    errno: int
+    status: int
+
+
+class Child:
+    """A process of a container that this process started: its pid, its pidfd, and its terminal if it has one."""
+
+    def __init__(self, pid: int, pidfd: int) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self.console: int | None = None
+        self.status: int | None = None
+
+    def wait(self) -> int:
+        """Wait for the end and return the exit status, 128 + n after signal n; asked again, the same at once."""
+        if self.status is None:
+            _, raw = os.waitpid(self.pid, 0)
+            code = os.waitstatus_to_exitcode(raw)
+            self.status = code if code >= 0 else _SIGNALED - code
+            os.close(self.pidfd)
+            self.pidfd = -1
+        return self.status
+
+    def kill(self, number: int) -> None:
+        """Send a signal; nothing happens if the process has ended."""
+        if self.pidfd >= 0:
+            try:
+                namespace.pidfd_send_signal(self.pidfd, number)
+            except ProcessLookupError:
+                return
+
+    def end(self) -> None:
+        """Kill the process, and with it its pid namespace, and forget its terminal."""
+        self.kill(_SIGKILL)
+        self.wait()
+        if self.console is not None:
+            os.close(self.console)
+            self.console = None
+
+
+class Handshake:
+    """The pipes between a launcher and its child.
+
+    The launcher writes one byte for each thing that the child waits for. The child writes a failure, or
+    nothing: its end of the report closes when the program begins. Either sees when the other has ended.
+    """
+
+    def __init__(self, *, terminal: bool) -> None:
+        self._childs_control, self._control = os.pipe()
+        self._report, self._childs_report = os.pipe()
+        self._console = self._childs_console = -1
+        if terminal:
+            from tiffin.linux import terminal as tty  # noqa: PLC0415 - only a terminal needs it
+
+            self._console, self._childs_console = tty.socket_pair()
+
+    def take_launchers_side(self) -> None:
+        """Close what the child holds."""
+        for fd in (self._childs_control, self._childs_report, self._childs_console):
+            if fd >= 0:
+                os.close(fd)
+        self._childs_control = self._childs_report = self._childs_console = -1
+
+    def take_childs_side(self) -> None:
+        """Close what the launcher holds."""
+        for fd in (self._control, self._report, self._console):
+            if fd >= 0:
+                os.close(fd)
+        self._control = self._report = self._console = -1
+
+    def close(self) -> None:
+        """Close what is left."""
+        self.take_launchers_side()
+        self.take_childs_side()
+
+    def release(self) -> None:
+        """Let the child go on; whether it is still there, `outcome` tells."""
+        try:
+            os.write(self._control, b"1")
+        except BrokenPipeError:
+            return
+
+    def receive_console(self, size: tuple[int, int] | None) -> int | None:
+        """Return the launcher's side of the terminal that the child opened, with its size set."""
+        from tiffin.linux import terminal  # noqa: PLC0415 - loaded already by the constructor
+
+        fd = terminal.receive_fd(self._console)
+        if fd is not None:
+            if size is not None:
+                terminal.set_size(fd, *size)
+            os.write(self._console, b"1")
+        return fd
+
+    def outcome(self) -> Failure | None:
+        """Wait until the program has begun, or return why it has not."""
+        data = b""
+        while part := os.read(self._report, 4096):
+            data += part
+        return Failure(*marshal.loads(data)) if data else None  # noqa: S302 - our own child wrote it
+
+    def wait_for_launcher(self) -> bool:
+        """Wait, in the child, for the launcher's word; False if it has ended or given up."""
+        return os.read(self._childs_control, 1) != b""
+
+    def open_console(self) -> bool:
+        """Open a terminal, in the child, and make it the standard streams; False if the launcher has ended."""
+        from tiffin.linux import terminal  # noqa: PLC0415 - loaded already by the constructor
+
+        main, secondary = os.openpty()
+        terminal.send_fd(self._childs_console, main)
+        if not os.read(self._childs_console, 1):
+            return False
+        terminal.make_controlling(secondary)
+        for number in (0, 1, 2):
+            os.dup2(secondary, number, inheritable=True)
+        return True
+
+    def report(self, failure: Failure) -> None:
+        """Tell the launcher, from the child, why there will be no program."""
+        os.write(self._childs_report, marshal.dumps(tuple(failure)))
+
+
+def command_failure(failure: Failure) -> TiffinError:
+    """Return the error for what the child reported."""
+    from tiffin.errors import FailedError, NotFoundError  # noqa: PLC0415 - only a failure needs it
+
+    if failure.status == NOT_FOUND:
+        hint = "check the spelling, and that the program is in the image"
+        return NotFoundError(failure.text, code="command-not-found", hint=hint, exit_status=NOT_FOUND)
+    if failure.status == NOT_EXECUTABLE:
+        hint = "check that it is a program, that its mode is executable, and its architecture"
+        return FailedError(failure.text, code="command-not-executable", hint=hint, exit_status=NOT_EXECUTABLE)
+    message = f"the container could not be started: to {failure.step}: {failure.text}"
+    return FailedError(message, code="start-failed", exit_status=OUR_FAILURE)
+
+
+def start_failure(error: OSError) -> TiffinError:
+    """Return the error for a call that failed in the launcher."""
+    from tiffin.errors import FailedError  # noqa: PLC0415 - only a failure needs it
+
+    path = f": {os.fsdecode(error.filename)}" if error.filename else ""
+    message = f"the container could not be started: {error.strerror or error}{path}"
+    return FailedError(message, code="start-failed", exit_status=OUR_FAILURE)

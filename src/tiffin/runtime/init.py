@@ -1,0 +1,100 @@
+"""The child: a copy of the launcher in new namespaces, which applies a plan and becomes the program.
+
+It imports nothing that is not loaded already: in a user namespace of its own, root may not even read the
+interpreter's library. The launcher sends one byte when the ids are mapped and the sources are ready, and
+another when the network is attached.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tiffin.runtime.child import OUR_FAILURE, Failure
+from tiffin.runtime.process import ExecError, become, confine, execute
+from tiffin.runtime.steps import Setup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    from tiffin.runtime.child import Handshake, Streams
+    from tiffin.runtime.model import Plan
+    from tiffin.runtime.process import Process
+
+
+class LauncherGoneError(Exception):
+    """The launcher ended, or gave up, before the container began."""
+
+
+def run(plan: Plan, sources: list[int], streams: Streams, handshake: Handshake) -> NoReturn:
+    """Do all of it, in the child; never return."""
+
+    def prepare(doing: Callable[[str], None]) -> None:
+        _wait(handshake)
+        if plan.uid_maps:
+            doing("become root in the user namespace")
+            _take_root()
+        setup = Setup(sources)
+        for step in plan.steps:
+            doing(step.describe())
+            step.apply(setup)
+
+    finish(plan.process, prepare, streams, handshake)
+
+
+def _wait(handshake: Handshake) -> None:
+    if not handshake.wait_for_launcher():
+        raise LauncherGoneError
+
+
+def _take_root() -> None:
+    """Become the root of the user namespace; until then this process is nobody in it."""
+    os.setresgid(0, 0, 0)
+    os.setgroups([])
+    os.setresuid(0, 0, 0)
+
+
+def finish(
+    process: Process, prepare: Callable[[Callable[[str], None]], None], streams: Streams, handshake: Handshake
+) -> NoReturn:
+    """Prepare, take over the terminal or the standard streams, and become the program, or report why not."""
+    step = "begin"
+
+    def doing(what: str) -> None:
+        nonlocal step
+        step = what
+
+    try:
+        prepare(doing)
+        doing("connect the standard streams")
+        os.setsid()
+        if not process.terminal:
+            _connect(streams)
+        elif not handshake.open_console():
+            raise LauncherGoneError  # noqa: TRY301 - ends as every other failure does
+        doing(f"become user {process.uid}:{process.gid} in {process.cwd}")
+        become(process)
+        doing("wait for the network")
+        _wait(handshake)
+        doing("confine the process")
+        confine(process)
+        execute(process)
+    except ExecError as error:
+        failure = Failure(str(error), "", 0, error.status)
+    except OSError as error:
+        path = f": {os.fsdecode(error.filename)}" if error.filename else ""
+        failure = Failure(f"{error.strerror or error}{path}", step, error.errno or 0, OUR_FAILURE)
+    except BaseException as error:  # noqa: BLE001 - whatever it was, the launcher must hear of it
+        failure = Failure(f"{type(error).__name__}: {error}", step, 0, OUR_FAILURE)
+    try:
+        handshake.report(failure)
+    finally:
+        os._exit(OUR_FAILURE)
+
+
+def _connect(streams: Streams) -> None:
+    """Put the three streams in their places, in an order in which none is overwritten before it is moved."""
+    moved = [os.dup(fd) for fd in (streams.stdin, streams.stdout, streams.stderr)]
+    for number, fd in enumerate(moved):
+        os.dup2(fd, number, inheritable=True)

@@ -1,0 +1,139 @@
+"""Start a container from a plan: one process in new namespaces, mapped, connected, and then let go.
+
+For a caller with a single thread. Standard library only, and little of it: this runs under `python -IS` too.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from tiffin.linux import mount, namespace
+from tiffin.runtime import init
+from tiffin.runtime.child import OUR_FAILURE, Child, Handshake, Streams, command_failure, start_failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tiffin.linux.namespace import IdMap
+    from tiffin.runtime.model import Plan, Source
+
+_ANON_PIPE = "pipe:"
+
+
+def launch(plan: Plan, streams: Streams, attach_network: Callable[[int], object] | None = None) -> Child:
+    """Start the container and return when its program has begun.
+
+    `attach_network` is called with the pid as it is on the host, while the process waits. A failure raises a
+    `TiffinError` whose exit status is 127 if the command was not found, 126 if it could not be executed, and
+    125 otherwise; then nothing is left of the container.
+    """
+    if plan.process.rlimits:
+        import resource  # noqa: F401, PLC0415 - the child cannot load it any more
+    sources: list[int] = []
+    try:
+        for source in plan.sources:
+            sources.append(_open_source(source))
+        give_streams(streams, plan.process.uid, plan.uid_maps)
+        handshake = Handshake(terminal=plan.process.terminal)
+        pid, pidfd = _clone(plan, sources, streams, handshake)
+        child = Child(pid, pidfd)
+        try:
+            handshake.take_launchers_side()
+            _map_ids(plan, sources, pid)
+            handshake.release()
+            if attach_network is not None:
+                attach_network(pid)
+            if plan.process.terminal:
+                child.console = handshake.receive_console(streams.terminal)
+            handshake.release()
+            failure = handshake.outcome()
+        except BaseException:
+            child.end()
+            raise
+        finally:
+            handshake.close()
+    except OSError as error:
+        raise start_failure(error) from error
+    finally:
+        for fd in sources:
+            os.close(fd)
+    if failure:
+        child.end()
+        raise command_failure(failure)
+    return child
+
+
+def _open_source(source: Source) -> int:
+    return mount.open_tree(source.path, recursive=source.recursive)
+
+
+def _clone(plan: Plan, sources: list[int], streams: Streams, handshake: Handshake) -> tuple[int, int]:
+    """Make the process; the child never returns from here."""
+    homes = _join(plan)
+    try:
+        pid, pidfd = namespace.clone(plan.namespaces)
+        if pid == 0:
+            handshake.take_childs_side()
+            init.run(plan, sources, streams, handshake)
+        return pid, pidfd
+    finally:
+        for fd, kind in homes:
+            namespace.setns(fd, kind)
+            os.close(fd)
+
+
+def _join(plan: Plan) -> list[tuple[int, int]]:
+    """Enter namespaces that the child is to be born in; return those to go back to, and their kinds."""
+    homes = []
+    names = {namespace.NEWNET: "net", namespace.NEWIPC: "ipc", namespace.NEWUTS: "uts"}
+    for path, kind in plan.joins:
+        there = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        homes.append((os.open(f"/proc/self/ns/{names[kind]}", os.O_RDONLY | os.O_CLOEXEC), kind))
+        namespace.setns(there, kind)
+        os.close(there)
+    return homes
+
+
+def _map_ids(plan: Plan, sources: Sequence[int], pid: int) -> None:
+    """Say who the ids of the child's user namespace are, and shift the owners of what it is going to mount."""
+    if not plan.uid_maps:
+        return
+    namespace.write_maps(pid, plan.uid_maps, plan.gid_maps)
+    users = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for source, fd in zip(plan.sources, sources, strict=True):
+            if source.idmap:
+                mount.mount_setattr(
+                    fd, mount.ATTR_IDMAP, recursive=source.recursive, userns_fd=users, what=source.path
+                )
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        from tiffin.errors import UnsupportedError  # noqa: PLC0415 - only a failure needs it
+
+        raise UnsupportedError(
+            f"{error.filename} cannot be mounted in a container: its file system does not map owners",
+            code="no-idmapped-mounts",
+            hint="keep it on ext4, xfs, btrfs, tmpfs or another file system that supports idmapped mounts",
+            exit_status=OUR_FAILURE,
+        ) from error
+    finally:
+        os.close(users)
+
+
+def give_streams(streams: Streams, uid: int, maps: Sequence[IdMap]) -> None:
+    """Let the container's user open its own pipes again: programs write to /dev/stdout and /dev/stderr."""
+    owner = namespace.host_id(maps, uid) if maps else uid
+    if streams.terminal is not None or owner is None:
+        return
+    for fd in {streams.stdin, streams.stdout, streams.stderr}:
+        try:
+            if stat.S_ISFIFO(os.fstat(fd).st_mode) and os.readlink(f"/proc/self/fd/{fd}").startswith(
+                _ANON_PIPE
+            ):
+                os.fchown(fd, owner, -1)
+        except OSError:
+            continue  # the streams work all the same, by their numbers

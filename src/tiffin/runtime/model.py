@@ -1,0 +1,118 @@
+"""What is launched, as values: the root filesystem, the ids, and the plan with its steps.
+
+A plan is made in one process and may be carried out in another, so it can be packed into bytes. They are
+for the same interpreter on the same machine, a moment later: `marshal` needs no import that costs time.
+`document` gives the same as plain values for JSON.
+"""
+
+from __future__ import annotations
+
+import marshal
+
+from tiffin.linux.namespace import IdMap
+from tiffin.linux.record import NamedTuple
+from tiffin.runtime.process import Process
+from tiffin.runtime.steps import STEPS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tiffin.runtime.steps import Step
+
+
+class Rootfs(NamedTuple):
+    """A root filesystem: layers, top first, and a writable one, whose upper and work lie in one directory."""
+
+    lowers: tuple[str, ...]
+    upper: str | None = None
+    work: str | None = None
+    readonly: bool = False
+    volatile: bool = False
+
+
+class UserMap(NamedTuple):
+    """Which ids outside those of the container are; empty if the caller's user namespace is used as it is."""
+
+    uids: tuple[IdMap, ...] = ()
+    gids: tuple[IdMap, ...] = ()
+
+
+class Source(NamedTuple):
+    """A mount that the launcher copies for the container; with `idmap` its owners are shifted as the ids are."""
+
+    path: str
+    recursive: bool = False
+    idmap: bool = False
+
+
+class Join(NamedTuple):
+    """An existing namespace to be in: the path of its file in /proc, and its kind as in clone(2)."""
+
+    path: str
+    kind: int
+
+
+class Plan(NamedTuple):
+    """All that it takes to start a container."""
+
+    namespaces: int
+    uid_maps: tuple[IdMap, ...]
+    gid_maps: tuple[IdMap, ...]
+    sources: tuple[Source, ...]
+    steps: tuple[Step, ...]
+    process: Process
+    joins: tuple[Join, ...] = ()
+
+    def describe(self) -> tuple[str, ...]:
+        """Return what is done, in order, one phrase a step."""
+        return tuple(step.describe() for step in self.steps)
+
+
+def document(plan: Plan) -> dict[str, Any]:
+    """Return the plan as plain values, the steps with their names."""
+    return {
+        **plan._asdict(),
+        "uid_maps": [list(line) for line in plan.uid_maps],
+        "gid_maps": [list(line) for line in plan.gid_maps],
+        "sources": [source._asdict() for source in plan.sources],
+        "steps": [{"step": type(step).__name__, **step._asdict()} for step in plan.steps],
+        "process": {**plan.process._asdict(), "seccomp": [program.hex() for program in plan.process.seccomp]},
+        "joins": [join._asdict() for join in plan.joins],
+    }
+
+
+def pack(plan: Plan) -> bytes:
+    """Return the plan as bytes for another process of this interpreter."""
+    steps = tuple((type(step).__name__, *step) for step in plan.steps)
+    parts = [plan.namespaces, plan.uid_maps, plan.gid_maps, plan.sources, steps, plan.process, plan.joins]
+    return marshal.dumps([_plain(part) for part in parts])
+
+
+def unpack(data: bytes) -> Plan:
+    """Return the plan that `pack` made into bytes."""
+    namespaces, uids, gids, sources, steps, process, joins = marshal.loads(data)  # noqa: S302 - our own parent wrote it
+    return Plan(
+        namespaces,
+        tuple(IdMap(*line) for line in uids),
+        tuple(IdMap(*line) for line in gids),
+        tuple(Source(*source) for source in sources),
+        tuple(STEPS[step[0]](*step[1:]) for step in steps),
+        Process(*process),
+        tuple(Join(*join) for join in joins),
+    )
+
+
+def pack_process(process: Process) -> bytes:
+    """Return the process as bytes, as `pack` does."""
+    return marshal.dumps(_plain(process))
+
+
+def unpack_process(data: bytes) -> Process:
+    """Return the process that `pack_process` made into bytes."""
+    return Process(*marshal.loads(data))  # noqa: S302 - our own parent wrote it
+
+
+def _plain(value: Any) -> Any:
+    """Return named tuples as tuples: those are all that marshal knows."""
+    return tuple(_plain(item) for item in value) if isinstance(value, tuple) else value

@@ -1,0 +1,209 @@
+"""The plan of a container: a runtime spec and a root filesystem become steps in their order. Pure."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from tiffin.errors import InvalidError
+from tiffin.linux import capability, mount, namespace
+from tiffin.linux.namespace import IdMap
+from tiffin.runtime import steps
+from tiffin.runtime.model import Join, Plan, Rootfs, Source, UserMap
+from tiffin.runtime.mounts import DEVICES, LINKS
+from tiffin.runtime.process import Process
+
+if TYPE_CHECKING:
+    from tiffin.oci.runtimespec import Capabilities, Mount, RuntimeSpec
+    from tiffin.oci.runtimespec import Process as ProcessSpec
+
+_NAMESPACES = {
+    "pid": namespace.NEWPID,
+    "network": namespace.NEWNET,
+    "mount": namespace.NEWNS,
+    "ipc": namespace.NEWIPC,
+    "uts": namespace.NEWUTS,
+    "user": namespace.NEWUSER,
+    "cgroup": namespace.NEWCGROUP,
+}
+_FLAGS = {
+    "ro": mount.MS_RDONLY,
+    "nosuid": mount.MS_NOSUID,
+    "nodev": mount.MS_NODEV,
+    "noexec": mount.MS_NOEXEC,
+}
+_FLAGS |= {"strictatime": 1 << 24, "noatime": 1 << 10, "relatime": 1 << 21}
+_ATTRIBUTES = {
+    "ro": mount.ATTR_RDONLY,
+    "nosuid": mount.ATTR_NOSUID,
+    "nodev": mount.ATTR_NODEV,
+    "noexec": mount.ATTR_NOEXEC,
+}
+_IGNORED = {
+    "rw",
+    "defaults",
+    "suid",
+    "dev",
+    "exec",
+    "rprivate",
+    "private",
+    "bind",
+    "rbind",
+    "idmap",
+    "ridmap",
+}
+_BINDS = {"bind", "rbind"}
+_RLIMITS = (
+    "RLIMIT_CPU RLIMIT_FSIZE RLIMIT_DATA RLIMIT_STACK RLIMIT_CORE RLIMIT_RSS RLIMIT_NPROC RLIMIT_NOFILE "
+    "RLIMIT_MEMLOCK RLIMIT_AS RLIMIT_LOCKS RLIMIT_SIGPENDING RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_RTPRIO RLIMIT_RTTIME"
+).split()
+_DEATH = 9
+
+
+class Sources:
+    """The mounts that the launcher opens, numbered as they are asked for."""
+
+    def __init__(self) -> None:
+        self.all: list[Source] = []
+
+    def add(self, path: str, *, recursive: bool = False, idmap: bool = False) -> int:
+        """Return the number of the source."""
+        self.all.append(Source(path, recursive, idmap))
+        return len(self.all) - 1
+
+
+def make_plan(
+    spec: RuntimeSpec,
+    rootfs: Rootfs,
+    users: UserMap,
+    *,
+    seccomp: tuple[bytes, ...] = (),
+    outlive: bool = False,
+) -> Plan:
+    """Return all that it takes to start the container.
+
+    With an empty `users` the caller's user namespace is used. `seccomp` holds the compiled filters. The
+    container dies with its launcher unless it may `outlive` it.
+    """
+    new, joins = _namespaces(spec, users)
+    idmap = bool(users.uids)
+    sources = Sources()
+    before: list[steps.Step] = [steps.MakePrivate(), _root_step(rootfs, sources, idmap=idmap)]
+    after: list[steps.Step] = []
+    for entry in _in_order(spec.mounts):
+        _add_mount(entry, sources, before, after)
+    before += [steps.OpenDevice(device) for device in DEVICES]
+    before.append(steps.Pivot())
+    after += _settings(spec, rootfs, hostname=bool(new & namespace.NEWUTS))
+    process = make_process(spec.process, seccomp=seccomp)
+    if not outlive:
+        process = process._replace(death_signal=_DEATH)
+    return Plan(new, users.uids, users.gids, tuple(sources.all), (*before, *after), process, joins)
+
+
+def make_process(spec: ProcessSpec, *, seccomp: tuple[bytes, ...] = ()) -> Process:
+    """Return the process, with names of capabilities and limits resolved."""
+    sets = spec.capabilities
+    umask = spec.user.umask
+    return Process(
+        args=spec.args,
+        env=spec.env,
+        cwd=spec.cwd,
+        uid=spec.user.uid,
+        gid=spec.user.gid,
+        groups=spec.user.additional_gids,
+        umask=0o022 if umask is None else umask,
+        bounding=_bits(sets, "bounding"),
+        permitted=_bits(sets, "permitted"),
+        inheritable=_bits(sets, "inheritable"),
+        ambient=_bits(sets, "ambient"),
+        no_new_privs=spec.no_new_privileges,
+        seccomp=seccomp,
+        rlimits=tuple((_RLIMITS.index(limit.type), limit.soft, limit.hard) for limit in spec.rlimits),
+        oom_score=spec.oom_score_adj,
+        terminal=spec.terminal,
+    )
+
+
+def _bits(sets: Capabilities | None, name: str) -> int:
+    if sets is None:
+        return 0
+    return capability.mask(capability.numbers(getattr(sets, name)))
+
+
+def _namespaces(spec: RuntimeSpec, users: UserMap) -> tuple[int, tuple[Join, ...]]:
+    new = namespace.NEWUSER if users.uids else 0
+    joins = []
+    for entry in spec.linux.namespaces:
+        kind = _NAMESPACES.get(entry.type)
+        if kind is None:
+            raise InvalidError(f"there is no kind of namespace called {entry.type}")
+        if kind == namespace.NEWUSER:
+            continue
+        if entry.path:
+            joins.append(Join(entry.path, kind))
+        else:
+            new |= kind
+    return new, tuple(joins)
+
+
+def _root_step(rootfs: Rootfs, sources: Sources, *, idmap: bool) -> steps.Step:
+    lowers = [sources.add(path, idmap=idmap) for path in rootfs.lowers]
+    if rootfs.upper is None:
+        if len(lowers) == 1:
+            return steps.BindRoot(lowers[0], readonly=True)
+        return steps.OverlayRoot(tuple(lowers), -1, "", "", volatile=False)
+    if rootfs.work is None or os.path.dirname(rootfs.upper) != os.path.dirname(rootfs.work):
+        raise InvalidError(f"{rootfs.upper} and {rootfs.work} are not in one directory")
+    if not lowers:
+        return steps.BindRoot(sources.add(rootfs.upper, idmap=idmap), readonly=False)
+    place, upper = os.path.split(rootfs.upper)
+    work = os.path.basename(rootfs.work)
+    return steps.OverlayRoot(tuple(lowers), sources.add(place, idmap=idmap), upper, work, rootfs.volatile)
+
+
+def _in_order(mounts: tuple[Mount, ...]) -> list[Mount]:
+    """Return the mounts, each after those that it lies in, otherwise as they came; /proc leads, for its links."""
+    last = {entry.destination.rstrip("/") or "/": entry for entry in mounts}
+    depth = sorted(last.items(), key=lambda item: item[0].count("/"))
+    return [entry for _, entry in sorted(depth, key=lambda item: item[0] != "/proc")]
+
+
+def _add_mount(entry: Mount, sources: Sources, before: list[steps.Step], after: list[steps.Step]) -> None:
+    """Append the steps of one mount."""
+    options = set(entry.options)
+    target = entry.destination
+    if not target.startswith("/"):
+        raise InvalidError(f"the mount target {target} is not an absolute path")
+    if entry.type in {"proc", "sysfs"}:
+        attributes = sum(bit for name, bit in _ATTRIBUTES.items() if name in options)
+        before.append(steps.Prepare(entry.type, attributes, "/sys" if entry.type == "sysfs" else ""))
+        after.append(steps.Attach(entry.type, target))
+    elif entry.type in _BINDS or options & _BINDS:
+        recursive = entry.type == "rbind" or "rbind" in options
+        idmap = bool(options & {"idmap", "ridmap"})
+        number = sources.add(entry.source, recursive=recursive, idmap=idmap)
+        after.append(steps.Bind(number, target, readonly="ro" in options))
+    else:
+        flags = sum(bit for name, bit in _FLAGS.items() if name in options)
+        data = ",".join(word for word in entry.options if word not in _FLAGS and word not in _IGNORED)
+        own = target in {"/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"}  # noqa: S108 - the runtime's own
+        optional = entry.type == "cgroup2"
+        after.append(steps.MountNew(entry.type, target, flags, data, optional, fixed=own))
+        if target == "/dev":
+            after += [steps.Attach(device, device) for device in DEVICES]
+            after += [steps.Make(path, link) for path, link in LINKS.items()]
+
+
+def _settings(spec: RuntimeSpec, rootfs: Rootfs, *, hostname: bool) -> list[steps.Step]:
+    result: list[steps.Step] = []
+    if spec.hostname and hostname:
+        result.append(steps.Hostname(spec.hostname))
+    result += [steps.Sysctl(key, value, optional=False) for key, value in sorted(spec.linux.sysctl.items())]
+    if spec.linux.masked_paths:
+        result.append(steps.Mask(spec.linux.masked_paths))
+    if spec.linux.readonly_paths:
+        result.append(steps.MakeReadonly(spec.linux.readonly_paths))
+    if spec.root.readonly or rootfs.readonly:
+        result.append(steps.ReadonlyRoot())
+    return result

@@ -1,0 +1,165 @@
+"""The process of a container: who it is, what it may do, and the way from our code into its program."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from tiffin.linux import bpf, capability, prctl
+from tiffin.linux.namespace import close_on_exec_from
+from tiffin.linux.record import NamedTuple
+from tiffin.runtime.child import NOT_EXECUTABLE, NOT_FOUND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from typing import NoReturn
+else:
+    import _signal as signal  # what `signal` wraps in enums that take longer to make than a container
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_LAST_SIGNAL = 64
+
+
+class Process(NamedTuple):
+    """What is executed in the container, and as whom. Capabilities are bits; `env` holds `NAME=value`."""
+
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    cwd: str = "/"
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] = ()
+    umask: int = 0o022
+    bounding: int = 0
+    permitted: int = 0
+    inheritable: int = 0
+    ambient: int = 0
+    no_new_privs: bool = True
+    seccomp: tuple[bytes, ...] = ()
+    rlimits: tuple[tuple[int, int, int], ...] = ()
+    oom_score: int | None = None
+    terminal: bool = False
+    death_signal: int = 0
+
+
+class ExecError(Exception):
+    """The program could not be executed; `status` is what a shell would return, 126 or 127."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def become(process: Process) -> None:
+    """Take the identity and the limits of the process; all that is left to do is `confine` and `execute`."""
+    if process.oom_score is not None:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:  # noqa: PTH123 - pathlib is slow to load
+            file.write(str(process.oom_score))
+    if process.rlimits:
+        import resource  # noqa: PLC0415 - loaded by the launcher if it is wanted, before the child exists
+
+        for kind, soft, hard in process.rlimits:
+            resource.setrlimit(kind, (soft, hard))
+    try:
+        prctl.join_new_keyring()
+    except OSError:
+        pass  # not built in, forbidden by an outer filter, or over quota: then there is none to share either
+    os.umask(process.umask)
+    entered = _enter_directory(process.cwd, make=True)
+    capability.limit_bounding_set(process.bounding)
+    _change_user(process)
+    if not entered:
+        _enter_directory(process.cwd, make=False)
+    _reset_signals()
+    if process.death_signal:
+        prctl.set_death_signal(process.death_signal)
+
+
+def _enter_directory(path: str, *, make: bool) -> bool:
+    """Change into the working directory; a directory that root may not enter is left to the user to try."""
+    try:
+        if make:
+            os.makedirs(path, mode=0o755, exist_ok=True)
+        os.chdir(path)
+    except PermissionError:
+        if not make:
+            raise
+        return False
+    return True
+
+
+def _change_user(process: Process) -> None:
+    if process.ambient:
+        prctl.set_keep_capabilities(True)
+    try:
+        os.setgroups(process.groups)
+    except PermissionError:
+        # Where only one id is mapped the kernel denies the call, and the groups are those of the caller.
+        if process.groups and process.groups != (process.gid,):
+            raise
+    os.setresgid(process.gid, process.gid, process.gid)
+    os.setresuid(process.uid, process.uid, process.uid)
+    if not process.no_new_privs:
+        # Without no_new_privs only SYS_ADMIN may load a filter; it is gone with the next line.
+        bpf.install(process.seccomp)
+    permitted = process.permitted if process.uid == 0 else process.ambient
+    capability.set_capabilities(permitted, permitted, process.inheritable | process.ambient)
+    if process.ambient:
+        capability.set_ambient(process.ambient)
+
+
+def _reset_signals() -> None:
+    """Give every signal its default effect; the interpreter ignores SIGPIPE, and a caller may have more."""
+    for number in range(1, _LAST_SIGNAL + 1):
+        try:
+            if signal.getsignal(number) not in {signal.SIG_DFL, None}:
+                signal.signal(number, signal.SIG_DFL)
+        except (OSError, ValueError):
+            continue
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def confine(process: Process) -> None:
+    """Load the filter of system calls and let nothing but stdin, stdout and stderr through."""
+    close_on_exec_from(3)
+    if process.no_new_privs:
+        prctl.set_no_new_privs()
+        bpf.install(process.seccomp)
+
+
+def execute(process: Process) -> NoReturn:
+    """Become the program; raise `ExecError` if it cannot be found or executed."""
+    name = process.args[0]
+    env = dict(item.partition("=")[::2] for item in process.env)
+    if not name:
+        message = 'exec: "": no command was given'
+        raise ExecError(message, NOT_FOUND)
+    if "/" in name:
+        candidates = [name]
+    else:
+        directories = env.get("PATH", DEFAULT_PATH).split(":")
+        candidates = [f"{directory or '.'}/{name}" for directory in directories]
+    denied: OSError | None = None
+    for candidate in candidates:
+        try:
+            os.execve(candidate, process.args, env)  # noqa: S606 - starting a program is what this is for
+        except OSError as error:
+            if error.errno not in {errno.ENOENT, errno.ENOTDIR} or os.path.exists(candidate):
+                denied = denied or error
+                if error.errno != errno.EACCES:
+                    break
+    raise _explain(name, denied)
+
+
+def _explain(name: str, error: OSError | None) -> ExecError:
+    if error is None:
+        where = "no such file in the container" if "/" in name else "not found in the container's PATH"
+        return ExecError(f'exec: "{name}": {where}', NOT_FOUND)
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        return ExecError(f'exec: "{name}": the interpreter that it names does not exist', NOT_FOUND)
+    if error.errno == errno.ENOEXEC:
+        reason = "not a program for this machine (exec format error)"
+        return ExecError(f'exec: "{name}": {reason}', NOT_EXECUTABLE)
+    reason = os.strerror(error.errno or 0).lower()
+    return ExecError(f'exec: "{name}": {reason}', NOT_EXECUTABLE)

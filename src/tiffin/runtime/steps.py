@@ -1,0 +1,437 @@
+"""Step values: each is one action of the child on its way from a fresh namespace to a container.
+
+A step is a tuple of plain values, so a plan can be printed, compared and handed to another process. It has
+`describe()`, one phrase for errors and listings, and `apply(setup)`, which acts. The steps before `Pivot`
+see the host's file system; those after it see only the container's, and what was opened before.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from tiffin.linux import mount
+from tiffin.linux.namespace import set_hostname
+from tiffin.linux.record import NamedTuple
+from tiffin.runtime.targets import ensure, resolve
+
+_FD_LAYERS_SINCE = (6, 15)  # overlayfs takes detached mounts as layers
+
+
+class Setup:
+    """What the steps share: the detached mounts of the plan's sources, and those that steps prepare."""
+
+    def __init__(self, sources: list[int]) -> None:
+        self.sources = sources
+        self.prepared: dict[str, int] = {}
+        self.root_fd = -1
+
+    def target(self, path: str, *, directory: bool) -> int:
+        """Open the mount target, made if it is missing."""
+        return ensure(self.root_fd, path, directory=directory)
+
+    def attach(self, mount_fd: int, path: str) -> None:
+        """Attach a detached mount, which this consumes, at a path in the container."""
+        directory = stat.S_ISDIR(os.fstat(mount_fd).st_mode)
+        target_fd = self.target(path, directory=directory)
+        mount.move_mount(mount_fd, target_fd, path)
+        os.close(target_fd)
+        os.close(mount_fd)
+
+    def become_root(self, root_fd: int) -> None:
+        """Lay the new root over the old one and stand in it; `Pivot` then swaps them."""
+        mount.move_mount_to(root_fd, "/")
+        os.fchdir(root_fd)
+        os.close(root_fd)
+
+
+class MakePrivate(NamedTuple):
+    """Cut the mount namespace loose from the one it was copied from."""
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return "make all mounts private"
+
+    def apply(self, _setup: Setup) -> None:
+        """Act."""
+        mount.set_propagation("/", mount.MS_REC | mount.MS_PRIVATE)
+
+
+class OverlayRoot(NamedTuple):
+    """Mount layers as the root: sources of the lowers, top first, and of the directory with upper and work."""
+
+    lowers: tuple[int, ...]
+    upper: int
+    upper_name: str
+    work_name: str
+    volatile: bool
+    by_path: bool = False
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return (
+            f"mount {len(self.lowers)} layers{' and a writable one' if self.upper >= 0 else ''} as the root"
+        )
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        used = (*self.lowers, *([self.upper] if self.upper >= 0 else []))
+        for index in used:
+            # A layer has to be in this namespace to be used; where does not matter, nobody goes there by path.
+            mount.move_mount_to(setup.sources[index], "/")
+        release = os.uname().release.split(".")
+        if self.by_path or (int(release[0]), int(release[1])) < _FD_LAYERS_SINCE:
+            self._mount_by_path(setup, len(used))
+        else:
+            self._mount_by_fd(setup, len(used))
+        for index in used:
+            os.close(setup.sources[index])
+
+    def _mount_by_fd(self, setup: Setup, stacked: int) -> None:
+        overlay = mount.Filesystem("overlay")
+        for flag in self._flags():
+            overlay.set_flag(flag)
+        for index in self.lowers:
+            overlay.set_fd("lowerdir+", setup.sources[index])
+        if self.upper >= 0:
+            for key, name in (("upperdir", self.upper_name), ("workdir", self.work_name)):
+                fd = os.open(name, os.O_PATH | os.O_DIRECTORY, dir_fd=setup.sources[self.upper])
+                overlay.set_fd(key, fd)
+                os.close(fd)
+        root_fd = overlay.mount()
+        overlay.close()
+        self._unstack(stacked)
+        setup.become_root(root_fd)
+
+    def _mount_by_path(self, setup: Setup, stacked: int) -> None:
+        """Name the layers by their descriptors: short names, so that hundreds fit in a page of options."""
+        os.chdir("/proc/self/fd")
+        options = [*self._flags(), "lowerdir=" + ":".join(str(setup.sources[index]) for index in self.lowers)]
+        if self.upper >= 0:
+            place = setup.sources[self.upper]
+            options += [f"upperdir={place}/{self.upper_name}", f"workdir={place}/{self.work_name}"]
+        mount.mount("overlay", "/proc", "overlay", 0, ",".join(options))
+        os.chdir("/proc")
+        self._unstack(stacked)
+
+    def _unstack(self, stacked: int) -> None:
+        """Take the layers off the old root again: the overlay holds them, and only its top would be let go of."""
+        for _ in range(stacked):
+            mount.unmount("/")
+
+    def _flags(self) -> list[str]:
+        """Attributes kept as user.overlay.* work without privileges over the disk's file system."""
+        return ["userxattr", *(["volatile"] if self.volatile and self.upper >= 0 else [])]
+
+
+class BindRoot(NamedTuple):
+    """Take one directory as the root as it is."""
+
+    source: int
+    readonly: bool
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return "mount one directory as the root"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        if self.readonly:
+            mount.mount_setattr(setup.sources[self.source], mount.ATTR_RDONLY)
+        setup.become_root(setup.sources[self.source])
+
+
+class Prepare(NamedTuple):
+    """Make a /proc or /sys of the new namespaces, while the host's is still in sight: the kernel wants that."""
+
+    kind: str
+    attributes: int
+    instead: str
+    """The directory of the host to show, read only, where the kernel refuses a fresh one ("" for none)."""
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return f"create a {self.kind} file system"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        filesystem = mount.Filesystem(self.kind)
+        try:
+            setup.prepared[self.kind] = filesystem.mount(self.attributes)
+        except PermissionError:
+            if not self.instead:
+                raise
+            copy = mount.open_tree(self.instead, recursive=True)
+            mount.mount_setattr(copy, self.attributes, recursive=True, what=self.instead)
+            setup.prepared[self.kind] = copy
+        filesystem.close()
+
+
+class OpenDevice(NamedTuple):
+    """Take hold of a device node of the host: a user namespace cannot make one."""
+
+    path: str
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return f"open the device {self.path}"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        setup.prepared[self.path] = mount.open_tree(self.path)
+
+
+class Pivot(NamedTuple):
+    """Swap the roots and let go of the old one, with everything that was mounted in it."""
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return "change into the root filesystem"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        mount.pivot_root(".", ".")
+        mount.unmount(".", mount.MNT_DETACH)
+        os.chdir("/")
+        setup.root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+class Attach(NamedTuple):
+    """Mount what an earlier step prepared. Its target may not be a symlink: /proc and /sys are not the image's."""
+
+    prepared: str
+    target: str
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return f"mount {self.target}"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        fd = setup.prepared.pop(self.prepared)
+        directory = stat.S_ISDIR(os.fstat(fd).st_mode)
+        os.close(setup.target(self.target, directory=directory))
+        target_fd = resolve(setup.root_fd, self.target, links=False)
+        mount.move_mount(fd, target_fd, self.target)
+        os.close(target_fd)
+        os.close(fd)
+
+
+class MountNew(NamedTuple):
+    """Mount a new file system, such as a tmpfs."""
+
+    kind: str
+    target: str
+    flags: int
+    options: str
+    optional: bool = False
+    fixed: bool = False
+    """The target belongs to the runtime: a symlink in its place is an error."""
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return f"mount {self.kind} on {self.target}"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        target_fd = setup.target(self.target, directory=True)
+        if self.fixed:
+            os.close(target_fd)
+            target_fd = resolve(setup.root_fd, self.target, links=False)
+        try:
+            mount.mount(self.kind, f"/proc/self/fd/{target_fd}", self.kind, self.flags, self.options)
+        except OSError:
+            if not self.optional:
+                raise
+        os.close(target_fd)
+
+
+class Bind(NamedTuple):
+    """Mount a source of the plan: a volume, or a file or directory of the host."""
+
+    source: int
+    target: str
+    readonly: bool
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return f"mount a volume on {self.target}"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        fd = setup.sources[self.source]
+        attributes = mount.ATTR_RDONLY if self.readonly else 0
+        mount.mount_setattr(fd, attributes, recursive=True, propagation=mount.MS_PRIVATE, what=self.target)
+        setup.attach(fd, self.target)
+
+
+class Make(NamedTuple):
+    """Make a symlink with this text, or, without a text, a directory."""
+
+    path: str
+    link: str = ""
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return f"make {self.path}"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        if not self.link:
+            os.close(setup.target(self.path, directory=True))
+            return
+        parent_fd = resolve(setup.root_fd, os.path.dirname(self.path))
+        os.symlink(self.link, os.path.basename(self.path), dir_fd=parent_fd)
+        os.close(parent_fd)
+
+
+class Mask(NamedTuple):
+    """Hide files below /proc and /sys: an empty, read-only directory or /dev/null is seen in their place."""
+
+    paths: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return "hide what the container must not see of the host"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        empty = -1
+        for path in self.paths:
+            try:
+                target_fd = resolve(setup.root_fd, path, links=False)
+            except (FileNotFoundError, NotADirectoryError, PermissionError):
+                continue
+            if stat.S_ISDIR(os.fstat(target_fd).st_mode):
+                if empty < 0:
+                    empty = _empty_directory()
+                copy = mount.open_tree("", dir_fd=empty)
+            else:
+                copy = mount.open_tree("/dev/null")
+            mount.move_mount(copy, target_fd, path)
+            os.close(copy)
+            os.close(target_fd)
+        if empty >= 0:
+            os.close(empty)
+
+
+def _empty_directory() -> int:
+    tmpfs = mount.Filesystem("tmpfs")
+    tmpfs.set_string("size", "0")
+    tmpfs.set_string("mode", "0555")
+    fd = tmpfs.mount(mount.ATTR_RDONLY | mount.ATTR_NOSUID | mount.ATTR_NODEV | mount.ATTR_NOEXEC)
+    tmpfs.close()
+    return fd
+
+
+class MakeReadonly(NamedTuple):
+    """Let nothing be written at these paths, with all that is below them."""
+
+    paths: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return f"make {', '.join(self.paths)} read only"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        for path in self.paths:
+            try:
+                fd = resolve(setup.root_fd, path, links=False)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            copy = mount.open_tree("", dir_fd=fd, recursive=True)
+            mount.mount_setattr(copy, mount.ATTR_RDONLY, recursive=True, what=path)
+            mount.move_mount(copy, fd, path)
+            os.close(copy)
+            os.close(fd)
+
+
+class ReadonlyRoot(NamedTuple):
+    """Let nothing be written in the root filesystem; what is mounted in it keeps its own mode."""
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return "make the root filesystem read only"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        mount.mount_setattr(setup.root_fd, mount.ATTR_RDONLY, what="/")
+
+
+class Hostname(NamedTuple):
+    """Give the container its name."""
+
+    name: str
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return f"set the host name {self.name}"
+
+    def apply(self, _setup: Setup) -> None:
+        """Act."""
+        set_hostname(self.name)
+
+
+class Sysctl(NamedTuple):
+    """Set a kernel parameter of the container's namespaces, before /proc/sys is read only."""
+
+    key: str
+    value: str
+    optional: bool
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return f"set the kernel parameter {self.key} to {self.value}"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        try:
+            fd = resolve(setup.root_fd, "/proc/sys/" + self.key.replace(".", "/"), os.O_WRONLY, links=False)
+            try:
+                os.write(fd, self.value.encode())
+            finally:
+                os.close(fd)
+        except OSError as error:
+            if not self.optional or error.errno == errno.ENOMEM:
+                raise
+
+
+Step = (
+    MakePrivate
+    | OverlayRoot
+    | BindRoot
+    | Prepare
+    | OpenDevice
+    | Pivot
+    | Attach
+    | MountNew
+    | Bind
+    | Make
+    | Mask
+    | MakeReadonly
+    | ReadonlyRoot
+    | Hostname
+    | Sysctl
+)
+STEPS = {
+    kind.__name__: kind
+    for kind in (
+        MakePrivate,
+        OverlayRoot,
+        BindRoot,
+        Prepare,
+        OpenDevice,
+        Pivot,
+        Attach,
+        MountNew,
+        Bind,
+        Make,
+        Mask,
+        MakeReadonly,
+        ReadonlyRoot,
+        Hostname,
+        Sysctl,
+    )
+}
