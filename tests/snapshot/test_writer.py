@@ -1,0 +1,113 @@
+import os
+import stat
+
+import pytest
+
+from tiffin.errors import InvalidError
+from tiffin.layer.owners import RecordedOwners, TrueOwners
+from tiffin.snapshot.merged import MergedTree
+from tiffin.snapshot.writer import LayerWriter, Meta
+
+EPOCH = 315_619_200
+OWNERS = TrueOwners() if os.geteuid() == 0 else RecordedOwners()
+PLAIN = Meta(0, 0, 0o755)
+
+
+@pytest.fixture
+def lower(tmp_path):
+    base = tmp_path / "lower"
+    (base / "app/data").mkdir(parents=True)
+    (base / "app").chmod(0o750)
+    (base / "app/old").write_text("old")
+    os.utime(base / "app/old", (2_000_000_000, 2_000_000_000))
+    (base / "link").symlink_to("app")
+    return base
+
+
+@pytest.fixture
+def upper(tmp_path):
+    (tmp_path / "upper").mkdir()
+    return tmp_path / "upper"
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "source"
+    folder.mkdir()
+    (folder / "file").write_text("content")
+    os.link(folder / "file", folder / "twin")
+    return MergedTree([folder])
+
+
+@pytest.fixture
+def writer(upper, lower):
+    return LayerWriter(upper, MergedTree([lower]), OWNERS, EPOCH)
+
+
+def test_parents_are_copied_up_with_their_metadata(writer, upper, source):
+    writer.make_directory("/app/data/new", PLAIN)
+    writer.put_file("/app/data/new/file", source.resolve("file").node, Meta(0, 0, 0o600))
+    writer.finish()
+    assert (upper / "app/data/new/file").read_text() == "content"
+    assert stat.S_IMODE((upper / "app").stat().st_mode) == 0o750
+    assert stat.S_IMODE((upper / "app/data/new/file").stat().st_mode) == 0o600
+    assert not (upper / "app/old").exists()
+
+
+def test_new_files_have_the_epoch_and_replaced_ones_a_second_more(writer, upper, source):
+    writer.make_directory("/app", PLAIN)
+    writer.put_file("/app/new", source.resolve("file").node, PLAIN)
+    writer.put_file("/app/old", source.resolve("file").node, PLAIN)
+    writer.finish()
+    assert (upper / "app/new").stat().st_mtime == EPOCH
+    assert (upper / "app/old").stat().st_mtime == 2_000_000_001
+
+
+def test_directories_have_their_times_after_they_were_filled(writer, upper):
+    writer.make_directory("/new/deep", PLAIN)
+    writer.put_bytes("/new/deep/file", b"x", PLAIN)
+    writer.finish()
+    assert (upper / "new").stat().st_mtime == (upper / "new/deep").stat().st_mtime == EPOCH
+
+
+def test_a_directory_does_not_take_the_place_of_a_link_or_file(writer):
+    for path in ("/link", "/app/old", "/app/old/below"):
+        with pytest.raises(InvalidError, match="not a directory"):
+            writer.make_directory(path, PLAIN)
+
+
+def test_a_file_does_not_take_the_place_of_a_directory(writer, source):
+    with pytest.raises(InvalidError, match="over the directory /app/data"):
+        writer.put_file("/app/data", source.resolve("file").node, PLAIN)
+
+
+def test_an_archive_replaces_what_it_meets(writer, upper, source):
+    writer.make_directory("/app/data/mine", PLAIN)
+    with writer.replacing():
+        writer.make_directory("/link", PLAIN)
+        writer.put_file("/app/data", source.resolve("file").node, PLAIN)
+    writer.finish()
+    assert (upper / "link").is_dir()
+    assert (upper / "app/data").is_file()
+
+
+def test_the_last_of_two_files_stays(writer, upper):
+    writer.put_bytes("/same", b"first", PLAIN)
+    writer.put_link("/same", "elsewhere", PLAIN)
+    writer.put_bytes("/same", b"last", PLAIN)
+    assert (upper / "same").read_bytes() == b"last"
+
+
+def test_hard_links_stay_links_only_when_asked(writer, upper, source):
+    for name in ("file", "twin"):
+        writer.put_file(f"/kept-{name}", source.resolve(name).node, PLAIN, keep_links=True)
+        writer.put_file(f"/apart-{name}", source.resolve(name).node, PLAIN)
+    assert (upper / "kept-file").samefile(upper / "kept-twin")
+    assert not (upper / "apart-file").samefile(upper / "apart-twin")
+
+
+def test_owners_are_set_or_recorded(writer, upper):
+    writer.put_bytes("/file", b"", Meta(33, 44, 0o4755))
+    status = (upper / "file").stat()
+    assert OWNERS.read(str(upper / "file"), status) == (33, 44)
+    assert stat.S_IMODE(status.st_mode) == 0o4755
