@@ -58,13 +58,14 @@ _ATTRIBUTE = struct.Struct("=HH")
 
 
 class Link(NamedTuple):
-    """A network interface: `mtu` and `mac` as the kernel reports them."""
+    """A network interface; `master` is the number of the bridge that it is a port of, or 0."""
 
     number: int
     name: str
     up: bool
     mtu: int
     mac: bytes
+    master: int
 
 
 class Address(NamedTuple):
@@ -120,7 +121,9 @@ class Netlink:
             attributes = dict(_attributes(body[_LINK.size :]))
             name = attributes.get(IFLA_IFNAME, b"").rstrip(b"\0").decode("utf-8", "replace")
             mtu = int.from_bytes(attributes.get(IFLA_MTU, b""), sys.byteorder)
-            links.append(Link(index, name, bool(flags & IFF_UP), mtu, attributes.get(IFLA_ADDRESS, b"")))
+            master = int.from_bytes(attributes.get(IFLA_MASTER, b""), sys.byteorder)
+            mac = attributes.get(IFLA_ADDRESS, b"")
+            links.append(Link(index, name, bool(flags & IFF_UP), mtu, mac, master))
         return links
 
     def link(self, name: str) -> Link | None:

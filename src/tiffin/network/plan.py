@@ -60,9 +60,12 @@ class NetworkPlan(NamedTuple):
     pasta: str = ""
     join: str = ""
     """For mode container: the network namespace as a path, /proc/PID/ns/net."""
-    root: bool = False
     forward_dns: bool = False
     """pasta answers name queries at `pasta.NAMESERVER` by asking the host's own servers."""
+    map_gateway: bool = False
+    """The container reaches the host, its loopback too, at the address of the host's router."""
+    insist: bool = False
+    """The mode was asked for by name: fail rather than take a weaker one."""
 
     def to_wire(self) -> dict[str, Any]:
         """The plan as JSON-ready data."""

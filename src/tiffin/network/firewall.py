@@ -1,0 +1,98 @@
+"""Rules of our own for the bridge: masquerade what goes out, let replies in, nothing else.
+
+They live in a table of ours that goes as a whole. A host whose iptables drops forwarded packets
+(Docker sets that policy) drops ours too, whatever our table says, so that there two rules are added.
+Runs under `python -IS`; standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tiffin.errors import FailedError, UnsupportedError
+from tiffin.network.tool import find, run
+
+__all__ = ["allow_forwarding", "install", "ruleset", "uninstall"]
+
+TABLE = "tiffin"
+_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+
+
+def ruleset(bridge: str, subnet: str) -> str:
+    """Return the table as nft reads it; it replaces what is there."""
+    return f"""\
+table ip {TABLE} {{}}
+delete table ip {TABLE}
+table ip {TABLE} {{
+    chain outgoing {{
+        type nat hook postrouting priority 100; policy accept;
+        ip saddr {subnet} oifname != "{bridge}" masquerade
+    }}
+    chain forwarded {{
+        type filter hook forward priority 0; policy accept;
+        iifname "{bridge}" accept
+        oifname "{bridge}" ct state established,related accept
+        oifname "{bridge}" drop
+    }}
+}}
+"""
+
+
+def install(nft: str, bridge: str, subnet: str) -> None:
+    """Put our table in place, all of it at once."""
+    status, output = run([nft, "-f", "-"], ruleset(bridge, subnet).encode())
+    if status:
+        raise FailedError(
+            f"nft refused the rules for the containers' bridge: {output}",
+            code="firewall",
+            hint="use --network host, or install pasta",
+        )
+    for arguments in _iptables(bridge):
+        run(arguments)
+
+
+def uninstall(nft: str, bridge: str) -> None:
+    """Take our rules away; what is not there is no failure."""
+    run([nft, "delete", "table", "ip", TABLE])
+    iptables = find("iptables")
+    for chain, rule in _exceptions(bridge) if iptables else ():
+        run([iptables, "-w", "-D", chain, *rule])
+
+
+def allow_forwarding() -> None:
+    """Let this host pass packets on, as every engine with a bridge does; it stays on afterwards."""
+    if _FORWARD.read_bytes().strip() == b"1":
+        return
+    try:
+        descriptor = os.open(_FORWARD, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, b"1")
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise UnsupportedError(
+            f"cannot switch on packet forwarding ({_FORWARD}): {error.strerror}",
+            code="no-forwarding",
+            hint="set net.ipv4.ip_forward=1 on the host, or use --network host",
+        ) from error
+
+
+def _exceptions(bridge: str) -> tuple[tuple[str, list[str]], ...]:
+    replies = ["-o", bridge, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"]
+    return ("FORWARD", ["-i", bridge, "-j", "ACCEPT"]), ("FORWARD", replies)
+
+
+def _iptables(bridge: str) -> list[list[str]]:
+    iptables = find("iptables")
+    if not iptables:
+        return []
+    status, output = run([iptables, "-w", "-S", "FORWARD"])
+    if status or "-P FORWARD DROP" not in output:
+        return []
+    present = output.splitlines()
+    return [
+        [iptables, "-w", "-I", chain, *rule]
+        for chain, rule in _exceptions(bridge)
+        if " ".join(["-A", chain, *rule]) not in present
+    ]
