@@ -1,0 +1,17 @@
+"""Names that a misspelt one may have meant. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def did_you_mean(word: str, names: Iterable[str], otherwise: str = "") -> str:
+    """Return a hint with the name nearest to `word`, any case; `otherwise` if none is near."""
+    import difflib
+
+    folded = {name.casefold(): name for name in names}
+    near = difflib.get_close_matches(word.casefold()[:80], folded, 1, 0.6)
+    return f"did you mean {folded[near[0]]}?" if near else otherwise
