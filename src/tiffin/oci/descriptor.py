@@ -81,6 +81,10 @@ class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"
     urls: tuple[str, ...] = ()
     data: bytes | None = None
 
+    def __hash__(self) -> int:
+        """By what identifies the content: the rest may hold maps, which have no hash."""
+        return hash((self.media_type, self.digest, self.size))
+
     @classmethod
     def of(cls, data: bytes, media_type: str) -> Descriptor:
         """The descriptor of `data`."""
