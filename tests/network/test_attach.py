@@ -1,0 +1,344 @@
+"""Each test is a script run as a machine of its own: in a new network and mount namespace."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tiffin.network.tool import find
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.live
+
+PRELUDE = """
+import json, os, signal, socket, sys, threading, time
+from pathlib import Path
+from tiffin.linux import netlink
+from tiffin.linux.namespace import IdMap, write_maps
+from tiffin.linux.netlink import Netlink, within
+from tiffin.network.attach import attach, examine
+from tiffin.network.bridge import NAME, state_directory, tidy
+from tiffin.network.listen import listen
+from tiffin.network.plan import NetworkPlan
+from tiffin.network.ports import Forwarder
+from tiffin.network.publish import parse
+from tiffin.network.tool import find, run
+
+RUN = Path(sys.argv[1])
+
+def guest(user=False, *, uid=100000):
+    pid = os.posix_spawnp("unshare", ["unshare", "-n", *(["-U"] if user else []), "sleep", "100"], os.environ)
+    own = os.readlink("/proc/self/ns/net")
+    while os.readlink(f"/proc/{pid}/ns/net") == own:
+        time.sleep(0.002)
+    if user:
+        write_maps(pid, [IdMap(0, uid, 65536)], [IdMap(0, uid, 65536)])
+    return pid
+
+def plan(mode, identity, **more):
+    state = str(state_directory(RUN))
+    return NetworkPlan(mode, identity, state=state, nft=find("nft"), pasta=find("pasta"), **more)
+
+def serve(namespace, port, answer):
+    def body():
+        while True:
+            try:
+                connection, peer = listener.accept()
+            except OSError:
+                return
+            connection.sendall(answer + b" " + peer[0].encode())
+            connection.close()
+    listener = within(namespace, lambda: socket.create_server(("0.0.0.0", port)))
+    threading.Thread(target=body, daemon=True).start()
+    return listener
+
+def call(address, port):
+    with socket.create_connection((address, port), 10) as connection:
+        return b"".join(iter(lambda: connection.recv(100), b"")).decode()
+
+def ours():
+    return [host.link(NAME) is not None, "tiffin" in run([find("nft"), "list", "tables"])[1]]
+
+with Netlink() as host:
+    host.set_up(host.link("lo").number)
+host = Netlink()
+"""
+
+
+def machine(tmp_path: Path, script: str) -> object:
+    if os.geteuid() != 0:
+        pytest.skip("needs root: makes a machine of its own")
+    code = PRELUDE + textwrap.dedent(script)
+    command = ["unshare", "-n", "-m", sys.executable, "-W", "error", "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def needs_nft():
+    if not find("nft"):
+        pytest.skip("needs nft")
+
+
+@pytest.fixture
+def needs_pasta():
+    if not find("pasta"):
+        pytest.skip("needs pasta")
+
+
+def test_two_containers_on_the_bridge_reach_each_other_the_host_and_beyond(tmp_path, needs_nft):
+    found = machine(
+        tmp_path,
+        """
+        beyond = guest()  # a machine behind the host, which knows no way to the bridge
+        outside = os.open(f"/proc/{beyond}/ns/net", 0)
+        host.add_veth("uplink", "eth0", outside, 1400, bytes.fromhex("020000000009"))
+        uplink = host.link("uplink").number
+        host.add_address(uplink, "203.0.113.1", 24)
+        host.set_up(uplink)
+        with within(outside, Netlink) as inside:
+            inside.add_address(inside.link("eth0").number, "203.0.113.2", 24)
+            inside.set_up(inside.link("eth0").number)
+        host.add_default_route("203.0.113.2", uplink)
+        pids = [guest(), guest(user=True)]
+        one, two = (attach(plan("bridge", letter * 64), pid) for letter, pid in zip("ab", pids))
+        mtu = host.link(NAME).mtu
+        serve(outside, 7000, b"beyond")
+        serve(two.namespace, 7001, b"two")
+        serve(os.open("/proc/self/ns/net", 0), 7002, b"host")
+        forwarder = Forwarder(listeners := listen(parse("127.0.0.1::7001")), two.namespace, two.address)
+        forwarder.start()
+        seen = {
+            "addresses": [one.address, two.address, one.gateway],
+            "mtu": mtu,
+            "beyond": within(one.namespace, lambda: call("203.0.113.2", 7000)),
+            "two": within(one.namespace, lambda: call(two.address, 7001)),
+            "host": within(one.namespace, lambda: call(one.gateway, 7002)),
+            "published": call("127.0.0.1", listeners[0].port.host).split()[0],
+        }
+        forwarder.close()
+        one.close()
+        seen["after one"] = ours()
+        two.close()
+        seen["after both"] = ours()
+        seen["leases"] = [path.name for path in (state_directory(RUN) / "leases").iterdir()]
+        print(json.dumps(seen))
+        for pid in (beyond, *pids):
+            os.kill(pid, 9)
+        """,
+    )
+    assert found == {
+        "addresses": ["10.88.0.2", "10.88.0.3", "10.88.0.1"],
+        "mtu": 1400,
+        "beyond": "beyond 203.0.113.1",  # masqueraded: the machine beyond sees the host
+        "two": "two 10.88.0.2",
+        "host": "host 10.88.0.2",
+        "published": "two",
+        "after one": [True, True],
+        "after both": [False, False],
+        "leases": [],
+    }
+
+
+def test_the_bridge_avoids_the_hosts_networks(tmp_path, needs_nft):
+    found = machine(
+        tmp_path,
+        """
+        host.add_address(host.link("lo").number, "10.88.7.1", 24)
+        pid = guest()
+        attachment = attach(plan("bridge", "a" * 64), pid)
+        print(json.dumps(attachment.address))
+        attachment.close()
+        os.kill(pid, 9)
+        """,
+    )
+    assert found == "10.89.0.2"
+
+
+def test_what_a_killed_process_left_on_the_bridge_is_taken_away(tmp_path, needs_nft):
+    found = machine(
+        tmp_path,
+        """
+        pid = guest()
+        child = os.fork()
+        if child == 0:
+            attach(plan("bridge", "a" * 64), pid)
+            os.kill(os.getpid(), 9)
+        os.waitpid(child, 0)
+        before = host.link(NAME) is not None
+        other = guest()
+        attachment = attach(plan("bridge", "b" * 64), other)
+        leases = [path.name for path in (state_directory(RUN) / "leases").iterdir()]
+        devices = sorted(link.name for link in host.links() if link.name.startswith("tf"))
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        attachment.close()
+        child = os.fork()
+        if child == 0:
+            attach(plan("bridge", "c" * 64), pid)
+            os.kill(os.getpid(), 9)
+        os.waitpid(child, 0)
+        tidy(state_directory(RUN), find("nft"))
+        print(json.dumps([before, leases, devices, host.link(NAME) is not None]))
+        os.kill(pid, 9)
+        os.kill(other, 9)
+        """,
+    )
+    assert found == [True, ["10.88.0.3"], ["tfbbbbbbbbbbbb"], False]
+
+
+def test_many_at_once_get_different_addresses(tmp_path, needs_nft):
+    found = machine(
+        tmp_path,
+        """
+        pids = [guest() for _ in range(8)]
+        workers = []
+        for number, pid in enumerate(pids):
+            reader, writer = os.pipe()
+            child = os.fork()
+            if child == 0:
+                os.close(reader)
+                attachment = attach(plan("bridge", f"{number}" * 64), pid)
+                os.write(writer, attachment.address.encode())
+                os.read(0, 1)
+                time.sleep(0.3)
+                attachment.close()
+                os._exit(0)
+            os.close(writer)
+            workers.append((child, reader))
+        addresses = sorted(os.read(reader, 100).decode() for _, reader in workers)
+        for child, _ in workers:
+            os.waitpid(child, 0)
+        print(json.dumps([addresses, host.link(NAME) is not None]))
+        for pid in pids:
+            os.kill(pid, 9)
+        """,
+    )
+    assert found == [[f"10.88.0.{last}" for last in range(2, 10)], False]
+
+
+@pytest.mark.parametrize("mode", ["loopback", "none"])
+def test_a_loopback_alone_is_up_and_ports_reach_it(tmp_path, mode):
+    found = machine(
+        tmp_path,
+        f"""
+        pid = guest(user=True)
+        attachment = attach(plan({mode!r}, "a" * 64), pid)
+        serve(attachment.namespace, 8000, b"inside")
+        forwarder = Forwarder(listeners := listen(parse("127.0.0.1::8000")), attachment.namespace)
+        forwarder.start()
+        answer = call("127.0.0.1", listeners[0].port.host)
+        with within(attachment.namespace, Netlink) as inside:
+            links = [link.name for link in inside.links()]
+        print(json.dumps([answer, links, attachment.address, attachment.gateway]))
+        forwarder.close()
+        attachment.close()
+        os.kill(pid, 9)
+        """,
+    )
+    assert found == ["inside 127.0.0.1", ["lo"], "", ""]
+
+
+PASTA = """
+os.makedirs(RUN / "dev")
+os.system(f"mount -t tmpfs none {RUN}/dev && mknod -m 666 {RUN}/dev/tun c 10 200")
+os.system(f"mount --bind {RUN}/dev/tun /dev/net/tun")
+"""
+
+
+def test_pasta_carries_a_container_of_root_and_dies_with_its_parent(tmp_path, needs_pasta):
+    found = machine(
+        tmp_path,
+        PASTA
+        + """
+other = guest()
+outside = os.open(f"/proc/{other}/ns/net", 0)
+host.add_veth("uplink", "eth0", outside, 1500, bytes.fromhex("020000000009"))
+uplink = host.link("uplink").number
+host.add_address(uplink, "203.0.113.1", 24)
+host.set_up(uplink)
+with within(outside, Netlink) as inside:
+    inside.add_address(inside.link("eth0").number, "203.0.113.2", 24)
+    inside.set_up(inside.link("eth0").number)
+host.add_default_route("203.0.113.2", uplink)
+serve(outside, 7000, b"beyond")
+pid = guest(user=True)
+reader, writer = os.pipe()
+child = os.fork()
+if child == 0:
+    attachment = attach(plan("pasta", "a" * 64, insist=True), pid)
+    answer = within(attachment.namespace, lambda: call("203.0.113.2", 7000))
+    serve(attachment.namespace, 8000, b"inside")
+    listeners = listen(parse("127.0.0.1::8000"))
+    forwarder = Forwarder(listeners, attachment.namespace, attachment.address)
+    forwarder.start()
+    published = call("127.0.0.1", listeners[0].port.host)
+    pasta = [entry for entry in os.listdir("/proc") if entry.isdigit() and
+             b"pasta" in Path(f"/proc/{entry}/cmdline").read_bytes().split(b"\\0")[0]
+             and Path(f"/proc/{entry}/status").read_text().split("PPid:")[1].split()[0] == str(os.getpid())]
+    uid = Path(f"/proc/{pasta[0]}/status").read_text().split("Uid:")[1].split()[0]
+    os.write(writer, json.dumps([attachment.address, answer, published.split()[0], uid, pasta]).encode())
+    os.kill(os.getpid(), 9)
+os.waitpid(child, 0)
+*seen, [pasta] = json.loads(os.read(reader, 1000))
+for _ in range(500):
+    if not os.path.exists(f"/proc/{pasta}") or ") Z " in Path(f"/proc/{pasta}/stat").read_text():
+        break
+    time.sleep(0.01)
+else:
+    seen.append("pasta lives on")
+print(json.dumps(seen))
+os.kill(pid, 9)
+os.kill(other, 9)
+""",
+    )
+    assert found == ["203.0.113.1", "beyond 203.0.113.1", "inside", "100000"]
+
+
+def test_without_a_way_out_of_the_host_pasta_gives_way_to_loopback_and_says_so(tmp_path, needs_pasta):
+    found = machine(
+        tmp_path,
+        PASTA
+        + """
+from tiffin.errors import UnavailableError
+pid = guest(user=True)
+attachment = attach(plan("pasta", "a" * 64), pid)
+with within(attachment.namespace, Netlink) as inside:
+    up = inside.link("lo").up
+try:
+    attach(plan("pasta", "a" * 64, insist=True), pid)
+    insisted = ""
+except UnavailableError as error:
+    insisted = error.message
+print(json.dumps([up, attachment.notices, insisted]))
+os.kill(pid, 9)
+""",
+    )
+    up, [notice], insisted = found
+    assert up
+    assert notice.startswith(
+        "the container cannot reach out, only published ports work: pasta cannot connect"
+    )
+    assert insisted.startswith("pasta cannot connect the container: ")
+
+
+def test_facts_of_root():
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    from tiffin.network.attach import examine
+
+    facts = examine(root=True)
+    assert facts.root
+    assert facts.admin
+    assert facts.nft == find("nft")
