@@ -11,7 +11,7 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from tiffin.dockerfile.match import has_wildcard, match
+from tiffin.dockerfile.match import has_wildcard, match, unescape
 from tiffin.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def select(tree: MergedTree, patterns: Sequence[str]) -> list[Selected]:
     """Return what `patterns` name in `tree`, in their order. Raises NotFoundError for a plain name."""
     found = []
     for pattern in patterns:
-        names = list(expand(tree, pattern)) if has_wildcard(pattern) else [pattern]
+        names = list(expand(tree, pattern)) if has_wildcard(pattern) else [unescape(pattern)]
         for name in names:
             node = tree.resolve(name).node
             if node is None:

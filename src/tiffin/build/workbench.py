@@ -14,7 +14,7 @@ import msgspec
 from tiffin.build import cachekey
 from tiffin.build.checksum import Checksums, hash_file, selection_digest
 from tiffin.build.ops.copy import CopyStep, Target
-from tiffin.build.owner import find_owner, find_user
+from tiffin.build.owner import find_owner
 from tiffin.build.selection import select
 from tiffin.errors import NotFoundError
 from tiffin.snapshot.writer import LayerWriter, Meta
@@ -104,8 +104,8 @@ class Workbench:
             upper = place / "upper"
             upper.mkdir()
             writer = LayerWriter(upper, tree, self.layers.owners, self.epoch)
-            user = find_user(op.user, tree)
-            writer.make_directory(resolved.path, Meta(user.uid, user.gid, 0o755))
+            owner = find_owner(op.user, tree) if op.user else (0, 0)
+            writer.make_directory(resolved.path, Meta(*owner, 0o755))
             writer.finish()
             return self._adopt(upper)
 

@@ -1,0 +1,175 @@
+"""Images in the store: list, tag, remove, inspect, history."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tiffin.engine.inspect import image_document
+from tiffin.engine.lookup import Found, find_image, need_image, open_found
+from tiffin.errors import ConflictError, CorruptError
+from tiffin.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tiffin.engine.engine import Engine
+    from tiffin.oci.digest import Digest
+
+_NANO = 1_000_000_000
+
+
+class ImageSummary(NamedTuple):
+    """One image for lists. `created` is when it came to this store, in seconds; `size` of its unpacked layers."""
+
+    id: str
+    references: tuple[str, ...]
+    created: float
+    size: int
+    digest: str
+    labels: Mapping[str, str]
+
+
+class HistoryRow(NamedTuple):
+    """One instruction of an image: `id` is the image's on the newest row, `created` in seconds."""
+
+    id: str
+    created: float | None
+    created_by: str
+    size: int
+    comment: str
+
+
+def list_images(engine: Engine, *, name: str | None = None, all_: bool = False) -> list[ImageSummary]:
+    """Return the images, the newest first; those of one repository (and tag) with `name`.
+
+    An image whose content is damaged is left out of lists, but not if it is asked for.
+    """
+    del all_  # what a build leaves between its steps are layers here, never images
+    wanted = Reference.parse(name) if name else None
+    references: dict[Digest, list[Reference]] = {}
+    for tag in engine.tags.all():
+        references.setdefault(tag.descriptor.digest, []).append(tag.reference)
+    found = []
+    for image in engine.images.all():
+        own = references.get(image.descriptor.digest, [])
+        if wanted is not None:
+            own = [reference for reference in own if _matches(reference, wanted)]
+            if not own:
+                continue
+        try:
+            opened = open_found(engine, image.descriptor, None)
+        except CorruptError:
+            continue
+        found.append(
+            ImageSummary(
+                id=opened.image_id,
+                references=tuple(sorted(reference.familiar for reference in own)),
+                created=image.created / _NANO,
+                size=_size(engine, opened),
+                digest=image.descriptor.digest,
+                labels=opened.config.config.labels,
+            )
+        )
+    return found
+
+
+def _matches(reference: Reference, wanted: Reference) -> bool:
+    return reference.name == wanted.name and wanted.tag in (None, reference.tag)
+
+
+def _size(engine: Engine, found: Found) -> int:
+    """The bytes of the unpacked layers; of those that are not unpacked, what the manifest says."""
+    total = 0
+    for descriptor, diff_id in zip(found.manifest.layers, found.config.rootfs.diff_ids, strict=False):
+        total += engine.layers.size(diff_id) if engine.layers.has(diff_id) else descriptor.size
+    return total
+
+
+def tag(engine: Engine, source: str, target: str) -> None:
+    """Give the image `source` the name `target` too."""
+    found = need_image(engine, source)
+    engine.tags.set(Reference.parse(target).tagged(), found.descriptor)
+
+
+def remove(engine: Engine, names: Sequence[str], *, force: bool = False) -> list[str]:
+    """Remove names, and images that lose their last one; return a line for each, as Docker words them."""
+    lines: list[str] = []
+    for name in names:
+        lines += _remove_one(engine, name, force=force)
+    return lines
+
+
+def _remove_one(engine: Engine, name: str, *, force: bool) -> list[str]:
+    found = need_image(engine, name)
+    own = [tag.reference for tag in engine.tags.all() if tag.descriptor.digest == found.descriptor.digest]
+    by_name = found.reference is not None
+    if by_name and len(own) > 1:
+        assert found.reference is not None
+        engine.tags.remove(found.reference)
+        return [f"Untagged: {found.reference.familiar}"]
+    if len(own) > 1 and not force:
+        raise ConflictError(
+            f"the image {name} has several names: {', '.join(reference.familiar for reference in own)}",
+            code="several-names",
+            hint="remove it by name, or with --force",
+        )
+    from tiffin.engine.prune import collect, users_of
+
+    users = users_of(engine, found.image_id)
+    running = [user.name for user in users if user.running]
+    if running or (users and not force):
+        names = ", ".join(running or [user.name for user in users])
+        raise ConflictError(
+            f"the image {name} is used by the container {names}",
+            code="image-in-use",
+            hint=f"remove it first: tiffin rm {'-f ' if running else ''}{names}",
+        )
+    for reference in own:
+        engine.tags.remove(reference)
+    engine.images.remove(found.descriptor.digest)
+    collect(engine)
+    return [*(f"Untagged: {reference.familiar}" for reference in own), f"Deleted: {found.image_id}"]
+
+
+def inspect(engine: Engine, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return Docker's document of each image."""
+    created = {image.descriptor.digest: image.created / _NANO for image in engine.images.all()}
+    documents = []
+    for name in names:
+        found = need_image(engine, name)
+        own = [tag.reference for tag in engine.tags.all() if tag.descriptor.digest == found.descriptor.digest]
+        stored = created.get(found.descriptor.digest, 0.0)
+        documents.append(image_document(found, own, _size(engine, found), stored))
+    return documents
+
+
+def history(engine: Engine, name: str) -> list[HistoryRow]:
+    """Return what made the image, the newest instruction first."""
+    found = need_image(engine, name)
+    diff_ids = iter(found.config.rootfs.diff_ids)
+    rows = []
+    for entry in found.config.history:
+        diff_id = None if entry.empty_layer else next(diff_ids, None)
+        size = engine.layers.size(diff_id) if diff_id and engine.layers.has(diff_id) else 0
+        rows.append(HistoryRow("<missing>", _seconds(entry.created), entry.created_by, size, entry.comment))
+    # An image that came without a history still has layers to show.
+    for diff_id in diff_ids:
+        size = engine.layers.size(diff_id) if engine.layers.has(diff_id) else 0
+        rows.append(HistoryRow("<missing>", None, "", size, ""))
+    rows.reverse()
+    if rows:
+        rows[0] = rows[0]._replace(id=found.image_id)
+    return rows
+
+
+def _seconds(created: str) -> float | None:
+    try:
+        return datetime.fromisoformat(created).timestamp() if created else None
+    except ValueError:
+        return None
+
+
+def exists(engine: Engine, name: str) -> bool:
+    """Whether there is an image of this name or id."""
+    return find_image(engine, name) is not None

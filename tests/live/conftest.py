@@ -1,0 +1,136 @@
+"""Whole commands on every rung: as root, as a user with subordinate ids, and as one without."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+BUSYBOX = Path("/bin/busybox")
+SUBORDINATE = 300_000
+
+
+class Tiffin(NamedTuple):
+    """The command, as one account, with a store of its own."""
+
+    rung: str
+    command: tuple[str, ...]
+    env: dict[str, str]
+    home: Path
+
+    def __call__(self, *arguments, check=True, cwd=None, env=None, **options):
+        options.setdefault("capture_output", True)
+        done = subprocess.run(
+            [*self.command, *map(str, arguments)],
+            cwd=cwd or self.home,
+            env={**self.env, **(env or {})},
+            text=options.pop("text", True),
+            timeout=options.pop("timeout", 300),
+            check=False,
+            **options,
+        )
+        if check and done.returncode != 0:
+            pytest.fail(f"tiffin {' '.join(map(str, arguments))}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def popen(self, *arguments, **options):
+        return subprocess.Popen(
+            [*self.command, *map(str, arguments)], cwd=self.home, env=self.env, text=True, **options
+        )
+
+
+def account(name, *, subordinate):
+    """The user `name`, made if it is missing, with or without subordinate ids."""
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", name], check=True)
+    for file in ("/etc/subuid", "/etc/subgid"):
+        path = Path(file)
+        lines = path.read_text().splitlines() if path.exists() else []
+        lines = [line for line in lines if not line.startswith(f"{name}:")]
+        if subordinate:
+            lines.append(f"{name}:{SUBORDINATE}:65536")
+        path.write_text("".join(f"{line}\n" for line in lines))
+    return pwd.getpwnam(name)
+
+
+@pytest.fixture(scope="session")
+def readable_tiffin(tmp_path_factory):
+    """A tiffin that every account can start: ours may lie in a directory that only root may enter."""
+    if os.geteuid() != 0:
+        return (sys.executable, "-m", "tiffin")
+    python = shutil.which("python3", path="/usr/bin:/usr/local/bin")
+    if python is None:
+        pytest.skip("there is no Python for ordinary users in /usr/bin")
+    place = tmp_path_factory.mktemp("installed")
+    for folder in (place, *place.parents):
+        if folder.owner() == "root" and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    subprocess.run([python, "-m", "venv", place / "venv"], check=True)
+    pip = [place / "venv/bin/pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, PROJECT], check=True)
+    return (str(place / "venv/bin/tiffin"),)
+
+
+@pytest.fixture(scope="session", params=["root", "rootless", "single-id"])
+def tiffin(request, readable_tiffin, tmp_path_factory):
+    rung = request.param
+    if os.geteuid() != 0:
+        pytest.skip("accounts for the rungs can only be made by root")
+    keep = ("PATH", "LANG", "SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    env = {name: os.environ[name] for name in keep if name in os.environ}
+    if rung == "root":
+        home = tmp_path_factory.mktemp("home")
+        env |= {"HOME": str(home), "TIFFIN_HOME": str(home / "store")}
+        yield Tiffin(rung, readable_tiffin, env, home)
+        return
+    entry = account(f"tiffin-{rung}", subordinate=rung == "rootless")
+    home = Path(entry.pw_dir) / f"test-{os.getpid()}"
+    home.mkdir()
+    os.chown(home, entry.pw_uid, entry.pw_gid)
+    env |= {"HOME": str(home)}
+    switch = ("setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups")
+    yield Tiffin(rung, (*switch, *readable_tiffin), env, home)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def folder(tiffin, request):
+    """A new folder that belongs to the account."""
+    place = tiffin.home / request.node.name.replace("/", "_")[:80]
+    place.mkdir()
+    owner = tiffin.home.stat()
+    os.chown(place, owner.st_uid, owner.st_gid)
+    return place
+
+
+@pytest.fixture(scope="session")
+def busybox(tiffin):
+    """The name of an image with a shell: nothing but a static busybox and its links."""
+    if not BUSYBOX.exists():
+        pytest.skip("the package busybox-static is not installed")
+    place = tiffin.home / "busybox"
+    (place / "bin").mkdir(parents=True)
+    shutil.copy(BUSYBOX, place / "bin/busybox")
+    applets = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    for applet in applets:
+        if applet != "busybox":
+            (place / "bin" / applet).symlink_to("busybox")
+    (place / "etc").mkdir()
+    (place / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nanna:x:1000:1000::/home/anna:/bin/sh\n")
+    (place / "etc/group").write_text("root:x:0:\nanna:x:1000:\nwine:x:2000:anna\n")
+    (place / "tmp").mkdir()
+    (place / "tmp").chmod(0o1777)
+    (place / "root").mkdir()
+    (place / "Dockerfile").write_text('FROM scratch\nCOPY bin /bin\nCOPY etc /etc\nCOPY tmp /tmp\nCOPY root /root\nCMD ["sh"]\n')
+    owner = tiffin.home.stat()
+    for path in [place, *place.rglob("*")]:
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    tiffin("build", "-q", "-t", "busybox", place)
+    return "busybox"
