@@ -55,12 +55,15 @@ class RawMode:
         mode[2] = mode[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
         mode[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
         mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
-        termios.tcsetattr(self._fd, termios.TCSAFLUSH, mode)
+        termios.tcsetattr(self._fd, termios.TCSANOW, mode)  # what was typed ahead is kept
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        termios.tcsetattr(self._fd, termios.TCSADRAIN, self._saved)  # type: ignore[arg-type] # what tcgetattr gave
+        try:
+            termios.tcsetattr(self._fd, termios.TCSADRAIN, self._saved)  # type: ignore[arg-type] # what tcgetattr gave
+        except termios.error:
+            return  # it was hung up: there is nothing to restore
 
 
 def socket_pair() -> tuple[int, int]:
