@@ -1,0 +1,175 @@
+"""Every command: where it lives and what it does, in one line each.
+
+Help and completion of the names need this table alone; the module of a command
+is imported when it is chosen.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tiffin.cli.command import Command
+
+# verb → (module[:NAME of the value], summary); the order is that of help.
+COMMON = {
+    "build": ("build", "Build an image from a Dockerfile"),
+    "run": ("run", "Make a container from an image and run it"),
+    "exec": ("exec", "Run a command in a running container"),
+    "ps": ("ps", "List containers"),
+    "images": ("images", "List images"),
+    "base": ("base", "Make a base image from a distribution's signed packages"),
+    "pull": ("pull", "Fetch an image from a registry"),
+    "push": ("push", "Send an image to a registry"),
+    "login": ("login", "Keep credentials for a registry"),
+    "logout": ("logout", "Forget the credentials for a registry"),
+    "doctor": ("doctor", "Say what works on this machine, what does not, and why"),
+    "info": ("info", "Show how the engine is set up"),
+    "version": ("version", "Show the version"),
+}
+OTHER = {
+    "completion": ("completion", "Print the completion script for a shell"),
+    "help": ("help", "Explain a command"),
+    "history": ("history", "Show the layers of an image and the instructions that made them"),
+    "inspect": ("inspect", "Show everything known about containers, images or volumes"),
+    "kill": ("kill", "Send a signal to running containers, SIGKILL unless told otherwise"),
+    "load": ("load", "Take in images from an archive"),
+    "logs": ("logs", "Show what a container has written"),
+    "rm": ("rm", "Remove containers"),
+    "rmi": ("rmi", "Remove images"),
+    "save": ("save", "Write images into an archive"),
+    "start": ("start", "Start containers that have stopped"),
+    "stop": ("stop", "Stop running containers, gently first"),
+    "tag": ("tag", "Give an image another name"),
+    "wait": ("wait", "Wait until containers stop, and print their exit codes"),
+}
+HIDDEN = {"__complete": ("complete", "Names for shell completion")}
+
+GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
+    "builder": (
+        "Manage the build cache",
+        {
+            "build": COMMON["build"],
+            "prune": ("prune:BUILDER", "Remove unused build cache"),
+        },
+    ),
+    "container": (
+        "Manage containers",
+        {
+            "exec": COMMON["exec"],
+            "inspect": ("inspect:CONTAINER", "Show everything known about containers"),
+            "kill": OTHER["kill"],
+            "logs": OTHER["logs"],
+            "ls": COMMON["ps"],
+            "prune": ("prune:CONTAINERS", "Remove all stopped containers"),
+            "rm": OTHER["rm"],
+            "run": COMMON["run"],
+            "start": OTHER["start"],
+            "stop": OTHER["stop"],
+            "wait": OTHER["wait"],
+        },
+    ),
+    "image": (
+        "Manage images",
+        {
+            "build": COMMON["build"],
+            "history": OTHER["history"],
+            "inspect": ("inspect:IMAGE", "Show everything known about images"),
+            "load": OTHER["load"],
+            "ls": COMMON["images"],
+            "prune": ("prune:IMAGES", "Remove unused images"),
+            "pull": COMMON["pull"],
+            "push": COMMON["push"],
+            "rm": OTHER["rmi"],
+            "save": OTHER["save"],
+            "tag": OTHER["tag"],
+        },
+    ),
+    "system": (
+        "Look after the engine's disk",
+        {
+            "df": ("df", "Show what takes how much space"),
+            "info": COMMON["info"],
+            "prune": ("prune:SYSTEM", "Remove what is unused"),
+        },
+    ),
+    "volume": (
+        "Manage volumes",
+        {
+            "create": ("volume:CREATE", "Make a volume"),
+            "inspect": ("volume:INSPECT", "Show everything known about volumes"),
+            "ls": ("volume:LIST", "List volumes"),
+            "prune": ("prune:VOLUMES", "Remove unused volumes"),
+            "rm": ("volume:REMOVE", "Remove volumes"),
+        },
+    ),
+}
+
+ALIASES = {
+    "container list": "container ls",
+    "container ps": "container ls",
+    "container remove": "container rm",
+    "image list": "image ls",
+    "image remove": "image rm",
+    "volume list": "volume ls",
+    "volume remove": "volume rm",
+    "buildx build": "builder build",
+    "buildx prune": "builder prune",
+}
+
+# Verbs of Docker that a user may expect here, and what to do instead.
+ABSENT = {
+    "attach": "use 'tiffin logs -f NAME' to follow a container's output",
+    "commit": "write the change into a Dockerfile and use 'tiffin build'",
+    "compose": "run the services one by one with 'tiffin run'",
+    "cp": "mount a folder with 'tiffin run -v', or read a file with 'tiffin exec NAME cat PATH'",
+    "create": "use 'tiffin run -d', which makes and starts a container",
+    "diff": "use 'tiffin exec' to look into the container",
+    "events": "use 'tiffin ps -a' to see the state of all containers",
+    "export": "use 'tiffin save' to write an image into an archive",
+    "import": "use 'tiffin load' for archives of images, or ADD the archive in a Dockerfile",
+    "network": "use 'tiffin run --network host|none|container:NAME'",
+    "pause": "use 'tiffin kill -s STOP NAME'",
+    "port": "use 'tiffin ps', which shows the published ports",
+    "rename": "remove the container and run it again with another --name",
+    "restart": "use 'tiffin stop NAME' and 'tiffin start NAME'",
+    "search": "look at the registry's own site",
+    "stats": "use the host's own tools: a container's processes are ordinary ones",
+    "swarm": "tiffin runs on one machine; its images run on any Kubernetes",
+    "top": "use 'tiffin exec NAME ps', or the host's own tools",
+    "unpause": "use 'tiffin kill -s CONT NAME'",
+    "update": "remove the container and run it again with other options",
+}
+
+
+def paths() -> Iterator[tuple[str, str, str]]:
+    """(path, location, summary) of every command that help shows, groups included: `image ls`."""
+    for table in (COMMON, OTHER):
+        for name, (location, summary) in table.items():
+            yield name, location, summary
+    for group, (_, verbs) in GROUPS.items():
+        for name, (location, summary) in verbs.items():
+            yield f"{group} {name}", location, summary
+
+
+def find(path: str) -> tuple[str, str] | None:
+    """Location and summary of the command at `path`, aliases resolved."""
+    group, _, verb = ALIASES.get(path, path).partition(" ")
+    if verb:
+        return GROUPS[group][1].get(verb) if group in GROUPS else None
+    return COMMON.get(group) or OTHER.get(group) or HIDDEN.get(group)
+
+
+def is_group(name: str) -> bool:
+    """Whether `name` is the first half of commands only, like `image`."""
+    return name in GROUPS or name == "buildx"
+
+
+def load(location: str) -> Command:
+    """Import the module of a command and give its value."""
+    module, _, name = location.partition(":")
+    name = name or "COMMAND"
+    # importlib.import_module would do the same and load two more modules for it
+    command: Command = getattr(__import__(f"tiffin.cli.commands.{module}", fromlist=[name]), name)
+    return command

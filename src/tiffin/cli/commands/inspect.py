@@ -1,0 +1,120 @@
+"""tiffin inspect, image inspect and container inspect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tiffin.cli.command import MANY, Command
+from tiffin.cli.options import refuse, value
+from tiffin.cli.output import print_documents
+from tiffin.errors import NotFoundError, TiffinError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tiffin.cli.command import Session
+    from tiffin.cli.options import Arguments
+    from tiffin.engine.engine import Engine
+
+    Document = Mapping[str, object]
+    Finder = Callable[[Engine, list[str]], list[dict[str, object]]]
+
+TYPES = ("container", "image", "volume")
+FORMAT = value("-f, --format", "FORMAT", "Print as 'json' or through a TEMPLATE such as {{.Config.Env}}")
+_SIZE = refuse("the size of a container is shown by 'tiffin ps --size'", "-s, --size")
+_PLATFORM = refuse("an image is for one platform in this release", "--platform=")
+
+
+def run(session: Session, arguments: Arguments) -> int:
+    """Show whatever has the name: a container first, then an image, then a volume."""
+    return show(session, arguments, (arguments.text("type"),) if arguments.text("type") else TYPES)
+
+
+def run_container(session: Session, arguments: Arguments) -> int:
+    """Show containers."""
+    return show(session, arguments, ("container",))
+
+
+def run_image(session: Session, arguments: Arguments) -> int:
+    """Show images."""
+    return show(session, arguments, ("image",))
+
+
+def show(session: Session, arguments: Arguments, types: tuple[str | None, ...]) -> int:
+    """Print the documents that were found; a name that was not found fails after them."""
+    documents: list[dict[str, object]] = []
+    failures: list[TiffinError] = []
+    with session.engine() as engine:
+        for name in arguments.words:
+            try:
+                documents.append(_find(engine, name, types))
+            except TiffinError as error:
+                failures.append(error)
+    if documents or arguments.text("format") is None:
+        print_documents(session, documents, arguments.text("format"))
+    session.stdout.flush()
+    return session.report(failures)
+
+
+def _find(engine: Engine, name: str, types: tuple[str | None, ...]) -> dict[str, object]:
+    missing: list[NotFoundError] = []
+    for kind in TYPES:
+        if kind in types:
+            try:
+                return _finder(kind)(engine, [name])[0]
+            except NotFoundError as error:
+                missing.append(error)
+    if len(missing) == 1:
+        raise missing[0]
+    raise NotFoundError(
+        f"there is no container, image or volume named {name}",
+        hint=next((error.hint for error in missing if error.hint), "see 'tiffin ps -a' and 'tiffin images'"),
+    )
+
+
+def _finder(kind: str) -> Finder:
+    if kind == "container":
+        from tiffin.engine.containers import inspect as containers
+
+        return containers
+    if kind == "image":
+        from tiffin.engine.images import inspect as images
+
+        return images
+    from tiffin.engine.volumes import inspect as volumes
+
+    return volumes
+
+
+COMMAND = Command(
+    "inspect [OPTIONS] NAME|ID [NAME|ID...]",
+    run,
+    options=(
+        FORMAT,
+        value("--type", "TYPE", f"Look for this only: {', '.join(TYPES)}", choices=TYPES),
+        *_SIZE,
+    ),
+    words=(1, MANY),
+    names="containers images",
+    examples=(
+        "tiffin inspect finca-serving",
+        "tiffin inspect --format '{{.State.Status}} {{.State.Pid}}' serving",
+        "tiffin inspect --format '{{range .Config.Env}}{{println .}}{{end}}' finca-serving",
+    ),
+)
+IMAGE = Command(
+    "inspect [OPTIONS] IMAGE [IMAGE...]",
+    run_image,
+    options=(FORMAT, *_PLATFORM),
+    words=(1, MANY),
+    names="images",
+    examples=("tiffin image inspect --format '{{json .RootFS.Layers}}' finca-serving",),
+)
+CONTAINER = Command(
+    "inspect [OPTIONS] CONTAINER [CONTAINER...]",
+    run_container,
+    options=(FORMAT, *_SIZE),
+    words=(1, MANY),
+    names="containers",
+    examples=("tiffin container inspect serving",),
+)

@@ -1,0 +1,176 @@
+"""tiffin system prune, image prune, container prune, volume prune and builder prune."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from tiffin.cli.command import Command
+from tiffin.cli.options import flag, refuse, usage, values
+from tiffin.ui.columns import human_size
+
+if TYPE_CHECKING:
+    from tiffin.cli.command import Session
+    from tiffin.cli.options import Arguments
+
+FILTERS = ("label", "label!", "until")
+_FORCE = flag("-f, --force", "Do not ask")
+_FILTER = values("--filter", "NAME=VALUE", "Remove only some: until=24h, label=KEY[=VALUE]")
+_SUMMARY = "Total reclaimed space"
+
+
+class What(NamedTuple):
+    """The kinds of things that a command removes."""
+
+    containers: bool = False
+    images: Literal["none", "dangling", "all"] = "none"
+    volumes: Literal["none", "anonymous", "all"] = "none"
+    cache: Literal["none", "unused", "all"] = "none"
+
+
+def run_system(session: Session, arguments: Arguments) -> int:
+    """Remove stopped containers, unused images and cache, and volumes if asked."""
+    everything, volumes = arguments.flag("all"), arguments.flag("volumes")
+    losses = [
+        "all stopped containers",
+        *(["all anonymous volumes not used by at least one container"] if volumes else []),
+        "all images without at least one container associated to them"
+        if everything
+        else "all dangling images",
+        "all build cache" if everything else "unused build cache",
+        "whatever an ended process has left behind",
+    ]
+    warning = "WARNING! This will remove:\n" + "".join(f"  - {loss}\n" for loss in losses)
+    what = What(
+        containers=True,
+        images="all" if everything else "dangling",
+        volumes="anonymous" if volumes else "none",
+        cache="all" if everything else "unused",
+    )
+    return _prune(session, arguments, warning, what)
+
+
+def run_images(session: Session, arguments: Arguments) -> int:
+    """Remove images without a name, or all that no container uses."""
+    if arguments.flag("all"):
+        warning = "WARNING! This will remove all images without at least one container associated to them."
+        return _prune(session, arguments, warning, What(images="all"))
+    return _prune(
+        session, arguments, "WARNING! This will remove all dangling images.", What(images="dangling")
+    )
+
+
+def run_containers(session: Session, arguments: Arguments) -> int:
+    """Remove stopped containers."""
+    return _prune(
+        session, arguments, "WARNING! This will remove all stopped containers.", What(containers=True)
+    )
+
+
+def run_volumes(session: Session, arguments: Arguments) -> int:
+    """Remove volumes that no container uses: those without a name, or all."""
+    everything = arguments.flag("all")
+    which = "all local volumes" if everything else "anonymous local volumes"
+    warning = f"WARNING! This will remove {which} not used by at least one container."
+    return _prune(session, arguments, warning, What(volumes="all" if everything else "anonymous"))
+
+
+def run_builder(session: Session, arguments: Arguments) -> int:
+    """Remove build cache that nothing uses, or all of it."""
+    everything = arguments.flag("all")
+    which = "all build cache" if everything else "all dangling build cache"
+    return _prune(
+        session,
+        arguments,
+        f"WARNING! This will remove {which}.",
+        What(cache="all" if everything else "unused"),
+    )
+
+
+def _prune(session: Session, arguments: Arguments, warning: str, what: What) -> int:
+    from tiffin.engine.prune import PruneRequest, prune
+
+    wanted = _filters(arguments)
+    if len(wanted.get("until", [])) > 1:
+        raise usage("the filter until can be given once", session.path)
+    request = PruneRequest(
+        containers=what.containers,
+        images=what.images,
+        volumes=what.volumes,
+        cache=what.cache,
+        until=_until(wanted),
+        labels=tuple(wanted.get("label", [])),
+        not_labels=tuple(wanted.get("label!", [])),
+    )
+    if not arguments.flag("force") and not session.confirm(warning):
+        return 0
+    with session.engine() as engine:
+        report = prune(engine, request)
+    for title, lines in (
+        ("Deleted Containers:", report.containers),
+        ("Deleted Volumes:", report.volumes),
+        ("Deleted Images:", report.images),
+        ("Deleted build cache objects:", report.cache),
+    ):
+        if lines:
+            session.print("\n".join([title, *lines, ""]))
+    session.print(f"{_SUMMARY}: {human_size(report.reclaimed, 4)}")
+    return 0
+
+
+def _filters(arguments: Arguments) -> dict[str, list[str]]:
+    from tiffin.cli.units import parse_filters
+
+    return parse_filters(arguments.texts("filter"), FILTERS)
+
+
+def _until(wanted: dict[str, list[str]]) -> float | None:
+    from tiffin.cli.units import parse_moment
+
+    moments = [parse_moment(text, time.time(), "--filter until") for text in wanted.get("until", [])]
+    return moments[0] if moments else None
+
+
+SYSTEM = Command(
+    "prune [OPTIONS]",
+    run_system,
+    options=(
+        flag("-a, --all", "Remove all images that no container uses, and all build cache"),
+        _FILTER,
+        _FORCE,
+        flag("--volumes", "Remove anonymous volumes too"),
+    ),
+    examples=("tiffin system prune -f", "tiffin system prune -a --volumes --filter until=168h"),
+)
+IMAGES = Command(
+    "prune [OPTIONS]",
+    run_images,
+    options=(flag("-a, --all", "Remove all images that no container uses"), _FILTER, _FORCE),
+    examples=("tiffin image prune -f",),
+)
+CONTAINERS = Command(
+    "prune [OPTIONS]", run_containers, options=(_FILTER, _FORCE), examples=("tiffin container prune -f",)
+)
+VOLUMES = Command(
+    "prune [OPTIONS]",
+    run_volumes,
+    options=(flag("-a, --all", "Remove volumes with a name too"), _FILTER, _FORCE),
+    examples=("tiffin volume prune -f",),
+)
+BUILDER = Command(
+    "prune [OPTIONS]",
+    run_builder,
+    options=(
+        flag("-a, --all", "Remove all build cache"),
+        _FILTER,
+        _FORCE,
+        *refuse(
+            "the cache is pruned by age: --filter until=24h",
+            "--keep-storage=",
+            "--max-used-space=",
+            "--min-free-space=",
+            "--reserved-space=",
+        ),
+    ),
+    examples=("tiffin builder prune -f --filter until=24h",),
+)

@@ -1,0 +1,229 @@
+"""tiffin run."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from tiffin.cli.command import MANY, Command
+from tiffin.cli.options import flag, ignore, number, refuse, value, values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tiffin.cli.command import Session
+    from tiffin.cli.options import Arguments
+    from tiffin.engine.containers import RunRequest
+
+PULL = ("always", "missing", "never")
+
+_LIMITS = "limits on memory, processors and processes are not in this release"
+_NAMESPACES = "a container has namespaces of its own, and sharing others is not in this release"
+_DEVICES = "devices and accelerators are not in this release"
+_HEALTH = "health checks are not run in this release"
+_ADDRESSES = "a container's network is set up by tiffin; --network and --publish are what can be chosen"
+_SECURITY = "the sandbox is always on; its parts cannot be switched in this release"
+_WINDOWS = "it is for Windows only"
+
+OPTIONS = (
+    values("--add-host", "HOST:IP", "Add a line to /etc/hosts"),
+    values("--cap-add", "CAPABILITY", "Add a capability"),
+    values("--cap-drop", "CAPABILITY", "Take a capability away, or ALL"),
+    value("--cidfile", "FILE", "Write the container's id into this file"),
+    flag("-d, --detach", "Run in the background and print the container's id"),
+    values("--dns", "ADDRESS", "Use this name server"),
+    value("--entrypoint", "COMMAND", "Use this and not the image's ENTRYPOINT; empty for none"),
+    values("-e, --env", "NAME[=VALUE]", "Set a variable; without a value it comes from the environment"),
+    values("--env-file", "FILE", "Read variables from a file"),
+    value("-h, --hostname", "NAME", "The container's host name"),
+    flag("--init", "Run a small init that passes signals on and reaps processes"),
+    flag("-i, --interactive", "Keep standard input open"),
+    values("-l, --label", "KEY=VALUE", "Put a label on the container"),
+    values("--mount", "OPTIONS", "Mount a folder, volume or tmpfs: type=bind,source=…,target=…[,readonly]"),
+    value("--name", "NAME", "Give the container a name"),
+    value("--network", "MODE", "Network: default, bridge, none, host or container:NAME", default="default"),
+    value("--platform", "PLATFORM", "Take the image for this platform"),
+    values("-p, --publish", "[IP:][PORT:]PORT[/PROTO]", "Publish a port of the container on this machine"),
+    flag("-P, --publish-all", "Publish all exposed ports on free ports"),
+    value("--pull", "WHEN", "Pull the image: always, missing or never", default="missing", choices=PULL),
+    flag("-q, --quiet", "Do not show the progress of a pull"),
+    flag("--read-only", "Make the container's files read-only"),
+    flag("--rm", "Remove the container when it ends, and its anonymous volumes"),
+    value("--shm-size", "BYTES", "Size of /dev/shm, like 2g"),
+    value("--stop-signal", "SIGNAL", "The signal that asks the container to stop"),
+    number("--stop-timeout", "SECONDS", "How long to wait after that signal"),
+    values("--tmpfs", "PATH[:OPTIONS]", "Mount an empty file system in memory"),
+    flag("-t, --tty", "Give the container a terminal"),
+    value("-u, --user", "USER[:GROUP]", "Run as this user, by name or number"),
+    values("-v, --volume", "SOURCE:TARGET[:ro]", "Mount a folder or a volume", dynamic="volumes"),
+    value("-w, --workdir", "PATH", "The directory to start in"),
+    *refuse(_LIMITS, "--blkio-weight=", "--blkio-weight-device=", "--cpu-period=", "--cpu-quota="),
+    *refuse(
+        _LIMITS, "--cpu-rt-period=", "--cpu-rt-runtime=", "-c, --cpu-shares=", "--cpus=", "--cpuset-cpus="
+    ),
+    *refuse(_LIMITS, "--cpuset-mems=", "--device-read-bps=", "--device-read-iops=", "--device-write-bps="),
+    *refuse(_LIMITS, "--device-write-iops=", "--kernel-memory=", "-m, --memory=", "--memory-reservation="),
+    *refuse(_LIMITS, "--memory-swap=", "--memory-swappiness=-1", "--oom-kill-disable", "--oom-score-adj=0"),
+    *refuse(_LIMITS, "--pids-limit=-1|0", "--cgroup-parent=", "--ulimit=", "--storage-opt="),
+    *refuse(
+        _NAMESPACES, "--cgroupns=private", "--ipc=private", "--pid=", "--userns=", "--uts=", "--domainname="
+    ),
+    *refuse(_DEVICES, "--device=", "--device-cgroup-rule=", "--gpus="),
+    *refuse(_HEALTH, "--health-cmd=", "--health-interval=", "--health-retries=", "--health-start-interval="),
+    *refuse(_HEALTH, "--health-start-period=", "--health-timeout="),
+    *refuse(_ADDRESSES, "--dns-option=", "--dns-search=", "--ip=", "--ip6=", "--link=", "--link-local-ip="),
+    *refuse(_ADDRESSES, "--mac-address=", "--network-alias=", "--net-alias="),
+    *refuse(
+        _SECURITY,
+        "--privileged",
+        "--security-opt=no-new-privileges|no-new-privileges=true|no-new-privileges:true",
+    ),
+    *refuse(_SECURITY, "--sysctl="),
+    *refuse(_WINDOWS, "--cpu-count=0", "--cpu-percent=0", "--io-maxbandwidth=0", "--io-maxiops=0"),
+    *refuse("further groups are not in this release; use --user USER:GROUP", "--group-add="),
+    *refuse("exposing without publishing has no effect without a daemon; use --publish", "--expose="),
+    *refuse("use --label", "--annotation=", "--label-file="),
+    *refuse("standard streams are attached all or, with --detach, not at all", "-a, --attach="),
+    *refuse("there is no key sequence to detach; use --detach and 'tiffin logs -f'", "--detach-keys="),
+    *refuse("nobody starts containers again in this release", "--restart=no"),
+    *refuse("there is one runtime in this release, tiffin's own", "--runtime="),
+    *refuse("use the global option: tiffin --isolation RUNG run", "--isolation=default"),
+    *refuse("logs are kept in Docker's json-file form", "--log-driver=json-file", "--log-opt="),
+    *refuse("volumes are folders of this machine", "--volume-driver=local", "--volumes-from="),
+    *refuse("there is no API socket", "--use-api-socket"),
+    *ignore("--disable-content-trust", "--no-healthcheck"),
+    value("--net", "MODE", "", default=None),
+    flag("--sig-proxy", "", default=True),
+)
+
+
+def run(session: Session, arguments: Arguments) -> int:
+    """Run a container; the status is the container's own, unless it is detached."""
+    from tiffin.engine.containers import run as run_container
+
+    if arguments.flag("interactive") and arguments.flag("tty") and not arguments.flag("detach"):
+        need_terminal(session)
+    wanted = request(session, arguments)
+    quiet = arguments.flag("quiet")
+    with session.reporter("quiet" if quiet else "auto") as reporter, session.engine(reporter.emit) as engine:
+        session.stdout.flush()
+        return run_container(engine, wanted, announce=_announce(session, arguments))
+
+
+def request(session: Session, arguments: Arguments) -> RunRequest:
+    """What is asked of the engine."""
+    from tiffin.cli.mounts import mounts
+    from tiffin.cli.units import parse_size
+    from tiffin.engine.containers import RunRequest
+
+    image, *command = arguments.words
+    volumes, tmpfs = mounts(arguments.texts("mount"))
+    size = arguments.text("shm-size")
+    _check_cidfile(arguments.text("cidfile"))
+    _check_signals(arguments, session.path)
+    return RunRequest(
+        image=image,
+        command=tuple(command),
+        name=arguments.text("name"),
+        detach=arguments.flag("detach"),
+        rm=arguments.flag("rm"),
+        interactive=arguments.flag("interactive"),
+        tty=arguments.flag("tty"),
+        publish=arguments.texts("publish"),
+        publish_all=arguments.flag("publish-all"),
+        env=arguments.texts("env"),
+        env_files=files(arguments.texts("env-file")),
+        volumes=(*arguments.texts("volume"), *volumes),
+        tmpfs=(*arguments.texts("tmpfs"), *tmpfs),
+        workdir=arguments.text("workdir"),
+        user=arguments.text("user"),
+        entrypoint=arguments.text("entrypoint"),
+        network=arguments.text("net") or arguments.text("network") or "default",
+        hostname=arguments.text("hostname"),
+        init=arguments.flag("init"),
+        labels=arguments.pairs("label"),
+        read_only=arguments.flag("read-only"),
+        shm_size=None if size is None else parse_size(size, "--shm-size"),
+        cap_add=arguments.texts("cap-add"),
+        cap_drop=arguments.texts("cap-drop"),
+        add_hosts=arguments.texts("add-host"),
+        dns=arguments.texts("dns"),
+        stop_signal=arguments.text("stop-signal"),
+        stop_timeout=arguments.number("stop-timeout"),
+        pull=arguments.text("pull") or "missing",
+        platform=arguments.text("platform"),
+    )
+
+
+def need_terminal(session: Session) -> None:
+    """Refuse -it where there is no terminal, as Docker does."""
+    if not session.stdin.isatty():
+        from tiffin.errors import InvalidError
+
+        raise InvalidError(
+            "-t asks for a terminal, and standard input is none",
+            code="no-terminal",
+            hint="leave -t away: 'tiffin run -i' reads what is piped in",
+            exit_status=1,
+        )
+
+
+def files(names: tuple[str, ...]) -> tuple[Path, ...]:
+    """Names as paths."""
+    from pathlib import Path
+
+    return tuple(Path(name) for name in names)
+
+
+def _announce(session: Session, arguments: Arguments) -> Callable[[str], None]:
+    """What to do with the id, as soon as the container exists."""
+    cidfile, detach = arguments.text("cidfile"), arguments.flag("detach")
+
+    def announce(identity: str) -> None:
+        if cidfile:
+            with open(cidfile, "x", encoding="ascii") as file:  # noqa: PTH123 - pathlib's open is the same, later
+                file.write(identity)
+        if detach:
+            session.print(identity)
+            session.stdout.flush()
+
+    return announce
+
+
+def _check_cidfile(path: str | None) -> None:
+    if path and os.path.lexists(path):
+        from tiffin.errors import ConflictError
+
+        raise ConflictError(
+            f"--cidfile {path}: the file exists, so its container may be running",
+            hint="remove the file, or name another",
+        )
+
+
+def _check_signals(arguments: Arguments, path: str) -> None:
+    from tiffin.cli.options import usage
+
+    if not arguments.flag("sig-proxy"):
+        raise usage("--sig-proxy=false is not supported: signals are always passed on", path)
+
+
+COMMAND = Command(
+    "run [OPTIONS] IMAGE [COMMAND] [ARG...]",
+    run,
+    options=OPTIONS,
+    words=(1, MANY),
+    names="images",
+    wraps=True,
+    passes_status=True,
+    description=(
+        "Everything after IMAGE belongs to the container: its command and arguments. "
+        "The status is the container's; 125 if tiffin itself failed, 126 if the command cannot be run, "
+        "127 if there is no such command."
+    ),
+    examples=(
+        "tiffin run -p 8000:8000 finca-serving",
+        "tiffin run -d --name serving -p 127.0.0.1:8000:8000 -e LOG_LEVEL=info finca-serving",
+        "tiffin run --rm -it finca-serving sh",
+    ),
+)

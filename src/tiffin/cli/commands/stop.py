@@ -1,0 +1,46 @@
+"""tiffin stop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tiffin.cli.command import MANY, Command
+from tiffin.cli.options import number, refuse
+
+if TYPE_CHECKING:
+    from tiffin.cli.command import Session
+    from tiffin.cli.options import Arguments
+
+
+def run(session: Session, arguments: Arguments) -> int:
+    """Ask containers to stop, kill those that do not in time, and print their names."""
+    from tiffin.engine.containers import stop
+
+    def act(name: str) -> str:
+        stop(
+            engine,
+            [name],
+            arguments.number("time") if "time" in arguments.given else arguments.number("timeout"),
+        )
+        return name
+
+    with session.engine() as engine:
+        return session.each(arguments.words, act)
+
+
+COMMAND = Command(
+    "stop [OPTIONS] CONTAINER [CONTAINER...]",
+    run,
+    options=(
+        number(
+            "-t, --timeout",
+            "SECONDS",
+            "Wait so long before killing it (10 seconds, unless the container says else)",
+        ),
+        number("--time", "SECONDS", ""),
+        *refuse("use 'tiffin run --stop-signal', or 'tiffin kill -s SIGNAL'", "-s, --signal="),
+    ),
+    words=(1, MANY),
+    names="running",
+    examples=("tiffin stop serving", "tiffin stop -t 30 $(tiffin ps -q)"),
+)

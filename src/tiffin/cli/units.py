@@ -1,0 +1,89 @@
+"""Sizes, times and filters as they are written on the command line (pure, but for the clock handed in)."""
+
+from __future__ import annotations
+
+import re
+
+from tiffin.errors import InvalidError
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtpKMGTP]?)(?:i?[bB])?")
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DATE = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d)(?::(\d\d)(?::(\d\d)(\.\d+)?)?)?)?(Z|[+-]\d\d:\d\d)?", re.IGNORECASE
+)
+
+
+def parse_size(text: str, option: str) -> int:
+    """Bytes: `64m`, `1g`, `2GiB`, `1048576`; the letters are powers of 1024, as in Docker."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise InvalidError(
+            f'invalid argument "{text}" for "{option}" flag: a size like 64m or 1g is needed', code="usage"
+        )
+    power = " kmgtp".index(match[2].lower() or " ")
+    return int(float(match[1]) * 1024**power)
+
+
+def parse_moment(text: str, now: float, option: str) -> float:
+    """Seconds since the epoch: a date, a time stamp, or how long ago (`42m`, `1h30m`)."""
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    spans = _SPAN.findall(text)
+    if spans and "".join(amount + unit for amount, unit in spans) == text:
+        return now - sum(float(amount) * _SECONDS[unit] for amount, unit in spans)
+    if match := _DATE.fullmatch(text):
+        return _seconds(match, text, option)
+    raise InvalidError(
+        f'invalid argument "{text}" for "{option}" flag: a time like 42m or 2026-01-31T12:00:00Z is needed',
+        code="usage",
+    )
+
+
+def _seconds(match: re.Match[str], text: str, option: str) -> float:
+    from datetime import datetime, timedelta, timezone
+
+    numbers = (int(match[group] or 0) for group in range(1, 7))
+    year, month, day, hour, minute, second = numbers
+    fraction = float(match[7] or 0)
+    zone = match[8]
+    try:
+        if zone is None:
+            local = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - a time without a zone is local time
+            return local.timestamp() + fraction
+        offset = timedelta(0)
+        if zone.upper() != "Z":
+            offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[4:6])) * (-1 if zone[0] == "-" else 1)
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone(offset))
+    except ValueError as error:
+        raise InvalidError(f'invalid argument "{text}" for "{option}" flag: {error}', code="usage") from None
+    return moment.timestamp() + fraction
+
+
+def parse_filters(
+    items: tuple[str, ...], known: tuple[str, ...], option: str = "--filter"
+) -> dict[str, list[str]]:
+    """`name=value` filters by name; InvalidError for a name that is not known."""
+    filters: dict[str, list[str]] = {}
+    for item in items:
+        name, equals, text = item.partition("=")
+        name = name.strip().lower()
+        if not equals:
+            raise InvalidError(
+                f'invalid argument "{item}" for "{option}" flag: name=value is needed', code="usage"
+            )
+        if name not in known:
+            raise InvalidError(
+                f"there is no filter {name!r}", code="usage", hint=f"there are: {', '.join(sorted(known))}"
+            )
+        filters.setdefault(name, []).append(text.strip())
+    return filters
+
+
+def has_labels(labels: dict[str, str], wanted: list[str]) -> bool:
+    """Whether all `key` and `key=value` of a label filter hold."""
+    for item in wanted:
+        key, equals, text = item.partition("=")
+        if key not in labels or (equals and labels[key] != text):
+            return False
+    return True
