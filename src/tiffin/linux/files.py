@@ -32,7 +32,9 @@ _OPENAT2 = 437  # the same number on every architecture
 _RENAMEAT2 = {"x86_64": 316, "aarch64": 276, "riscv64": 276, "loongarch64": 276, "ppc64le": 357, "s390x": 347}
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
+_RESOLVE_NO_XDEV = 0x01
 _RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_IN_ROOT = 0x10
 _FICLONE = 0x40049409
 _CHUNK = 1 << 30
@@ -47,16 +49,27 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-def open_in_root(root_fd: int, path: RootPath | str, flags: int, mode: int = 0) -> int:
+def open_in_root(root_fd: int, path: RootPath | str, flags: int, mode: int = 0, *, links: bool = True) -> int:
     """Return a descriptor for `path` resolved as if the directory `root_fd` were `/`.
 
     Absolute links and `..` stay inside the root, links into /proc that the kernel
-    resolves by magic are refused (ELOOP). Always close-on-exec.
+    resolves by magic are refused (ELOOP), and so is every link unless `links`.
+    Always close-on-exec.
     """
+    return _openat2(root_fd, path, flags, mode, _RESOLVE_IN_ROOT | (0 if links else _RESOLVE_NO_SYMLINKS))
+
+
+def open_directory_here(directory_fd: int, name: str) -> int:
+    """Return a descriptor for the directory `name`; refuses links (ELOOP) and mount points (EXDEV)."""
+    flags = os.O_RDONLY | os.O_DIRECTORY
+    return _openat2(directory_fd, name, flags, 0, _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_XDEV)
+
+
+def _openat2(root_fd: int, path: str, flags: int, mode: int, resolve: int) -> int:
     name = os.fsencode(path) or b"."
     if b"\0" in name:
         raise OSError(errno.EINVAL, "open: the path holds a zero byte", path)
-    how = _OpenHow(flags | os.O_CLOEXEC, mode, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve | _RESOLVE_NO_MAGICLINKS)
     buffer = ctypes.create_string_buffer(name)
     arguments = (root_fd, ctypes.addressof(buffer), ctypes.addressof(how), ctypes.sizeof(how))
     while True:

@@ -1,0 +1,273 @@
+"""A directory that is filled from names nobody vouches for, and never left.
+
+Parents are opened by the kernel as if the directory were `/`; descriptors of
+the last ones are kept, for neighbours come together. Whoever uses a parent
+makes the last component with `O_EXCL`, `mkdir`, `symlink` and the like, none
+of which follows a link.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from tiffin.errors import InvalidError
+from tiffin.layer import whiteout
+from tiffin.linux.files import open_in_root
+from tiffin.linux.remove import remove_at
+
+if TYPE_CHECKING:
+    from tiffin.layer.owners import Owners
+
+_NAME_MAX: Final = 255
+_PATH_MAX: Final = 3840  # the kernel's 4096, less what the store needs for its own directories
+_PLAIN: Final = 0o755
+_MISSING: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY
+_KEEP: Final = 32
+
+
+class Place:
+    """The directory `root` while a tar is unpacked into it; a context manager."""
+
+    def __init__(self, root: Path, owners: Owners) -> None:
+        self._root = root
+        self._owners = owners
+        self._open: dict[str, tuple[int, str]] = {}
+        self._times: dict[str, int] = {"": 0}
+        self.root_fd = -1
+
+    def __enter__(self) -> Self:
+        self.root_fd = os.open(self._root, _DIRECTORY | os.O_CLOEXEC)
+        self._base = str(Path(f"/proc/self/fd/{self.root_fd}").readlink())
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._forget()
+        os.close(self.root_fd)
+
+    def parent(self, path: str) -> tuple[int, str]:
+        """The directory `path` as an open file, and its path without links; made if it is missing.
+
+        The open file is this object's, and good until its next method is called.
+        """
+        if not path:
+            return self.root_fd, ""
+        found = self._open.get(path)
+        if found is None:
+            found = self._find(path) or self._make(path)
+            if len(self._open) >= _KEEP:
+                self._forget()
+            self._open[path] = found
+        return found
+
+    def leaf(self, directory: str, name: str) -> int:
+        """The directory that `name` is to be made in, as an open file."""
+        fd, real = self.parent(directory)
+        if real != directory:
+            _check_length(real, name)
+        return fd
+
+    def free(self, directory: str, name: str) -> int:
+        """The same, and there is nothing at `name` any more."""
+        self.leaf(directory, name)
+        self.clear(directory, name)
+        return self.parent(directory)[0]
+
+    def plain(self, fd: int) -> None:
+        """Make the open directory one of root's with mode 0755."""
+        self._owners.change(fd, 0, 0)
+        os.fchmod(fd, _PLAIN)
+
+    def remember(self, path: str, mtime_ns: int) -> None:
+        """Set the time of the directory `path` (one without links) at the end, when nothing is put in it."""
+        self._times[path] = mtime_ns
+
+    def make_directory(self, directory: str, name: str) -> tuple[str, int]:
+        """Make a directory, or take the one that is there; its path without links, and an open file."""
+        parent = self.leaf(directory, name)
+        if not self._made(parent, name) and not _is_directory(parent, name):
+            os.mkdir(name, 0o700, dir_fd=self.free(directory, name))
+        real = self.parent(directory)[1]
+        path = f"{real}/{name}" if real else name
+        return path, self.parent(path)[0]
+
+    def clear(self, directory: str, name: str) -> None:
+        """Remove what is at `name`, if anything, with all that is below it."""
+        parent, real = self.parent(directory)
+        if _is_directory(parent, name):
+            gone = f"{real}/{name}" if real else name
+            for path in [path for path in self._times if path == gone or path.startswith(f"{gone}/")]:
+                del self._times[path]
+            self._forget()
+            parent, _ = self.parent(directory)
+            remove_at(parent, name)
+            return
+        try:
+            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        os.unlink(name, dir_fd=parent)
+        if stat.S_ISLNK(status.st_mode):
+            self._forget()  # what was reached through it is elsewhere now
+
+    def hide(self, directory: str, name: str) -> None:
+        """Put a whiteout at `name`; what this layer itself has there stays, and hides as well."""
+        parent = self.leaf(directory, name)
+        try:
+            whiteout.make_whiteout(parent, name)
+        except FileExistsError:
+            if _is_directory(parent, name):
+                whiteout.make_opaque(f"/proc/self/fd/{parent}/{name}")
+
+    def link(self, source: str, target_fd: int, name: str) -> None:
+        """Make the hard link `name` to the entry `source`, which must be of this layer."""
+        directory, _, last = source.rpartition("/")
+        try:
+            fd = open_in_root(self.root_fd, directory, _DIRECTORY)
+        except OSError as error:
+            raise invalid(os.fsencode(name), f"it is a hard link to {source!r}: {error.strerror}") from None
+        try:
+            host = f"/proc/self/fd/{fd}/{last}"
+            status = os.stat(last, dir_fd=fd, follow_symlinks=False)
+            if stat.S_ISDIR(status.st_mode) or whiteout.is_whiteout(host, status):
+                raise invalid(
+                    os.fsencode(name), f"it is a hard link to {source!r}, which is no file of this layer"
+                )
+            os.link(last, name, src_dir_fd=fd, dst_dir_fd=target_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            raise invalid(
+                os.fsencode(name), f"it is a hard link to {source!r}, which does not exist"
+            ) from None
+        finally:
+            os.close(fd)
+
+    def same(self, source: str, directory_fd: int, name: str) -> bool:
+        """Whether `name` already is the entry `source`."""
+        directory, _, last = source.rpartition("/")
+        fd = open_in_root(self.root_fd, directory, _DIRECTORY)
+        try:
+            one = os.stat(last, dir_fd=fd, follow_symlinks=False)
+            return os.path.samestat(one, os.stat(name, dir_fd=directory_fd, follow_symlinks=False))
+        finally:
+            os.close(fd)
+
+    def finish(self) -> None:
+        """Give the directories their times, and the root its mode if the tar was silent about it."""
+        self._forget()
+        for path, moment in self._times.items():
+            fd = open_in_root(self.root_fd, path, _DIRECTORY, links=False)
+            try:
+                os.utime(fd, ns=(moment, moment))
+            finally:
+                os.close(fd)
+
+    def _find(self, path: str) -> tuple[int, str] | None:
+        """The directory `path` if it is there, perhaps through links."""
+        try:
+            return open_in_root(self.root_fd, path, _DIRECTORY, links=False), path
+        except OSError as error:
+            if error.errno not in _MISSING:
+                raise
+        try:
+            fd = open_in_root(self.root_fd, path, _DIRECTORY)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise invalid(os.fsencode(path), "links lead in a circle") from None
+            if error.errno not in _MISSING:
+                raise
+            return None
+        return fd, self._real(fd, path)
+
+    def _make(self, path: str) -> tuple[int, str]:
+        """Make the directory `path` and its parents, which the tar has not named (yet)."""
+        at = path.find("/")
+        while at > 0:  # from the top, so that the parent of each is there
+            self.parent(path[:at])
+            at = path.find("/", at + 1)
+        directory, _, name = path.rpartition("/")
+        parent, real = self.parent(directory)
+        _check_length(real, name)
+        if not self._made(parent, name):
+            raise invalid(os.fsencode(path), "something lies below it, and it is no directory")
+        whole = f"{real}/{name}" if real else name
+        self._times.setdefault(whole, 0)
+        fd = open_in_root(self.root_fd, whole, _DIRECTORY, links=False)
+        self.plain(fd)
+        return fd, whole
+
+    def _made(self, parent: int, name: str) -> bool:
+        """Make the directory `name`; False if there is something. A whiteout gives way to an opaque one."""
+        try:
+            os.mkdir(name, 0o700, dir_fd=parent)
+        except FileExistsError:
+            host = f"/proc/self/fd/{parent}/{name}"
+            if not whiteout.is_whiteout(host, os.lstat(host)):
+                return False
+            os.unlink(name, dir_fd=parent)
+            os.mkdir(name, 0o700, dir_fd=parent)
+            whiteout.make_opaque(host)
+        return True
+
+    def _real(self, fd: int, path: str) -> str:
+        """The path of an open directory below the root, without links."""
+        try:
+            found = os.readlink(f"/proc/self/fd/{fd}")
+        except OSError:  # longer than a page
+            os.close(fd)
+            raise invalid(os.fsencode(path), "links make its path too long") from None
+        return found.removeprefix(self._base).lstrip("/")
+
+    def _forget(self) -> None:
+        while self._open:
+            os.close(self._open.popitem()[1][0])
+
+
+def clean(name: bytes) -> str:
+    """The name of an entry as a path below the root; `InvalidError` if it leads out, or is too long."""
+    parts: list[bytes] = []
+    for part in name.split(b"/"):
+        if part in (b"", b"."):
+            continue
+        if part == b"..":
+            if not parts:
+                raise invalid(name, "it leads out of the layer")
+            parts.pop()
+            continue
+        if len(part) > _NAME_MAX:
+            raise invalid(name, f"a component has {len(part)} bytes, and {_NAME_MAX} are the limit")
+        parts.append(part)
+    path = b"/".join(parts)
+    if len(path) > _PATH_MAX:
+        raise invalid(name, f"it has {len(path)} bytes, and {_PATH_MAX} are the limit")
+    if b"\0" in path:
+        raise invalid(name, "it holds a zero byte")
+    return os.fsdecode(path)
+
+
+def _check_length(directory: str, name: str) -> None:
+    path = os.fsencode(f"{directory}/{name}")
+    if len(path) > _PATH_MAX:
+        raise invalid(path, f"links make it {len(path)} bytes long, and {_PATH_MAX} are the limit")
+
+
+def invalid(name: bytes, why: str) -> InvalidError:
+    """The error for an entry of a tar that is refused."""
+    text = os.fsdecode(name)
+    shown = text if len(text) <= 200 else f"{text[:200]}…"
+    return InvalidError(
+        f"the tar's entry {shown!r} is refused: {why}",
+        code="tar-entry-refused",
+        hint="do not trust where it comes from, or have it packed again",
+    )
+
+
+def _is_directory(directory_fd: int, name: str) -> bool:
+    try:
+        status = os.stat(name, dir_fd=directory_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(status.st_mode)
