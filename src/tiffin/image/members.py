@@ -108,9 +108,8 @@ class Members:
                 extended |= self._extended(kind, record)
                 offset += _BLOCK + _padded(size)
                 continue
-            size = (
-                self._number(extended["size"].encode()) if kind in b"0\x007" and "size" in extended else size
-            )
+            if kind in b"0\x007" and "size" in extended:
+                size = self._decimal(extended["size"])
             offset += _BLOCK
             self._add(header, extended, offset, size)
             offset += 0 if kind[0] in _WITHOUT_DATA else _padded(size)
@@ -171,8 +170,10 @@ class Members:
         return values
 
     def _check(self, header: bytes, offset: int) -> None:
-        wanted = self._number(header[148:156])
-        if sum(header) - sum(header[148:156]) + 8 * 0x20 != wanted:
+        field = header[148:156]
+        digits = field.strip(b" \0")
+        found = sum(header) - sum(field) + 8 * 0x20  # as if the field held blanks
+        if not digits.isdigit() or digits.strip(b"01234567") or int(digits, 8) != found:
             where = "is not a tar archive" if offset == 0 else f"is broken at byte {offset}"
             raise CorruptError(f"{self.what} {where}", hint="was it copied or downloaded completely?")
 
