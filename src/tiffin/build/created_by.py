@@ -24,7 +24,9 @@ def entry(text: str, *, layer: bool = False) -> History:
 def run(arguments: Iterable[str], build_arguments: Mapping[str, str]) -> str:
     """Return the text for RUN: the ARGs it saw, counted, and its whole command."""
     counted = [f"|{len(build_arguments)}"] if build_arguments else []
-    return " ".join(["RUN", *counted, *(f"{name}={value}" for name, value in build_arguments.items()), *arguments])
+    return " ".join(
+        ["RUN", *counted, *(f"{name}={value}" for name, value in build_arguments.items()), *arguments]
+    )
 
 
 def quoted(items: Iterable[str]) -> str:

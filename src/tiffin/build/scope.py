@@ -36,7 +36,9 @@ class Expander:
         """What the user should hear: variables that stood for nothing, in order."""
         return list(self._unset)
 
-    def word(self, text: str, variables: Mapping[str, str], span: Span, declared: Collection[str] = ()) -> str:
+    def word(
+        self, text: str, variables: Mapping[str, str], span: Span, declared: Collection[str] = ()
+    ) -> str:
         """Return `text` expanded. Raises InvalidError at `span`."""
         try:
             expansion = expand(text, variables, escape=self._escape)
@@ -107,7 +109,7 @@ def global_arguments(
 
 def proxies(given: Mapping[str, str]) -> dict[str, str]:
     """Return the predefined proxy arguments that are given, in both spellings."""
-    values = {}
+    values: dict[str, str] = {}
     for name in _PROXIES:
         value = given.get(name, given.get(name.lower()))
         if value is not None:
@@ -115,13 +117,11 @@ def proxies(given: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
-def undeclared(dockerfile: ast.Dockerfile, given: Mapping[str, str], built_in: Mapping[str, str]) -> list[str]:
+def undeclared(
+    dockerfile: ast.Dockerfile, given: Mapping[str, str], built_in: Mapping[str, str]
+) -> list[str]:
     """Return a warning for each given argument that nothing asks for."""
-    found = {
-        name
-        for instruction in _arguments(dockerfile)
-        for name, _ in instruction.declarations
-    }
+    found = {name for instruction in _arguments(dockerfile) for name, _ in instruction.declarations}
     known = {*found, *built_in, *_PROXIES, *map(str.lower, _PROXIES), *_FOR_THE_BUILDER}
     warnings = []
     for name in given:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tiffin.dockerfile import ast
 from tiffin.dockerfile.nearest import did_you_mean
 from tiffin.errors import InvalidError, NotFoundError
 from tiffin.oci.platform import Platform
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tiffin.build.scope import Expander
+    from tiffin.dockerfile import ast
     from tiffin.errors import Where
 
 SCRATCH = "scratch"
@@ -22,7 +22,7 @@ SCRATCH = "scratch"
 class StageEntry(NamedTuple):
     """A stage with its FROM expanded: it begins from the stage `parent`, or else from the image `base`."""
 
-    index: int
+    number: int
     stage: ast.Stage
     base: str
     parent: int | None
@@ -36,7 +36,7 @@ class StageEntry(NamedTuple):
     @property
     def label(self) -> str:
         """How progress speaks of it."""
-        return self.stage.start.name or f"stage-{self.index}"
+        return self.stage.start.name or f"stage-{self.number}"
 
 
 class StageTable:
@@ -74,7 +74,9 @@ class StageTable:
             raise NotFoundError(
                 f"there is no stage {name} to build",
                 code="stage-not-found",
-                hint=did_you_mean(name, self._names, f"the stages are {names}" if names else "no stage has a name"),
+                hint=did_you_mean(
+                    name, self._names, f"the stages are {names}" if names else "no stage has a name"
+                ),
             )
         return self.entries[index]
 
@@ -83,11 +85,13 @@ class StageTable:
 
         Raises InvalidError for a stage that does not come before `user`.
         """
-        index = self._number(name, where) if name.isascii() and name.isdigit() else self._names.get(name.lower())
+        index = (
+            self._number(name, where) if name.isascii() and name.isdigit() else self._names.get(name.lower())
+        )
         if index is None:
             return None
-        if index >= user.index:
-            itself = "it is this stage itself" if index == user.index else "it comes later"
+        if index >= user.number:
+            itself = "it is this stage itself" if index == user.number else "it comes later"
             raise InvalidError(
                 f"cannot copy from the stage {name}: {itself}",
                 code="stage-order",

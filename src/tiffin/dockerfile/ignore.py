@@ -72,7 +72,7 @@ class IgnoreRules:
         """Return what each rule says of `path`, and which one leaves it out: -1 for none."""
         directory = path.rpartition("/")[0]
         if directory not in self._directories:
-            for end in (match.start() for match in re.finditer("/|$", directory)):
+            for end in (slash.start() for slash in re.finditer("/|$", directory)):
                 self._directories[directory[:end]] = self._decide_below(directory[:end])
         return self._decide_below(path) if path else self._directories[""]
 

@@ -1,0 +1,167 @@
+"""RUN, COPY, ADD and WORKDIR → operations of the graph. Pure."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from tiffin.build import created_by
+from tiffin.build.graph import Copy, InlineFile, MakeDirectory, Run
+from tiffin.build.modes import change_mode
+from tiffin.dockerfile import ast
+from tiffin.errors import InvalidError, UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tiffin.build.draft import Draft
+    from tiffin.build.scope import Expander
+
+_REMOTE = re.compile(r"(?:https?|git|ssh)://|[\w.-]+@[\w.-]+:")
+_SCRIPTS = "/dev/pipes"
+
+
+class Step(NamedTuple):
+    """An operation, and the words that the history has for it."""
+
+    op: Copy | Run | MakeDirectory
+    history: str
+
+
+def run_step(draft: Draft, instruction: ast.Run, proxies: Mapping[str, str]) -> Step:
+    """Return what RUN does: its arguments, and the environment in which they run."""
+    arguments, script = _command(draft, instruction)
+    environment = draft.environment
+    op = Run(
+        arguments=arguments,
+        env=tuple(f"{name}={value}" for name, value in environment.items()),
+        user=draft.config.user,
+        directory=draft.config.working_dir or "/",
+        network=instruction.network or "default",
+        script=script,
+        ambient=tuple(f"{name}={value}" for name, value in proxies.items() if name not in environment),
+    )
+    return Step(op, created_by.run(arguments, draft.arguments))
+
+
+def _command(draft: Draft, instruction: ast.Run) -> tuple[tuple[str, ...], InlineFile | None]:
+    match instruction.command:
+        case ast.ExecForm(arguments):
+            return arguments, None
+        case ast.ShellForm(line):
+            line, script = _script(line, instruction)
+            return draft.with_shell(line), script
+
+
+def _script(line: str, instruction: ast.Run) -> tuple[str, InlineFile | None]:
+    """Return what the shell is given, and the file of a here-document that is a program of its own.
+
+    A command that is nothing but a here-document is its text; in any other
+    the shell sees the here-documents as they stand, and handles them itself.
+    """
+    if instruction.whole:
+        document = instruction.documents[0]
+        if not document.stripped.startswith("#!"):
+            return document.stripped, None
+        return f"{_SCRIPTS}/{document.name}", InlineFile(document.name, _bytes(document.stripped))
+    return "\n".join([line, *(f"{each.content}{each.name}" for each in instruction.documents)]), None
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def workdir_step(draft: Draft, instruction: ast.Workdir, expander: Expander) -> Step | None:
+    """Change the directory of `draft`; return what makes it, or None for `/`, which is there."""
+    path = expander.word(instruction.path, draft.variables, instruction.span, draft.declared)
+    directory = absolute(draft.config.working_dir, path)
+    draft.change(working_dir=directory)
+    history = f"WORKDIR {directory}"
+    if directory == "/":
+        draft.record(history)
+        return None
+    return Step(MakeDirectory(directory, draft.config.user), history)
+
+
+def transfer_step(draft: Draft, instruction: ast.Copy | ast.Add, expander: Expander) -> Step:
+    """Return what COPY or ADD does. Raises InvalidError or UnsupportedError at the instruction."""
+
+    def word(text: str) -> str:
+        return expander.word(text, draft.variables, instruction.span, draft.declared)
+
+    transfer = instruction.transfer
+    keyword = "ADD" if isinstance(instruction, ast.Add) else "COPY"
+    sources = [word(source) for source in transfer.sources]
+    for source in sources:
+        if _REMOTE.match(source):
+            raise _remote(instruction, source)
+    destination = word(transfer.destination)
+    chown = word(transfer.chown or "") or None
+    chmod = word(transfer.chmod or "") or None
+    _check_mode(chmod, instruction)
+    op = Copy(
+        sources=tuple(map(_relative, sources)),
+        files=_files(draft, instruction, expander),
+        destination=_destination(draft.config.working_dir, destination),
+        chown=chown,
+        chmod=chmod,
+        unpack=keyword == "ADD" and bool(sources),
+    )
+    flags = [f"--chown={chown}"] * bool(chown) + [f"--chmod={chmod}"] * bool(chmod)
+    marks = [f"<<{document.name}" for document in transfer.documents]
+    return Step(op, " ".join([keyword, *flags, *sources, *marks, destination]))
+
+
+def _files(draft: Draft, instruction: ast.Copy | ast.Add, expander: Expander) -> tuple[InlineFile, ...]:
+    def expand(text: str) -> str:
+        return expander.document(text, draft.variables, instruction.span, draft.declared)
+
+    return tuple(
+        InlineFile(document.name, _bytes(expand(document.stripped) if document.expand else document.stripped))
+        for document in instruction.transfer.documents
+    )
+
+
+def _remote(instruction: ast.Copy | ast.Add, source: str) -> Exception:
+    if isinstance(instruction, ast.Copy):
+        return InvalidError(
+            f"COPY cannot fetch {source}",
+            code="remote-source",
+            hint="COPY takes files of the build context; fetch it in a RUN",
+            where=instruction.span.where,
+        )
+    return UnsupportedError(
+        f"ADD cannot fetch {source} yet",
+        code="not-yet",
+        hint="fetch it in a RUN, with curl or git",
+        where=instruction.span.where,
+    )
+
+
+def _check_mode(chmod: str | None, instruction: ast.Copy | ast.Add) -> None:
+    if chmod is None:
+        return
+    try:
+        change_mode(0, chmod, directory=False)
+    except InvalidError as error:
+        error.where = instruction.span.where
+        raise
+
+
+def absolute(directory: str, path: str) -> str:
+    """Return `path`, seen from `directory` if it is relative, without `.`, `..` and double slashes."""
+    return "/" + posixpath.normpath(posixpath.join("/", directory, path)).lstrip("/")
+
+
+def _destination(directory: str, path: str) -> str:
+    """Return the absolute destination; a final slash says that it is a directory, as do `.` and `..`."""
+    found = absolute(directory, path)
+    says_directory = path.rpartition("/")[2] in ("", ".", "..")
+    return found + "/" if says_directory and found != "/" else found
+
+
+def _relative(source: str) -> str:
+    """Return a source relative to the root that it is in: nothing leads above a root."""
+    cleaned = absolute("/", source)[1:] or "."
+    return cleaned + "/" if source.endswith("/") and cleaned != "." else cleaned

@@ -1,0 +1,188 @@
+"""The build planner: a Dockerfile and the arguments of a build → the graph of what its target needs. Pure.
+
+The images that stages begin from come from `resolve`, which the caller hands
+in; everything else follows from the text. Stages that the target does not need
+are looked at no further than their FROM.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tiffin.build.draft import Draft
+from tiffin.build.filesteps import Step, run_step, transfer_step, workdir_step
+from tiffin.build.graph import BaseImage, Graph, Local, Source, Vertex
+from tiffin.build.metadata import Arguments, fold
+from tiffin.build.needs import Folder, Places, needed
+from tiffin.build.scope import Expander, global_arguments, platform_arguments, proxies, undeclared
+from tiffin.build.stages import SCRATCH, StageEntry, StageTable
+from tiffin.dockerfile import ast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tiffin.build.graph import Op
+    from tiffin.build.needs import Place, Planned, Resolve
+    from tiffin.errors import Where
+    from tiffin.oci.platform import Platform
+
+_MAIN = "context"
+_CHANGES_FILES = (ast.Run, ast.Copy, ast.Add, ast.Workdir)
+
+
+class PlanRequest(NamedTuple):
+    """What a build was asked for, as far as it shapes the graph.
+
+    `platform` is the one built for and on; `contexts` are the named contexts:
+    `local`, or `image:` and the name of an image that stands for this one.
+    """
+
+    platform: Platform
+    build_args: Mapping[str, str] = {}
+    target: str | None = None
+    contexts: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
+
+
+def plan(dockerfile: ast.Dockerfile, request: PlanRequest, resolve: Resolve) -> Graph:
+    """Return the graph of the target.
+
+    `resolve` gives the image of a name. Raises InvalidError or UnsupportedError
+    with the line that is to blame, NotFoundError for the target, and what `resolve` raises.
+    """
+    expander = Expander(dockerfile.directives.escape)
+    target_name = request.target or dockerfile.stages[-1].start.name or ""
+    built_in = platform_arguments(request.platform, target_name)
+    outer = global_arguments(dockerfile.arguments, built_in, request.build_args, expander)
+    table = StageTable(dockerfile, outer, expander)
+    target = table.target(request.target)
+    places = Places(table, request.contexts, resolve)
+    planner = _Planner(Arguments(request.build_args, outer), expander, alone=len(table.entries) == 1)
+    for planned in needed(table, target, places, request.platform):
+        planner.add(planned)
+    draft = planner.drafts[target.number]
+    draft.change(labels=draft.config.labels | dict(request.labels))
+    unused = undeclared(dockerfile, request.build_args, built_in)
+    return Graph(
+        vertices=tuple(planner.vertices),
+        result=draft.vertex,
+        config=draft.config,
+        base=draft.base,
+        steps=tuple(draft.steps),
+        author=draft.author,
+        warnings=(*expander.warnings, *((message, None) for message in unused)),
+    )
+
+
+class _Progress:
+    """Names the steps of a stage: `[train 2/5] RUN …`."""
+
+    def __init__(self, label: str, total: int) -> None:
+        self._label = f"{label} " if label else ""
+        self._total = total
+        self._count = 0
+
+    def name(self, text: str) -> str:
+        self._count += 1
+        width = len(str(self._total))
+        return f"[{self._label}{self._count:{width}}/{self._total}] {text}"
+
+
+class _Planner:
+    """Adds the vertices of one stage after the other."""
+
+    def __init__(self, arguments: Arguments, expander: Expander, *, alone: bool) -> None:
+        self.vertices: list[Vertex] = []
+        self.drafts: dict[int, Draft] = {}
+        self._arguments = arguments
+        self._expander = expander
+        self._alone = alone
+        self._proxies = proxies(arguments.given)
+        self._shared: dict[str, int] = {}
+
+    def add(self, planned: Planned) -> None:
+        """Plan a stage; those that it needs have been added."""
+        entry = planned.entry
+        changing = [each for each, _ in planned.instructions if isinstance(each, _CHANGES_FILES)]
+        total = len(changing) + isinstance(planned.start, BaseImage)
+        progress = _Progress("" if self._alone else entry.label, total)
+        if isinstance(planned.start, StageEntry):
+            draft = self.drafts[planned.start.number].child()
+        else:
+            name = f"FROM {entry.base}"
+            base = planned.start if isinstance(planned.start, BaseImage) else None
+            vertex = self._source(base, progress.name(name) if base else name, entry, entry.where)
+            draft = Draft(vertex, base)
+        self.drafts[entry.number] = draft
+        for instruction, triggered in planned.instructions:
+            self._instruction(draft, instruction, planned, progress, triggered=triggered)
+
+    def _instruction(
+        self,
+        draft: Draft,
+        instruction: ast.Instruction,
+        planned: Planned,
+        progress: _Progress,
+        *,
+        triggered: bool,
+    ) -> None:
+        inputs = [draft.vertex]
+        match instruction:
+            case ast.Run():
+                step: Step | None = run_step(draft, instruction, self._proxies)
+            case ast.Workdir():
+                step = workdir_step(draft, instruction, self._expander)
+            case ast.Copy() | ast.Add():
+                step = transfer_step(draft, instruction, self._expander)
+                if instruction.transfer.sources:
+                    inputs.append(self._from(instruction, planned))
+            case _:
+                fold(draft, instruction, self._arguments, self._expander)
+                return
+        if step is None:
+            return
+        text = ("ONBUILD " if triggered else "") + shown(instruction)
+        where = planned.entry.where if triggered else instruction.span.where
+        draft.vertex = self._vertex(step.op, inputs, progress.name(text), planned.entry, where)
+        draft.record(step.history, draft.vertex, marked=not isinstance(instruction, ast.Workdir))
+
+    def _from(self, instruction: ast.Copy | ast.Add, planned: Planned) -> int:
+        """Return the vertex that COPY or ADD takes its sources from."""
+        where = instruction.span.where
+        if isinstance(instruction, ast.Add) or instruction.origin is None:
+            return self._local(_MAIN, planned.entry, where)
+        place: Place = planned.origins[instruction.origin]
+        if isinstance(place, StageEntry):
+            return self.drafts[place.number].vertex
+        if isinstance(place, Folder):
+            return self._local(place.name, planned.entry, where)
+        return self._source(place, f"FROM {instruction.origin}", planned.entry, where)
+
+    def _source(self, image: BaseImage | None, name: str, entry: StageEntry, where: Where) -> int:
+        """Return the vertex of an image, or of the empty root filesystem; one for all that use it."""
+        op = Source(image.reference, image.diff_ids) if image else Source(SCRATCH, ())
+        return self._once(f"image {op.reference}", op, name, entry, where)
+
+    def _local(self, name: str, entry: StageEntry, where: Where) -> int:
+        text = "load build context" if name == _MAIN else f"load build context {name}"
+        return self._once(f"local {name}", Local(name), f"[internal] {text}", entry, where)
+
+    def _once(self, key: str, op: Op, name: str, entry: StageEntry, where: Where) -> int:
+        if key not in self._shared:
+            self._shared[key] = self._vertex(op, [], name, entry, where)
+        return self._shared[key]
+
+    def _vertex(self, op: Op, inputs: list[int], name: str, entry: StageEntry, where: Where) -> int:
+        stage = entry.stage.start.name or str(entry.number)
+        self.vertices.append(Vertex(op, tuple(inputs), name, stage, where))
+        return len(self.vertices) - 1
+
+
+def shown(instruction: ast.Run | ast.Copy | ast.Add | ast.Workdir) -> str:
+    """Return what progress shows: the keyword in capitals, a here-document by its first line."""
+    keyword, _, rest = instruction.text.partition(" ")
+    text = f"{keyword.upper()} {rest}"
+    if isinstance(instruction, ast.Run) and instruction.whole:
+        first, *more = instruction.documents[0].content.strip().splitlines() or [""]
+        text += f" ({first}{'…' if more else ''})"
+    return text

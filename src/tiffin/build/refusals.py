@@ -1,0 +1,78 @@
+"""What a Dockerfile may say and this release does not do: refused before anything runs. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tiffin.dockerfile import ast
+from tiffin.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from tiffin.build.stages import StageEntry
+    from tiffin.errors import Where
+    from tiffin.oci.platform import Platform
+
+
+def refuse(instruction: ast.Instruction) -> None:
+    """Raise UnsupportedError at `instruction` if it asks for what cannot be done yet."""
+    match instruction:
+        case ast.Run():
+            _run(instruction)
+        case ast.Copy():
+            _transfer(instruction.transfer, instruction.span.where, "COPY")
+            if instruction.parents:
+                raise _not_yet(
+                    "COPY --parents", instruction.span.where, "name each directory as the destination"
+                )
+        case ast.Add():
+            _transfer(instruction.transfer, instruction.span.where, "ADD")
+            given = {
+                "--checksum": instruction.checksum,
+                "--keep-git-dir": instruction.keep_git_dir,
+                "--unpack": instruction.unpack,
+            }
+            for flag, value in given.items():
+                if value is not None:
+                    raise _not_yet(f"ADD {flag}", instruction.span.where, "fetch or unpack it in a RUN")
+        case _:
+            pass
+
+
+def _run(instruction: ast.Run) -> None:
+    for mount in instruction.mounts:
+        raise _not_yet(
+            f"RUN --mount={mount.text}", mount.span.where, "COPY what the step needs, and remove it after"
+        )
+    if instruction.security == "insecure":
+        raise _not_yet("RUN --security=insecure", instruction.span.where, "steps run in the sandbox")
+    for device in instruction.devices:
+        raise _not_yet(
+            f"RUN --device={device.name}", instruction.span.where, "use the device when the image runs"
+        )
+
+
+def _transfer(transfer: ast.Transfer, where: Where, keyword: str) -> None:
+    if transfer.link:
+        raise _not_yet(f"{keyword} --link", where, "leave the flag out: the files are the same")
+    if transfer.exclude:
+        raise _not_yet(f"{keyword} --exclude", where, "put the pattern into .dockerignore")
+
+
+def refuse_platform(entry: StageEntry, host: Platform) -> None:
+    """Raise UnsupportedError if the stage is for another platform than `host`."""
+    asked = entry.platform
+    if asked is None:
+        return
+    same_machine = (asked.os, asked.architecture) == (host.os, host.architecture)
+    if same_machine and asked.variant in ("", host.variant):
+        return
+    raise UnsupportedError(
+        f"FROM --platform={asked} cannot be built here: this build is for {host}",
+        code="foreign-platform",
+        hint="leave --platform out, or build on such a machine",
+        where=entry.where,
+    )
+
+
+def _not_yet(what: str, where: Where, hint: str) -> UnsupportedError:
+    return UnsupportedError(f"{what} cannot be done yet", code="not-yet", hint=hint, where=where)
