@@ -45,4 +45,5 @@ def install(programs: tuple[bytes, ...]) -> None:
         buffer = ctypes.create_string_buffer(program, len(program))
         header = _Program(len(program) // 8, ctypes.addressof(buffer))
         address = ctypes.addressof(header)
-        syscall("loading the seccomp filter", _SECCOMP[os.uname().machine], _SET_MODE_FILTER, 0, address)
+        number = _SECCOMP[os.uname().machine]
+        syscall("loading the seccomp filter", number, _SET_MODE_FILTER, 0, address)

@@ -11,6 +11,7 @@ from tiffin.linux.record import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
 NEWTIME = 0x80
 NEWNS = 0x20000
@@ -42,17 +43,17 @@ _locked_syscall.restype = ctypes.c_long
 
 
 class IdMap(NamedTuple):
-    """One line of a uid or gid map: `count` ids from `inside` on are those from `outside` on."""
+    """One line of a uid or gid map: `size` ids from `inside` on are those from `outside` on."""
 
     inside: int
     outside: int
-    count: int
+    size: int
 
 
 def host_id(maps: Sequence[IdMap], inside: int) -> int | None:
     """Return which id outside the namespace the id inside is, or None if it is not mapped."""
     for line in maps:
-        if line.inside <= inside < line.inside + line.count:
+        if line.inside <= inside < line.inside + line.size:
             return line.outside + inside - line.inside
     return None
 
@@ -121,17 +122,112 @@ def _write(path: str, text: str) -> None:
     try:
         os.write(fd, text.encode())
     except OSError as error:
-        raise OSError(error.errno, f"writing {text.strip()!r}: {os.strerror(error.errno)}", path) from None
+        raise OSError(
+            error.errno, f"writing {text.strip()!r}: {os.strerror(error.errno or 0)}", path
+        ) from None
     finally:
         os.close(fd)
 
 
 def map_text(maps: Sequence[IdMap]) -> str:
     """Return the maps as the kernel reads them."""
-    return "".join(f"{line.inside} {line.outside} {line.count}\n" for line in maps)
+    return "".join(f"{line.inside} {line.outside} {line.size}\n" for line in maps)
 
 
 def write_maps(pid: int, uids: Sequence[IdMap], gids: Sequence[IdMap]) -> None:
     """Set the maps of the user namespace of a process; needs SETUID and SETGID over the ids outside."""
     _write(f"/proc/{pid}/uid_map", map_text(uids))
     _write(f"/proc/{pid}/gid_map", map_text(gids))
+
+
+def enter_user_namespace(uids: Sequence[IdMap], gids: Sequence[IdMap], *, mounts: bool = True) -> None:
+    """Move this process, which has one thread, into a user namespace with these maps, where it is root.
+
+    With `mounts` into a mount namespace of its own too. One line that maps the caller's own id needs no
+    privilege, but denies setgroups; more are written by `newuidmap` and `newgidmap`, or by ourselves if we
+    have the capabilities. It cannot be undone; when it fails, the process should end.
+    """
+    pid = os.getpid()
+    alone = (
+        len(uids) == len(gids) == 1 and uids[0][1:] == (os.geteuid(), 1) and gids[0][1:] == (os.getegid(), 1)
+    )
+    writer = None if alone else _Writer(pid, uids, gids)
+    try:
+        unshare(NEWUSER | (NEWNS if mounts else 0))
+        if writer is None:
+            _write(f"/proc/{pid}/setgroups", "deny")
+            write_maps(pid, uids, gids)
+        else:
+            writer.write()
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+class _Writer:
+    """A process that stays outside the new user namespace and, when told to, writes its maps."""
+
+    def __init__(self, pid: int, uids: Sequence[IdMap], gids: Sequence[IdMap]) -> None:
+        go_read, self._go = os.pipe()
+        self._answer, answer_write = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(self._go)
+            os.close(self._answer)
+            _write_from_outside(pid, uids, gids, go_read, answer_write)
+        os.close(go_read)
+        os.close(answer_write)
+
+    def write(self) -> None:
+        """Have the maps written; raise what went wrong."""
+        os.write(self._go, b"1")
+        message = b""
+        while part := os.read(self._answer, 4096):
+            message += part
+        if message:
+            raise OSError(1, message.decode(errors="replace"))
+
+    def close(self) -> None:
+        """End the process, if it still waits."""
+        os.close(self._go)
+        os.close(self._answer)
+        os.waitpid(self._pid, 0)
+
+
+def _write_from_outside(
+    pid: int, uids: Sequence[IdMap], gids: Sequence[IdMap], go: int, answer: int
+) -> NoReturn:
+    try:
+        if os.read(go, 1):
+            if os.geteuid() == 0:
+                write_maps(pid, uids, gids)
+            else:
+                _map_with_tool("newuidmap", pid, uids)
+                _map_with_tool("newgidmap", pid, gids)
+    except OSError as error:
+        os.write(answer, f"{error.strerror or error}".encode())
+    finally:
+        os._exit(0)
+
+
+def _map_with_tool(tool: str, pid: int, maps: Sequence[IdMap]) -> None:
+    """Run the set-user-id program that maps the subordinate ids of the user."""
+    words = [str(number) for line in maps for number in line]
+    errors_read, errors_write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(errors_write, 1)
+        os.dup2(errors_write, 2)
+        try:
+            os.execvp(tool, [tool, str(pid), *words])  # noqa: S606 # a fixed program with numbers
+        finally:
+            os._exit(127)
+    os.close(errors_write)
+    said = b""
+    while part := os.read(errors_read, 4096):
+        said += part
+    os.close(errors_read)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status:
+        text = said.decode(errors="replace").strip() or f"it ended with status {status}"
+        raise OSError(1, f"{tool} could not map {' '.join(words)}: {text}")

@@ -85,7 +85,7 @@ class Handshake:
         self._report, self._childs_report = os.pipe()
         self._console = self._childs_console = -1
         if terminal:
-            from tiffin.linux import terminal as tty  # noqa: PLC0415 - only a terminal needs it
+            from tiffin.linux import terminal as tty
 
             self._console, self._childs_console = tty.socket_pair()
 
@@ -117,7 +117,7 @@ class Handshake:
 
     def receive_console(self, size: tuple[int, int] | None) -> int | None:
         """Return the launcher's side of the terminal that the child opened, with its size set."""
-        from tiffin.linux import terminal  # noqa: PLC0415 - loaded already by the constructor
+        from tiffin.linux import terminal
 
         fd = terminal.receive_fd(self._console)
         if fd is not None:
@@ -139,7 +139,7 @@ class Handshake:
 
     def open_console(self) -> bool:
         """Open a terminal, in the child, and make it the standard streams; False if the launcher has ended."""
-        from tiffin.linux import terminal  # noqa: PLC0415 - loaded already by the constructor
+        from tiffin.linux import terminal
 
         main, secondary = os.openpty()
         terminal.send_fd(self._childs_console, main)
@@ -157,7 +157,7 @@ class Handshake:
 
 def command_failure(failure: Failure) -> TiffinError:
     """Return the error for what the child reported."""
-    from tiffin.errors import FailedError, NotFoundError  # noqa: PLC0415 - only a failure needs it
+    from tiffin.errors import FailedError, NotFoundError
 
     if failure.status == NOT_FOUND:
         hint = "check the spelling, and that the program is in the image"
@@ -171,7 +171,7 @@ def command_failure(failure: Failure) -> TiffinError:
 
 def start_failure(error: OSError) -> TiffinError:
     """Return the error for a call that failed in the launcher."""
-    from tiffin.errors import FailedError  # noqa: PLC0415 - only a failure needs it
+    from tiffin.errors import FailedError
 
     path = f": {os.fsdecode(error.filename)}" if error.filename else ""
     message = f"the container could not be started: {error.strerror or error}{path}"

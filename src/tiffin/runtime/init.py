@@ -80,14 +80,20 @@ def finish(
         doing("confine the process")
         confine(process)
         execute(process)
-    except ExecError as error:
-        failure = Failure(str(error), "", 0, error.status)
-    except OSError as error:
-        path = f": {os.fsdecode(error.filename)}" if error.filename else ""
-        failure = Failure(f"{error.strerror or error}{path}", step, error.errno or 0, OUR_FAILURE)
-    except BaseException as error:  # noqa: BLE001 - whatever it was, the launcher must hear of it
-        failure = Failure(f"{type(error).__name__}: {error}", step, 0, OUR_FAILURE)
+    except BaseException as error:  # noqa: BLE001 # whatever it was, the launcher must hear of it
+        report_failure(handshake, error, step)
+
+
+def report_failure(handshake: Handshake, error: BaseException, step: str) -> NoReturn:
+    """Tell the launcher why there will be no program, and end."""
     try:
+        if isinstance(error, ExecError):
+            failure = Failure(str(error), "", 0, error.status)
+        elif isinstance(error, OSError):
+            path = f": {os.fsdecode(error.filename)}" if error.filename else ""
+            failure = Failure(f"{error.strerror or error}{path}", step, error.errno or 0, OUR_FAILURE)
+        else:
+            failure = Failure(f"{type(error).__name__}: {error}", step, 0, OUR_FAILURE)
         handshake.report(failure)
     finally:
         os._exit(OUR_FAILURE)

@@ -31,7 +31,7 @@ def launch(plan: Plan, streams: Streams, attach_network: Callable[[int], object]
     125 otherwise; then nothing is left of the container.
     """
     if plan.process.rlimits:
-        import resource  # noqa: F401, PLC0415 - the child cannot load it any more
+        import resource  # noqa: F401 - the child cannot load it any more
     sources: list[int] = []
     try:
         for source in plan.sources:
@@ -112,7 +112,7 @@ def _map_ids(plan: Plan, sources: Sequence[int], pid: int) -> None:
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        from tiffin.errors import UnsupportedError  # noqa: PLC0415 - only a failure needs it
+        from tiffin.errors import UnsupportedError
 
         raise UnsupportedError(
             f"{error.filename} cannot be mounted in a container: its file system does not map owners",

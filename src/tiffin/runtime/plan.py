@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from tiffin.errors import InvalidError
+from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.linux import capability, mount, namespace
 from tiffin.linux.namespace import IdMap
 from tiffin.runtime import steps
-from tiffin.runtime.model import Join, Plan, Rootfs, Source, UserMap
+from tiffin.runtime.model import Join, Plan, Rootfs, Source
 from tiffin.runtime.mounts import DEVICES, LINKS
 from tiffin.runtime.process import Process
+from tiffin.runtime.seccomp import compile_filter
 
 if TYPE_CHECKING:
-    from tiffin.oci.runtimespec import Capabilities, Mount, RuntimeSpec
+    from tiffin.oci.runtimespec import Capabilities, IDMapping, Mount, Rlimit, RuntimeSpec, Seccomp
     from tiffin.oci.runtimespec import Process as ProcessSpec
 
 _NAMESPACES = {
@@ -53,11 +54,15 @@ _IGNORED = {
     "ridmap",
 }
 _BINDS = {"bind", "rbind"}
-_RLIMITS = (
-    "RLIMIT_CPU RLIMIT_FSIZE RLIMIT_DATA RLIMIT_STACK RLIMIT_CORE RLIMIT_RSS RLIMIT_NPROC RLIMIT_NOFILE "
-    "RLIMIT_MEMLOCK RLIMIT_AS RLIMIT_LOCKS RLIMIT_SIGPENDING RLIMIT_MSGQUEUE RLIMIT_NICE RLIMIT_RTPRIO RLIMIT_RTTIME"
-).split()
+_RLIMITS = tuple(
+    f"RLIMIT_{name}"
+    for name in (
+        *("CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS"),
+        *("SIGPENDING", "MSGQUEUE", "NICE", "RTPRIO", "RTTIME"),
+    )
+)
 _DEATH = 9
+_RUNTIMES_OWN = ("/dev/", "/proc/", "/sys/")
 
 
 class Sources:
@@ -72,21 +77,15 @@ class Sources:
         return len(self.all) - 1
 
 
-def make_plan(
-    spec: RuntimeSpec,
-    rootfs: Rootfs,
-    users: UserMap,
-    *,
-    seccomp: tuple[bytes, ...] = (),
-    outlive: bool = False,
-) -> Plan:
-    """Return all that it takes to start the container.
+def make_plan(spec: RuntimeSpec, rootfs: Rootfs, *, machine: str, outlive: bool = False) -> Plan:
+    """Return all that it takes to start the container on a machine of this kind.
 
-    With an empty `users` the caller's user namespace is used. `seccomp` holds the compiled filters. The
-    container dies with its launcher unless it may `outlive` it.
+    Without id mappings in the spec the caller's user namespace is used as it is. The container dies with
+    its launcher unless it may `outlive` it.
     """
-    new, joins = _namespaces(spec, users)
-    idmap = bool(users.uids)
+    uids, gids = _maps(spec.linux.uid_mappings), _maps(spec.linux.gid_mappings)
+    idmap = bool(uids)
+    new, joins = _namespaces(spec)
     sources = Sources()
     before: list[steps.Step] = [steps.MakePrivate(), _root_step(rootfs, sources, idmap=idmap)]
     after: list[steps.Step] = []
@@ -95,14 +94,21 @@ def make_plan(
     before += [steps.OpenDevice(device) for device in DEVICES]
     before.append(steps.Pivot())
     after += _settings(spec, rootfs, hostname=bool(new & namespace.NEWUTS))
-    process = make_process(spec.process, seccomp=seccomp)
+    process = make_process(spec.process, spec.linux.seccomp, machine=machine)
     if not outlive:
         process = process._replace(death_signal=_DEATH)
-    return Plan(new, users.uids, users.gids, tuple(sources.all), (*before, *after), process, joins)
+    return Plan(new, uids, gids, tuple(sources.all), (*before, *after), process, joins)
 
 
-def make_process(spec: ProcessSpec, *, seccomp: tuple[bytes, ...] = ()) -> Process:
-    """Return the process, with names of capabilities and limits resolved."""
+def mount_targets(plan: Plan) -> tuple[str, ...]:
+    """Return the paths in the root filesystem where the plan mounts: those that are missing are made there."""
+    kinds = (steps.Attach, steps.MountNew, steps.Bind)
+    targets = (step.target for step in plan.steps if isinstance(step, kinds))
+    return tuple(dict.fromkeys(target for target in targets if not target.startswith(_RUNTIMES_OWN)))
+
+
+def make_process(spec: ProcessSpec, seccomp: Seccomp | None, *, machine: str) -> Process:
+    """Return the process, with names of capabilities and limits resolved and the filter compiled."""
     sets = spec.capabilities
     umask = spec.user.umask
     return Process(
@@ -118,11 +124,23 @@ def make_process(spec: ProcessSpec, *, seccomp: tuple[bytes, ...] = ()) -> Proce
         inheritable=_bits(sets, "inheritable"),
         ambient=_bits(sets, "ambient"),
         no_new_privs=spec.no_new_privileges,
-        seccomp=seccomp,
-        rlimits=tuple((_RLIMITS.index(limit.type), limit.soft, limit.hard) for limit in spec.rlimits),
+        seccomp=() if seccomp is None else (compile_filter(seccomp, machine),),
+        rlimits=tuple(_rlimit(limit) for limit in spec.rlimits),
         oom_score=spec.oom_score_adj,
         terminal=spec.terminal,
     )
+
+
+def _rlimit(limit: Rlimit) -> tuple[int, int, int]:
+    if limit.type not in _RLIMITS:
+        raise InvalidError(
+            f"there is no resource limit called {limit.type}", hint="see setrlimit(2) for their names"
+        )
+    return _RLIMITS.index(limit.type), limit.soft, limit.hard
+
+
+def _maps(mappings: tuple[IDMapping, ...]) -> tuple[IdMap, ...]:
+    return tuple(IdMap(line.container_id, line.host_id, line.size) for line in mappings)
 
 
 def _bits(sets: Capabilities | None, name: str) -> int:
@@ -131,18 +149,19 @@ def _bits(sets: Capabilities | None, name: str) -> int:
     return capability.mask(capability.numbers(getattr(sets, name)))
 
 
-def _namespaces(spec: RuntimeSpec, users: UserMap) -> tuple[int, tuple[Join, ...]]:
-    new = namespace.NEWUSER if users.uids else 0
+def _namespaces(spec: RuntimeSpec) -> tuple[int, tuple[Join, ...]]:
+    """Return the kinds of new namespaces, and the existing ones to join."""
+    new = namespace.NEWUSER if spec.linux.uid_mappings else 0
     joins = []
     for entry in spec.linux.namespaces:
         kind = _NAMESPACES.get(entry.type)
         if kind is None:
             raise InvalidError(f"there is no kind of namespace called {entry.type}")
-        if kind == namespace.NEWUSER:
-            continue
-        if entry.path:
+        if entry.path and kind in _JOINABLE:
             joins.append(Join(entry.path, kind))
-        else:
+        elif entry.path:
+            raise UnsupportedError(f"a container cannot begin in the {entry.type} namespace of another")
+        elif kind != namespace.NEWUSER:
             new |= kind
     return new, tuple(joins)
 

@@ -54,10 +54,10 @@ class ExecError(Exception):
 def become(process: Process) -> None:
     """Take the identity and the limits of the process; all that is left to do is `confine` and `execute`."""
     if process.oom_score is not None:
-        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:  # noqa: PTH123 - pathlib is slow to load
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
             file.write(str(process.oom_score))
     if process.rlimits:
-        import resource  # noqa: PLC0415 - loaded by the launcher if it is wanted, before the child exists
+        import resource
 
         for kind, soft, hard in process.rlimits:
             resource.setrlimit(kind, (soft, hard))
@@ -98,11 +98,11 @@ def _change_user(process: Process) -> None:
         # Where only one id is mapped the kernel denies the call, and the groups are those of the caller.
         if process.groups and process.groups != (process.gid,):
             raise
+    if not process.no_new_privs:
+        # Without no_new_privs only SYS_ADMIN may load a filter, and it goes with the next lines.
+        bpf.install(process.seccomp)
     os.setresgid(process.gid, process.gid, process.gid)
     os.setresuid(process.uid, process.uid, process.uid)
-    if not process.no_new_privs:
-        # Without no_new_privs only SYS_ADMIN may load a filter; it is gone with the next line.
-        bpf.install(process.seccomp)
     permitted = process.permitted if process.uid == 0 else process.ambient
     capability.set_capabilities(permitted, permitted, process.inheritable | process.ambient)
     if process.ambient:

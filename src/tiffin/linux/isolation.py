@@ -1,0 +1,205 @@
+"""The ladder of isolation: from the facts of a host to the rung that a command stands on. Pure.
+
+| rung | user namespace | owners |
+|---|---|---|
+| root | a new one for each container, whose ids are nobody's on the host | true |
+| rootless | one for the command, with the user's subordinate ids | true |
+| single-id | one for the command, with the user's id alone | emulated |
+| chroot | none | true |
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+from tiffin.errors import InvalidError, UnsupportedError
+from tiffin.linux import capability
+from tiffin.linux.namespace import IdMap
+from tiffin.linux.probe import Facts
+
+AUTO = "auto"
+_OLDEST_KERNEL = (5, 12)
+_EVERY_ID = 4294967295
+_FIRST_CONTAINER_ID = 100000
+_CONTAINER_IDS = 65536
+
+
+class Rung(enum.Enum):
+    """A step of the ladder, the strongest first."""
+
+    ROOT = "root"
+    ROOTLESS = "rootless"
+    SINGLE_ID = "single-id"
+    CHROOT = "chroot"
+    NONE = "none"
+
+
+class Obstacle(NamedTuple):
+    """Why a rung cannot be stood on here, and what would change that."""
+
+    rung: Rung
+    reason: str
+    remedy: str
+
+
+class Isolation(NamedTuple):
+    """The decision. `enter`: the command has to enter a user namespace with the maps `uids` and `gids` first.
+
+    On the rung root these are the maps that each container gets.
+    """
+
+    rung: Rung
+    uids: tuple[IdMap, ...] = ()
+    gids: tuple[IdMap, ...] = ()
+    enter: bool = False
+    obstacles: tuple[Obstacle, ...] = ()
+    """What stands in the way of the rungs above, or of all."""
+
+
+def decide(facts: Facts, wanted: str = AUTO) -> Isolation:
+    """Return the rung to stand on: the strongest possible, or the wanted one.
+
+    Raises `UnsupportedError` if the wanted rung, or every rung, is out of reach, with what would help.
+    """
+    names = [rung.value for rung in (Rung.ROOT, Rung.ROOTLESS, Rung.SINGLE_ID, Rung.CHROOT)]
+    if wanted not in {AUTO, *names}:
+        raise InvalidError(
+            f"there is no isolation called {wanted!r}", hint=f"choose one of {', '.join(names)}, auto"
+        )
+    obstacles: list[Obstacle] = []
+    for rung in (Rung.ROOT, Rung.ROOTLESS, Rung.SINGLE_ID, Rung.CHROOT):
+        if wanted not in {AUTO, rung.value}:
+            continue
+        found = _obstacle(rung, facts)
+        if found is None:
+            return _isolation(rung, facts, tuple(obstacles))
+        obstacles.append(Obstacle(rung, *found))
+    best = obstacles[-1] if wanted != AUTO or facts.euid == 0 else obstacles[1]
+    what = f"the isolation {wanted}" if wanted != AUTO else "no isolation of containers"
+    raise UnsupportedError(
+        f"{what} is {'not ' if wanted != AUTO else ''}possible here: {best.reason}",
+        code="no-isolation",
+        hint=best.remedy,
+        exit_status=125,
+    )
+
+
+def _isolation(rung: Rung, facts: Facts, obstacles: tuple[Obstacle, ...]) -> Isolation:
+    if rung is Rung.ROOT:
+        ids = (_free_range(facts),)
+        return Isolation(rung, ids, ids, obstacles=obstacles)
+    if rung is Rung.CHROOT:
+        return Isolation(rung, facts.uid_map, facts.gid_map, obstacles=obstacles)
+    if rung is Rung.ROOTLESS and _is_root_of_namespace(facts):
+        return Isolation(rung, facts.uid_map, facts.gid_map, obstacles=obstacles)
+    if rung is Rung.ROOTLESS:
+        uids, gids = _stack(facts.euid, facts.subuids), _stack(facts.egid, facts.subgids)
+        return Isolation(rung, uids, gids, enter=True, obstacles=obstacles)
+    single = (IdMap(0, facts.euid, 1),), (IdMap(0, facts.egid, 1),)
+    return Isolation(rung, *single, enter=True, obstacles=obstacles)
+
+
+def _free_range(facts: Facts) -> IdMap:
+    """Return ids that no user of the host has: whoever has them could act on the container's processes.
+
+    Owners on disk do not depend on it, so it may be another one next time.
+    """
+    start = _FIRST_CONTAINER_ID
+    for taken in sorted(facts.taken_ids, key=lambda line: line.outside):
+        if start < taken.outside + taken.size and taken.outside < start + _CONTAINER_IDS:
+            start = taken.outside + taken.size
+    return IdMap(0, start, _CONTAINER_IDS)
+
+
+def _stack(own: int, ranges: tuple[IdMap, ...]) -> tuple[IdMap, ...]:
+    """Return a map in which root is the user, and the subordinate ids follow from 1 on."""
+    lines = [IdMap(0, own, 1)]
+    for entry in ranges:
+        lines.append(IdMap(sum(line.size for line in lines), entry.outside, entry.size))
+    return tuple(lines)
+
+
+def _is_root_of_namespace(facts: Facts) -> bool:
+    """Tell whether the command is already root of a user namespace with more ids than one."""
+    ids = sum(line.size for line in facts.uid_map)
+    return facts.euid == 0 and _may_mount(facts) and not _is_initial(facts) and ids > 1
+
+
+def _may_mount(facts: Facts) -> bool:
+    return bool(facts.capabilities >> capability.SYS_ADMIN & 1)
+
+
+def _is_initial(facts: Facts) -> bool:
+    return facts.uid_map == (IdMap(0, 0, _EVERY_ID),)
+
+
+def _obstacle(rung: Rung, facts: Facts) -> tuple[str, str] | None:
+    """Return why the rung is out of reach, with the remedy, or None if it is not."""
+    if rung is not Rung.CHROOT and facts.kernel < _OLDEST_KERNEL:
+        found = ".".join(map(str, facts.kernel))
+        wanted = ".".join(map(str, _OLDEST_KERNEL))
+        return f"the kernel is {found}", f"use a kernel from {wanted} on"
+    match rung:
+        case Rung.ROOT:
+            return _against_root(facts)
+        case Rung.ROOTLESS:
+            return _against_rootless(facts)
+        case Rung.SINGLE_ID:
+            return _against_user_namespaces(facts)
+        case Rung.CHROOT:
+            remedy = "allow user namespaces, or run tiffin with the capability SYS_ADMIN"
+            return "containers without namespaces are not supported yet", remedy
+        case Rung.NONE:
+            return None
+
+
+def _against_root(facts: Facts) -> tuple[str, str] | None:
+    if facts.euid != 0:
+        return "the user is not root", "run tiffin as root"
+    if not _may_mount(facts):
+        remedy = "give the surrounding container the capability SYS_ADMIN"
+        return "root has no capability SYS_ADMIN here", remedy
+    if not _is_initial(facts):
+        return "root of a user namespace is not root of the host", "run tiffin outside of the user namespace"
+    if facts.max_user_namespaces == 0:
+        return "user.max_user_namespaces is 0", "sysctl -w user.max_user_namespaces=10000"
+    if facts.idmap:
+        remedy = "put the store on a file system with idmapped mounts, such as ext4, xfs, btrfs (TIFFIN_HOME)"
+        return f"owners on {facts.store_filesystem} cannot be mapped: {facts.idmap}", remedy
+    return None
+
+
+def _against_user_namespaces(facts: Facts) -> tuple[str, str] | None:
+    if facts.max_user_namespaces == 0:
+        return "user.max_user_namespaces is 0", "sysctl -w user.max_user_namespaces=10000 (as root)"
+    if facts.user_namespaces:
+        remedy = f"sysctl -w {facts.userns_restriction[:-1]}{_opposite(facts)} (as root)"
+        if not facts.userns_restriction:
+            remedy = "allow user namespaces: in a container, a seccomp profile and capabilities that permit unshare"
+        return f"a user namespace cannot be used: {facts.user_namespaces}", remedy
+    if facts.user_namespaces is None and facts.userns_restriction and not _may_mount(facts):
+        return (
+            f"{facts.userns_restriction}",
+            f"sysctl -w {facts.userns_restriction[:-1]}{_opposite(facts)} (as root)",
+        )
+    return None
+
+
+def _opposite(facts: Facts) -> str:
+    return "0" if facts.userns_restriction.endswith("1") else "1"
+
+
+def _against_rootless(facts: Facts) -> tuple[str, str] | None:
+    if _is_root_of_namespace(facts):
+        return None
+    if found := _against_user_namespaces(facts):
+        return found
+    name = facts.user or str(facts.euid)
+    add = f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name} (as root)"
+    if not facts.subuids or not facts.subgids:
+        missing = "/etc/subuid" if not facts.subuids else "/etc/subgid"
+        return f"{missing} has no entry for {name}", add
+    if not facts.map_tools and facts.euid != 0:
+        return "newuidmap and newgidmap are not installed", "install the package uidmap (shadow-utils)"
+    return None

@@ -1,0 +1,20 @@
+"""How to start one of our modules in a Python with nothing loaded: no site, no environment, no third party."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+_SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def command(module: str) -> list[str]:
+    """Return the command that calls `main()` of a module of ours; arguments may follow, as `sys.argv[1:]`."""
+    start = f"import sys; sys.path.insert(0, {_SOURCE!r}); from {module} import main; main()"
+    return [sys.executable, "-IS", "-c", start]
+
+
+def environment() -> dict[str, str]:
+    """Return what such a process keeps of the environment: where to find tools, and where to put sockets."""
+    kept = ("PATH", "XDG_RUNTIME_DIR", "TMPDIR", "TIFFIN_DEBUG")
+    return {name: os.environ[name] for name in kept if name in os.environ}

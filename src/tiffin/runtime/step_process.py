@@ -1,0 +1,156 @@
+"""A container for one command, started by a process of its own: how a caller with threads runs a plan.
+
+`start` executes a bare interpreter that launches the plan, waits for its end and exits with its status. When
+that process is killed, the kernel kills the container with it. The room that also has a network brings an
+entry module of its own, whose `main` calls `serve` with the function that attaches it.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+
+from tiffin.runtime.child import OUR_FAILURE, Streams
+from tiffin.runtime.launch import launch
+from tiffin.runtime.model import pack, unpack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    import subprocess
+    from collections.abc import Callable
+
+    from tiffin.errors import TiffinError
+    from tiffin.runtime.child import Child
+    from tiffin.runtime.model import Plan
+else:
+    import _signal as signal
+
+ENTRY = "tiffin.runtime.step_process"
+
+
+class StepProcess:
+    """A running step. `wait` returns its exit status, or raises why it could not begin; `kill` ends all of it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], report: int) -> None:
+        self._process = process
+        self._report = report
+
+    @property
+    def pid(self) -> int:
+        """The process that waits for the container, on this side of its namespaces."""
+        return self._process.pid
+
+    def wait(self) -> int:
+        """Wait for the end. Raises a `TiffinError` with exit status 125, 126 or 127 if nothing was run."""
+        data = b""
+        if self._report >= 0:
+            while part := os.read(self._report, 65536):
+                data += part
+            os.close(self._report)
+            self._report = -1
+        status = self._process.wait()
+        if data:
+            raise _unpack_failure(data)
+        return status if status >= 0 else 128 - status
+
+    def terminate(self) -> None:
+        """End the container, take its network down, and then what started it."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """End the container and what started it, at once."""
+        self._process.kill()
+
+
+def start(
+    plan: Plan, *, stdin: int, stdout: int, stderr: int, entry: str = ENTRY, extra: bytes = b""
+) -> StepProcess:
+    """Start the plan; `extra` is what the entry module's attach function is given besides the pid."""
+    import subprocess
+
+    from tiffin.runtime import interpreter
+
+    plan_read, plan_write = os.pipe()
+    report_read, report_write = os.pipe()
+    try:
+        process = subprocess.Popen(
+            [*interpreter.command(entry), str(plan_read), str(report_write)],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=interpreter.environment(),
+            pass_fds=(plan_read, report_write),
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(report_read)
+        os.close(plan_write)
+        raise
+    finally:
+        os.close(plan_read)
+        os.close(report_write)
+    with open(plan_write, "wb") as pipe:  # it is a descriptor
+        pipe.write(marshal.dumps((pack(plan), extra)))
+    return StepProcess(process, report_read)
+
+
+def serve(attach: Callable[[int, bytes], object] | None = None) -> None:
+    """Be the process: read the plan, launch it, wait, and exit as it did.
+
+    `attach` is called with the pid and the bytes that `start` was given; if it returns something with a
+    `close` method, that is called after the end.
+    """
+    plan_fd, report_fd = int(sys.argv[1]), int(sys.argv[2])
+    os.set_inheritable(report_fd, False)
+    with open(plan_fd, "rb") as pipe:  # it is a descriptor
+        packed, extra = marshal.loads(pipe.read())  # noqa: S302 # our own parent wrote it
+    attachments: list[object] = []
+
+    def attach_network(pid: int) -> None:
+        if attach is not None:
+            attachments.append(attach(pid, extra))
+
+    try:
+        child = launch(unpack(packed), Streams(), attach_network)
+    except Exception as error:  # noqa: BLE001 # whatever it was, the caller must hear of it
+        os.write(report_fd, _pack_failure(error))
+        status = OUR_FAILURE
+    else:
+        os.close(report_fd)
+        _end_with_us(child)
+        status = child.wait()
+    finally:
+        for attachment in attachments:
+            close = getattr(attachment, "close", None)
+            if close is not None:
+                close()
+    os._exit(status)
+
+
+def _end_with_us(child: Child) -> None:
+    """Let signals that would end this process end the container, after which it ends by itself."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, lambda *_: child.kill(9))
+
+
+def _pack_failure(error: Exception) -> bytes:
+    message = getattr(error, "message", f"{type(error).__name__}: {error}")
+    details = (getattr(error, "code", ""), getattr(error, "hint", ""), getattr(error, "exit_status", None))
+    return marshal.dumps((type(error).__name__, message, *details))
+
+
+def _unpack_failure(data: bytes) -> TiffinError:
+    from tiffin import errors
+
+    kind, message, code, hint, status = marshal.loads(data)  # noqa: S302 # our own child wrote it
+    chosen = getattr(errors, kind, errors.FailedError)
+    if not (isinstance(chosen, type) and issubclass(chosen, errors.TiffinError)):
+        chosen = errors.FailedError
+    return chosen(message, code=code, hint=hint, exit_status=status or OUR_FAILURE)
+
+
+def main() -> None:
+    """Run a plan that needs no network from outside."""
+    serve()
