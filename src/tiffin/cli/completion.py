@@ -77,7 +77,7 @@ def _table(found: Sequence[Entry]) -> str:
     return "\n".join(lines)
 
 
-# The walk over the words before the cursor, given as positional parameters since arrays differ between shells.
+# Walks over the words before the cursor, given as positional parameters since arrays differ between shells.
 # It leaves the path of the command, the option that waits for a value, and whether another command is meant.
 _WALK = r"""
 _tiffin_table() {

@@ -146,7 +146,10 @@ class LiveReporter:
             "failed": "FAILED",
             "canceled": "CANCELED",
         }
-        lines = [self._ended_line(step.title, event.status, right[event.status])]
+        words = [right[event.status]]
+        if event.detail and event.status in ("done", "cached"):
+            words.insert(0, fit(sanitise(event.detail), 30))
+        lines = [self._ended_line(step.title, event.status, "  ".join(words))]
         if event.status == "failed":
             bar = self._paint(self._signs["bar"], RED)
             lines += [f"   {bar} {line}" for line in step.lines]

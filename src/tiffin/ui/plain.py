@@ -122,6 +122,7 @@ class PlainReporter:
         ending = f"#{step.number} {_ENDINGS[event.status]}"
         if event.status == "done":
             ending += f" {elapsed(event.seconds)}"
+            step.waiting += [f"#{step.number} {sanitise(event.detail)}"] if event.detail else []
         elif event.status == "failed" and event.detail:
             ending += f": {sanitise(event.detail)}"
         step.waiting.append(ending)

@@ -1,0 +1,329 @@
+"""Progress: plain lines as BuildKit writes them, JSON lines, quiet, and the live terminal."""
+
+import json
+import re
+import threading
+from io import StringIO
+
+import pytest
+
+from tiffin.errors import InvalidError, Where
+from tiffin.events import Notice, StepDone, StepLog, StepProgress, StepStarted
+from tiffin.ui.live import LiveReporter
+from tiffin.ui.plain import PlainReporter
+from tiffin.ui.progress import JsonReporter, QuietReporter, open_reporter
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Terminal(StringIO):
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+def plain(*script):
+    """The plain output of events; a number in the script is time that passes."""
+    stream, clock = StringIO(), Clock()
+    with PlainReporter(stream, clock=clock) as reporter:
+        for item in script:
+            if isinstance(item, float):
+                clock.now += item
+            else:
+                reporter.emit(item)
+    return stream.getvalue()
+
+
+def test_plain_numbers_steps_and_times_their_output():
+    assert plain(
+        StepStarted("a", "FROM finca-base", "build 1/2"),
+        StepDone("a", "cached"),
+        StepStarted("b", "RUN pip install", "build 2/2"),
+        0.312,
+        StepLog("b", b"Collecting numpy\n"),
+        1.0,
+        StepLog("b", b"Done\n"),
+        StepDone("b", "done", 1.345),
+    ) == (
+        "#1 [build 1/2] FROM finca-base\n#1 CACHED\n"
+        "\n#2 [build 2/2] RUN pip install\n#2 0.312 Collecting numpy\n#2 1.312 Done\n#2 DONE 1.3s\n"
+    )
+
+
+def test_plain_joins_lines_that_come_in_pieces_and_keeps_streams_apart():
+    text = plain(
+        StepStarted("a", "RUN x"),
+        StepLog("a", b"out h"),
+        StepLog("a", b"err\n", 2),
+        StepLog("a", b"alf\nlast"),
+        StepDone("a", "done", 0.0),
+    )
+    assert text == "#1 RUN x\n#1 0.000 err\n#1 0.000 out half\n#1 0.000 last\n#1 DONE 0.0s\n"
+
+
+def test_plain_shows_one_step_at_a_time():
+    text = plain(
+        StepStarted("a", "RUN a"),
+        StepStarted("b", "RUN b"),
+        StepLog("a", b"a1\n"),
+        StepLog("b", b"b1\n"),
+        StepLog("a", b"a2\n"),
+        StepDone("b", "done", 0.1),
+        StepDone("a", "done", 0.2),
+    )
+    assert text == (
+        "#1 RUN a\n#1 0.000 a1\n#1 0.000 a2\n#1 DONE 0.2s\n\n#2 RUN b\n#2 0.000 b1\n#2 DONE 0.1s\n"
+    )
+
+
+def test_plain_gives_a_waiting_step_its_turn_and_names_a_step_taken_up_again():
+    text = plain(
+        StepStarted("a", "RUN a"),
+        StepLog("a", b"a1\n"),
+        StepStarted("b", "RUN b"),
+        StepLog("b", b"b1\n"),
+        2.0,
+        StepLog("b", b"b2\n"),
+        2.0,
+        StepLog("a", b"a2\n"),
+        StepDone("a", "done", 4.0),
+        StepDone("b", "done", 4.0),
+    )
+    assert text.splitlines() == [
+        "#1 RUN a",
+        "#1 0.000 a1",
+        "#1 ...",
+        "",
+        "#2 RUN b",
+        "#2 0.000 b1",
+        "#2 2.000 b2",
+        "#2 ...",
+        "",
+        "#1 RUN a",
+        "#1 4.000 a2",
+        "#1 DONE 4.0s",
+        "",
+        "#2 RUN b",
+        "#2 DONE 4.0s",
+    ]
+
+
+def test_plain_says_why_a_step_failed_and_what_was_canceled():
+    text = plain(
+        StepStarted("a", "RUN false"),
+        StepDone("a", "failed", 0.1, "exit code 1"),
+        StepStarted("b", "RUN true"),
+        StepDone("b", "canceled"),
+    )
+    assert "#1 ERROR: exit code 1\n" in text
+    assert "#2 CANCELED\n" in text
+
+
+def test_plain_loses_nothing_when_it_ends_in_the_middle():
+    text = plain(StepStarted("a", "RUN a"), StepStarted("b", "RUN b"), StepLog("b", b"b1\nb2"))
+    assert "#2 0.000 b1\n" in text
+    assert "#2 0.000 b2\n" in text
+
+
+def test_plain_reports_a_transfer_now_and_then_and_when_it_is_whole():
+    steps = [event for done in range(1, 100) for event in (StepProgress("a", done * 10**6, 10**8), 0.1)]
+    text = plain(
+        StepStarted("a", "pull"), *steps, StepProgress("a", 10**8, 10**8), StepDone("a", "done", 9.9)
+    )
+    lines = [line for line in text.splitlines() if "MB / 100MB" in line]
+    assert 1 <= len(lines) <= 3
+    assert lines[-1].startswith("#1 100MB / 100MB")
+
+
+def test_plain_keeps_bytes_of_a_pipe_but_not_of_a_terminal():
+    event = [StepStarted("a", "x"), StepLog("a", b"\x1b[31mred\n")]
+    assert "\x1b[31mred" in plain(*event)
+    stream = Terminal()
+    with PlainReporter(stream) as reporter:
+        for one in event:
+            reporter.emit(one)
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_events_from_many_threads_are_all_shown_whole():
+    stream = StringIO()
+    with PlainReporter(stream) as reporter:
+
+        def work(name):
+            reporter.emit(StepStarted(name, f"RUN {name}"))
+            for count in range(50):
+                reporter.emit(StepLog(name, f"{name} line {count}\n".encode()))
+            reporter.emit(StepDone(name, "done", 0.1))
+
+        threads = [threading.Thread(target=work, args=(f"s{n}",)) for n in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    lines = stream.getvalue().splitlines()
+    for name in (f"s{n}" for n in range(6)):
+        said = [line.split(" ", 2)[2] for line in lines if re.match(rf"#\d+ [\d.]+ {name} line", line)]
+        assert said == [f"{name} line {count}" for count in range(50)]
+    assert sum("DONE" in line for line in lines) == 6
+
+
+def test_a_notice_is_shown_at_once():
+    assert plain(Notice("old base", where=Where("Dockerfile", 3))) == "warning: Dockerfile:3: old base\n"
+
+
+def test_rawjson_is_an_object_a_line_with_the_fields_that_are_documented():
+    stream = StringIO()
+    with JsonReporter(stream, now=lambda: 12.3456) as reporter:
+        reporter.emit(StepStarted("s", "RUN x", "build 1/2"))
+        reporter.emit(StepLog("s", b"caf\xc3\xa9 \xff\n", 2))
+        reporter.emit(StepProgress("s", 1, 2))
+        reporter.emit(StepDone("s", "done", 1.5, "ok"))
+        reporter.emit(Notice("careful", where=Where("D", 3)))
+        reporter.say("not for programs")
+    assert [json.loads(line) for line in stream.getvalue().splitlines()] == [
+        {"event": "started", "time": 12.346, "step": "s", "name": "RUN x", "group": "build 1/2"},
+        {"event": "log", "time": 12.346, "step": "s", "stream": 2, "data": "café \ufffd\n"},
+        {"event": "progress", "time": 12.346, "step": "s", "done": 1, "total": 2, "unit": "B"},
+        {"event": "done", "time": 12.346, "step": "s", "status": "done", "seconds": 1.5, "detail": "ok"},
+        {"event": "notice", "time": 12.346, "level": "warning", "message": "careful", "file": "D", "line": 3},
+    ]
+
+
+def test_quiet_shows_only_the_output_of_what_failed():
+    stream = StringIO()
+    with QuietReporter(stream) as reporter:
+        for event in (
+            StepStarted("a", "RUN good"),
+            StepLog("a", b"fine\n"),
+            StepDone("a", "done"),
+            StepStarted("b", "RUN bad", "2/2"),
+            StepLog("b", b"no such file\nbye"),
+            StepDone("b", "failed"),
+        ):
+            reporter.emit(event)
+        reporter.say("built")
+    assert stream.getvalue() == " > [2/2] RUN bad:\nno such file\nbye\n"
+
+
+def test_auto_is_live_on_a_terminal_and_plain_elsewhere():
+    assert isinstance(open_reporter("auto", StringIO(), {"TERM": "xterm"}), PlainReporter)
+    assert isinstance(open_reporter("auto", Terminal(), {"TERM": "dumb"}), PlainReporter)
+    assert isinstance(open_reporter("auto", Terminal(), {"TERM": "xterm"}), LiveReporter)
+    with pytest.raises(InvalidError, match="needs a terminal"):
+        open_reporter("tty", StringIO(), {"TERM": "xterm"})
+
+
+class Screen:
+    """What a terminal shows of a stream: enough of one for the sequences that the live display uses."""
+
+    def __init__(self, text) -> None:
+        self.lines, self.row = [""], 0
+        for part in re.findall(r"\x1b\[\??[\d;]*[A-Za-z]|\n|\r|[^\x1b\n\r]+", text):
+            if part == "\n":
+                self.row += 1
+                self.lines += [""] if self.row == len(self.lines) else []
+            elif up := re.fullmatch(r"\x1b\[(\d+)A", part):
+                self.row -= int(up[1])
+                assert self.row >= 0
+            elif part == "\x1b[J":
+                del self.lines[self.row + 1 :]
+                self.lines[self.row] = ""
+            elif part[0] not in "\x1b\r":
+                self.lines[self.row] += part
+
+    @property
+    def shown(self):
+        return [line.rstrip() for line in self.lines if line.strip()]
+
+
+def live(*script):
+    stream, clock = Terminal(), Clock()
+    reporter = LiveReporter(stream, colour=False, clock=clock, ticking=False)
+    for item in script:
+        if isinstance(item, float):
+            clock.now += item
+            reporter.tick()
+        else:
+            reporter.emit(item)
+    return reporter, stream
+
+
+def test_live_shows_running_steps_with_time_and_last_output():
+    _, stream = live(
+        StepStarted("a", "RUN pip install", "build 2/4"),
+        StepLog("a", b"Collecting numpy\nDownloading\x1b[2J evil\npart"),
+        12.5,
+    )
+    shown = Screen(stream.getvalue()).shown
+    assert shown[0] == "12.5s  0 done, 1 running"
+    assert "[build 2/4] RUN pip install" in shown[1]
+    assert shown[1].endswith("12.5s")
+    assert [line.strip("│ ") for line in shown[2:]] == ["Collecting numpy", "Downloading evil", "part"]
+    assert "\x1b[2J" not in stream.getvalue()
+
+
+def test_live_leaves_finished_steps_on_the_screen_once():
+    reporter, stream = live(
+        StepStarted("a", "FROM base", "1/2"),
+        1.0,
+        StepDone("a", "cached"),
+        StepStarted("b", "RUN x", "2/2"),
+        1.0,
+        StepDone("b", "done", 1.04),
+    )
+    reporter.__exit__(None, None, None)
+    shown = Screen(stream.getvalue()).shown
+    assert len(shown) == 2
+    assert "FROM base" in shown[0]
+    assert shown[0].endswith("CACHED")
+    assert shown[1].endswith("1.0s")
+    assert stream.getvalue().endswith("\x1b[?25h")
+
+
+def test_live_shows_the_whole_output_of_a_failed_step():
+    output = "".join(f"line {n}\n" for n in range(200)).encode()
+    reporter, stream = live(
+        StepStarted("a", "RUN x"), StepLog("a", output), StepDone("a", "failed", 1.0, "exit code 3")
+    )
+    reporter.__exit__(None, None, None)
+    shown = Screen(stream.getvalue()).shown
+    assert shown[0].endswith("FAILED")
+    assert [line.strip("│ ") for line in shown[1:]] == [*(f"line {n}" for n in range(200)), "exit code 3"]
+
+
+def test_live_never_draws_more_lines_than_the_screen_has():
+    steps = [StepStarted(f"s{n}", f"RUN {n}") for n in range(100)]
+    logs = [StepLog(f"s{n}", b"x\n" * 9) for n in range(100)]
+    _, stream = live(*steps, *logs, 1.0)
+    assert len(Screen(stream.getvalue()).shown) <= 24
+
+
+def test_live_marks_what_was_interrupted_and_gives_the_cursor_back():
+    reporter, stream = live(StepStarted("a", "RUN sleep"), 1.0)
+    assert "\x1b[?25l" in stream.getvalue()
+    reporter.__exit__(KeyboardInterrupt, None, None)
+    assert Screen(stream.getvalue()).shown[-1].endswith("CANCELED")
+    assert stream.getvalue().endswith("\x1b[?25h")
+
+
+def test_live_starts_no_thread_before_the_first_step():
+    before = threading.active_count()
+    reporter = LiveReporter(Terminal(), colour=False)
+    with reporter:
+        reporter.emit(Notice("opening"))
+        assert threading.active_count() == before
+        reporter.emit(StepStarted("a", "x"))
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+
+
+def test_live_without_colour_has_none():
+    _, stream = live(StepStarted("a", "x"), 1.0, StepDone("a", "done", 1.0))
+    assert not re.search(r"\x1b\[\d*m", stream.getvalue())
