@@ -143,6 +143,14 @@ def test_a_tag_alone_answers_for_any_repository():
         find([entry(ONE, ref="3"), entry(TWO, ref="3")], Reference.parse("python:3"), "it")
 
 
+def test_a_digest_decides_alone():
+    listed = [entry(ONE, image="docker.io/library/python:3"), entry(TWO, ref="3")]
+    for name in (f"python@{TWO.digest}", f"python:3@{TWO.digest}"):
+        assert find(listed, Reference.parse(name), "it") == TWO
+    with pytest.raises(NotFoundError):
+        find(listed, Reference.parse(f"python:3@{Descriptor.of(b'3', '').digest}"), "it")
+
+
 def test_naming_again_replaces_names_and_nothing_else():
     first = named(entry(ONE, other="x"), Reference.parse("a:1"))
     second = named(first, Reference.parse("b:2"))

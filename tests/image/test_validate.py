@@ -31,8 +31,8 @@ def image(place, layers, config):
     return place.write(encode(Manifest(described, tuple(layers))), MediaType.OCI_MANIFEST)
 
 
-def config_of(*datas, **fields):
-    return ImageConfig("amd64", "linux", rootfs=RootFS(tuple(DiffID.of(data) for data in datas)), **fields)
+def config_of(*layers, **fields):
+    return ImageConfig("amd64", "linux", rootfs=RootFS(tuple(DiffID.of(data) for data in layers)), **fields)
 
 
 @pytest.mark.parametrize("layers", [(), (ONE,), (ONE, TWO, ONE)])

@@ -53,11 +53,14 @@ def name_of(entry: Descriptor) -> Reference | None:
 def find(entries: Sequence[Descriptor], reference: Reference, where: str) -> Descriptor:
     """The entry that `reference` stands for; `NotFoundError` lists the names there are instead.
 
-    An entry that has only a tag answers to any repository with that tag.
+    An entry that has only a tag answers to any repository with that tag; a digest decides alone.
     """
     wanted = reference.tagged()
-    hits = [entry for entry in entries if name_of(entry) == wanted]
-    if not hits and wanted.tag is not None:
+    if wanted.digest is not None:
+        hits = [entry for entry in entries if entry.digest == wanted.digest]
+    else:
+        hits = [entry for entry in entries if name_of(entry) == wanted]
+    if not hits and wanted.digest is None:
         hits = [
             entry
             for entry in entries
