@@ -40,7 +40,7 @@ def instruction(code: int, k: int, on_true: int = 0, on_false: int = 0) -> bytes
 
 
 def install(programs: tuple[bytes, ...]) -> None:
-    """Load filters; the last one is asked first and the strictest answer counts. They can never be removed."""
+    """Load filters, for ever; all of them are asked, and the strictest answer counts."""
     for program in programs:
         buffer = ctypes.create_string_buffer(program, len(program))
         header = _Program(len(program) // 8, ctypes.addressof(buffer))

@@ -11,12 +11,14 @@
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.linux import capability
 from tiffin.linux.namespace import IdMap
-from tiffin.linux.probe import Facts
+
+if TYPE_CHECKING:
+    from tiffin.linux.probe import Facts
 
 AUTO = "auto"
 _OLDEST_KERNEL = (5, 12)
@@ -174,20 +176,15 @@ def _against_user_namespaces(facts: Facts) -> tuple[str, str] | None:
     if facts.max_user_namespaces == 0:
         return "user.max_user_namespaces is 0", "sysctl -w user.max_user_namespaces=10000 (as root)"
     if facts.user_namespaces:
-        remedy = f"sysctl -w {facts.userns_restriction[:-1]}{_opposite(facts)} (as root)"
-        if not facts.userns_restriction:
-            remedy = "allow user namespaces: in a container, a seccomp profile and capabilities that permit unshare"
-        return f"a user namespace cannot be used: {facts.user_namespaces}", remedy
-    if facts.user_namespaces is None and facts.userns_restriction and not _may_mount(facts):
-        return (
-            f"{facts.userns_restriction}",
-            f"sysctl -w {facts.userns_restriction[:-1]}{_opposite(facts)} (as root)",
-        )
-    return None
-
-
-def _opposite(facts: Facts) -> str:
-    return "0" if facts.userns_restriction.endswith("1") else "1"
+        reason = f"a user namespace cannot be used: {facts.user_namespaces}"
+    elif facts.user_namespaces is None and facts.userns_restriction and not _may_mount(facts):
+        reason = facts.userns_restriction
+    else:
+        return None
+    if facts.userns_restriction:
+        setting, _, value = facts.userns_restriction.partition("=")
+        return reason, f"sysctl -w {setting}={1 - int(value)} (as root)"
+    return reason, "allow user namespaces: in a container, by a seccomp profile and capabilities for unshare"
 
 
 def _against_rootless(facts: Facts) -> tuple[str, str] | None:

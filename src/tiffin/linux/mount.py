@@ -70,7 +70,7 @@ def mount(source: str, target: str, kind: str, flags: int = 0, options: str = ""
 
 
 def set_propagation(target: str, flags: int) -> None:
-    """Change how mount events pass through `target`: `MS_PRIVATE`, `MS_SLAVE`, with `MS_REC` for all below."""
+    """Change how mount events pass through `target`: `MS_PRIVATE`, `MS_SLAVE`; with `MS_REC` below it too."""
     check(_mount(None, os.fsencode(target), None, flags, None), "changing the mount propagation of", target)
 
 

@@ -21,7 +21,7 @@ _prctl = function("prctl", ctypes.c_int, *[ctypes.c_ulong] * 4)
 
 
 def prctl(what: str, option: int, *args: int) -> int:
-    """Perform an operation of prctl(2)."""
+    """Return the result of an operation on this process; `what` says in errors what was tried."""
     return check(_prctl(option, *args, *[0] * (4 - len(args))), what)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -97,7 +96,7 @@ def parse_maps(text: str) -> tuple[IdMap, ...]:
 
 
 def parse_subordinate(text: str, *owners: str) -> tuple[IdMap, ...]:
-    """Return the ranges in /etc/subuid or /etc/subgid of a user's name and number, or all if none is given."""
+    """Return the ranges in /etc/subuid or /etc/subgid of a user's name and number, without them all."""
     found = []
     for line in text.splitlines():
         owner, _, numbers = line.strip().partition(":")
@@ -157,6 +156,8 @@ def _filesystem(path: Path) -> str:
 
 def _try(facts: Facts, store: Path) -> Facts:
     """Return the facts with what only trying can tell."""
+    import tempfile
+
     place = store
     while not place.exists() and place != place.parent:
         place = place.parent
@@ -190,22 +191,22 @@ def attempt(act: Callable[[], None]) -> str:
         try:
             act()
         except BaseException as error:  # noqa: BLE001 # any failure is the answer
-            message = str(getattr(error, "strerror", "") or error or type(error).__name__)
+            message = str(getattr(error, "strerror", "")) or str(error) or type(error).__name__
         try:
             os.write(tell, message.encode())
         finally:
             os._exit(0)
     os.close(tell)
-    message = b""
+    said = b""
     while part := os.read(answer, 4096):
-        message += part
+        said += part
     os.close(answer)
     os.waitpid(child, 0)
-    return message.decode(errors="replace")
+    return said.decode(errors="replace")
 
 
 def _enter(facts: Facts) -> None:
-    """Be root in a user namespace with one id, and mount something there: some systems allow but the first."""
+    """Be root in a user namespace, and mount something there: some systems allow only the former."""
     uid, gid = IdMap(0, facts.euid, 1), IdMap(0, facts.egid, 1)
     namespace.enter_user_namespace((uid,), (gid,))
     filesystem = mount.Filesystem("tmpfs")

@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NamedTuple as NamedTuple  # noqa: PLC0414 - the alias marks a deliberate re-export
 else:
+    # ruff: noqa: ANN001, ANN002, ANN003, ANN202, ANN204 # the checker never sees this half
     from _collections import _tuplegetter
 
     def _new(cls, *values, **named):

@@ -20,7 +20,7 @@ _SIGNALED = 128
 
 
 class Streams(NamedTuple):
-    """What the process gets: three file descriptors, or a terminal of its own with these rows and columns."""
+    """What the process gets: three file descriptors, or a terminal with these rows and columns."""
 
     stdin: int = 0
     stdout: int = 1
@@ -29,7 +29,7 @@ class Streams(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why the process could not become the program: the error, at which step, and the exit status that says so."""
+    """Why there was no program: the error, at which step, and the exit status that says so."""
 
     text: str
     step: str
@@ -38,7 +38,7 @@ class Failure(NamedTuple):
 
 
 class Child:
-    """A process of a container that this process started: its pid, its pidfd, and its terminal if it has one."""
+    """A process of a container, started by this process: its pid, its pidfd, its terminal if it has one."""
 
     def __init__(self, pid: int, pidfd: int) -> None:
         self.pid = pid
@@ -47,7 +47,7 @@ class Child:
         self.status: int | None = None
 
     def wait(self) -> int:
-        """Wait for the end and return the exit status, 128 + n after signal n; asked again, the same at once."""
+        """Return the exit status, 128 + n after signal n, once the process has ended."""
         if self.status is None:
             _, raw = os.waitpid(self.pid, 0)
             code = os.waitstatus_to_exitcode(raw)
@@ -138,7 +138,7 @@ class Handshake:
         return os.read(self._childs_control, 1) != b""
 
     def open_console(self) -> bool:
-        """Open a terminal, in the child, and make it the standard streams; False if the launcher has ended."""
+        """Make a new terminal the standard streams of the child; False if the launcher has ended."""
         from tiffin.linux import terminal
 
         main, secondary = os.openpty()

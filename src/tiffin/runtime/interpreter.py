@@ -1,4 +1,4 @@
-"""How to start one of our modules in a Python with nothing loaded: no site, no environment, no third party."""
+"""How to start one of our modules in a Python with nothing loaded: no site, no third party."""
 
 from __future__ import annotations
 

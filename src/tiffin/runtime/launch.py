@@ -34,8 +34,7 @@ def launch(plan: Plan, streams: Streams, attach_network: Callable[[int], object]
         import resource  # noqa: F401 - the child cannot load it any more
     sources: list[int] = []
     try:
-        for source in plan.sources:
-            sources.append(_open_source(source))
+        sources += map(_open_source, plan.sources)
         give_streams(streams, plan.process.uid, plan.uid_maps)
         handshake = Handshake(terminal=plan.process.terminal)
         pid, pidfd = _clone(plan, sources, streams, handshake)
@@ -98,7 +97,7 @@ def _join(plan: Plan) -> list[tuple[int, int]]:
 
 
 def _map_ids(plan: Plan, sources: Sequence[int], pid: int) -> None:
-    """Say who the ids of the child's user namespace are, and shift the owners of what it is going to mount."""
+    """Say whose the ids of the child's user namespace are, and shift the owners of what it will mount."""
     if not plan.uid_maps:
         return
     namespace.write_maps(pid, plan.uid_maps, plan.gid_maps)

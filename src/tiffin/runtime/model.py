@@ -39,7 +39,7 @@ class UserMap(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A mount that the launcher copies for the container; with `idmap` its owners are shifted as the ids are."""
+    """A mount to copy for the container; with `idmap` its owners are shifted as the ids are."""
 
     path: str
     recursive: bool = False

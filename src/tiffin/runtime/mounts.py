@@ -1,4 +1,4 @@
-"""What every container finds in its root filesystem besides its image: default mounts, devices, hidden paths. Pure."""
+"""What every container finds besides its image: default mounts, devices, hidden paths. Pure."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ _NAMESPACES = {
     "user": namespace.NEWUSER,
     "cgroup": namespace.NEWCGROUP,
 }
+_JOINABLE = (namespace.NEWNET, namespace.NEWIPC, namespace.NEWUTS)
 _FLAGS = {
     "ro": mount.MS_RDONLY,
     "nosuid": mount.MS_NOSUID,
@@ -101,7 +102,7 @@ def make_plan(spec: RuntimeSpec, rootfs: Rootfs, *, machine: str, outlive: bool 
 
 
 def mount_targets(plan: Plan) -> tuple[str, ...]:
-    """Return the paths in the root filesystem where the plan mounts: those that are missing are made there."""
+    """Return the paths in the root filesystem where the plan mounts; what is missing there is made."""
     kinds = (steps.Attach, steps.MountNew, steps.Bind)
     targets = (step.target for step in plan.steps if isinstance(step, kinds))
     return tuple(dict.fromkeys(target for target in targets if not target.startswith(_RUNTIMES_OWN)))
@@ -182,7 +183,7 @@ def _root_step(rootfs: Rootfs, sources: Sources, *, idmap: bool) -> steps.Step:
 
 
 def _in_order(mounts: tuple[Mount, ...]) -> list[Mount]:
-    """Return the mounts, each after those that it lies in, otherwise as they came; /proc leads, for its links."""
+    """Return the mounts, each after those that it lies in; /proc leads, because mounting uses its links."""
     last = {entry.destination.rstrip("/") or "/": entry for entry in mounts}
     depth = sorted(last.items(), key=lambda item: item[0].count("/"))
     return [entry for _, entry in sorted(depth, key=lambda item: item[0] != "/proc")]

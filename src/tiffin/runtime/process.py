@@ -61,10 +61,7 @@ def become(process: Process) -> None:
 
         for kind, soft, hard in process.rlimits:
             resource.setrlimit(kind, (soft, hard))
-    try:
-        prctl.join_new_keyring()
-    except OSError:
-        pass  # not built in, forbidden by an outer filter, or over quota: then there is none to share either
+    _leave_keyring()
     os.umask(process.umask)
     entered = _enter_directory(process.cwd, make=True)
     capability.limit_bounding_set(process.bounding)
@@ -74,6 +71,14 @@ def become(process: Process) -> None:
     _reset_signals()
     if process.death_signal:
         prctl.set_death_signal(process.death_signal)
+
+
+def _leave_keyring() -> None:
+    """Get an empty session keyring, where the kernel has such a thing and an outer filter allows it."""
+    try:
+        prctl.join_new_keyring()
+    except OSError:
+        return
 
 
 def _enter_directory(path: str, *, make: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Filters of system calls: a profile in Docker's format, for a container, as a BPF program. Pure but for one file.
+"""Filters of system calls: from a profile in Docker's format to a BPF program. Pure but for one file.
 
 Where several rules name one call, the first whose conditions hold decides. A program begins with the
 architecture: calls of another one, and of the x32 interface, have other numbers, and end the process.
@@ -34,7 +34,10 @@ _WORD = 0xFFFFFFFF
 _NEAR = 255  # the farthest that a conditional jump reaches
 
 # Where one id is all there is, these cannot be done, and yet programs that install things insist on them.
-_OWNERSHIP = "chown fchown lchown fchownat setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid setgroups"
+_OWNERSHIP = (
+    *("chown", "fchown", "lchown", "fchownat", "setuid", "setgid", "setreuid", "setregid"),
+    *("setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups"),
+)
 _NODE_KINDS = (0o020000, 0o060000)  # character and block devices
 _KIND = 0o170000
 
@@ -135,18 +138,17 @@ def _version(text: str) -> tuple[int, int]:
 
 
 def with_emulated_ownership(seccomp: Seccomp) -> Seccomp:
-    """Return a filter in which changing owners, users and groups, and making devices, succeeds and does nothing.
+    """Return a filter by which changing owners, users and groups, and making devices, succeeds without effect.
 
-    This is how images are built where only one id is mapped: package managers go on, and every file stays
-    ours. The owners that were asked for are not recorded yet, so all files of such an image are root's.
-    Extended attributes are left to the kernel: a filter sees the address of their name, not the name.
+    Images are built with it where only one id is mapped: package managers go on, and every file stays ours.
+    The owners that were asked for are not recorded yet, so all files of such an image are root's. Extended attributes are left to the kernel: a filter sees the address of their name, not the name.
     """
     nodes = [
         SeccompRule((name,), "SCMP_ACT_ERRNO", 0, (SeccompArg(index, _KIND, "SCMP_CMP_MASKED_EQ", kind),))
         for name, index in (("mknod", 1), ("mknodat", 2))
         for kind in _NODE_KINDS
     ]
-    ownership = SeccompRule(tuple(_OWNERSHIP.split()), "SCMP_ACT_ERRNO", 0)
+    ownership = SeccompRule(_OWNERSHIP, "SCMP_ACT_ERRNO", 0)
     return msgspec.structs.replace(seccomp, syscalls=(ownership, *nodes, *seccomp.syscalls))
 
 
@@ -245,7 +247,7 @@ def _test(arg: SeccompArg, skip: int) -> bytes:
 
 
 def _leaves(decisions: dict[int, bytes], default: int) -> list[tuple[int, bytes]]:
-    """Return where, in the order of numbers, another decision begins, and what it is; the first begins at 0."""
+    """Return where in the order of numbers another decision begins, from 0 on, and what it is."""
     leaves: list[tuple[int, bytes]] = []
     for number in sorted({0, *decisions, *(number + 1 for number in decisions)}):
         code = decisions.get(number, _return(default))

@@ -108,7 +108,7 @@ def make_spec(config: ContainerConfig, user: User, options: Options, place: Plac
     )
 
 
-def exec_process(
+def exec_process(  # noqa: PLR0913 # each is an option of `exec`
     container: RuntimeSpec,
     args: tuple[str, ...],
     user: User,

@@ -31,7 +31,7 @@ ENTRY = "tiffin.runtime.step_process"
 
 
 class StepProcess:
-    """A running step. `wait` returns its exit status, or raises why it could not begin; `kill` ends all of it."""
+    """A running step: `wait` returns its exit status or raises why it could not begin."""
 
     def __init__(self, process: subprocess.Popen[bytes], report: int) -> None:
         self._process = process

@@ -40,7 +40,7 @@ class Setup:
         os.close(mount_fd)
 
     def become_root(self, root_fd: int) -> None:
-        """Lay the new root over the old one and stand in it; `Pivot` then swaps them."""
+        """Lay the new root over the old one and stand in it."""
         mount.move_mount_to(root_fd, "/")
         os.fchdir(root_fd)
         os.close(root_fd)
@@ -59,7 +59,7 @@ class MakePrivate(NamedTuple):
 
 
 class OverlayRoot(NamedTuple):
-    """Mount layers as the root: sources of the lowers, top first, and of the directory with upper and work."""
+    """Mount layers as the root: sources of the lowers, top first, and of the upper's directory."""
 
     lowers: tuple[int, ...]
     upper: int
@@ -78,7 +78,7 @@ class OverlayRoot(NamedTuple):
         """Act."""
         used = (*self.lowers, *([self.upper] if self.upper >= 0 else []))
         for index in used:
-            # A layer has to be in this namespace to be used; where does not matter, nobody goes there by path.
+            # A layer has to be in this namespace to be used; where, does not matter: nobody goes there.
             mount.move_mount_to(setup.sources[index], "/")
         release = os.uname().release.split(".")
         if self.by_path or (int(release[0]), int(release[1])) < _FD_LAYERS_SINCE:
@@ -116,7 +116,7 @@ class OverlayRoot(NamedTuple):
         self._unstack(stacked)
 
     def _unstack(self, stacked: int) -> None:
-        """Take the layers off the old root again: the overlay holds them, and only its top would be let go of."""
+        """Take the layers off the old root: the overlay holds them, and `Pivot` lets go of one mount only."""
         for _ in range(stacked):
             mount.unmount("/")
 
@@ -143,7 +143,7 @@ class BindRoot(NamedTuple):
 
 
 class Prepare(NamedTuple):
-    """Make a /proc or /sys of the new namespaces, while the host's is still in sight: the kernel wants that."""
+    """Make a /proc or /sys of the new namespaces while the host's is in sight: the kernel wants that."""
 
     kind: str
     attributes: int
@@ -198,7 +198,7 @@ class Pivot(NamedTuple):
 
 
 class Attach(NamedTuple):
-    """Mount what an earlier step prepared. Its target may not be a symlink: /proc and /sys are not the image's."""
+    """Mount what an earlier step prepared. Its target may not be a symlink: /proc is not the image's."""
 
     prepared: str
     target: str

@@ -25,7 +25,7 @@ class _How(ctypes.Structure):
 
 
 def resolve(root_fd: int, path: str, flags: int = os.O_PATH, *, links: bool = True) -> int:
-    """Open `path` as it is seen by a process whose root is `root_fd`; without `links` a symlink is an error."""
+    """Open `path` as a process with this root sees it; without `links` a symlink is an error."""
     barrier = _RESOLVE_NO_MAGICLINKS if links else _RESOLVE_NO_SYMLINKS
     how = _How(flags | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | barrier)
     name = ctypes.create_string_buffer(os.fsencode(path.lstrip("/") or "."))

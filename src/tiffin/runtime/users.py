@@ -34,8 +34,8 @@ class _Group(NamedTuple):
 def resolve_user(user: str, passwd: bytes, group: bytes, *, extra_groups: tuple[str, ...] = ()) -> User:
     """Return the numbers behind `user[:group]`, each a name or a number; nothing is root.
 
-    A number takes its primary group from passwd, and 0 if it is not there. Supplementary groups are those that
-    list the user, but only when no group is given. `extra_groups` (`--group-add`) are added in any case.
+    A number takes its primary group from passwd, and 0 if it is not there. Supplementary groups are those
+    that list the user, but only when no group is given. `extra_groups` (`--group-add`) are added always.
     Raises `NotFoundError` for a name that the files do not have.
     """
     name, colon, group_name = user.partition(":")
