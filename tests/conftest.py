@@ -2,7 +2,12 @@
 
 import os
 
+import hypothesis
 import pytest
+
+# A busy machine is no failure.
+hypothesis.settings.register_profile("tiffin", deadline=None)
+hypothesis.settings.load_profile("tiffin")
 
 
 @pytest.hookimpl(wrapper=True)

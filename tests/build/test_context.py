@@ -81,7 +81,7 @@ def test_what_a_copy_can_show_changes_its_digest(folder):
         lambda: (folder / "README.md").rename(folder / "README"),
         lambda: (folder / "link").symlink_to("a"),
         lambda: ((folder / "link").unlink(), (folder / "link").symlink_to("b")),
-        lambda: (folder / "empty").mkdir(),
+        (folder / "empty").mkdir,
         lambda: (folder / "empty").chmod(0o700),
     ]
     known = {first}

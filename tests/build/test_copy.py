@@ -59,7 +59,7 @@ def run_copy(tmp_path, context, image, op, *, owner=None, keeps=False):
     return step.write(select(source, op.sources))
 
 
-CASES = [
+CASES = [  # noqa: E501
     # sources, destination, context, image, the layer
     (["a"], "/b", {"a": "1"}, {}, {"b": "1"}),
     (["a"], "/b/", {"a": "1"}, {}, {"b/": None, "b/a": "1"}),
@@ -129,7 +129,9 @@ def test_modes_survive_and_chmod_rules(tmp_path):
 
 
 def test_chmod_is_for_files_and_directories(tmp_path):
-    layer = run_copy(tmp_path, {"d/tool": ("x", 0o600), "d/sub/": 0o700}, {}, Copy(("d",), (), "/to", chmod="a+rX"))
+    layer = run_copy(
+        tmp_path, {"d/tool": ("x", 0o600), "d/sub/": 0o700}, {}, Copy(("d",), (), "/to", chmod="a+rX")
+    )
     assert stat.S_IMODE((layer / "to/tool").stat().st_mode) == 0o644
     assert stat.S_IMODE((layer / "to/sub").stat().st_mode) == 0o755
 

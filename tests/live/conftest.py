@@ -23,7 +23,7 @@ class Tiffin(NamedTuple):
     env: dict[str, str]
     home: Path
 
-    def __call__(self, *arguments, check=True, cwd=None, env=None, **options):
+    def __call__(self, *arguments, check=True, cwd=None, env=None, **options):  # noqa: ANN204
         options.setdefault("capture_output", True)
         done = subprocess.run(
             [*self.command, *map(str, arguments)],
@@ -35,7 +35,9 @@ class Tiffin(NamedTuple):
             **options,
         )
         if check and done.returncode != 0:
-            pytest.fail(f"tiffin {' '.join(map(str, arguments))}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+            pytest.fail(
+                f"tiffin {' '.join(map(str, arguments))}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+            )
         return done
 
     def popen(self, *arguments, **options):
@@ -128,7 +130,9 @@ def busybox(tiffin):
     (place / "tmp").mkdir()
     (place / "tmp").chmod(0o1777)
     (place / "root").mkdir()
-    (place / "Dockerfile").write_text('FROM scratch\nCOPY bin /bin\nCOPY etc /etc\nCOPY tmp /tmp\nCOPY root /root\nCMD ["sh"]\n')
+    (place / "Dockerfile").write_text(
+        'FROM scratch\nCOPY bin /bin\nCOPY etc /etc\nCOPY tmp /tmp\nCOPY root /root\nCMD ["sh"]\n'
+    )
     owner = tiffin.home.stat()
     for path in [place, *place.rglob("*")]:
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

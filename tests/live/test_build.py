@@ -37,7 +37,9 @@ def stamp(tiffin, image):
 
 
 def test_a_step_runs_and_its_result_is_in_the_image(tiffin, busybox, folder):
-    build(tiffin, folder, "one", f"FROM {busybox}\nWORKDIR /app\nRUN echo hello > greeting\nCMD cat greeting\n")
+    build(
+        tiffin, folder, "one", f"FROM {busybox}\nWORKDIR /app\nRUN echo hello > greeting\nCMD cat greeting\n"
+    )
     assert show(tiffin, "one") == "hello\n"
 
 
@@ -54,7 +56,7 @@ def test_what_cannot_matter_runs_nothing_again(tiffin, busybox, folder):
     build(tiffin, folder, "same", f"FROM {busybox}\nCOPY a /a\n{STAMP}", a="1")
     first = stamp(tiffin, "same")
     os.utime(folder / "a", (time.time() + 100, time.time() + 100))
-    build(tiffin, folder, "same", f"# a comment\nfrom {busybox}\n\ncopy a /a\nLABEL x=y\n{STAMP}CMD [\"x\"]\n")
+    build(tiffin, folder, "same", f'# a comment\nfrom {busybox}\n\ncopy a /a\nLABEL x=y\n{STAMP}CMD ["x"]\n')
     assert stamp(tiffin, "same") == first
 
 
@@ -124,7 +126,9 @@ def test_mount_points_are_not_left_behind(tiffin, folder, busybox):
 
 def layer_names(archive):
     names = []
-    index = json.loads(subprocess.run(["tar", "-xOf", archive, "manifest.json"], capture_output=True, check=True).stdout)
+    index = json.loads(
+        subprocess.run(["tar", "-xOf", archive, "manifest.json"], capture_output=True, check=True).stdout
+    )
     for layer in index[0]["Layers"]:
         data = subprocess.run(["tar", "-xOf", archive, layer], capture_output=True, check=True).stdout
         listed = subprocess.run(["tar", "-t"], input=data, capture_output=True, check=True).stdout.decode()
@@ -160,19 +164,29 @@ def test_owners_in_the_layer(tiffin, busybox, folder):
     archive = folder / "owners.tar"
     tiffin("save", "-o", archive, "owners")
     owners = {}
-    index = json.loads(subprocess.run(["tar", "-xOf", archive, "manifest.json"], capture_output=True, check=True).stdout)
+    index = json.loads(
+        subprocess.run(["tar", "-xOf", archive, "manifest.json"], capture_output=True, check=True).stdout
+    )
     for layer in index[0]["Layers"]:
         data = subprocess.run(["tar", "-xOf", archive, layer], capture_output=True, check=True).stdout
-        for line in subprocess.run(
-            ["tar", "--numeric-owner", "-tv"], input=data, capture_output=True, check=True
-        ).stdout.decode().splitlines():
+        for line in (
+            subprocess.run(["tar", "--numeric-owner", "-tv"], input=data, capture_output=True, check=True)
+            .stdout.decode()
+            .splitlines()
+        ):
             fields = line.split()
             owners[fields[5]] = fields[1]
     assert (owners["f"], owners["g"], owners["h"]) == ("1000/2000", "1000/1000", "0/0")
 
 
 def test_ignored_files_stay_out_and_the_error_names_the_rule(tiffin, busybox, folder):
-    files = {".dockerignore": "*.csv\ndata\n!data/keep\n", "a.csv": "x", "data/keep": "1", "data/drop": "2", "app": "3"}
+    files = {
+        ".dockerignore": "*.csv\ndata\n!data/keep\n",
+        "a.csv": "x",
+        "data/keep": "1",
+        "data/drop": "2",
+        "app": "3",
+    }
     write(folder, {"Dockerfile": f"FROM {busybox}\nCOPY . /ctx/\n", **files})
     build(tiffin, folder, "ignored")
     listed = show(tiffin, "ignored", "find", "/ctx", "-type", "f").split()
@@ -208,7 +222,9 @@ def test_a_build_that_was_killed_is_built_right_the_next_time(tiffin, busybox, f
     text = f"FROM {busybox}\n{STAMP}RUN echo begin > /half && sleep 5 && echo end > /half\n"
     write(folder, {"Dockerfile": text})
     for moment in (0.3, 0.7, 1.2):
-        process = tiffin.popen("build", "-t", "killed", folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = tiffin.popen(
+            "build", "-t", "killed", folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         time.sleep(moment)
         process.kill()
         process.wait()
@@ -223,7 +239,7 @@ def test_two_builds_at_once_do_the_work_once(tiffin, busybox, folder):
         for n in (1, 2)
     ]
     for process in both:
-        out, error = process.communicate(timeout=60)
+        _out, error = process.communicate(timeout=60)
         assert process.returncode == 0, error
     assert stamp(tiffin, "twin1") == stamp(tiffin, "twin2")
 
@@ -235,6 +251,12 @@ def test_bytecode_made_by_a_step_stays_valid(tiffin, busybox, folder):
         " && printf '\\247\\15\\15\\12\\0\\0\\0\\0\\0\\361\\123\\145\\2\\0\\0\\0' > /p/__pycache__/m.cpython-311.pyc\n"
     )
     build(tiffin, folder, "bytecode", text)
-    shown = show(tiffin, "bytecode", "sh", "-c", "stat -c %Y /p/m.py; od -An -tu4 -j8 -N4 /p/__pycache__/m.cpython-311.pyc")
+    shown = show(
+        tiffin,
+        "bytecode",
+        "sh",
+        "-c",
+        "stat -c %Y /p/m.py; od -An -tu4 -j8 -N4 /p/__pycache__/m.cpython-311.pyc",
+    )
     source, recorded = shown.split()
     assert source == recorded == "315619200"

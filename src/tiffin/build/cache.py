@@ -39,7 +39,8 @@ class BuildCache:
         now = time.time_ns()
         with self._db.transaction() as connection:
             connection.execute(
-                "INSERT INTO cache(key, diff_id, description, seconds, created, used) VALUES (?, ?, ?, ?, ?, ?)"
+                "INSERT INTO cache(key, diff_id, description, seconds, created, used)"
+                " VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT(key) DO UPDATE SET diff_id = excluded.diff_id, seconds = excluded.seconds,"
                 " created = excluded.created, used = excluded.used",
                 (key, diff_id, description, seconds, now, now),

@@ -163,7 +163,7 @@ def _line(
     elif stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         content = b"%d" % status.st_rdev
     shown = 0 if not name else mode & 0o7777
-    owned = "%d:%d" % owner(node) if owner and name else ""
+    owned = ":".join(map(str, owner(node))) if owner and name else ""
     head = f"{kind(mode)}\0{shown:o}\0{owned}\0{len(content)}\0".encode()
     line = b"%b%b\0%b\n" % (head, os.fsencode(name), content)
     if owned and not stat.S_ISLNK(mode):

@@ -41,7 +41,8 @@ class Context:
         rule = self.rules.explain(relative) if self.rules else None
         if rule is not None and MergedTree([self.folder]).resolve(relative).node is not None:
             return NotFoundError(
-                f"{pattern} is in the build context, but line {rule.line} of {rule.file} ({rule.text}) leaves it out",
+                f"{pattern} is in the build context, but line {rule.line} of {rule.file} ({rule.text}) "
+                "leaves it out",
                 code="source-ignored",
                 hint=f"remove that line, or add `!{relative}` below it",
             )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.build import cachekey
 from tiffin.build.graph import Copy, Local, MakeDirectory, Run, Source
-from tiffin.errors import FailedError, TiffinError
+from tiffin.errors import TiffinError
 from tiffin.events import StepDone, StepStarted
 from tiffin.linux.files import lock
 
@@ -95,8 +95,8 @@ class Solver:
             if isinstance(error, TiffinError) and error.where is None:
                 error.where = vertex.where
             raise
-        status = "cached" if result.cached else "done"
-        self._emit(StepDone(step, status, time.monotonic() - start))
+        seconds = time.monotonic() - start
+        self._emit(StepDone(step, "cached" if result.cached else "done", seconds))
         return result
 
     def _execute(self, index: int, vertex: Vertex, step: str) -> Result:
@@ -152,10 +152,3 @@ class Solver:
         self._used.append(key)
         self._bench.keep(hit.diff_id)
         return Result(parent + ((hit.diff_id,) if hit.diff_id else ()), hit.diff_id, cached=True)
-
-
-def failed_step(name: str, status: int, output: bytes) -> FailedError:
-    """Return the error for a RUN that ended with `status`; `output` is the end of what it printed."""
-    error = FailedError(f"{name} ended with exit status {status}", code="step-failed", exit_status=status)
-    error.output = output.decode(errors="replace")
-    return error

@@ -14,6 +14,7 @@ import msgspec
 from tiffin.build import cachekey
 from tiffin.build.checksum import Checksums, hash_file, selection_digest
 from tiffin.build.ops.copy import CopyStep, Target
+from tiffin.build.ops.run import Report, StepRunner
 from tiffin.build.owner import find_owner
 from tiffin.build.selection import select
 from tiffin.errors import NotFoundError
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from tiffin.build.cache import BuildCache
     from tiffin.build.context import Context
     from tiffin.build.graph import Copy, MakeDirectory, Run
-    from tiffin.build.ops.run import StepRunner
     from tiffin.build.selection import Selected
     from tiffin.events import Emit
     from tiffin.oci.digest import DiffID
@@ -91,7 +91,7 @@ class Workbench:
     ) -> DiffID | None:
         """Execute RUN."""
         with self.layers.workspace() as place:
-            self._runner.run(op, parent, place, (step, stop, emit))
+            self._runner.run(op, parent, place, Report(step, stop, emit))
             return self._adopt(place / "upper")
 
     def make_directory(self, op: MakeDirectory, parent: Sequence[DiffID]) -> DiffID | None:

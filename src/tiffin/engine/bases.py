@@ -46,9 +46,10 @@ class BaseResolver:
             image = find_image(engine, reference)
         if image is None:
             raise NotFoundError(f"the base image {reference} is not here and could not be pulled")
-        if not engine.platform.runnable_matches(image.config.platform):
+        if engine.platform.rank(image.config.platform) is None:
             raise UnsupportedError(
-                f"the image {reference} is made for {image.config.platform}, this machine is {engine.platform}",
+                f"the image {reference} is made for {image.config.platform}, "
+                f"and this machine is {engine.platform}",
                 code="foreign-platform",
                 hint="use an image that is made for this machine",
             )

@@ -11,6 +11,7 @@ from tiffin.build.cache import BuildCache
 from tiffin.build.context import Context
 from tiffin.build.emit import image_config, manifest
 from tiffin.build.graph import Copy, MakeDirectory, Run
+from tiffin.build.ops.connection import Connection
 from tiffin.build.ops.run import StepRunner
 from tiffin.build.solve import Solver
 from tiffin.build.workbench import Workbench
@@ -20,6 +21,7 @@ from tiffin.engine.bases import BaseResolver
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.events import Notice
 from tiffin.linux.files import atomic_write
+from tiffin.linux.isolation import Rung
 from tiffin.oci import codec
 from tiffin.oci.descriptor import Descriptor, MediaType
 from tiffin.oci.platform import Platform
@@ -70,6 +72,7 @@ class BuildResult(NamedTuple):
 
 def build(engine: Engine, request: BuildRequest) -> BuildResult:
     """Build the image that `request` asks for. A failed build leaves nothing but its finished steps."""
+    engine.enter()
     tags = tuple(Reference.parse(tag).tagged() for tag in request.tags)
     text, name, beside = _read_dockerfile(request)
     dockerfile = parse(text, name)
@@ -84,7 +87,7 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
             db=engine.db,
             lease=lease,
             contexts=contexts,
-            runner=StepRunner(engine.layers, engine.rung, engine.settings, request.network),
+            runner=_runner(engine, request),
             epoch=engine.settings.epoch,
         )
         fresh = _steps(graph) if request.no_cache else ()
@@ -100,6 +103,15 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
     if request.iidfile is not None:
         atomic_write(request.iidfile, str(image_id).encode())
     return BuildResult(image_id, descriptor, tags)
+
+
+def _runner(engine: Engine, request: BuildRequest) -> StepRunner:
+    """Return what runs RUN steps."""
+    connection = Connection(request.network, engine.home.run / "network", root=engine.rung is Rung.ROOT)
+    for notice in connection.notices:
+        engine.emit(Notice(notice))
+    settings = engine.settings
+    return StepRunner(engine.layers, engine.footing.place(), connection, settings.environ, settings.epoch)
 
 
 def _read_dockerfile(request: BuildRequest) -> tuple[bytes, str, Path | None]:

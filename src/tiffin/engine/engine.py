@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Self
 
-from tiffin.engine.rootless import enter
+from tiffin.engine.rootless import Footing, machine
+from tiffin.errors import ConflictError
 from tiffin.events import ignore
 from tiffin.layer.owners import RecordedOwners, TrueOwners
+from tiffin.linux.files import atomic_write
 from tiffin.linux.isolation import Rung
 from tiffin.oci.platform import Platform
 from tiffin.snapshot.export import LayerFetcher
@@ -23,34 +24,64 @@ if TYPE_CHECKING:
 
     from tiffin.engine.settings import Settings
     from tiffin.events import Emit
+    from tiffin.layer.owners import Owners
 
 
 class Engine:
     """The store of `settings.home` and the rung that this process stands on.
 
-    Open it with `Engine.open` before any thread is started: on the rungs
-    without root, the process moves into its user namespace first.
+    Use cases that touch layers or start containers call `enter` first, before
+    any thread is started: without root, the process moves into its user
+    namespace. Those that only read names and records never do; `exec` must
+    not, for a container is entered from outside.
     """
 
-    def __init__(self, settings: Settings, rung: Rung, emit: Emit) -> None:
+    def __init__(self, settings: Settings, *, emit: Emit = ignore) -> None:
         self.settings = settings
-        self.rung = rung
+        self.footing = Footing(settings)
         self.emit = emit
-        self.platform = Platform.of_machine(os.uname().machine)
+        self.platform = Platform.of_machine(machine())
         self.home = settings.home.create()
         self.db = Database(self.home.database)
         self.blobs = BlobStore(self.home)
         self.tags = Tags(self.db)
         self.images = Images(self.db)
         self.leases = Leases(self.db)
-        owners = RecordedOwners() if rung is Rung.SINGLE_ID else TrueOwners()
-        self.layers = LayerStore(self.home, self.db, owners)
+        self.layers = LayerStore(self.home, self.db, self._owners())
         self.fetcher = LayerFetcher(self.blobs, self.layers)
 
     @classmethod
     def open(cls, settings: Settings, *, emit: Emit = ignore) -> Self:
-        """Find the rung, enter it, and open the store. Raises UnsupportedError where no rung will do."""
-        return cls(settings, enter(settings), emit)
+        """Find the rung and open the store. Raises UnsupportedError where no rung will do."""
+        return cls(settings, emit=emit)
+
+    @property
+    def rung(self) -> Rung:
+        """The rung of the ladder of isolation."""
+        return self.footing.rung
+
+    def enter(self) -> None:
+        """Be root over the owners of the store from here on."""
+        self.footing.enter()
+
+    def _owners(self) -> Owners:
+        """How owners are kept here. A store has one way for all its life: the other would misread it."""
+        recorded = self.rung is Rung.SINGLE_ID
+        mark = self.home.root / "owners"
+        wanted = "recorded" if recorded else "true"
+        try:
+            found = mark.read_text().strip()
+        except FileNotFoundError:
+            atomic_write(mark, f"{wanted}\n".encode())
+            found = wanted
+        if found != wanted:
+            raise ConflictError(
+                f"the store {self.home.root} was made with {found} owners, and the rung {self.rung.value} "
+                f"keeps {wanted} ones",
+                code="other-owners",
+                hint="set TIFFIN_HOME to another directory, or go back to the rung that it was made with",
+            )
+        return RecordedOwners() if recorded else TrueOwners()
 
     def __enter__(self) -> Self:
         """Return the engine; `with` closes it."""

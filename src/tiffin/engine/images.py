@@ -20,7 +20,7 @@ _NANO = 1_000_000_000
 
 
 class ImageSummary(NamedTuple):
-    """One image for lists. `created` is when it came to this store, in seconds; `size` of its unpacked layers."""
+    """One image for lists: `created` is when it came to this store, in seconds; `size` that of its layers."""
 
     id: str
     references: tuple[str, ...]

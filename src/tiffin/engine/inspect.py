@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from tiffin.oci.reference import Reference
 
 
-def image_document(
-    found: Found, references: Sequence[Reference], size: int, stored: float
-) -> dict[str, Any]:
+def image_document(found: Found, references: Sequence[Reference], size: int, stored: float) -> dict[str, Any]:
     """Return what `docker image inspect` says of an image; `stored` is when it came here, in seconds."""
     config = found.config
     tags = sorted(reference.familiar for reference in references if reference.tag)
-    repositories = sorted({reference.familiar.partition("@")[0].rpartition(":")[0] for reference in references})
+    repositories = sorted(
+        {reference.familiar.partition("@")[0].rpartition(":")[0] for reference in references}
+    )
     return {
         "Id": str(found.image_id),
         "RepoTags": tags,
@@ -52,7 +52,10 @@ def container_config(config: msgspec.Struct) -> dict[str, Any]:
         "OnBuild": None,
     }
     found = msgspec.to_builtins(config, enc_hook=str)
-    return {**empty, **{name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}}
+    return {
+        **empty,
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in found.items()},
+    }
 
 
 def moment(seconds: float) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_EPOCH = 315_619_200
-"""2 January 1980: the time of everything that is built. ZIP, and so every wheel, knows no time before 1980."""
+"""2 January 1980, the time of everything that is built: ZIP, and so every wheel, knows none before 1980."""
 
 
 class Settings(NamedTuple):

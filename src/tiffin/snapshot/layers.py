@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 from tiffin.errors import CorruptError, NotFoundError
 from tiffin.layer.describe import describe
 from tiffin.linux.files import lock
+from tiffin.linux.remove import remove_tree
 from tiffin.oci.descriptor import Descriptor
 from tiffin.oci.digest import DiffID, Digest
 from tiffin.snapshot.merged import MergedTree
-from tiffin.snapshot.removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -106,9 +106,9 @@ class LayerStore:
         return describe(directory, self.owners)
 
     def commit(self, directory: Path, info: LayerInfo, *, canonical: bool) -> None:
-        """Move the finished tree at `directory` to its place, as the layer that `info` describes, and record it.
+        """Record the finished tree at `directory` as the layer that `info` describes.
 
-        It is moved, not copied; `canonical` says that the tar made from it has this diff id.
+        It is moved to its place, not copied; `canonical` says that the tar made from it has this diff id.
         """
         target = self.path(info.diff_id)
         try:

@@ -37,7 +37,7 @@ def unpack_image(fetcher: Fetcher, manifest: Manifest, config: ImageConfig, laye
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(lambda pair: unpack_layer(fetcher, *pair, layers), missing):
+        for _ in pool.map(lambda pair: unpack_layer(fetcher, pair[0], pair[1], layers), missing):
             pass
 
 

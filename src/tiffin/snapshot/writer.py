@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tiffin.errors import InvalidError
 from tiffin.layer.tree import kept_xattrs
 from tiffin.linux.files import RootPath, copy_data, setxattr, write_all
-from tiffin.snapshot.removal import remove_tree
+from tiffin.linux.remove import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

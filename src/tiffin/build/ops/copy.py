@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.build.modes import change_mode
-from tiffin.build.ops.unpack import open_archive, unpack
+from tiffin.build.ops.unpack import unpack_archive
 from tiffin.linux.files import RootPath
-from tiffin.snapshot.merged import MergedTree
 from tiffin.snapshot.writer import LayerWriter, Meta
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tiffin.build.graph import Copy
     from tiffin.build.selection import Selected
     from tiffin.layer.owners import Owners
-    from tiffin.snapshot.merged import Node
+    from tiffin.snapshot.merged import MergedTree, Node
 
 _NEW_DIRECTORY = 0o755
 _NEW_FILE = 0o644
@@ -48,6 +48,7 @@ class CopyStep:
         self._upper = target.place / "upper"
         self._upper.mkdir()
         self._writer = LayerWriter(self._upper, target.parent, target.owners, target.epoch)
+        self._archives = 0
         self._new = Meta(*(owner or (0, 0)), _NEW_DIRECTORY)
 
     def write(self, selection: Sequence[Selected]) -> Path:
@@ -102,7 +103,7 @@ class CopyStep:
         elif stat.S_ISDIR(mode):
             writer.make_directory(path, meta, overwrite=True)
         elif stat.S_ISLNK(mode):
-            writer.put_link(path, MergedTree.readlink(node), meta)
+            writer.put_link(path, os.readlink(node.host), meta)
         elif not stat.S_ISSOCK(mode):  # a socket without its server is nothing
             writer.put_special(path, node, meta)
 
@@ -121,12 +122,11 @@ class CopyStep:
 
     def _unpack(self, node: Node, destination: RootPath) -> bool:
         """Unpack `node` into `destination` if its content is an archive, whatever its name."""
-        archive = open_archive(node)
-        if archive is None:
+        self._archives += 1
+        place = self._target.place / f"archive-{self._archives}"
+        tree = unpack_archive(node, place, self._target.owners)
+        if tree is None or tree.root is None:
             return False
-        with archive:
-            tree = unpack(archive, self._target.place / "archive", self._target.owners)
-        assert tree.root is not None
         self._writer.make_directory(destination, self._new)
         with self._writer.replacing() as writer:
             self._copy_below(tree.root, tuple(tree.walk(tree.root)), destination, writer, keeps=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def missing_points(targets: Iterable[str], parent: MergedTree) -> list[str]:
-    """Return the canonical paths that mounts at `targets` will make: their missing parents too, deepest first."""
+    """Return the canonical paths that mounts at `targets` will make, missing parents too, deepest first."""
     missing: set[str] = set()
     for target in targets:
         path = str(parent.resolve(target).path)
@@ -32,29 +32,28 @@ def missing_points(targets: Iterable[str], parent: MergedTree) -> list[str]:
 
 
 def remove_points(upper: Path, paths: Iterable[str]) -> None:
-    """Remove those of `paths` that are empty in `upper`; whatever the step made of them, nothing outside it."""
+    """Remove those of `paths` that are empty in `upper`; nothing outside it, whatever the step did."""
     root = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for path in paths:
             directory, _, name = path.rpartition("/")
-            try:
-                holder = open_in_root(root, directory or "/", os.O_RDONLY | os.O_DIRECTORY)
-            except OSError:
-                continue
-            try:
-                _remove_empty(holder, name)
-            finally:
-                os.close(holder)
+            _remove_empty(root, directory or "/", name)
     finally:
         os.close(root)
 
 
-def _remove_empty(directory: int, name: str) -> None:
+def _remove_empty(root: int, directory: str, name: str) -> None:
     try:
-        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        holder = open_in_root(root, directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return  # the step has removed the directory
+    try:
+        status = os.stat(name, dir_fd=holder, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
-            os.rmdir(name, dir_fd=directory)
+            os.rmdir(name, dir_fd=holder)
         elif stat.S_ISREG(status.st_mode) and status.st_size == 0:
-            os.unlink(name, dir_fd=directory)
+            os.unlink(name, dir_fd=holder)
     except OSError:
         return  # gone, or filled by the step: then it is the step's
+    finally:
+        os.close(holder)

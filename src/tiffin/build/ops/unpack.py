@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 _BLOCK = 512
 
 
-def open_archive(node: Node) -> BinaryIO | None:
-    """Return the tar within the file `node`, decompressed, or None if it holds none."""
+def unpack_archive(node: Node, place: Path, owners: Owners) -> MergedTree | None:
+    """Unpack the tar within the file `node` into the new directory `place`, and return its tree.
+
+    It may be compressed. Returns None if the file holds no tar.
+    """
     if node.status.st_size == 0:
         return None
-    if not _is_tar(node):
-        return None
-    return decompress(open(node.host, "rb"))  # the caller closes it; a name may not be UTF-8
+    with open(node.host, "rb") as file:
+        if not _is_tar(file):
+            return None
+        file.seek(0)
+        place.mkdir()
+        with decompress(file) as stream:
+            apply(stream, place, owners)
+    return MergedTree([place])
 
 
-def _is_tar(node: Node) -> bool:
+def _is_tar(file: BinaryIO) -> bool:
     import tarfile
 
-    with open(node.host, "rb") as file:  # a name may not be UTF-8
-        try:
-            block = decompress(file).read(_BLOCK)
-            if len(block) < _BLOCK or not any(block):
-                return False
-            tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-        except Exception:  # noqa: BLE001  # whatever a decompressor says of bytes that are not its own
+    try:
+        block = decompress(file).read(_BLOCK)
+        if len(block) < _BLOCK or not any(block):
             return False
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except Exception:  # noqa: BLE001  # whatever a decompressor says of bytes that are not its own
+        return False
     return True
-
-
-def unpack(archive: BinaryIO, place: Path, owners: Owners) -> MergedTree:
-    """Unpack `archive` into the new directory `place`, nothing outside it, and return its tree."""
-    place.mkdir()
-    apply(archive, place, owners, whiteouts=False)
-    return MergedTree([place])

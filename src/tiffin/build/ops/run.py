@@ -1,0 +1,192 @@
+"""Executes RUN: a container on a writable snapshot, whose upper directory becomes the layer."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from tiffin.build.hostenv import BUNDLE, find_bundle, lend
+from tiffin.build.ops import connected
+from tiffin.build.ops.stubs import missing_points, remove_points
+from tiffin.build.owner import find_user
+from tiffin.errors import FailedError
+from tiffin.events import StepLog
+from tiffin.layer.diff import normalise
+from tiffin.oci.config import ContainerConfig
+from tiffin.oci.runtimespec import Mount
+from tiffin.runtime import step_process
+from tiffin.runtime.model import Rootfs
+from tiffin.runtime.plan import make_plan, mount_targets
+from tiffin.runtime.spec import HOST, NEW, Options, make_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from tiffin.build.graph import Run
+    from tiffin.build.ops.connection import Connection
+    from tiffin.events import Emit
+    from tiffin.linux.files import RootPath
+    from tiffin.oci.digest import DiffID
+    from tiffin.runtime.model import Plan
+    from tiffin.runtime.spec import Place
+    from tiffin.runtime.step_process import StepProcess
+    from tiffin.snapshot.layers import LayerStore
+    from tiffin.snapshot.merged import MergedTree
+
+HOSTNAME = "tiffin-build"
+_SCRIPTS = "/dev/pipes"
+_TAIL = 8192  # bytes of output that an error carries
+
+
+class Report(NamedTuple):
+    """Where a running step tells of itself: its identity, the stop sign of the build, the listener."""
+
+    step: str
+    stop: threading.Event
+    emit: Emit
+
+
+class StepRunner:
+    """Runs the RUN steps of one build, several at once. `environ` is the host's environment."""
+
+    def __init__(
+        self,
+        layers: LayerStore,
+        place: Place,
+        connection: Connection,
+        environ: Mapping[str, str],
+        epoch: int,
+    ) -> None:
+        self._layers = layers
+        self._place = place
+        self._connection = connection
+        self._environ = environ
+        self._epoch = epoch
+        self._bundle = find_bundle(environ)
+        self._running: set[StepProcess] = set()
+        self._guard = threading.Lock()
+
+    def stop(self) -> None:
+        """End every step that runs."""
+        with self._guard:
+            for process in self._running:
+                process.kill()
+
+    def run(self, op: Run, parent: Sequence[DiffID], work: Path, report: Report) -> None:
+        """Run the step on `parent` and leave the directory of its layer at `work / "upper"`.
+
+        Raises FailedError with the step's exit status if it is not 0.
+        """
+        tree = self._layers.tree(parent)
+        self._prepare(work, tree)
+        plan = self._plan(op, parent, tree, work)
+        stubs = missing_points(mount_targets(plan), tree)
+        status, tail = self._execute(plan, op, report)
+        if status != 0:
+            raise _failure(op, status, tail)
+        remove_points(work / "upper", stubs)
+        normalise(work / "upper", tree_status(tree), self._epoch, self._layers.owners)
+
+    def _prepare(self, work: Path, tree: MergedTree) -> None:
+        for name in ("upper", "work", "empty"):
+            (work / name).mkdir()
+        mode, owner = 0o755, (0, 0)
+        if tree.root is not None:
+            mode = stat.S_IMODE(tree.root.status.st_mode)
+            owner = self._layers.owners.read(tree.root.host, tree.root.status)
+        self._layers.owners.change(str(work / "upper"), *owner)
+        (work / "upper").chmod(mode)
+
+    def _plan(self, op: Run, parent: Sequence[DiffID], tree: MergedTree, work: Path) -> Plan:
+        """Return the plan of the step's container."""
+        user = find_user(op.user, tree)
+        own = {name: value for name, _, value in (item.partition("=") for item in (*op.env, *op.ambient))}
+        loan = lend(self._environ, self._bundle, own)
+        options = Options(
+            entrypoint=op.arguments,
+            env=(*op.ambient, *(f"{name}={value}" for name, value in loan.variables.items())),
+            working_dir=op.directory,
+            mounts=self._mounts(op, work),
+            network=HOST if self._connection.shares_host(op.network) else NEW,
+        )
+        spec = make_spec(ContainerConfig(env=op.env), user, options, self._place)
+        spec = msgspec.structs.replace(spec, hostname=HOSTNAME)
+        lowers = tuple(str(self._layers.path(diff_id)) for diff_id in reversed(parent)) or (
+            str(work / "empty"),
+        )
+        rootfs = Rootfs(lowers, str(work / "upper"), str(work / "work"), volatile=True)
+        return make_plan(spec, rootfs, machine=self._place.machine)
+
+    def _mounts(self, op: Run, work: Path) -> tuple[Mount, ...]:
+        """Write what the step is given as files, and return how they are mounted: read only."""
+        given = {"/etc/hosts": work / "hosts", "/etc/resolv.conf": work / "resolv.conf"}
+        (work / "hosts").write_text(self._connection.hosts(HOSTNAME, op.network))
+        (work / "resolv.conf").write_text(self._connection.resolv_conf(op.network))
+        if op.script is not None:
+            script = work / "script"
+            script.write_bytes(op.script.data)
+            script.chmod(0o755)
+            given[f"{_SCRIPTS}/{op.script.name}"] = script
+        if self._bundle is not None:
+            given[BUNDLE] = self._bundle
+        return tuple(
+            Mount(target, "bind", str(source), ("rbind", "rprivate", "ro"))
+            for target, source in given.items()
+        )
+
+    def _execute(self, plan: Plan, op: Run, report: Report) -> tuple[int, bytes]:
+        """Run the container to its end; return its exit status and the end of its output."""
+        reading, writing = os.pipe()
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        try:
+            process = step_process.start(
+                plan,
+                stdin=nothing,
+                stdout=writing,
+                stderr=writing,
+                entry=connected.__name__,
+                extra=self._connection.pack(op.network),
+            )
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+            os.close(nothing)
+        with self._guard:
+            self._running.add(process)
+        if report.stop.is_set():
+            process.kill()
+        tail = b""
+        with open(reading, "rb", buffering=0) as output:
+            while data := output.read(65536):
+                report.emit(StepLog(report.step, data))
+                tail = (tail + data)[-_TAIL:]
+        try:
+            return process.wait(), tail
+        finally:
+            with self._guard:
+                self._running.discard(process)
+
+
+def tree_status(tree: MergedTree) -> Callable[[RootPath], os.stat_result | None]:
+    """Return a function from a path to what lies there in `tree`."""
+
+    def status(path: RootPath) -> os.stat_result | None:
+        node = tree.resolve(path, follow=False).node
+        return node.status if node else None
+
+    return status
+
+
+def _failure(op: Run, status: int, tail: bytes) -> FailedError:
+    command = op.arguments[-1].strip().splitlines()[0] if op.arguments[-1].strip() else " ".join(op.arguments)
+    shown = command if len(command) <= 80 else command[:79] + "…"
+    error = FailedError(f"`{shown}` ended with exit status {status}", code="step-failed", exit_status=status)
+    error.output = tail.decode(errors="replace")
+    return error

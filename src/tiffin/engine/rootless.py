@@ -1,0 +1,64 @@
+"""Where a command stands: the rung of the ladder, and the user namespace that it enters without root."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from tiffin.linux.isolation import AUTO, Isolation, Rung, decide
+from tiffin.linux.namespace import enter_user_namespace
+from tiffin.linux.probe import examine
+from tiffin.runtime.model import UserMap
+from tiffin.runtime.spec import Place
+
+if TYPE_CHECKING:
+    from tiffin.engine.settings import Settings
+    from tiffin.linux.probe import Facts
+
+
+class Footing:
+    """The rung of this process, found once; `enter` moves the process there when a use case needs it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._facts: Facts = examine(settings.home.root)
+        self._isolation: Isolation = decide(self._facts, settings.isolation or AUTO)
+        self._entered = False
+
+    @property
+    def rung(self) -> Rung:
+        """The rung that was decided on."""
+        return self._isolation.rung
+
+    @property
+    def isolation(self) -> Isolation:
+        """The decision, with what stands in the way of higher rungs."""
+        return self._isolation
+
+    def enter(self) -> None:
+        """Be root over the owners of the store: without root, inside a user namespace from here on.
+
+        The process must have one thread. Further calls do nothing. Raises
+        OSError or UnsupportedError with what this system forbids.
+        """
+        if self._entered or not self._isolation.enter:
+            return
+        enter_user_namespace(self._isolation.uids, self._isolation.gids)
+        self._entered = True
+
+    def place(self) -> Place:
+        """Return where containers run, for their specs."""
+        facts, isolation = self._facts, self._isolation
+        new = isolation.rung is Rung.ROOT
+        return Place(
+            machine=facts.machine,
+            kernel=facts.kernel,
+            memory=facts.memory,
+            users=UserMap(isolation.uids, isolation.gids) if new else UserMap(),
+            ids=isolation.uids,
+            single_id=isolation.rung is Rung.SINGLE_ID,
+        )
+
+
+def machine() -> str:
+    """Return the name of this machine's architecture, as uname says it."""
+    return os.uname().machine
