@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _NAME_MAX: Final = 255
 _PATH_MAX: Final = 3840  # the kernel's 4096, less what the store needs for its own directories
 _PLAIN: Final = 0o755
+# Names in which nothing has to be looked at twice.
+_SIMPLE: Final = re.compile(rb"(?:[^/.\0][^/\0]{0,254}/)*[^/.\0][^/\0]{0,254}/?")
 _MISSING: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY
 _KEEP: Final = 32
@@ -228,6 +231,8 @@ class Place:
 
 def clean(name: bytes) -> str:
     """The name of an entry as a path below the root; `InvalidError` if it leads out, or is too long."""
+    if len(name) <= _PATH_MAX and _SIMPLE.fullmatch(name):
+        return os.fsdecode(name.rstrip(b"/"))
     parts: list[bytes] = []
     for part in name.split(b"/"):
         if part in (b"", b"."):

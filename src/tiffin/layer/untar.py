@@ -7,6 +7,7 @@ memory stays bounded whatever a header claims. Knows nothing of file systems.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Final, NamedTuple
 from zlib import adler32
 
@@ -71,13 +72,8 @@ class TarReader:
 
     def content(self) -> Iterator[tuple[int, memoryview]]:
         """Yield the content of the current member as (offset in the file, bytes); holes are left out."""
-        if self._map is None:
-            position = 0
-            for data in self._pieces(self._left):
-                yield position, data
-                position += len(data)
-            return
-        for segment in self._map:
+        segments = (Segment(0, self._left),) if self._map is None else self._map
+        for segment in segments:
             position = segment.offset
             for data in self._pieces(segment.size):
                 yield position, data
@@ -112,9 +108,8 @@ class TarReader:
         if name is None:
             name = _text(block[0:100])
             if block[257:263] == b"ustar\0" and block[345]:
-                prefix = (
-                    block[345:476] if block[508:512] == b"tar\0" else block[345:500]
-                )  # star had less room
+                # The star format had less room here, and says so at the end.
+                prefix = block[345:476] if block[508:512] == b"tar\0" else block[345:500]
                 name = _text(prefix) + b"/" + name
         if kind in "\x007":
             kind = "0"
@@ -144,7 +139,7 @@ class TarReader:
             extended.get("linkpath", _text(block[157:257])),
             self._number(block, 329, 8, "device") if kind in "34" else 0,
             self._number(block, 337, 8, "device") if kind in "34" else 0,
-            pax.xattrs(extended),
+            pax.xattrs(extended) if extended else {},
             self._map,
         )
 
@@ -193,20 +188,10 @@ class TarReader:
         return self._number(block, start, length, key)
 
     def _number(self, block: bytes, start: int, length: int, what: str, *, negative: bool = False) -> int:
-        """A number field: octal text, or, with the first bit set, a signed number of base 256."""
         field = block[start : start + length]
-        if field[0] & 0x80:
-            value = int.from_bytes(field, "big") & ((1 << (8 * length - 1)) - 1)
-            if field[0] & 0x40:
-                value -= 1 << (8 * length - 1)
-        else:
-            text = field.replace(b"\0", b" ").strip()
-            try:
-                value = int(text, 8) if text.isdigit() or not text else -1
-            except ValueError:
-                value = -1
-            if value < 0:
-                raise self._broken(f"the field {what} reads {text[:20]!r}, which is no octal number")
+        value = _parse_number(field)
+        if value is None:
+            raise self._broken(f"the field {what} reads {field!r}, which is no number")
         if value >= 1 << 63 or (value < 0 and not negative):
             raise self._broken(f"the field {what} is {value}")
         return value
@@ -221,7 +206,7 @@ class TarReader:
                 raise self._broken("a zero block is followed by something else")
             return None
         text = _text(block[148:156]).strip()
-        stated = int(text, 8) if text.isdigit() and not text.strip(b"01234567") else -1
+        stated = int(text, 8) if text and not text.strip(b"01234567") else -1
         head, tail = block[:148], block[156:]
         total = 8 * 0x20 - 3 + sum(adler32(part) & 0xFFFF for part in (head, tail[:200], tail[200:]))
         if stated != total:
@@ -270,6 +255,12 @@ class TarReader:
             yield data
 
     def _skip(self) -> None:
+        at = self._at + self._left + self._pad
+        if at <= len(self._buffer):
+            self._offset += at - self._at
+            self._at = at
+            self._left = self._pad = 0
+            return
         for _ in self._raw(self._left + self._pad):
             pass
         self._left = self._pad = 0
@@ -290,6 +281,18 @@ class TarReader:
             code="tar-broken",
             hint="it was cut off or altered on the way; get it again",
         )
+
+
+@functools.lru_cache(maxsize=4096)
+def _parse_number(field: bytes) -> int | None:
+    """A number field: octal text, or, with the first bit set, a signed number of base 256."""
+    if field[0] & 0x80:
+        value = int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
+        return value - (1 << (8 * len(field) - 1)) if field[0] & 0x40 else value
+    text = field.replace(b"\0", b" ").strip()
+    if text.strip(b"01234567"):
+        return None
+    return int(text or b"0", 8)
 
 
 def _text(field: bytes) -> bytes:
