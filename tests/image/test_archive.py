@@ -129,6 +129,48 @@ def test_layers_of_an_old_archive_may_be_compressed(image, tmp_path):
     assert seen.layers[0].diff_id == Digest.of(ONE)
 
 
+def test_layers_compressed_in_an_unknown_way_are_told(image, tmp_path):
+    members = swap(old_docker(image), old_docker(image)[3][0].name, b"BZh91AY rest")
+    with pytest.raises(UnsupportedError, match="not by gzip or zstd"), opened(pack(members), tmp_path):
+        pass
+
+
+def test_an_entry_whose_image_was_not_saved_does_no_harm_to_the_others(image, tmp_path):
+    absent = Descriptor.of(b"elsewhere", MediaType.OCI_MANIFEST)
+    entries = [
+        {"mediaType": d.media_type, "digest": d.digest, "size": d.size} for d in (absent, image.descriptor)
+    ]
+    index = json.dumps({"schemaVersion": 2, "manifests": entries}).encode()
+    with opened(pack(swap(new_docker(image), "index.json", index)), tmp_path) as archive:
+        assert open_image(archive, archive.resolve(PYTHON)).id == image.id
+        with pytest.raises(NotFoundError, match=absent.digest):
+            archive.open(absent)
+
+
+def test_numbers_may_be_binary_and_global_headers_are_passed_over(image, tmp_path):
+    note = member("note", b"16 comment=hello\n", tarfile.XGLTYPE)
+    data = bytearray(pack([note, *without(new_docker(image), "blobs/", "blobs/sha256/")]))
+    for at in range(1024, 2048, 512):
+        if data[at : at + 6] == b"blobs/":
+            header = data[at : at + 512]
+            header[124:136] = b"\x80" + int(header[124:135], 8).to_bytes(11, "big")
+            header[148:156] = b" " * 8
+            header[148:156] = b"%06o\0 " % sum(header)
+            data[at : at + 512] = header
+    assert data.count(b"\x80" + bytes(8)) >= 1
+    with opened(bytes(data), tmp_path) as archive:
+        assert load(archive)[0][0].id == image.id
+
+
+def test_directories_may_be_marked_by_a_slash_alone(image, tmp_path):
+    members = new_docker(image)
+    for info, _ in members[:2]:
+        info.type = tarfile.AREGTYPE
+        info.name = info.name.rstrip("/") + "/"
+    with opened(pack(members), tmp_path) as archive:
+        assert load(archive)[0][0].id == image.id
+
+
 def test_one_platform_of_an_index_is_enough(image, tmp_path):
     """Docker saves the index of all platforms, and of its images only the one it has."""
     absent = Descriptor.of(b"elsewhere", MediaType.OCI_MANIFEST)
@@ -286,6 +328,8 @@ HOSTILE = {
     "a very long name": (
         lambda i: [member("n", b"n" * 5000, tarfile.GNUTYPE_LONGNAME), *old_docker(i)],
         "a name of more than"),
+    "a size that is no number": (
+        lambda i: [member("oops", uid=0), *old_docker(i)], "malformed number in a header"),
     "a sparse config": (
         lambda _: [member("x", b"22 GNU.sparse.major=1\n", tarfile.XHDTYPE), member("c.json", b"{}"),
                    member("manifest.json", listed())], "not a plain file"),
@@ -295,7 +339,12 @@ HOSTILE = {
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_archive_is_corrupt_and_the_reason_is_told(image, case, tmp_path):
     make, says = HOSTILE[case]
-    with pytest.raises(CorruptError, match=says) as caught, opened(pack(make(image)), tmp_path):
+    data = bytearray(pack(make(image)))
+    if data.startswith(b"oops"):
+        data[124:136] = b"0000000009x\0"
+        data[148:156] = b" " * 8
+        data[148:156] = b"%06o\0 " % sum(data[:512])
+    with pytest.raises(CorruptError, match=says) as caught, opened(bytes(data), tmp_path):
         pass
     assert len(caught.value.message) < 1000
     assert os.listdir(tmp_path) == ["archive.tar"]

@@ -143,6 +143,12 @@ def test_a_tag_alone_answers_for_any_repository():
         find([entry(ONE, ref="3"), entry(TWO, ref="3")], Reference.parse("python:3"), "it")
 
 
+def test_a_layout_without_names_says_so():
+    with pytest.raises(NotFoundError) as caught:
+        find([ONE], Reference.parse("python"), "it")
+    assert caught.value.hint == "its images have no names"
+
+
 def test_a_digest_decides_alone():
     listed = [entry(ONE, image="docker.io/library/python:3"), entry(TWO, ref="3")]
     for name in (f"python@{TWO.digest}", f"python:3@{TWO.digest}"):

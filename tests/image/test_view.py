@@ -63,6 +63,12 @@ def test_entries_without_a_platform_are_looked_into(place):
     assert open_image(place, index(place, (there, None), (here, None)), AMD64).config.platform == AMD64
 
 
+def test_entries_without_a_platform_that_cannot_be_read_are_passed_over(place):
+    here = put(place, draft_of(place, tar(a=b"")))
+    gone = Descriptor.of(b"gone", MediaType.OCI_MANIFEST)
+    assert open_image(place, index(place, (gone, None), (here, None)), AMD64).descriptor.digest == here.digest
+
+
 def test_a_lone_image_needs_no_platform(place):
     image = put(place, draft_of(place, tar(a=b"")))
     attestation = put(place, draft_of(place, platform=Platform("unknown", "unknown")))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import stat
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
@@ -22,6 +23,7 @@ from tiffin.errors import CorruptError, InvalidError, NotFoundError, TiffinError
 from tiffin.image.layout import INDEX, MARKER, blob_name, check_marker
 from tiffin.image.members import Members
 from tiffin.image.naming import find, name_of, named, unnamed
+from tiffin.layer.compress import decompress
 from tiffin.oci.codec import decode, encode
 from tiffin.oci.config import ImageConfig
 from tiffin.oci.descriptor import Descriptor, MediaType
@@ -237,9 +239,5 @@ def _readable_in_place(stream: BinaryIO) -> bool:
 
 
 def _spool(stream: BinaryIO, file: BinaryIO) -> None:
-    from shutil import copyfileobj
-
-    from tiffin.layer.compress import decompress
-
-    copyfileobj(decompress(stream), file, _CHUNK)
+    shutil.copyfileobj(decompress(stream), file, _CHUNK)
     file.flush()

@@ -60,10 +60,6 @@ class Members:
     def __contains__(self, name: str) -> bool:
         return name in self._members
 
-    def names(self) -> list[str]:
-        """All names, in the order of the archive."""
-        return list(self._members)
-
     def find(self, name: str) -> Member:
         """The file of that name, links followed within the archive; `CorruptError` when there is none."""
         seen = name = self._inside(name)
