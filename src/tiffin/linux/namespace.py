@@ -64,7 +64,7 @@ def clone(flags: int, *, sibling: bool = False) -> tuple[int, int]:
     The child is a copy of this process in which only the calling thread goes on, so the caller must be the
     only thread. With `sibling` the child's parent is the parent of the caller, and there is no pidfd.
     """
-    if len(os.listdir("/proc/self/task")) != 1:
+    if not sibling and len(os.listdir("/proc/self/task")) != 1:
         message = "a process with several threads cannot be cloned"
         raise RuntimeError(message)
     pidfd = ctypes.c_int(-1)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 
 from tiffin.runtime.child import OUR_FAILURE, Failure
-from tiffin.runtime.process import ExecError, become, confine, execute
+from tiffin.runtime.process import become, confine
+from tiffin.runtime.program import ExecError, execute
 from tiffin.runtime.steps import Setup
 
 TYPE_CHECKING = False

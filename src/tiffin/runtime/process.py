@@ -1,19 +1,16 @@
-"""The process of a container: who it is, what it may do, and the way from our code into its program."""
+"""The process of a container: who it is, and what it may do."""
 
 from __future__ import annotations
 
-import errno
 import os
 
 from tiffin.linux import bpf, capability, prctl
 from tiffin.linux.namespace import close_on_exec_from
 from tiffin.linux.record import NamedTuple
-from tiffin.runtime.child import NOT_EXECUTABLE, NOT_FOUND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from typing import NoReturn
 else:
     import _signal as signal  # what `signal` wraps in enums that take longer to make than a container
 
@@ -43,16 +40,8 @@ class Process(NamedTuple):
     death_signal: int = 0
 
 
-class ExecError(Exception):
-    """The program could not be executed; `status` is what a shell would return, 126 or 127."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 def become(process: Process) -> None:
-    """Take the identity and the limits of the process; all that is left to do is `confine` and `execute`."""
+    """Take the identity and the limits of the process; what is left is to `confine` it, and to `execute` its program."""
     if process.oom_score is not None:
         with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
             file.write(str(process.oom_score))
@@ -131,40 +120,3 @@ def confine(process: Process) -> None:
     if process.no_new_privs:
         prctl.set_no_new_privs()
         bpf.install(process.seccomp)
-
-
-def execute(process: Process) -> NoReturn:
-    """Become the program; raise `ExecError` if it cannot be found or executed."""
-    name = process.args[0]
-    env = dict(item.partition("=")[::2] for item in process.env)
-    if not name:
-        message = 'exec: "": no command was given'
-        raise ExecError(message, NOT_FOUND)
-    if "/" in name:
-        candidates = [name]
-    else:
-        directories = env.get("PATH", DEFAULT_PATH).split(":")
-        candidates = [f"{directory or '.'}/{name}" for directory in directories]
-    denied: OSError | None = None
-    for candidate in candidates:
-        try:
-            os.execve(candidate, process.args, env)  # noqa: S606 - starting a program is what this is for
-        except OSError as error:
-            if error.errno not in {errno.ENOENT, errno.ENOTDIR} or os.path.exists(candidate):
-                denied = denied or error
-                if error.errno != errno.EACCES:
-                    break
-    raise _explain(name, denied)
-
-
-def _explain(name: str, error: OSError | None) -> ExecError:
-    if error is None:
-        where = "no such file in the container" if "/" in name else "not found in the container's PATH"
-        return ExecError(f'exec: "{name}": {where}', NOT_FOUND)
-    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
-        return ExecError(f'exec: "{name}": the interpreter that it names does not exist', NOT_FOUND)
-    if error.errno == errno.ENOEXEC:
-        reason = "not a program for this machine (exec format error)"
-        return ExecError(f'exec: "{name}": {reason}', NOT_EXECUTABLE)
-    reason = os.strerror(error.errno or 0).lower()
-    return ExecError(f'exec: "{name}": {reason}', NOT_EXECUTABLE)

@@ -138,10 +138,11 @@ def _version(text: str) -> tuple[int, int]:
 
 
 def with_emulated_ownership(seccomp: Seccomp) -> Seccomp:
-    """Return a filter by which changing owners, users and groups, and making devices, succeeds without effect.
+    """Return a filter by which changing owners, users and groups, and making devices, succeeds idly.
 
     Images are built with it where only one id is mapped: package managers go on, and every file stays ours.
-    The owners that were asked for are not recorded yet, so all files of such an image are root's. Extended attributes are left to the kernel: a filter sees the address of their name, not the name.
+    The owners that were asked for are not recorded yet, so all files of such an image are root's. Extended
+    attributes are left to the kernel: a filter sees the address of their name, not the name.
     """
     nodes = [
         SeccompRule((name,), "SCMP_ACT_ERRNO", 0, (SeccompArg(index, _KIND, "SCMP_CMP_MASKED_EQ", kind),))
