@@ -1,6 +1,9 @@
 """The written word: links lead somewhere, and no page lies about what is in the folder."""
 
+import functools
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -34,3 +37,34 @@ def test_every_room_has_a_page(root):
     text = (root / "docs" / "architecture" / "README.md").read_text()
     table = set(re.findall(r"`(\w+)`", text))
     assert rooms - table == set()
+
+
+def commands(root):
+    """Every tiffin command in a console block: what follows `tiffin`, as words."""
+    for page in pages(root):
+        for block in re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL):
+            for line in block.splitlines():
+                parts = line[2:].split("&&") if line.startswith("$ ") else []
+                for words in (part.split("'")[0].split() for part in parts):
+                    if words[:1] == ["tiffin"]:
+                        yield words[1:]
+
+
+@functools.cache
+def help_of(*verb):
+    command = [sys.executable, "-c", "from tiffin.cli.main import main; main()", *verb, "--help"]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+def test_every_command_that_is_shown_exists_with_its_options(root):
+    shown = list(commands(root))
+    assert {"base", "build", "run"} <= {words[0] for words in shown}
+    for words in shown:
+        verb = words[:2] if words[0] in {"system", "image", "container", "builder", "volume"} else words[:1]
+        told = help_of(*verb)
+        assert told.returncode == 0, f"tiffin {' '.join(words)}: {told.stderr}"
+        known = set(re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", told.stdout))
+        options = {word.split("=")[0] for word in words if word.startswith("-")}
+        if verb == ["exec"]:  # what follows the container's name is not ours
+            options = set()
+        assert options <= known, f"tiffin {' '.join(words)}"

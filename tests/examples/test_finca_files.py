@@ -5,6 +5,9 @@ import re
 
 import pytest
 
+from tiffin.dockerfile.ignore import IgnoreRules
+from tiffin.dockerfile.parser import parse
+
 
 def test_the_dockerfile_ends_as_in_the_guide(finca):
     assert (
@@ -46,3 +49,40 @@ def test_the_notebook_is_a_clean_notebook(finca):
     for cell in code:
         compile("".join(cell["source"]), "cell", "exec")
         assert not cell["outputs"]
+
+
+@pytest.mark.parametrize(
+    ("path", "out"),
+    [
+        ("tasting.ipynb", True),
+        ("notes/deep/old.ipynb", True),
+        ("data/harvest.csv", True),
+        ("more/wines.csv", True),
+        ("logs/training.log", True),
+        (".git/HEAD", True),
+        (".venv/pyvenv.cfg", True),
+        ("venv/bin/python", True),
+        ("README.md", True),
+        ("__pycache__/serve.cpython-311.pyc", True),
+        ("Dockerfile.naive", True),
+        ("serve.py", False),
+        ("features.py", False),
+        ("train.py", False),
+        ("requirements.txt", False),
+        ("requirements-train.txt", False),
+        ("model.onnx", False),
+    ],
+)
+def test_the_context_holds_what_the_dockerfile_refers_to_and_nothing_else(finca, path, out):
+    rules = IgnoreRules.parse((finca / ".dockerignore").read_text())
+    assert rules.match(path) is out
+
+
+def test_the_naive_build_ignores_nothing(finca):
+    assert not IgnoreRules.parse((finca / "Dockerfile.naive.dockerignore").read_text())
+
+
+@pytest.mark.parametrize(("name", "stages"), [("Dockerfile", 2), ("Dockerfile.naive", 1)])
+def test_the_dockerfiles_parse_without_a_warning(finca, name, stages):
+    parsed = parse((finca / name).read_text(), name)
+    assert (len(parsed.stages), parsed.warnings) == (stages, ())
