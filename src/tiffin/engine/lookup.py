@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from tiffin.content.verify import read_manifest
-from tiffin.errors import CorruptError, InvalidError, NotFoundError
-from tiffin.oci import codec
-from tiffin.oci.config import ImageConfig
-from tiffin.oci.manifest import Manifest
+from tiffin.errors import InvalidError, NotFoundError
+from tiffin.image.view import open_image
 from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
     from tiffin.engine.engine import Engine
+    from tiffin.oci.config import ImageConfig
     from tiffin.oci.descriptor import Descriptor
     from tiffin.oci.digest import Digest
+    from tiffin.oci.manifest import Manifest
 
 _ID = re.compile(r"(sha256:)?[0-9a-f]{4,64}")
 
@@ -70,15 +69,9 @@ def need_image(engine: Engine, name: str) -> Found:
 
 def open_found(engine: Engine, descriptor: Descriptor, reference: Reference | None) -> Found:
     """Read manifest and config of `descriptor`, of this machine's platform if it is an index."""
-    document = read_manifest(engine.fetcher, descriptor)
-    if not isinstance(document, Manifest):
-        document = read_manifest(
-            engine.fetcher, document.select(engine.platform, str(reference or descriptor.digest))
-        )
-    if not isinstance(document, Manifest):
-        raise CorruptError(f"{descriptor.digest} is an index of indexes")
-    config = codec.decode(engine.blobs.read(document.config), ImageConfig, "the image's config")
-    return Found(reference, descriptor, document, config)
+    what = reference.familiar if reference else ""
+    image = open_image(engine.fetcher, descriptor, engine.platform, what=what)
+    return Found(reference, descriptor, image.manifest, image.config)
 
 
 def _reference(name: str) -> Reference | None:

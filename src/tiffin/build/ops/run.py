@@ -24,7 +24,7 @@ from tiffin.runtime.plan import make_plan, mount_targets
 from tiffin.runtime.spec import HOST, NEW, Options, make_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from tiffin.build.graph import Run
@@ -90,7 +90,8 @@ class StepRunner:
         if status != 0:
             raise _failure(op, status, tail)
         remove_points(work / "upper", stubs)
-        normalise(work / "upper", tree_status(tree), self._epoch, self._layers.owners)
+        below = _Below(tree)
+        normalise(work / "upper", below.status, self._epoch, self._layers.owners, place=below.host)
 
     def _prepare(self, work: Path, tree: MergedTree) -> None:
         for name in ("upper", "work", "empty"):
@@ -174,14 +175,19 @@ class StepRunner:
                 self._running.discard(process)
 
 
-def tree_status(tree: MergedTree) -> Callable[[RootPath], os.stat_result | None]:
-    """Return a function from a path to what lies there in `tree`."""
+class _Below:
+    """What lies at a path of the parent, as `layer.diff` asks for it."""
 
-    def status(path: RootPath) -> os.stat_result | None:
-        node = tree.resolve(path, follow=False).node
+    def __init__(self, tree: MergedTree) -> None:
+        self._tree = tree
+
+    def status(self, path: RootPath) -> os.stat_result | None:
+        node = self._tree.resolve(path, follow=False).node
         return node.status if node else None
 
-    return status
+    def host(self, path: RootPath) -> str | None:
+        node = self._tree.resolve(path, follow=False).node
+        return node.host if node else None
 
 
 def _failure(op: Run, status: int, tail: bytes) -> FailedError:

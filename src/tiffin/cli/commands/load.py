@@ -33,7 +33,7 @@ def run(session: Session, arguments: Arguments) -> int:
 
 
 def _load(session: Session, arguments: Arguments, stream: BinaryIO) -> int:
-    from tiffin.engine.images import load
+    from tiffin.engine.archives import load
 
     quiet = arguments.flag("quiet")
     with session.reporter("quiet" if quiet else "auto") as reporter, session.engine(reporter.emit) as engine:

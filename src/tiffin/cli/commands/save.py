@@ -17,7 +17,7 @@ FORMATS = ("docker", "oci")
 
 def run(session: Session, arguments: Arguments) -> int:
     """Write images into a tar archive: into a file, or to standard output."""
-    from tiffin.engine.images import save
+    from tiffin.engine.archives import save
 
     form: Literal["docker", "oci"] = "oci" if arguments.text("format") == "oci" else "docker"
     output = arguments.text("output")
