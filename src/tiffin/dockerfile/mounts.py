@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
@@ -82,6 +81,7 @@ _OPTIONS = {
     "ssh": ("id", "target", "required", "ro", "rw", *_OWNERSHIP),
 }
 _EVERY_OPTION = ("type", *dict.fromkeys(name for names in _OPTIONS.values() for name in names), *_ALIASES)
+_FIELD = re.compile(r'(?:"((?:[^"]|"")*)"|([^",]*))(?=,|\Z)')
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?([kmgtp]?)i?b?\Z", re.IGNORECASE)
 _BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "FALSE", "false", "False"), False
@@ -119,11 +119,19 @@ def parse_mount(text: str, expand: Callable[[str], str] | None = None) -> Mount 
 
 
 def _fields(text: str) -> list[str]:
-    try:
-        rows = list(csv.reader([text], strict=True))
-    except csv.Error as error:
-        raise _invalid(f"--mount is no list of options: {error}", "write key=value,key=value") from error
-    return rows[0] if rows else []
+    """Split at commas; a field in double quotes may hold commas, and quotes as a pair (RFC 4180)."""
+    fields = []
+    offset = 0
+    while offset <= len(text):
+        match = _FIELD.match(text, offset)
+        if match is None:
+            raise _invalid(
+                "a quote in --mount is out of place", 'write "key=va,lue" with quotes around the whole'
+            )
+        quoted = match[1]
+        fields.append(match[2] if quoted is None else quoted.replace('""', '"'))
+        offset = match.end() + 1
+    return fields if text else []
 
 
 def _mount(values: dict[str, str]) -> Mount:
