@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FOOT = "Run 'tiffin COMMAND --help' for more about a command."
 NARROWEST, WIDEST = 60, 100
+_WIDEST_HEAD = 34  # of an option with its value; a longer one has a line of its own
 
 
 def overview() -> str:
@@ -89,7 +90,7 @@ def unknown_command(path: str) -> Exception:
     from difflib import get_close_matches
 
     known = list(catalog.GROUPS[group_name][1]) if group_name in catalog.GROUPS else _top_level()
-    near = get_close_matches(verb, known, 3, 0.5)
+    near = get_close_matches(verb, known, 3)
     advice = f"did you mean {' or '.join(near)}?" if near else ""
     return usage(f"unknown command: tiffin {path}", group_name, advice)
 
@@ -136,9 +137,12 @@ def _rows(rows: Iterable[tuple[str, str]]) -> list[str]:
 def _options(options: Iterable[Option]) -> Iterator[str]:
     shown = [option for option in options if option.shown]
     heads = [_head(option) for option in shown]
-    column = max(map(len, heads)) + 3
+    column = min(max(map(len, heads)) + 3, _WIDEST_HEAD)
     for option, head in zip(shown, heads, strict=True):
         first, *rest = _wrapped(option.help + _default(option), _width() - column) or [""]
+        if len(head) > column - 2:
+            yield head
+            head = ""  # noqa: PLW2901 - its text begins on the next line
         yield f"{head:<{column}}{first}"
         for line in rest:
             yield f"{'':<{column}}{line}"

@@ -288,7 +288,7 @@ def _unknown(message: str, name: str, known: Mapping[str, Option], command: str)
     from difflib import get_close_matches
 
     shown = [long for long, option in known.items() if option.shown]
-    near = get_close_matches(name, shown, 3, 0.5) if len(name) > 1 else []
+    near = get_close_matches(name, shown, 3) if len(name) > 1 else []
     return usage(message, command, f"did you mean {' or '.join('--' + one for one in near)}?" if near else "")
 
 

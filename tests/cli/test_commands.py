@@ -1,0 +1,620 @@
+"""What each command asks of the engine, and what it prints."""
+
+import io
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tiffin.errors import ConflictError, NotFoundError
+from tiffin.events import StepDone, StepStarted
+
+ID = "sha256:" + "a" * 64
+
+
+class Stdin(io.TextIOWrapper):
+    def __init__(self, data=b"", *, terminal=False) -> None:
+        super().__init__(io.BytesIO(data))
+        self.terminal = terminal
+
+    def isatty(self):
+        return self.terminal
+
+
+@pytest.fixture
+def stdin(monkeypatch):
+    def put(data=b"", *, terminal=False):
+        monkeypatch.setattr(sys, "stdin", Stdin(data, terminal=terminal))
+
+    return put
+
+
+def built(*names):
+    tags = tuple(SimpleNamespace(familiar=name) for name in names)
+    return SimpleNamespace(image_id=ID, descriptor=SimpleNamespace(digest="sha256:" + "b" * 64), tags=tags)
+
+
+def test_build_asks_for_all_that_was_said(tiffin, engine, tmp_path):
+    engine.answers("builds", build=built("finca:latest"))
+    result = tiffin(
+        *("build", "-t", "finca", "-tfinca:1", "--build-arg", "A=b=c", "--build-arg=HOME", "--label", "k=v"),
+        *("-f", "D", "--target", "train", "--no-cache", "--pull", "--build-context", "m=/models", "--load"),
+        *("--platform", "linux/amd64", "--network=none", "--provenance=false", "--rm", str(tmp_path)),
+    )
+    assert result.status == 0
+    (_, request) = engine.calls[-1]
+    assert request == SimpleNamespace(
+        context=tmp_path,
+        dockerfile=Path("D"),
+        tags=("finca", "finca:1"),
+        build_args={"A": "b=c", "HOME": None},
+        target="train",
+        no_cache=True,
+        build_contexts={"m": "/models"},
+        platform="linux/amd64",
+        network="none",
+        labels={"k": "v"},
+        pull=True,
+        iidfile=None,
+    )
+    assert result.out == ""
+    assert result.err == f"built finca:latest {ID}\n"
+
+
+def test_build_shows_progress_and_quiet_prints_the_id_alone(tiffin, engine):
+    def build(_request):
+        engine.emit(StepStarted("s", "FROM base", "build 1/1"))
+        engine.emit(StepDone("s", "cached"))
+        return built()
+
+    engine.answers("builds", build=build)
+    result = tiffin("build", ".")
+    assert result.err == f"#1 [build 1/1] FROM base\n#1 CACHED\n\nbuilt {ID}\n"
+    result = tiffin("build", "-q", ".")
+    assert (result.out, result.err) == (ID + "\n", "")
+    lines = tiffin("build", "--progress=rawjson", ".").err.splitlines()
+    assert [json.loads(line)["event"] for line in lines] == ["started", "done"]
+
+
+def test_the_environment_may_choose_the_progress_and_the_flag_wins(tiffin, engine, monkeypatch):
+    engine.answers("builds", build=built())
+    monkeypatch.setenv("BUILDKIT_PROGRESS", "rawjson")
+    assert tiffin("build", ".").err == ""
+    assert tiffin("build", "--progress=plain", ".").err != ""
+    monkeypatch.setenv("TIFFIN_PROGRESS", "loud")
+    assert "TIFFIN_PROGRESS is 'loud'" in tiffin("build", ".").err
+
+
+def test_build_from_standard_input(tiffin, engine, tmp_path):
+    engine.answers("builds", build=lambda request: built() if not any(request.context.iterdir()) else None)
+    assert tiffin("build", "-").status == 0
+    assert engine.calls[-1][1].dockerfile == "-"
+    assert not engine.calls[-1][1].context.exists()
+    assert tiffin("build", "-f", "-", str(tmp_path)).status == 0
+    assert (engine.calls[-1][1].dockerfile, engine.calls[-1][1].context) == ("-", tmp_path)
+    assert tiffin("build", "-f", "D", "-").status == 1
+
+
+@pytest.mark.parametrize("place", ["https://github.com/x/y.git", "git@github.com:x/y", "git://x"])
+def test_contexts_from_elsewhere_are_refused(tiffin, engine, place):
+    engine.answers("builds", build=built())
+    result = tiffin("build", place)
+    assert result.status == 1
+    assert "fetch it first" in result.err
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--secret=id=x",
+        "--ssh=default",
+        "--cache-from=x",
+        "--cache-to=x",
+        "-o.",
+        "--push",
+        "--sbom=true",
+        "--squash",
+    ],
+)
+def test_build_refuses_what_it_does_not_do(tiffin, engine, flag):
+    engine.answers("builds", build=built())
+    result = tiffin("build", flag, ".")
+    assert result.status == 1
+    assert "is not supported: " in result.err
+    assert not [call for call in engine.calls if call[0] == "build"]
+
+
+def test_build_writes_metadata_and_removes_an_old_id_first(tiffin, engine, tmp_path):
+    old, metadata = tmp_path / "id", tmp_path / "meta.json"
+    old.write_text("old")
+    engine.answers("builds", build=NotFoundError("no base"))
+    assert tiffin("build", "--iidfile", str(old), ".").status == 1
+    assert not old.exists()
+    engine.answers("builds", build=built())
+    assert tiffin("build", "--iidfile", str(old), "--metadata-file", str(metadata), ".").status == 0
+    assert engine.calls[-1][1].iidfile == old
+    assert json.loads(metadata.read_text()) == {
+        "containerimage.config.digest": ID,
+        "containerimage.digest": "sha256:" + "b" * 64,
+        "image.name": "",
+    }
+
+
+def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
+    engine.answers("containers", run=lambda _request, announce: 0)
+    result = tiffin(
+        *(
+            "run",
+            "-dit",
+            "--rm",
+            "--name",
+            "serving",
+            "-p8000:8000",
+            "-p",
+            "127.0.0.1:81:80/udp",
+            "-P",
+            "-eA=b",
+        ),
+        *("-e", "HOME", "--env-file", "vars", "-v", "/a:/b:ro", "-w", "/app", "-u1000:1000", "--entrypoint="),
+        *(
+            "--network",
+            "none",
+            "-h",
+            "box",
+            "--init",
+            "-l",
+            "k=v",
+            "--read-only",
+            "--shm-size",
+            "64m",
+            "--tmpfs",
+        ),
+        *(
+            "/tmp:size=1m",
+            "--cap-add=NET_ADMIN",
+            "--cap-drop=ALL",
+            "--add-host",
+            "db:10.0.0.1",
+            "--dns",
+            "1.1.1.1",
+        ),
+        *("--stop-signal", "INT", "--stop-timeout", "3", "--pull=never", "--platform", "linux/amd64"),
+        *("--mount", f"type=bind,src={tmp_path},dst=/m,readonly", "image", "cmd", "-x", "--rm", "--", "-p1"),
+    )
+    assert result.status == 0, result.err
+    request = engine.calls[-1][1]
+    assert request == SimpleNamespace(
+        image="image",
+        command=("cmd", "-x", "--rm", "--", "-p1"),
+        name="serving",
+        detach=True,
+        rm=True,
+        interactive=True,
+        tty=True,
+        publish=("8000:8000", "127.0.0.1:81:80/udp"),
+        publish_all=True,
+        env=("A=b", "HOME"),
+        env_files=(Path("vars"),),
+        volumes=("/a:/b:ro", f"{tmp_path}:/m:ro"),
+        tmpfs=("/tmp:size=1m",),
+        workdir="/app",
+        user="1000:1000",
+        entrypoint="",
+        network="none",
+        hostname="box",
+        init=True,
+        labels={"k": "v"},
+        read_only=True,
+        shm_size=64 * 1024 * 1024,
+        cap_add=("NET_ADMIN",),
+        cap_drop=("ALL",),
+        add_hosts=("db:10.0.0.1",),
+        dns=("1.1.1.1",),
+        stop_signal="INT",
+        stop_timeout=3,
+        pull="never",
+        platform="linux/amd64",
+    )
+
+
+def test_run_passes_on_the_status_and_prints_the_id_only_if_detached(tiffin, engine, tmp_path):
+    def run(_request, announce):
+        announce("c" * 64)
+        return 42
+
+    engine.answers("containers", run=run)
+    cidfile = tmp_path / "cid"
+    result = tiffin("run", "--cidfile", str(cidfile), "image")
+    assert (result.status, result.out) == (42, "")
+    assert cidfile.read_text() == "c" * 64
+    assert tiffin("run", "-d", "image").out == "c" * 64 + "\n"
+    result = tiffin("run", "--cidfile", str(cidfile), "image")
+    assert result.status == 125
+    assert "the file exists" in result.err
+
+
+def test_run_it_needs_a_terminal(tiffin, engine, stdin):
+    engine.answers("containers", run=lambda _request, announce: 0, exec_=0)
+    stdin()
+    result = tiffin("run", "-it", "image")
+    assert (result.status, "standard input is none" in result.err) == (1, True)
+    assert tiffin("exec", "-it", "c", "sh").status == 1
+    assert tiffin("run", "-t", "image").status == 0
+    assert tiffin("run", "-dit", "image").status == 0
+    stdin(terminal=True)
+    assert tiffin("run", "-it", "image").status == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--privileged"], ["--gpus", "all"], ["-m", "1g"], ["--restart=always"], ["--sig-proxy=false"],
+        ["--shm-size", "big"], ["--mount=type=npipe,target=/x"], ["--mount=type=bind,src=/nope,target=/x"],
+        ["--pull=sometimes"], ["--security-opt", "seccomp=unconfined"],
+    ],
+)  # fmt: skip
+def test_run_refuses_what_it_does_not_do(tiffin, engine, words):
+    engine.answers("containers", run=lambda _request, announce: 0)
+    result = tiffin("run", *words, "image")
+    assert result.status == 125
+    assert result.err.startswith("error: ")
+    assert not [call for call in engine.calls if call[0] == "run"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--privileged=false"],
+        ["--restart=no"],
+        ["--security-opt=no-new-privileges"],
+        ["--disable-content-trust"],
+    ],
+)
+def test_run_accepts_what_is_so_anyhow(tiffin, engine, words):
+    engine.answers("containers", run=lambda _request, announce: 0)
+    assert tiffin("run", *words, "image").status == 0
+
+
+def test_exec_asks_and_passes_on_the_status(tiffin, engine):
+    engine.answers("containers", exec_=7)
+    result = tiffin("exec", "-e", "A=b", "-u", "root", "-w", "/", "-d", "serving", "ls", "-l", "--all")
+    assert result.status == 7
+    assert engine.calls[-1] == (
+        "exec_",
+        "serving",
+        SimpleNamespace(
+            command=("ls", "-l", "--all"),
+            detach=True,
+            interactive=False,
+            tty=False,
+            env=("A=b",),
+            env_files=(),
+            user="root",
+            workdir="/",
+        ),
+    )
+    engine.answers("containers", exec_=NotFoundError("no container"))
+    assert tiffin("exec", "x", "y").status == 125
+
+
+def test_verbs_over_several_names_do_all_and_fail_at_the_end(tiffin, engine):
+    def act(names, *_arguments, **_options):
+        if names == ["nosuch"]:
+            raise NotFoundError("there is no container named nosuch")
+        if names == ["busy"]:
+            raise ConflictError("busy is running")
+
+    engine.answers("containers", stop=act, kill=act, rm=act)
+    for verb in ("stop", "kill", "rm"):
+        result = tiffin(verb, "a", "nosuch", "busy", "b")
+        assert (result.status, result.out) == (1, "a\nb\n")
+        assert result.err.splitlines() == [
+            "error: there is no container named nosuch",
+            "error: busy is running",
+        ]
+
+
+def test_stop_kill_rm_and_wait_hand_their_options_on(tiffin, engine):
+    engine.answers("containers", stop=None, kill=None, rm=None, wait=[3])
+    tiffin("stop", "-t", "3", "a")
+    tiffin("stop", "a")
+    tiffin("stop", "--time=5", "a")
+    tiffin("kill", "-s", "HUP", "a")
+    tiffin("kill", "a")
+    tiffin("rm", "-fv", "a")
+    assert [call for call in engine.calls if call[0] != "settings"] == [
+        ("stop", ["a"], 3),
+        ("stop", ["a"], None),
+        ("stop", ["a"], 5),
+        ("kill", ["a"], "HUP"),
+        ("kill", ["a"], "KILL"),
+        ("rm", ["a"], {"force": True, "volumes": True}),
+    ]
+    assert tiffin("wait", "a", "b").out == "3\n3\n"
+
+
+def test_rm_by_force_does_not_mind_what_is_gone(tiffin, engine):
+    engine.answers("containers", rm=NotFoundError("gone"))
+    assert tiffin("rm", "-f", "x").status == 0
+    assert tiffin("rm", "x").status == 1
+
+
+def test_start_attached_passes_on_the_status(tiffin, engine):
+    engine.answers("containers", start=9)
+    assert tiffin("start", "-a", "x").status == 9
+    assert engine.calls[-1] == ("start", ["x"], {"attach": True, "interactive": False})
+    result = tiffin("start", "x", "y")
+    assert (result.status, result.out) == (0, "x\ny\n")
+    assert tiffin("start", "-i", "x", "y").status == 1
+
+
+def test_logs_go_to_the_stream_that_they_came_from(engine, capfdbinary, monkeypatch):
+    from tiffin.cli.main import main
+
+    monkeypatch.setattr("time.time", lambda: 1000.0)
+    engine.answers("containers", logs=[(1, b"out \xff\n"), (2, b"err\n")])
+    assert (
+        main(["logs", "-ft", "--tail=5", "--since", "42m", "--until", "1970-01-01T00:16:00Z", "serving"]) == 0
+    )
+    captured = capfdbinary.readouterr()
+    assert (captured.out, captured.err) == (b"out \xff\n", b"err\n")
+    options = {"follow": True, "tail": 5, "timestamps": True, "since": 1000.0 - 42 * 60, "until": 960.0}
+    assert engine.calls[-1] == ("logs", "serving", options)
+
+
+def test_logs_without_options_are_all_there_is(tiffin, engine):
+    engine.answers("containers", logs=[])
+    assert tiffin("logs", "x").status == 0
+    options = {"follow": False, "tail": None, "timestamps": False, "since": None, "until": None}
+    assert engine.calls[-1] == ("logs", "x", options)
+    assert "a number or all" in tiffin("logs", "--tail=x", "x").err
+    assert "a time like 42m" in tiffin("logs", "--since=yesterday", "x").err
+
+
+def test_rmi_prints_the_lines_of_the_engine(tiffin, engine):
+    engine.answers("images", remove=[f"Untagged: {ID}", f"Deleted: {ID}"], tag=None)
+    assert tiffin("rmi", "-f", "a").out == f"Untagged: {ID}\nDeleted: {ID}\n"
+    assert engine.calls[-1] == ("remove", ["a"], {"force": True})
+    assert tiffin("tag", "a", "b:1").status == 0
+    assert engine.calls[-1] == ("tag", "a", "b:1")
+
+
+def test_inspect_finds_a_container_before_an_image(tiffin, engine):
+    def only(name, document):
+        def find(names):
+            if names != [name]:
+                raise NotFoundError(f"there is no {names[0]}")
+            return [document]
+
+        return find
+
+    engine.answers("containers", inspect=only("c", {"State": {"Pid": 7}}))
+    engine.answers("images", inspect=only("i", {"Size": 5}))
+    engine.answers("volumes", inspect=only("v", {"Mountpoint": "/v"}))
+    result = tiffin("inspect", "c", "i", "v")
+    assert json.loads(result.out) == [{"State": {"Pid": 7}}, {"Size": 5}, {"Mountpoint": "/v"}]
+    assert result.out.startswith('[\n    {\n        "State"')
+    assert tiffin("inspect", "-f", "{{.State.Pid}}", "c").out == "7\n"
+    assert tiffin("inspect", "--format=json", "i").out == '[{"Size":5}]\n'
+    result = tiffin("inspect", "i", "nosuch")
+    assert (result.status, json.loads(result.out)) == (1, [{"Size": 5}])
+    assert "no container, image or volume named nosuch" in result.err
+    result = tiffin("inspect", "nosuch")
+    assert (result.status, result.out) == (1, "[]\n")
+    assert tiffin("inspect", "--type=image", "c").status == 1
+    assert tiffin("image", "inspect", "c").status == 1
+    assert tiffin("container", "inspect", "c").status == 0
+    assert tiffin("volume", "inspect", "-f", "{{.Mountpoint}}", "v").out == "/v\n"
+
+
+def test_save_writes_a_file_whole_or_not_at_all(tiffin, engine, tmp_path):
+    target = tmp_path / "image.tar"
+
+    def save(_names, out, form):
+        out.write(form.encode())
+
+    engine.answers("archives", save=save)
+    assert tiffin("save", "-o", str(target), "a", "b").status == 0
+    assert target.read_bytes() == b"docker"
+    assert tiffin("save", "--format=oci", "--output", str(target), "a").status == 0
+    assert target.read_bytes() == b"oci"
+
+    def fail(_names, out, _form):
+        out.write(b"half")
+        raise NotFoundError("no image b")
+
+    engine.answers("archives", save=fail)
+    assert tiffin("save", "-o", str(target), "a").status == 1
+    assert target.read_bytes() == b"oci"
+    assert list(tmp_path.iterdir()) == [target]
+    assert tiffin("save", "-o", "/dev/null", "a").status == 1
+    assert Path("/dev/null").is_char_device()
+
+
+def test_save_to_standard_output_but_not_to_a_terminal(engine, capfdbinary, monkeypatch):
+    from tiffin.cli.main import main
+
+    engine.answers("archives", save=lambda _names, out, _form: out.write(b"\0tar"))
+    assert main(["save", "a"]) == 0
+    assert capfdbinary.readouterr().out == b"\0tar"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["save", "a"]) == 1
+    assert b"not for a terminal" in capfdbinary.readouterr().err
+
+
+def test_load_reads_a_file_or_standard_input(tiffin, engine, tmp_path, stdin):
+    engine.answers("archives", load=lambda stream: ["finca:1", ID] if stream.read() == b"tar" else [])
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(b"tar")
+    assert tiffin("load", "-i", str(archive)).out == f"Loaded image: finca:1\nLoaded image ID: {ID}\n"
+    stdin(b"tar")
+    assert tiffin("load", "-q").out.startswith("Loaded image: finca:1\n")
+    stdin(terminal=True)
+    assert "that is a terminal" in tiffin("load").err
+    result = tiffin("load", "-i", str(tmp_path / "nope"))
+    assert (result.status, "nope: no such file" in result.err) == (1, True)
+
+
+def test_volume_verbs(tiffin, engine):
+    engine.answers("volumes", create=lambda name, _labels: name or "f" * 64, remove=None)
+    assert tiffin("volume", "create", "--label", "a=b", "models").out == "models\n"
+    assert engine.calls[-1] == ("create", "models", {"a": "b"})
+    assert tiffin("volume", "create").out == "f" * 64 + "\n"
+    assert tiffin("volume", "rm", "a", "b").out == "a\nb\n"
+    engine.answers("volumes", remove=NotFoundError("gone"))
+    assert tiffin("volume", "rm", "-f", "a").status == 0
+    assert tiffin("volume", "rm", "a").status == 1
+
+
+def pruned():
+    return SimpleNamespace(
+        containers=("1" * 64,), images=("untagged: a:1", f"deleted: {ID}"), volumes=(), cache=("abc",),
+        reclaimed=370_370_370,
+    )  # fmt: skip
+
+
+def test_prune_prints_what_docker_prints(tiffin, engine):
+    engine.answers("prune", prune=pruned())
+    assert tiffin("system", "prune", "-f").out == (
+        f"Deleted Containers:\n{'1' * 64}\n\nDeleted Images:\nuntagged: a:1\ndeleted: {ID}\n\n"
+        "Deleted build cache objects:\nabc\n\nTotal reclaimed space: 370.4MB\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ("system prune", {"containers": True, "images": "dangling", "cache": "unused"}),
+        (
+            "system prune -a --volumes",
+            {"containers": True, "images": "all", "cache": "all", "volumes": "anonymous"},
+        ),
+        ("image prune", {"images": "dangling"}),
+        ("image prune -a", {"images": "all"}),
+        ("container prune", {"containers": True}),
+        ("volume prune", {"volumes": "anonymous"}),
+        ("volume prune -a", {"volumes": "all"}),
+        ("builder prune", {"cache": "unused"}),
+        ("builder prune -a", {"cache": "all"}),
+        ("image prune --filter label=a --filter label!=b", {"images": "dangling", "labels": ("a",)}),
+    ],
+)
+def test_prune_removes_only_what_was_said(tiffin, engine, words, asked):
+    engine.answers("prune", prune=pruned())
+    assert tiffin(*words.split(), "-f").status == 0
+    usual = {"containers": False, "images": "none", "volumes": "none", "cache": "none"}
+    usual |= {"until": None, "labels": (), "not_labels": ("b",) if "label!" in words else ()}
+    assert vars(engine.calls[-1][1]) == {**usual, **asked}
+
+
+@pytest.mark.parametrize(
+    ("answer", "does"), [(b"y\n", True), (b"Y\n", True), (b"n\n", False), (b"\n", False), (b"", False)]
+)
+def test_prune_asks_first(tiffin, engine, stdin, answer, does):
+    engine.answers("prune", prune=pruned())
+    stdin(answer)
+    result = tiffin("system", "prune")
+    assert result.status == 0
+    assert result.out.startswith("WARNING! This will remove:\n  - all stopped containers\n")
+    assert "Are you sure you want to continue? [y/N] " in result.out
+    assert bool([call for call in engine.calls if call[0] == "prune"]) is does
+
+
+def test_pull_and_push(tiffin, engine):
+    engine.answers("transfers", pull=None, push=None)
+    assert tiffin("pull", "python:3.11.8-slim").out == "docker.io/library/python:3.11.8-slim\n"
+    assert engine.calls[-1] == ("pull", "python:3.11.8-slim", None, False)
+    tiffin("pull", "-q", "--platform", "linux/arm64", "python")
+    assert engine.calls[-1] == ("pull", "python", "linux/arm64", True)
+    assert tiffin("push", "-q", "r.example/x:1").out == "r.example/x:1\n"
+    assert engine.calls[-1] == ("push", "r.example/x:1", True)
+
+
+def test_login_takes_the_password_from_where_it_is_said(engine, tiffin, stdin):
+    seen = []
+    engine.module(
+        "tiffin.engine.transfers",
+        login=lambda _settings, *what: seen.append(what),
+        logout=lambda _settings, server: server == "r.example",
+    )
+    stdin(b"s3cret\n")
+    result = tiffin("login", "-u", "finca", "--password-stdin", "r.example")
+    assert (result.status, result.out) == (0, "Login Succeeded\n")
+    assert tiffin("login", "-ufinca", "-ptoken").status == 0
+    assert seen == [("r.example", "finca", "s3cret"), ("docker.io", "finca", "token")]
+    assert "--password-stdin" in tiffin("login", "-ufinca", "-ptoken").err
+    assert tiffin("login", "--password-stdin").status == 1
+    assert tiffin("login", "-u", "x", "-p", "y", "--password-stdin").status == 1
+    stdin()
+    assert "standard input is no terminal" in tiffin("login", "r.example").err
+    assert tiffin("logout", "r.example").out == "Removed the credentials for r.example\n"
+    assert tiffin("logout").out == "Not logged in to docker.io\n"
+
+
+def test_base_asks_for_all_that_was_said(tiffin, engine):
+    orders = []
+    engine.module(
+        "tiffin.base.order",
+        BaseOrder=SimpleNamespace,
+        make_base=lambda _engine, order: orders.append(order) or SimpleNamespace(image_id=ID),
+    )
+    names = ("-t", "finca-base", "-t", "b:1")
+    words = ("--flavour", "build", "--python", "--include", "curl", "--include", "git,make", "--offline")
+    assert (
+        tiffin("base", "trixie", *names, *words, "--lock", "base.lock").err == f"made finca-base b:1 {ID}\n"
+    )
+    assert vars(orders[0]) == {
+        "suite": "trixie",
+        "tags": ("finca-base", "b:1"),
+        "flavour": "build",
+        "python": True,
+        "include": ("curl", "git", "make"),
+        "lock": Path("base.lock"),
+        "mirrors": (),
+        "keyring": None,
+        "offline": True,
+    }
+    assert tiffin("base", "-q", "-t", "x").out == ID + "\n"
+    assert orders[1].suite == ""
+    assert "-t NAME" in tiffin("base").err
+
+
+def test_info_counts_and_names(tiffin, engine):
+    engine.answers("images", list_images=[1, 2])
+    engine.answers(
+        "containers", ps=[SimpleNamespace(state=state) for state in ("running", "exited", "created")]
+    )
+    text = tiffin("info").out
+    assert (
+        "Containers: 3\n Running: 1\n Stopped: 2\nImages: 2\nStore: /var/lib/tiffin\nIsolation: root\n"
+        in text
+    )
+    assert tiffin("info", "-f", "{{.Containers}} {{.DockerRootDir}}").out == "3 /var/lib/tiffin\n"
+
+
+def test_doctor_gives_the_verdict_first(tiffin, engine):
+    checks = (
+        SimpleNamespace(name="user namespaces", ok=True, found="allowed", remedy=""),
+        SimpleNamespace(name="pasta", ok=False, found="not installed", remedy="apt install passt"),
+    )
+    report = SimpleNamespace(
+        checks=checks, rung="rootless", reasons=("not root, and subordinate ids are there",)
+    )
+    engine.module("tiffin.engine.doctor", examine=lambda _settings: report)
+    result = tiffin("doctor")
+    assert result.status == 0
+    assert result.out.splitlines() == [
+        "Containers run here, isolated on the rung: rootless",
+        "  not root, and subordinate ids are there",
+        "",
+        "ok        user namespaces   allowed",
+        "no        pasta             not installed",
+        "",
+        "What would help:",
+        "  pasta: apt install passt",
+    ]
+    assert tiffin("doctor", "--format", "{{.Rung}}").out == "rootless\n"
+    report.rung = None
+    assert tiffin("doctor").status == 1
