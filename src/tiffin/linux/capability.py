@@ -76,6 +76,10 @@ class _Header(ctypes.Structure):
 
 def numbers(names: tuple[str, ...]) -> tuple[int, ...]:
     """Return the numbers of capabilities, sorted; `ValueError` for a name that there is not."""
+    for name in names:
+        if name not in NAMES:
+            message = f"there is no capability {name}"
+            raise ValueError(message)
     return tuple(sorted(NAMES.index(name) for name in names))
 
 

@@ -11,6 +11,7 @@ from tiffin.linux import namespace
 from tiffin.runtime import init
 from tiffin.runtime.child import Child, Handshake, Streams, command_failure, start_failure
 from tiffin.runtime.launch import give_streams
+from tiffin.runtime.process import limit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ def join(pid: int, process: Process, streams: Streams) -> Child:
     Failures are those of `launch`. The new process is a child of the caller and does not die with it unless
     its death signal says so.
     """
-    if process.rlimits:
-        import resource  # noqa: F401 # the child cannot load it any more
     child: Child | None = None
     try:
         target = namespace.pidfd_open(pid)
@@ -48,6 +47,7 @@ def join(pid: int, process: Process, streams: Streams) -> Child:
             child = _enter(target, kinds, process, streams, handshake)
             if process.terminal:
                 child.console = handshake.receive_console(streams.terminal)
+            limit(process, child.pid)
             handshake.release()
             failure = handshake.outcome()
         except BaseException:

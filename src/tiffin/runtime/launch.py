@@ -12,6 +12,7 @@ import stat
 from tiffin.linux import mount, namespace
 from tiffin.runtime import init
 from tiffin.runtime.child import OUR_FAILURE, Child, Handshake, Streams, command_failure, start_failure
+from tiffin.runtime.process import limit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ def launch(plan: Plan, streams: Streams, attach_network: Callable[[int], object]
     `TiffinError` whose exit status is 127 if the command was not found, 126 if it could not be executed, and
     125 otherwise; then nothing is left of the container.
     """
-    if plan.process.rlimits:
-        import resource  # noqa: F401 - the child cannot load it any more
     sources: list[int] = []
     try:
         sources += map(_open_source, plan.sources)
@@ -47,6 +46,7 @@ def launch(plan: Plan, streams: Streams, attach_network: Callable[[int], object]
                 attach_network(pid)
             if plan.process.terminal:
                 child.console = handshake.receive_console(streams.terminal)
+            limit(plan.process, pid)
             handshake.release()
             failure = handshake.outcome()
         except BaseException:

@@ -40,16 +40,20 @@ class Process(NamedTuple):
     death_signal: int = 0
 
 
-def become(process: Process) -> None:
-    """Take the identity and the limits of the process; what is left is to `confine` it, and to `execute` its program."""
+def limit(process: Process, pid: int) -> None:
+    """Set the limits of the process, from outside: its own user namespace has no say in raising them."""
     if process.oom_score is not None:
-        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        with open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file:
             file.write(str(process.oom_score))
     if process.rlimits:
         import resource
 
         for kind, soft, hard in process.rlimits:
-            resource.setrlimit(kind, (soft, hard))
+            resource.prlimit(pid, kind, (soft, hard))
+
+
+def become(process: Process) -> None:
+    """Take the identity of the process; then `confine` it, and `execute` its program."""
     _leave_keyring()
     os.umask(process.umask)
     entered = _enter_directory(process.cwd, make=True)

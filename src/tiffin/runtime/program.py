@@ -64,18 +64,7 @@ def _refuse_magic(path: str) -> None:
     try:
         for _ in range(_MOST_INTERPRETERS):
             absolute = path if path.startswith("/") else f"{os.getcwd()}/{path}"
-            try:
-                fd = resolve(root_fd, absolute, os.O_RDONLY | os.O_NONBLOCK)
-            except PermissionError:
-                # It may be executable without being readable; then only its name can be checked.
-                os.close(resolve(root_fd, absolute))
-                return
-            try:
-                line = os.read(fd, _FIRST_LINE)
-            except IsADirectoryError:
-                return
-            finally:
-                os.close(fd)
+            line = _first_line(root_fd, absolute)
             if not line.startswith(b"#!"):
                 return
             words = line[2:].split(b"\n", 1)[0].split(maxsplit=1)
@@ -84,6 +73,21 @@ def _refuse_magic(path: str) -> None:
             path = os.fsdecode(words[0])
     finally:
         os.close(root_fd)
+
+
+def _first_line(root_fd: int, path: str) -> bytes:
+    """Return how the file begins; nothing if it is executable without being readable, or a directory."""
+    os.close(resolve(root_fd, path))
+    try:
+        fd = resolve(root_fd, path, os.O_RDONLY | os.O_NONBLOCK)
+    except PermissionError:
+        return b""
+    try:
+        return os.read(fd, _FIRST_LINE)
+    except IsADirectoryError:
+        return b""
+    finally:
+        os.close(fd)
 
 
 def _explain(name: str, error: OSError | None) -> ExecError:

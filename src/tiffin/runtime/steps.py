@@ -156,16 +156,17 @@ class Prepare(NamedTuple):
 
     def apply(self, setup: Setup) -> None:
         """Act."""
-        filesystem = mount.Filesystem(self.kind)
         try:
-            setup.prepared[self.kind] = filesystem.mount(self.attributes)
-        except PermissionError:
+            filesystem = mount.Filesystem(self.kind)
+            fd = filesystem.mount(self.attributes)
+            filesystem.close()
+        except PermissionError as error:
             if not self.instead:
-                raise
-            copy = mount.open_tree(self.instead, recursive=True)
-            mount.mount_setattr(copy, self.attributes, recursive=True, what=self.instead)
-            setup.prepared[self.kind] = copy
-        filesystem.close()
+                reason = f"{error.strerror}: the /proc outside has hidden parts, or its namespace is not ours"
+                raise OSError(error.errno, reason) from None
+            fd = mount.open_tree(self.instead, recursive=True)
+            mount.mount_setattr(fd, self.attributes, recursive=True, what=self.instead)
+        setup.prepared[self.kind] = fd
 
 
 class OpenDevice(NamedTuple):

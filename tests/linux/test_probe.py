@@ -1,0 +1,69 @@
+"""Facts: the formats of the system's files, and this host."""
+
+import os
+
+import pytest
+
+from tiffin.linux import probe
+from tiffin.linux.namespace import IdMap
+
+
+def test_maps_of_proc_are_read():
+    assert probe.parse_maps("         0       1000          1\n 1 100000 65536\n") == (
+        IdMap(0, 1000, 1),
+        IdMap(1, 100000, 65536),
+    )
+
+
+SUBUID = "ada:100000:65536\n# comment\nbob:165536:65536\n1000:300000:10\nada:bad:1\nada:1:0\n:5:5\nada:7\n"
+
+
+@pytest.mark.parametrize(
+    ("owners", "starts"),
+    [
+        (("ada",), [100000]),
+        (("ada", "1000"), [100000, 300000]),
+        (("eve", "5"), []),
+        ((), [100000, 165536, 300000]),
+    ],
+)
+def test_subordinate_ids_are_found_by_name_and_number(owners, starts):
+    assert [line.outside for line in probe.parse_subordinate(SUBUID, *owners)] == starts
+
+
+def test_a_failed_attempt_tells_why():
+    def fail():
+        raise PermissionError(1, "no way")
+
+    assert probe.attempt(fail) == "no way"
+    assert probe.attempt(lambda: None) == ""
+
+
+def test_an_attempt_happens_elsewhere(tmp_path):
+    probe.attempt(lambda: os.chdir(tmp_path))
+    assert os.getcwd() != str(tmp_path)
+
+
+def test_the_facts_of_this_host(tmp_path):
+    facts = probe.examine(tmp_path / "not" / "there")
+    assert facts.euid == os.geteuid()
+    assert facts.kernel >= (3, 0)
+    assert facts.memory > 1 << 20
+    assert facts.uid_map
+    assert facts.store_filesystem
+    assert facts.overlay is facts.idmap is facts.user_namespaces is None
+
+
+@pytest.mark.live
+def test_trying_leaves_nothing_behind(tmp_path):
+    facts = probe.examine(tmp_path, tries=True)
+    assert None not in (facts.user_namespaces, facts.overlay, facts.idmap)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.live
+def test_root_of_this_host_can_do_it_all(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only root may map owners")
+    facts = probe.examine(tmp_path, tries=True)
+    assert (facts.user_namespaces, facts.overlay, facts.idmap) == ("", "", "")
