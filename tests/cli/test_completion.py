@@ -66,7 +66,7 @@ def test_bash_completes_every_verb_and_no_refused_flag(bash):
 def test_bash_completes_files_for_the_command_inside(bash, tmp_path):
     (tmp_path / "serve.py").touch()
     (tmp_path / "data").mkdir()
-    assert bash("tiffin run image ser", tmp_path) == ["serve.py"]
+    assert bash("tiffin run image serv", tmp_path) == ["serve.py"]
     assert bash("tiffin build ", tmp_path) == ["data"]
     assert bash("tiffin build -f se", tmp_path) == ["serve.py"]
 

@@ -308,7 +308,7 @@ def usage():
         ),
         cache=(
             SimpleNamespace(**vars(cache), id="abc", size=8_000_000, in_use=False, shared=False),
-            SimpleNamespace(**vars(cache), id="abd", size=2_000_000, in_use=True, shared=True),
+            SimpleNamespace(**vars(cache), id="abx", size=2_000_000, in_use=True, shared=True),
         ),
     )
 
@@ -337,7 +337,7 @@ def test_disk_usage_in_detail(tiffin, engine):
         "Build cache usage: 8MB\n\n"
         "CACHE ID   CACHE TYPE   SIZE      CREATED       LAST USED     USAGE     SHARED\n"
         "abc        regular      8MB       2 years ago   2 years ago   3         false\n"
-        "abd*       regular      2MB       2 years ago   2 years ago   3         true\n"
+        "abx*       regular      2MB       2 years ago   2 years ago   3         true\n"
     )
     assert tiffin("system", "df", "-v", "--format", "json").status == 1
 

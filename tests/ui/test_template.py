@@ -94,10 +94,10 @@ def test_a_bad_template_is_an_error_in_words(template, says):
 
 def test_a_misspelt_field_and_function_name_the_nearest():
     with pytest.raises(InvalidError) as caught:
-        render(parse("{{.Architectur}}"), IMAGE)
+        render(parse("{{.Architecture1}}"), IMAGE)
     assert ".Architecture" in caught.value.hint
     with pytest.raises(InvalidError) as caught:
-        render(parse("{{uper .Id}}"), IMAGE)
+        render(parse("{{upper2 .Id}}"), IMAGE)
     assert "upper" in caught.value.hint
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from tiffin.cli import catalog
 from tiffin.cli.command import MANY
 from tiffin.cli.options import FLAG, usage
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -139,7 +139,7 @@ def _options(options: Iterable[Option]) -> Iterator[str]:
     heads = [_head(option) for option in shown]
     column = min(max(map(len, heads)) + 3, _WIDEST_HEAD)
     for option, head in zip(shown, heads, strict=True):
-        first, *rest = _wrapped(option.help + _default(option), _width() - column) or [""]
+        first, *rest = _wrapped(option.help + _default(option), _width() - column)
         if len(head) > column - 2:
             yield head
             head = ""  # noqa: PLW2901 - its text begins on the next line
@@ -168,6 +168,10 @@ def _width() -> int:
 
 
 def _wrapped(text: str, width: int = 0) -> list[str]:
-    from textwrap import wrap
-
-    return wrap(text, max(20, width or _width()), break_on_hyphens=False, break_long_words=False)
+    """Lines of whole words (textwrap would do it, and load half of a parser for it)."""
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > max(20, width or _width()):
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return lines

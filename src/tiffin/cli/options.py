@@ -268,7 +268,7 @@ def _check(option: Option, text: str, command: str) -> None:
         raise UnsupportedError(
             f"--{option.long} is not supported: {option.refused}",
             code="unsupported-flag",
-            hint=f"leave --{option.long} away. See 'tiffin {command} --help' for what there is",
+            hint=f"leave --{option.long} away. {_see(command)} for what there is",
         )
     if option.choices and not option.refused and text not in option.choices:
         *most, last = option.choices
@@ -280,8 +280,12 @@ def usage(message: str, command: str, advice: str = "") -> Exception:
     """An error in the words themselves, with where to read more."""
     from tiffin.errors import InvalidError
 
-    see = f"See '{' '.join(('tiffin', *command.split()))} --help'"
+    see = _see(command)
     return InvalidError(message, code="usage", hint=f"{advice} {see}" if advice else see)
+
+
+def _see(command: str) -> str:
+    return f"See '{' '.join(('tiffin', *command.split()))} --help'"
 
 
 def _unknown(message: str, name: str, known: Mapping[str, Option], command: str) -> Exception:
