@@ -40,7 +40,8 @@ Place = BaseImage | Folder | StageEntry | None
 class Planned(NamedTuple):
     """A needed stage: where it begins, its instructions after triggers, and what its `--from` names mean.
 
-    With each instruction stands whether it is a trigger of the stage's base.
+    With each instruction stands whether it is a trigger of the stage's base. A
+    stage that a context stands for begins there and has no instructions.
     """
 
     entry: StageEntry
@@ -97,15 +98,22 @@ def needed(table: StageTable, target: StageEntry, places: Places, platform: Plat
             below = (planned.start, *planned.origins.values())
             wanted.update(place.number for place in below if isinstance(place, StageEntry))
             found.append(planned)
-    for planned in found:
-        if isinstance(planned.start, Folder):
-            raise UnsupportedError(
-                f"the stage {planned.entry.label} cannot begin from the folder {planned.start.name} yet",
-                code="not-yet",
-                hint=f"begin FROM scratch, and COPY --from={planned.start.name} / /",
-                where=planned.entry.where,
-            )
+    folders = {each.entry.number: each.start for each in found if isinstance(each.start, Folder)}
+    if target.number in folders:
+        raise _no_image(target, folders[target.number])
+    for each in found:
+        if isinstance(each.start, StageEntry) and each.start.number in folders:
+            raise _no_image(each.entry, folders[each.start.number])
     return found[::-1]
+
+
+def _no_image(entry: StageEntry, folder: Folder) -> UnsupportedError:
+    return UnsupportedError(
+        f"the stage {entry.label} cannot begin from the folder {folder.name} yet",
+        code="not-yet",
+        hint=f"begin FROM scratch, and COPY --from={folder.name} / /",
+        where=entry.where,
+    )
 
 
 def _planned(entry: StageEntry, table: StageTable, places: Places, platform: Platform) -> Planned:
@@ -136,6 +144,8 @@ def _start(entry: StageEntry, table: StageTable, places: Places) -> tuple[Place,
         parent = table.entries[entry.parent]
         return parent, [each.trigger for each in parent.stage.instructions if isinstance(each, ast.OnBuild)]
     start = places.find(entry.base, entry.where)
+    if isinstance(start, Folder):
+        raise _no_image(entry, start)
     if not isinstance(start, BaseImage):
         return start, ()
     triggers = start.config.config.on_build

@@ -108,11 +108,12 @@ class _Planner:
         progress = _Progress("" if self._alone else entry.label, total)
         if isinstance(planned.start, StageEntry):
             draft = self.drafts[planned.start.number].child()
+        elif isinstance(planned.start, Folder):
+            draft = Draft(self._local(planned.start.name, entry, entry.where), None)
         else:
             name = f"FROM {entry.base}"
-            base = planned.start if isinstance(planned.start, BaseImage) else None
-            vertex = self._source(base, progress.name(name) if base else name, entry, entry.where)
-            draft = Draft(vertex, base)
+            text = progress.name(name) if planned.start else name
+            draft = Draft(self._source(planned.start, text, entry, entry.where), planned.start)
         self.drafts[entry.number] = draft
         for instruction, triggered in planned.instructions:
             self._instruction(draft, instruction, planned, progress, triggered=triggered)
