@@ -38,6 +38,9 @@ class Bench:
         self.results: list[Result] = []
         self.closing = contextlib.ExitStack()
         for kind in (Tiffin, BuildKit, Buildah):
+            if kind.__name__.lower() not in options.engines:
+                self.missing[kind.name] = "left out"
+                continue
             try:
                 engine = kind(work)
             except Unavailable as error:
@@ -176,13 +179,16 @@ def parse() -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", default=",".join(KINDS), help=f"of {', '.join(KINDS)}")
+    parser.add_argument(
+        "--engines", default="tiffin,buildkit,buildah", help="who builds (default %(default)s)"
+    )
     parser.add_argument("--quick", action="store_true", help="one round")
     parser.add_argument("--rounds", type=int, default=3, help="cold builds of each kind (default 3)")
     parser.add_argument("--archive", type=Path, help="a Docker archive of a base with Python and pip")
     parser.add_argument("--work", type=Path, help="where to make the working folder; needs 10 GB")
     parser.add_argument("--output", type=Path, help="write the table here too")
     options = parser.parse_args()
-    options.only = options.only.split(",")
+    options.only, options.engines = options.only.split(","), options.engines.split(",")
     if unknown := set(options.only) - set(KINDS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     return options
