@@ -1,0 +1,104 @@
+"""Another process in a running container: asked for at its supervisor, started by a process of its own.
+
+The supervisor hands the caller's conversation on to that process, which joins the container and then
+talks with the caller itself: `{"started": true}`, with the terminal's descriptor if there is one, or
+`{"error": …}`; `{"exit": 0}` at the end; and takes `{"signal": 2}` meanwhile.
+Runs under `python -IS`; standard library only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+from tiffin.container.control import Connection
+from tiffin.container.job import pack_error
+from tiffin.container.loop import Loop
+from tiffin.linux.namespace import pidfd_open
+from tiffin.runtime import interpreter
+from tiffin.runtime.child import Streams
+from tiffin.runtime.exec import join
+from tiffin.runtime.model import unpack_process
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tiffin.runtime.child import Child
+
+__all__ = ["DESCRIPTORS", "main", "spawn"]
+
+DESCRIPTORS = 4
+"""Standard input, output and error, and a file that holds the packed process."""
+
+_CONVERSATION, _REQUEST = 3, 4
+
+
+def spawn(loop: Loop, connection: Connection, pid: int, descriptors: Sequence[int]) -> None:
+    """Start the process that joins the container of `pid`, and reap it when it has ended."""
+    stdin, stdout, stderr, request = descriptors
+    given = (stdin, stdout, stderr, connection.fileno(), request)
+    # First out of the way of the numbers 0 to 4, then to their places.
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _REQUEST + 1) for fd in given]
+    actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(high)]
+    arguments = [*interpreter.command(__name__), str(pid)]
+    try:
+        child = os.posix_spawn(
+            arguments[0], arguments, interpreter.environment(), file_actions=actions, setsid=True
+        )
+    finally:
+        for fd in high:
+            os.close(fd)
+    ended = pidfd_open(child)
+
+    def reap() -> None:
+        loop.forget(ended)
+        os.close(ended)
+        os.waitpid(child, 0)
+
+    loop.watch(ended, reap)
+
+
+def main() -> None:
+    """Join, tell, wait, tell."""
+    conversation = Connection(socket.socket(fileno=_CONVERSATION))
+    os.set_inheritable(_CONVERSATION, False)
+    with open(_REQUEST, "rb") as file:
+        process = unpack_process(file.read())
+    terminal = (24, 80) if process.terminal else None
+    try:
+        child = join(int(sys.argv[1]), process, Streams(terminal=terminal))
+    except Exception as error:  # noqa: BLE001 - whatever it was, the caller must hear of it
+        conversation.send({"error": pack_error(error)})
+        return
+    for number in (0, 1, 2):  # the container has them: the caller must see when it lets them go
+        os.close(number)
+    conversation.send({"started": True}, () if child.console is None else (child.console,))
+    if child.console is not None:
+        os.close(child.console)
+    conversation.send({"exit": _wait(child, conversation)})
+
+
+def _wait(child: Child, conversation: Connection) -> int:
+    loop = Loop()
+    ended = False
+
+    def end() -> None:
+        nonlocal ended
+        ended = True
+
+    def listen() -> None:
+        received: tuple[dict[str, Any], list[int]] | None = conversation.receive()
+        if received is None:
+            loop.forget(conversation.fileno())  # the caller is gone; the process goes on, as in Docker
+        elif "signal" in received[0]:
+            child.kill(int(received[0]["signal"]))
+
+    loop.watch(child.pidfd, end)
+    loop.watch(conversation.fileno(), listen)
+    while not ended:
+        loop.turn()
+    loop.close()
+    return child.wait()

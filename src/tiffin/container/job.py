@@ -1,0 +1,76 @@
+"""What a supervisor is to do, as a value that goes from one process to the next.
+
+Like the plan of a container it is for the same interpreter, a moment later, so `marshal` is enough.
+Runs under `python -IS`; standard library only.
+"""
+
+from __future__ import annotations
+
+import marshal
+from typing import Any, NamedTuple
+
+from tiffin import errors
+from tiffin.network.plan import NetworkPlan
+
+__all__ = ["HostsFile", "Job", "pack", "pack_error", "unpack", "unpack_error"]
+
+
+class HostsFile(NamedTuple):
+    """The container's /etc/hosts, which is complete only when it has its address."""
+
+    path: str
+    name: str
+    extra: tuple[tuple[str, str], ...] = ()
+
+
+class Job(NamedTuple):
+    """One container to run.
+
+    `directory` is the container's own, with its state and log; `control` the directory of its
+    socket; `plan` is the packed plan of the runtime; `terminal` the size of its terminal, if it
+    gets one; `interactive` keeps its standard input open; `remove` deletes the directory after the end.
+    """
+
+    identity: str
+    directory: str
+    control: str
+    plan: bytes
+    network: NetworkPlan
+    hosts: HostsFile | None = None
+    terminal: tuple[int, int] | None = None
+    interactive: bool = False
+    remove: bool = False
+
+
+def pack(job: Job) -> bytes:
+    """Return the job as bytes."""
+    hosts = tuple(job.hosts) if job.hosts else None
+    return marshal.dumps({**job._asdict(), "network": job.network.to_wire(), "hosts": hosts})
+
+
+def unpack(data: bytes) -> Job:
+    """Return the job that `pack` made into bytes."""
+    wire: dict[str, Any] = marshal.loads(data)  # noqa: S302 - our own parent wrote it
+    hosts = HostsFile(*wire["hosts"]) if wire["hosts"] else None
+    return Job(**{**wire, "network": NetworkPlan.from_wire(wire["network"]), "hosts": hosts})
+
+
+def pack_error(error: BaseException) -> dict[str, Any]:
+    """Return an error as JSON-ready data, for the process that waits for the start."""
+    if isinstance(error, errors.TiffinError):
+        parts = {
+            "message": error.message,
+            "code": error.code,
+            "hint": error.hint,
+            "exit_status": error.exit_status,
+        }
+        return {"kind": type(error).__name__, **parts}
+    return {"kind": "FailedError", "message": f"{type(error).__name__}: {error}", "exit_status": 125}
+
+
+def unpack_error(wire: dict[str, Any]) -> errors.TiffinError:
+    """Return the error that `pack_error` wrote, as the kind that it was."""
+    kind = getattr(errors, str(wire.pop("kind")), errors.FailedError)
+    if not (isinstance(kind, type) and issubclass(kind, errors.TiffinError)):
+        kind = errors.FailedError
+    return kind(wire.pop("message"), **wire)

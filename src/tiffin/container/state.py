@@ -1,0 +1,66 @@
+"""Where a container stands: one small file, written by its supervisor and believed only while that lives.
+
+A supervisor that was killed cannot write what became of its container; but then the kernel has
+killed the container with it, and whoever reads the file finds that out from the process itself.
+Runs under `python -IS`; standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from tiffin.linux import files
+from tiffin.linux.process import Identity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["FILE", "LOST", "State", "Status", "read", "write"]
+
+Status = Literal["created", "running", "exited"]
+
+FILE = "state.json"
+LOST = 137
+"""The exit code of a container whose supervisor died: the kernel sent it SIGKILL."""
+
+
+class State(NamedTuple):
+    """Times are nanoseconds since 1970, 0 for never. `ports` are the real ones, as `Published` in JSON."""
+
+    status: Status = "created"
+    pid: int = 0
+    supervisor: Identity = Identity(0, 0)
+    exit_code: int = 0
+    error: str = ""
+    started: int = 0
+    finished: int = 0
+    address: str = ""
+    ports: tuple[tuple[Any, ...], ...] = ()
+
+    @property
+    def running(self) -> bool:
+        """Tell whether the container runs."""
+        return self.status == "running"
+
+
+def write(directory: Path, state: State) -> None:
+    """Put the state in the place of the old one at once."""
+    files.atomic_write(directory / FILE, json.dumps(state._asdict()).encode(), sync=False)
+
+
+def read(directory: Path) -> State:
+    """Return the state; that of a container whose supervisor is gone is exited, whatever the file says."""
+    try:
+        wire = json.loads((directory / FILE).read_bytes())
+        ports = tuple(tuple(port) for port in wire.pop("ports"))
+        state = State(**{**wire, "supervisor": Identity(*wire["supervisor"]), "ports": ports})
+    except (FileNotFoundError, NotADirectoryError):
+        return State()
+    except (ValueError, TypeError, KeyError):
+        return State("exited", exit_code=LOST, error="its state file cannot be read")
+    if state.running and not state.supervisor.alive:
+        return state._replace(
+            status="exited", exit_code=LOST, error="its supervisor was killed", pid=0, address="", ports=()
+        )
+    return state
