@@ -162,7 +162,7 @@ def test_copy_from_an_image_resolves_it_at_its_line():
     resolver = Resolver()
     graph("FROM scratch\nCOPY --from=base /a /b\n", resolver)
     assert resolver.asked == ["base"]
-    error = refused(NotFoundError, "FROM plain AS build\nFROM scratch\nCOPY --from=buildd /a /b\n")
+    error = refused(NotFoundError, "FROM plain AS build\nFROM scratch\nCOPY --from=buildd /a /b\n")  # codespell:ignore
     assert error.where.line == 3
     assert error.hint == "did you mean build?"
 
