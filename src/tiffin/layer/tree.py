@@ -81,7 +81,12 @@ def scan(root: Path, owners: Owners) -> Iterator[Entry]:
             continue
         path = RootPath(prefix + name)
         host = f"{base}/{path}"
-        status = os.lstat(host)
+        try:
+            status = os.lstat(host)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise _too_deep(host) from error
+            raise
         if name.startswith(PREFIX):
             raise _unspeakable(path)
         if stat.S_ISSOCK(status.st_mode):
@@ -158,16 +163,7 @@ def _linked(entry: Entry, status: os.stat_result, seen: dict[tuple[int, int], Ro
 
 
 def _names(directory: str) -> list[str]:
-    try:
-        names = os.listdir(directory)
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        raise UnsupportedError(
-            f"the directory {directory[:200]}… lies too deep: its path has more than 4096 bytes",
-            code="path-too-long",
-            hint="remove it in the step that makes it",
-        ) from error
+    names = os.listdir(directory)
     if "".join(names).isascii():
         names.sort()
     else:
@@ -198,6 +194,14 @@ def _kept(found: Mapping[str, bytes]) -> Mapping[str, bytes]:
         for name, value in sorted(found.items())
         if is_kept(name)
     }
+
+
+def _too_deep(host: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"{host[:200]}… lies too deep: its path has {len(os.fsencode(host))} bytes, and 4095 are the limit",
+        code="path-too-long",
+        hint="remove it in the step that makes it",
+    )
 
 
 def _unspeakable(path: RootPath) -> UnsupportedError:
