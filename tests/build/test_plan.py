@@ -162,9 +162,9 @@ def test_copy_from_an_image_resolves_it_at_its_line():
     resolver = Resolver()
     graph("FROM scratch\nCOPY --from=base /a /b\n", resolver)
     assert resolver.asked == ["base"]
-    error = refused(NotFoundError, "FROM plain AS build\nFROM scratch\nCOPY --from=buildd /a /b\n")  # codespell:ignore
+    error = refused(NotFoundError, "FROM plain AS train\nFROM scratch\nCOPY --from=training /a /b\n")
     assert error.where.line == 3
-    assert error.hint == "did you mean build?"
+    assert error.hint == "did you mean train?"
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ def ignored(text, path):
         ("a.c", "abc", False),
         ("a+(b){1}|$", "a+(b){1}|$", True),
         ("**", "a/b", True),
+        ("**", "", False),  # the context itself stays
         ("**/a", "a", True),  # zero directories too
         ("**/a", "b/c/a", True),
         ("**/a", "b/c/a/d", True),

@@ -40,7 +40,8 @@ class IgnoreRules:
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self.rules = rules
-        self._directories: dict[str, tuple[_State, int]] = {"": ((False,) * len(rules), -1)}
+        self._tests = [(rule.keeps, rule.matcher.test()) for rule in rules]
+        self._directories: dict[str, _State] = {"": (False,) * len(rules)}
 
     @classmethod
     def parse(cls, text: str | bytes, file: str = ".dockerignore") -> IgnoreRules:
@@ -55,40 +56,49 @@ class IgnoreRules:
 
     def match(self, path: str) -> bool:
         """Whether `path` is left out."""
-        return self.explain(path) is not None
+        return self._decider(path) >= 0
 
     def explain(self, path: str) -> Rule | None:
         """Return the rule that leaves `path` out, or None if it stays."""
-        decider = self._decide(path)[1]
+        decider = self._decider(path)
         return self.rules[decider] if decider >= 0 else None
 
     def may_contain(self, directory: str) -> bool:
         """Whether a rule could keep something below `directory`, which is left out itself."""
-        decider = self._decide(directory)[1]
+        decider = self._decider(directory)
         later = self.rules[decider + 1 :]
         return any(rule.keeps and _may_match_below(rule.pattern, directory) for rule in later)
 
-    def _decide(self, path: str) -> tuple[_State, int]:
-        """Return what each rule says of `path`, and which one leaves it out: -1 for none."""
-        directory = path.rpartition("/")[0]
+    def _decider(self, path: str) -> int:
+        """Return which rule leaves `path` out, -1 for none; the context itself always stays."""
+        decider = -1
+        if not path:
+            return decider
+        inherited = self._state(path.rpartition("/")[0])
+        for index, (keeps, test) in enumerate(self._tests):
+            # A rule that could change nothing is not asked.
+            if inherited[index] or (keeps == (decider >= 0) and test(path)):
+                decider = -1 if keeps else index
+        return decider
+
+    def _state(self, directory: str) -> _State:
+        """Return for each rule whether it matched `directory` or one above it."""
         if directory not in self._directories:
             for end in (slash.start() for slash in re.finditer("/|$", directory)):
-                self._directories[directory[:end]] = self._decide_below(directory[:end])
-        return self._decide_below(path) if path else self._directories[""]
+                self._directories[directory[:end]] = self._enter(directory[:end])
+        return self._directories[directory]
 
-    def _decide_below(self, path: str) -> tuple[_State, int]:
-        """Decide on `path`, whose directory has been decided on."""
-        inherited = self._directories[path.rpartition("/")[0]][0]
-        matched = []
-        decider = -1
-        for index, rule in enumerate(self.rules):
-            hit = inherited[index]
-            if not hit and rule.keeps == (decider >= 0):  # else it could change nothing
-                hit = rule.matcher.matches(path)
-            matched.append(hit)
+    def _enter(self, directory: str) -> _State:
+        """Return the state of `directory`, whose parent's is known."""
+        left_out = False
+        state = []
+        above = self._directories[directory.rpartition("/")[0]]
+        for inherited, (keeps, test) in zip(above, self._tests, strict=True):
+            hit = inherited or (keeps == left_out and bool(test(directory)))
+            state.append(hit)
             if hit:
-                decider = -1 if rule.keeps else index
-        return tuple(matched), decider
+                left_out = not keeps
+        return tuple(state)
 
 
 def _parse_line(file: str, number: int, line: str) -> Rule | None:

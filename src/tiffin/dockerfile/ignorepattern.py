@@ -11,9 +11,12 @@ that nobody means.
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tiffin.dockerfile.match import bad_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _PLAIN = set(".+()|{}$")
 # Go's [[:name:]] classes; the characters are ASCII.
@@ -45,15 +48,18 @@ class Pattern(NamedTuple):
     text: str
     regex: re.Pattern[str] | None = None
 
-    def matches(self, path: str) -> bool:
-        """Whether the pattern matches all of `path`."""
-        if self.kind == "exact":
-            return path == self.text
+    def test(self) -> Callable[[str], object]:
+        """Return a function that is true of the paths that match; a walk calls it for every one of them."""
+        if self.regex is not None:
+            return self.regex.match
+        text = self.text
         if self.kind == "prefix":
-            return path.startswith(self.text)
-        if self.kind == "suffix":
-            return path.endswith(self.text) or (self.text[:1] == "/" and path == self.text[1:])
-        return self.regex is not None and self.regex.match(path) is not None
+            return lambda path: path.startswith(text)
+        if self.kind == "exact":
+            return lambda path: path == text
+        if text.startswith("/"):
+            return lambda path: path.endswith(text) or path == text[1:]
+        return lambda path: path.endswith(text)
 
 
 def compile_pattern(pattern: str) -> Pattern:
