@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tiffin.store.db import Database
 
 _GRAIN = 50_000_000  # ns; the coarse clock of older kernels ticks every 10 ms
+_64_BITS = (1 << 64) - 1
 _PARALLEL = 1 << 18  # bytes: smaller files are hashed faster than a thread is handed them
 
 _Entry = tuple[int, int, int, bytes]
@@ -91,25 +92,26 @@ class Checksums:
         return known
 
     def _lookup(self, status: os.stat_result) -> bytes | None:
-        entry = self._known.get(_identity(status))
-        if entry and entry[:3] == (status.st_size, status.st_mtime_ns, status.st_ctime_ns):
+        entry = self._known.get((status.st_ino ^ (status.st_dev << 44)) & _64_BITS)
+        if (
+            entry is not None
+            and entry[1] == status.st_mtime_ns
+            and entry[2] == status.st_ctime_ns
+            and entry[0] == status.st_size
+        ):
             return entry[3]
         return None
 
     def _remember(self, status: os.stat_result, digest: bytes) -> None:
         if time.time_ns() - max(status.st_ctime_ns, status.st_mtime_ns) > _GRAIN:
-            self._known[_identity(status)] = (
+            # Device and inode in 64 bits: a clash only costs a hash, for size and times differ.
+            self._known[(status.st_ino ^ (status.st_dev << 44)) & _64_BITS] = (
                 status.st_size,
                 status.st_mtime_ns,
                 status.st_ctime_ns,
                 digest,
             )
             self._changed = True
-
-
-def _identity(status: os.stat_result) -> int:
-    """Device and inode in 64 bits: a clash only costs a hash, for size and times differ."""
-    return (status.st_ino ^ (status.st_dev << 44)) & 0xFFFF_FFFF_FFFF_FFFF
 
 
 def hash_file(node: Node) -> bytes:
@@ -141,7 +143,8 @@ def selection_digest(
     """
     total = hashlib.sha256()
     for chosen in selection:
-        total.update(_line(chosen.node, "" if chosen.node.is_directory else chosen.name, file_digest, owner))
+        name = "" if chosen.node.is_directory else chosen.name
+        total.update(_line(chosen.node, name, file_digest, owner))
         prefix = len(chosen.node.path.rstrip("/"))
         total.update(b"".join([_line(node, node.path[prefix:], file_digest, owner) for node in chosen.below]))
     return total.hexdigest()
@@ -153,19 +156,23 @@ def _line(
     file_digest: Callable[[Node], bytes],
     owner: Callable[[Node], tuple[int, int]] | None,
 ) -> bytes:
-    status = node.status
-    mode = status.st_mode
-    content = b""
+    """One entry; `name` is empty for a directory that only its contents count of."""
+    mode = node.status.st_mode
+    encoded = name.encode("utf-8", "surrogateescape")
     if stat.S_ISREG(mode):
         content = file_digest(node)
+        if owner is None:
+            return b"f\0%o\0\0%d\0%b\0%b\n" % (mode & 0o7777, len(content), encoded, content)
     elif stat.S_ISLNK(mode):
         content = os.fsencode(os.readlink(node.host))
     elif stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        content = b"%d" % status.st_rdev
-    shown = 0 if not name else mode & 0o7777
+        content = b"%d" % node.status.st_rdev
+    else:
+        content = b""
+    shown = mode & 0o7777 if name else 0
     owned = ":".join(map(str, owner(node))) if owner and name else ""
     head = f"{kind(mode)}\0{shown:o}\0{owned}\0{len(content)}\0".encode()
-    line = b"%b%b\0%b\n" % (head, os.fsencode(name), content)
+    line = head + b"%b\0%b\n" % (encoded, content)
     if owned and not stat.S_ISLNK(mode):
         for attribute, value in sorted(kept_xattrs(node.host).items()):
             line += b"x%b=%b\n" % (os.fsencode(attribute), value)

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
     from tiffin.snapshot.merged import MergedTree, Node
 
+_KINDS = {
+    stat.S_IFREG: "f",
+    stat.S_IFDIR: "d",
+    stat.S_IFLNK: "l",
+    stat.S_IFIFO: "p",
+    stat.S_IFCHR: "c",
+    stat.S_IFBLK: "b",
+}
+
 
 class Selected(NamedTuple):
     """One thing to copy: its name, the entry it leads to, and all that is below it, parents first."""
@@ -70,14 +79,6 @@ def _expand(tree: MergedTree, directory: Node, parts: list[str]) -> Iterator[str
                 yield from _expand(tree, inner, rest)
 
 
-def kind(status_mode: int) -> str:
-    """Return one letter for the kind of an entry: f, d, l, p, c, b or s."""
-    letters = {
-        stat.S_IFREG: "f",
-        stat.S_IFDIR: "d",
-        stat.S_IFLNK: "l",
-        stat.S_IFIFO: "p",
-        stat.S_IFCHR: "c",
-        stat.S_IFBLK: "b",
-    }
-    return letters.get(stat.S_IFMT(status_mode), "s")
+def kind(mode: int) -> str:
+    """Return one letter for the kind of an entry: f, d, l, p, c, b, or s for what is none of them."""
+    return _KINDS.get(stat.S_IFMT(mode), "s")

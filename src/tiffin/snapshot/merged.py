@@ -107,13 +107,13 @@ class MergedTree:
         return [node for node in nodes if node is not None]
 
     def _children_of_one(self, directory: Node, names: list[str]) -> list[Node]:
-        base, prefix = directory.places[0], directory.path.rstrip("/")
+        base, prefix = directory.places[0] + "/", directory.path.rstrip("/") + "/"
         nodes = []
         for name in names:
-            host = f"{base}/{name}"
+            host = base + name
             status = os.lstat(host)
-            if not is_whiteout(host, status):
-                nodes.append(Node(RootPath(f"{prefix}/{name}"), status, (host,)))
+            if status.st_size or not is_whiteout(host, status):  # a whiteout has no size
+                nodes.append(Node(RootPath(prefix + name), status, (host,)))
         return [node for node in nodes if not self._hides(node)] if self._hides else nodes
 
     def walk(self, directory: Node) -> Iterator[Node]:

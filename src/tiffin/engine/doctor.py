@@ -1,0 +1,91 @@
+"""What works here and why not: the facts of this machine as checks, each with its one remedy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tiffin.errors import TiffinError
+from tiffin.linux import probe
+from tiffin.linux.isolation import Rung, decide
+from tiffin.network import attach
+from tiffin.network.plan import choose
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tiffin.engine.settings import Settings
+    from tiffin.linux.isolation import Isolation
+    from tiffin.linux.probe import Facts
+
+_MEANING = {
+    Rung.ROOT: "each container has ids of its own, which are nobody's on this machine; owners in layers are true",
+    Rung.ROOTLESS: "containers have your subordinate ids; owners in layers are true",
+    Rung.SINGLE_ID: "containers have your id alone; owners are emulated, and recorded for what is copied",
+}
+
+
+class Check(NamedTuple):
+    """One thing that was looked at: what was found, and what would mend it if it is not `ok`."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+class Report(NamedTuple):
+    """The rung (empty if there is none), why it is that one, and all checks."""
+
+    rung: str
+    reasons: tuple[str, ...]
+    checks: tuple[Check, ...]
+
+
+def examine(settings: Settings) -> Report:
+    """Return what this machine allows; nothing is changed but a probe directory, which goes again."""
+    facts = probe.examine(settings.home.root, tries=True)
+    try:
+        isolation = decide(facts, settings.isolation)
+    except TiffinError as error:
+        reasons = (error.message, *((error.hint,) if error.hint else ()))
+        return Report("", reasons, tuple(_checks(facts, root=False)))
+    root = isolation.rung is Rung.ROOT
+    checks = (*_checks(facts, root=root), _network(root=root))
+    return Report(isolation.rung.value, tuple(_reasons(isolation)), checks)
+
+
+def _reasons(isolation: Isolation) -> Iterator[str]:
+    yield _MEANING.get(isolation.rung, "")
+    for obstacle in isolation.obstacles:
+        yield f"not {obstacle.rung.value}: {obstacle.reason}"
+        if obstacle.remedy:
+            yield f"  to change that: {obstacle.remedy}"
+
+
+def _checks(facts: Facts, *, root: bool) -> Iterator[Check]:
+    yield Check("kernel", facts.kernel >= (5, 12), ".".join(map(str, facts.kernel)), "use Linux 5.12 or newer")
+    yield Check("machine", facts.machine in ("x86_64", "aarch64"), facts.machine, "use x86-64 or 64-bit ARM")
+    yield _tried("user namespaces", facts.user_namespaces, facts.userns_restriction)
+    yield _tried("overlayfs", facts.overlay, "put the store on a local disk: set TIFFIN_HOME")
+    if root:
+        yield _tried("idmapped mounts", facts.idmap, "put the store on ext4, xfs or btrfs: set TIFFIN_HOME")
+    else:
+        ranges = sum(line.size for line in facts.subuids)
+        found = f"{ranges} ids" if ranges else "none for this account"
+        yield Check("subordinate ids", ranges > 0, found, "as root: usermod --add-subuids 100000-165535 USER")
+        tools = "newuidmap and newgidmap" if facts.map_tools else "newuidmap or newgidmap is missing"
+        yield Check("id mapping tools", facts.map_tools, tools, "install the package uidmap (shadow-utils)")
+    yield Check("seccomp", facts.seccomp, "yes" if facts.seccomp else "not in this kernel", "use another kernel")
+    yield Check("cgroups", bool(facts.cgroups), facts.cgroups or "none", "mount cgroup2 at /sys/fs/cgroup")
+    yield Check("store", True, f"on {facts.store_filesystem or 'an unknown file system'}")
+
+
+def _tried(name: str, reason: str | None, remedy: str) -> Check:
+    if reason is None:
+        return Check(name, ok=False, found="not tried", remedy=remedy)
+    return Check(name, not reason, reason or "yes", remedy)
+
+
+def _network(*, root: bool) -> Check:
+    choice = choose("", attach.examine(root=root))
+    return Check("network", choice.mode != "loopback", choice.mode, "; ".join(choice.notices))
