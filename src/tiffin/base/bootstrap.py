@@ -11,6 +11,7 @@ import datetime as dt
 import re
 import time
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -169,7 +170,8 @@ def _check_lock(request: BaseRequest, lock: Lock, emit: Emit) -> None:
 
 
 def _download(package: LockedPackage, places: tuple[str, ...]) -> Download:
-    uris = tuple(f"{place}/{package.filename}" for place in places)
+    # A plus is a blank to some stores behind mirrors, so it is spelled out, as apt does.
+    uris = tuple(f"{place}/{quote(package.filename, safe='/~:')}" for place in places)
     return Download(f"{package.package} {package.version}", package.content, uris)
 
 

@@ -68,6 +68,8 @@ _WITHOUT: Final = frozenset(
 _WITHOUT_FROM: Final = frozenset(
     {
         ("ca-certificates", "openssl"),
+        ("login", "libpam-modules"),
+        ("login", "libpam-runtime"),
         ("libpython3.10-stdlib", "libnsl2"),
         ("libpython3.10-stdlib", "libtirpc3"),
         ("libpython3.11-stdlib", "libnsl2"),
@@ -117,6 +119,8 @@ _STATUS: Final = "var/lib/dpkg/status.d"
 def wanted(index: PackageIndex, architecture: str, *, python: bool, include: tuple[str, ...]) -> Wanted:
     """The packages of a runtime base by name."""
     names = _NAMES + (python_names(index, pip="python3-pip-whl") if python else ())
+    if index.newest("login.defs") is None:  # before it was a package, login had what useradd goes by
+        names += ("login",)
     return Wanted((*names, *include), architecture, _WITHOUT, _WITHOUT_FROM)
 
 

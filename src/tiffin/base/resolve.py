@@ -108,11 +108,11 @@ class _Closure:
             return
         if any(self._is_dropped(owner, relation) for relation in clause):
             return
-        for relation in clause:
-            for package in self._candidates(relation):
-                if self._is_possible(package):
-                    self._choose(package, owner)
-                    return
+        candidates = [package for relation in clause for package in self._candidates(relation)]
+        if candidates:
+            # Where nothing will do, the first is followed to what is missing: the error must name that.
+            self._choose(next(filter(self._is_possible, candidates), candidates[0]), owner)
+            return
         raise self._unsatisfied(clause, owner)
 
     def _choose(self, package: Package, owner: str) -> None:
@@ -168,8 +168,7 @@ class _Closure:
                 for clause in package.relations(*_DEPENDS)
                 if len(clause) == 1
             )
-        # An explicit wish fails with the chain that leads to what is missing, not with its own name.
-        return known or package.name in self._wanted.names
+        return known
 
     def _is_dropped(self, owner: str, relation: Relation) -> bool:
         return relation.name in self._without or (owner, relation.name) in self._wanted.without_from
@@ -193,9 +192,7 @@ class _Closure:
         if held is None:
             found = "no index has it"
         elif first.accepts(held.version):
-            found = (
-                f"version {held.version} is there, but not what it depends on, or for another architecture"
-            )
+            found = f"version {held.version} is there, but for another architecture"
         else:
             found = f"the newest version there is {held.version}"
         near = difflib.get_close_matches(first.name, self._index.names(), n=3, cutoff=0.75)

@@ -6,7 +6,7 @@ import re
 import shlex
 from typing import Final, NamedTuple
 
-_ALTERNATIVE: Final = re.compile(r"\bupdate-alternatives\s[^;&|]*--install\b[^;&|\n]*")
+_ALTERNATIVE: Final = re.compile(r"\bupdate-alternatives\s[^;&|\n]*?--install\b[^;&|\n]*")
 # Work that extraction cannot do for an arbitrary package; said to the user, never left out in silence.
 _WORK: Final = {
     "adduser": "create users",

@@ -8,8 +8,10 @@ from typing import Final
 
 from tiffin.errors import InvalidError
 
+# A colon may only be in a version that has an epoch.
 _FORM: Final = re.compile(
-    r"(?:(?P<epoch>\d+):)?(?P<upstream>[A-Za-z0-9.+~:-]+?)(?:-(?P<revision>[A-Za-z0-9.+~]+))?"
+    r"(?:(?P<epoch>\d+):(?=.))?(?P<upstream>[A-Za-z0-9.+~](?:[A-Za-z0-9.+~-]|(?(epoch):|(?!)))*?)"
+    r"(?:-(?P<revision>[A-Za-z0-9.+~]+))?"
 )
 _PART: Final = re.compile(r"(\D*)(\d*)")
 _NOTHING_LEFT: Final = (0,)
