@@ -123,7 +123,7 @@ def test_what_tells_about_the_host_is_hidden(box):
     "path",
     [
         "/proc/sys/kernel/hostname",
-        "/proc/sysrq-trigger",
+        "/proc/irq/default_smp_affinity",
         "/proc/sys/vm/swappiness",
         "/sys/kernel/uevent_helper",
     ],

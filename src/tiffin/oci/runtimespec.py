@@ -139,8 +139,13 @@ class RuntimeSpec(_Document, frozen=True):
 
     process: Process
     root: Root
-    oci_version: str = VERSION
+    oci_version: str = ""
     hostname: str = ""
     mounts: tuple[Mount, ...] = ()
     linux: Linux = msgspec.field(default_factory=Linux)
     annotations: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        """The version always stands in the document."""
+        if not self.oci_version:
+            msgspec.structs.force_setattr(self, "oci_version", VERSION)
