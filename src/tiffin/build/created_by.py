@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
     from tiffin.oci.config import Healthcheck
 
-COMMENT = "buildkit.dockerfile.v0"
+COMMENT = "tiffin"
 _ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 _UNITS = ((3_600_000_000_000, "h"), (60_000_000_000, "m"), (1_000_000_000, "s"))
 
 
-def entry(text: str, *, layer: bool = False) -> History:
-    """Return the entry of an instruction; `layer` marks those that Docker marks as run by BuildKit."""
-    return History(created_by=f"{text} # buildkit" if layer else text, comment=COMMENT)
+def entry(text: str) -> History:
+    """Return the entry of an instruction."""
+    return History(created_by=text, comment=COMMENT)
 
 
 def run(arguments: Iterable[str], build_arguments: Mapping[str, str]) -> str:

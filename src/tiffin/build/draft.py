@@ -80,9 +80,9 @@ class Draft:
         """Return the arguments that run `line` in the stage's shell."""
         return (*(self.config.shell or _DEFAULT_SHELL), line)
 
-    def record(self, text: str, vertex: int | None = None, *, marked: bool = False) -> None:
+    def record(self, text: str, vertex: int | None = None) -> None:
         """Add to the history what an instruction did, and the vertex that it made."""
-        self.steps.append(HistoryStep(created_by.entry(text, layer=marked), vertex))
+        self.steps.append(HistoryStep(created_by.entry(text), vertex))
 
 
 def _entries(env: dict[str, str]) -> tuple[str, ...]:

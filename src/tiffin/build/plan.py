@@ -145,7 +145,7 @@ class _Planner:
         text = ("ONBUILD " if triggered else "") + shown(instruction)
         where = planned.entry.where if triggered else instruction.span.where
         draft.vertex = self._vertex(step.op, inputs, progress.name(text), planned.entry, where)
-        draft.record(step.history, draft.vertex, marked=not isinstance(instruction, ast.Workdir))
+        draft.record(step.history, draft.vertex)
 
     def _from(self, instruction: ast.Copy | ast.Add, planned: Planned) -> int:
         """Return the vertex that COPY or ADD takes its sources from."""
