@@ -59,13 +59,7 @@ class Place:
         """
         if not path:
             return self.root_fd, ""
-        found = self._open.get(path)
-        if found is None:
-            found = self._find(path) or self._make(path)
-            if len(self._open) >= _KEEP:
-                self._forget()
-            self._open[path] = found
-        return found
+        return self._open.get(path) or self._keep(path, self._find(path) or self._make_all(path))
 
     def leaf(self, directory: str, name: str) -> int:
         """The directory that `name` is to be made in, as an open file."""
@@ -185,12 +179,23 @@ class Place:
             return None
         return fd, self._real(fd, path)
 
-    def _make(self, path: str) -> tuple[int, str]:
-        """Make the directory `path` and its parents, which the tar has not named (yet)."""
+    def _keep(self, path: str, found: tuple[int, str]) -> tuple[int, str]:
+        if len(self._open) >= _KEEP:
+            self._forget()
+        self._open[path] = found
+        return found
+
+    def _make_all(self, path: str) -> tuple[int, str]:
+        """Make the directory `path` and its parents, from the top, where the tar has not named them (yet)."""
         at = path.find("/")
-        while at > 0:  # from the top, so that the parent of each is there
-            self.parent(path[:at])
+        while at > 0:
+            prefix = path[:at]
+            if prefix not in self._open:
+                self._keep(prefix, self._find(prefix) or self._make(prefix))
             at = path.find("/", at + 1)
+        return self._make(path)
+
+    def _make(self, path: str) -> tuple[int, str]:
         directory, _, name = path.rpartition("/")
         parent, real = self.parent(directory)
         _check_length(real, name)
