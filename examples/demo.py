@@ -187,7 +187,7 @@ def predict(screen: Screen, port: int) -> None:
         raise DemoError(f"/predict answered {status}: {answer}")
     screen.say(screen.paint(f"POST http://localhost:{port}/predict", "36"))
     for name, chance in answer["probabilities"].items():
-        screen.say(f"  {name:<11} {chance:7.2%}  {'#' * round(chance * 40)}")
+        screen.say(f"  {name:<11} {chance:7.2%}  {'#' * round(chance * 40)}".rstrip())
     verdict = screen.paint(str(answer["cultivar"]), "1;32")
     screen.say(f"  prediction: {verdict} (it is {grape}), after {elapsed * 1000:.0f} ms")
 
