@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from tiffin.content.walk import links as references
 from tiffin.errors import TiffinError
 from tiffin.oci.codec import decode
@@ -18,6 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tiffin.engine.engine import Engine
+
+
+BASE_LOCK = "tiffin.base.lock"
+"""The label of a base image that names the blob with its lock."""
+
+
+class _LockedPackage(msgspec.Struct):
+    sha256: str
+
+
+class _Lock(msgspec.Struct):
+    packages: tuple[_LockedPackage, ...] = ()
 
 
 def collect(engine: Engine) -> gc.Swept:
@@ -81,4 +95,13 @@ class Links:
         config = decode(data, ImageConfig, f"the config {digest.short}")
         for diff_id in config.rootfs.diff_ids:
             yield Node("layer", diff_id)
+        lock = config.config.labels.get(BASE_LOCK)
+        if lock:
+            yield Node("blob", lock)
+            yield from self._of_lock(Digest(lock))
 
+    def _of_lock(self, digest: Digest) -> Iterator[Node]:
+        """The packages that a base was made from: with them it can be made again offline."""
+        lock = decode(self._engine.home.blob(digest).read_bytes(), _Lock, f"the lock {digest.short}")
+        for package in lock.packages:
+            yield Node("blob", f"sha256:{package.sha256}")

@@ -63,7 +63,9 @@ def _reasons(isolation: Isolation) -> Iterator[str]:
 
 
 def _checks(facts: Facts, *, root: bool) -> Iterator[Check]:
-    yield Check("kernel", facts.kernel >= (5, 12), ".".join(map(str, facts.kernel)), "use Linux 5.12 or newer")
+    yield Check(
+        "kernel", facts.kernel >= (5, 12), ".".join(map(str, facts.kernel)), "use Linux 5.12 or newer"
+    )
     yield Check("machine", facts.machine in ("x86_64", "aarch64"), facts.machine, "use x86-64 or 64-bit ARM")
     yield _tried("user namespaces", facts.user_namespaces, facts.userns_restriction)
     yield _tried("overlayfs", facts.overlay, "put the store on a local disk: set TIFFIN_HOME")
@@ -75,7 +77,9 @@ def _checks(facts: Facts, *, root: bool) -> Iterator[Check]:
         yield Check("subordinate ids", ranges > 0, found, "as root: usermod --add-subuids 100000-165535 USER")
         tools = "newuidmap and newgidmap" if facts.map_tools else "newuidmap or newgidmap is missing"
         yield Check("id mapping tools", facts.map_tools, tools, "install the package uidmap (shadow-utils)")
-    yield Check("seccomp", facts.seccomp, "yes" if facts.seccomp else "not in this kernel", "use another kernel")
+    yield Check(
+        "seccomp", facts.seccomp, "yes" if facts.seccomp else "not in this kernel", "use another kernel"
+    )
     yield Check("cgroups", bool(facts.cgroups), facts.cgroups or "none", "mount cgroup2 at /sys/fs/cgroup")
     yield Check("store", True, f"on {facts.store_filesystem or 'an unknown file system'}")
 

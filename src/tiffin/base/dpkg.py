@@ -1,0 +1,41 @@
+"""Runs the distribution's own tools in a container whose root is the directory of the layer itself."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from tiffin.oci.config import ContainerConfig
+from tiffin.runtime import step_process
+from tiffin.runtime.model import Rootfs
+from tiffin.runtime.plan import make_plan
+from tiffin.runtime.spec import Options, make_spec
+from tiffin.runtime.users import User
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from tiffin.engine.engine import Engine
+
+
+class Dpkg:
+    """Commands for the tree that is made in the workspace `place`; their output goes to standard error."""
+
+    def __init__(self, engine: Engine, place: Path) -> None:
+        self._place = engine.footing.place()
+        self._work = place
+
+    def run(self, directory: Path, argv: Sequence[str], env: Mapping[str, str]) -> int:
+        """Run `argv` as root, without a network, in `directory`; return its exit status."""
+        for name in ("empty", "work"):
+            (self._work / name).mkdir(exist_ok=True)
+        config = ContainerConfig(env=tuple(f"{name}={value}" for name, value in env.items()))
+        spec = make_spec(config, User(0, 0, home="/root"), Options(entrypoint=tuple(argv)), self._place)
+        rootfs = Rootfs((str(self._work / "empty"),), str(directory), str(self._work / "work"), volatile=True)
+        plan = make_plan(spec, rootfs, machine=self._place.machine)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        try:
+            return step_process.start(plan, stdin=nothing, stdout=nothing, stderr=nothing).wait()
+        finally:
+            os.close(nothing)

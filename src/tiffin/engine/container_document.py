@@ -1,0 +1,112 @@
+"""What `docker container inspect` says of a container. Pure but for the container's own spec file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tiffin.container.logs import FILE, stamp
+from tiffin.network.publish import Published
+from tiffin.oci.codec import decode
+from tiffin.oci.runtimespec import RuntimeSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tiffin.container.record import MountRecord, Record
+    from tiffin.container.state import State
+
+_NEVER = "0001-01-01T00:00:00Z"
+
+
+def document(record: Record, state: State, directory: Path) -> dict[str, Any]:
+    """Return the document, with the fields that scripts expect."""
+    spec = decode((directory / "config.json").read_bytes(), RuntimeSpec, f"the spec of {record.name}")
+    process = spec.process
+    ports = _ports(state)
+    return {
+        "Id": record.id,
+        "Created": stamp(record.created),
+        "Path": record.command[0] if record.command else "",
+        "Args": list(record.command[1:]),
+        "State": _state(state),
+        "Image": record.image_id,
+        "ResolvConfPath": str(directory / "resolv.conf"),
+        "HostnamePath": str(directory / "hostname"),
+        "HostsPath": str(directory / "hosts"),
+        "LogPath": str(directory / FILE),
+        "Name": f"/{record.name}",
+        "RestartCount": 0,
+        "Driver": "overlayfs",
+        "Platform": "linux",
+        "HostConfig": {
+            "Binds": [_bind(mount) for mount in record.mounts if mount.kind != "tmpfs"],
+            "NetworkMode": record.network or "default",
+            "AutoRemove": record.remove,
+            "ReadonlyRootfs": record.read_only,
+            "ExtraHosts": list(record.extra_hosts),
+            "Dns": list(record.dns),
+            "LogConfig": {"Type": "json-file", "Config": {}},
+        },
+        "Mounts": [_mount(mount) for mount in record.mounts],
+        "Config": {
+            "Hostname": record.hostname,
+            "User": f"{process.user.uid}:{process.user.gid}",
+            "Tty": record.terminal,
+            "OpenStdin": record.interactive,
+            "Env": list(process.env),
+            "Cmd": list(record.command),
+            "Image": record.image,
+            "WorkingDir": process.cwd,
+            "Labels": dict(record.labels),
+            "StopSignal": record.stop_signal or "SIGTERM",
+            "StopTimeout": record.stop_timeout,
+        },
+        "NetworkSettings": {"Ports": ports, "IPAddress": state.address, "SandboxKey": _sandbox(state)},
+    }
+
+
+def _state(state: State) -> dict[str, Any]:
+    return {
+        "Status": state.status,
+        "Running": state.running,
+        "Paused": False,
+        "Restarting": False,
+        "OOMKilled": False,
+        "Dead": False,
+        "Pid": state.pid,
+        "ExitCode": state.exit_code,
+        "Error": state.error,
+        "StartedAt": stamp(state.started) if state.started else _NEVER,
+        "FinishedAt": stamp(state.finished) if state.finished else _NEVER,
+    }
+
+
+def _ports(state: State) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for wire in state.ports:
+        port = Published(*wire[:4])
+        bindings = [port.address] if port.address else ["0.0.0.0", "::"]  # noqa: S104 - what is reported
+        found.setdefault(f"{port.container}/{port.protocol}", []).extend(
+            {"HostIp": address, "HostPort": str(port.host)} for address in bindings
+        )
+    return found
+
+
+def _sandbox(state: State) -> str:
+    return f"/proc/{state.pid}/ns/net" if state.pid else ""
+
+
+def _bind(mount: MountRecord) -> str:
+    return ":".join([mount.name or mount.source, mount.target, *(["ro"] if mount.read_only else [])])
+
+
+def _mount(mount: MountRecord) -> dict[str, Any]:
+    found = {
+        "Type": mount.kind,
+        "Source": "" if mount.kind == "tmpfs" else mount.source,
+        "Destination": mount.target,
+        "Mode": "ro" if mount.read_only else "",
+        "RW": not mount.read_only,
+        "Propagation": "rprivate" if mount.kind == "bind" else "",
+    }
+    return {**found, "Name": mount.name, "Driver": "local"} if mount.kind == "volume" else found

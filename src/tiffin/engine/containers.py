@@ -1,0 +1,373 @@
+"""Containers: one function for each verb, over an open engine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tiffin.container import attach, control, environment, state
+from tiffin.container import logs as journal
+from tiffin.container.foreground import Foreground
+from tiffin.container.record import Records
+from tiffin.container.signals import parse_signal
+from tiffin.container.supervisor import put_away
+from tiffin.engine import container_document
+from tiffin.engine.creation import CONFIG, UPPER, RunRequest, create, variables, volumes_of
+from tiffin.engine.starting import control_of, directory_of, run_foreground, start_detached
+from tiffin.errors import ConflictError, NotFoundError
+from tiffin.events import Notice
+from tiffin.linux.namespace import pidfd_open
+from tiffin.network import bridge
+from tiffin.network.publish import Published
+from tiffin.network.tool import find as find_tool
+from tiffin.oci.digest import DiffID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from tiffin.container.record import Record
+    from tiffin.container.state import State
+    from tiffin.engine.engine import Engine
+
+__all__ = [
+    "ContainerSummary",
+    "ExecRequest",
+    "RunRequest",
+    "create",
+    "exec_",
+    "inspect",
+    "kill",
+    "logs",
+    "ps",
+    "rm",
+    "run",
+    "start",
+    "stop",
+    "wait",
+]
+
+PATIENCE = 10
+"""Seconds between the stop signal and SIGKILL."""
+
+
+class ContainerSummary(NamedTuple):
+    """A row of `ps`; times are seconds since 1970, sizes bytes."""
+
+    id: str
+    name: str
+    image: str
+    image_id: str
+    command: tuple[str, ...]
+    created: float
+    state: str
+    started: float | None
+    finished: float | None
+    exit_code: int
+    ports: tuple[str, ...]
+    labels: tuple[tuple[str, str], ...]
+    mounts: tuple[str, ...]
+    network: str
+    size: int
+    image_size: int
+
+
+class ExecRequest(NamedTuple):
+    """What `exec` was asked for, in the user's words."""
+
+    command: tuple[str, ...]
+    detach: bool = False
+    interactive: bool = False
+    tty: bool = False
+    env: tuple[str, ...] = ()
+    env_files: tuple[Path, ...] = ()
+    user: str | None = None
+    workdir: str | None = None
+
+
+def run(engine: Engine, request: RunRequest, *, announce: Callable[[str], None] = lambda _: None) -> int:
+    """Make a container and run it; return its exit code, or 0 at once if it is detached.
+
+    `announce` gets the id: when the program of a detached container has begun, and before that of one
+    in the foreground does. A container that cannot be started stays, as in Docker, unless it was `--rm`.
+    """
+    tidy(engine)
+    record = create(engine, request)
+    try:
+        if request.detach:
+            start_detached(engine, record)
+            announce(record.id)
+            return 0
+        announce(record.id)
+        return run_foreground(engine, record, interactive=request.interactive, started=lambda: None)
+    finally:
+        if record.remove and not (request.detach and _state(engine, record).running):
+            _remove(engine, record, volumes=True)
+
+
+def start(engine: Engine, names: Sequence[str], *, attach: bool = False, interactive: bool = False) -> int:
+    """Start containers that do not run; with `attach` one, in the foreground: its exit code is returned."""
+    engine.enter()
+    records = [Records(engine.db).need(name) for name in names]
+    for record in records:
+        if not _state(engine, record).running and not attach:
+            start_detached(engine, record)
+        elif attach:
+            code = run_foreground(engine, record, interactive=interactive, started=lambda: None)
+            if record.remove:
+                _remove(engine, record, volumes=True)
+            return code
+    return 0
+
+
+def ps(engine: Engine, all_: bool = False, *, sizes: bool = False) -> list[ContainerSummary]:
+    """Every container that runs, or every one; the newest first. Sizes are 0 unless they are asked for."""
+    return [
+        _summary(engine, record, found, sizes=sizes)
+        for record in Records(engine.db).all()
+        if (found := _state(engine, record)).running or (all_ and directory_of(engine, record).exists())
+    ]
+
+
+def logs(  # noqa: PLR0913 - Docker's options, each a filter of its own
+    engine: Engine,
+    name: str,
+    *,
+    follow: bool = False,
+    tail: int | None = None,
+    timestamps: bool = False,
+    since: float | None = None,
+    until: float | None = None,
+) -> Iterator[tuple[int, bytes]]:
+    """What the container wrote, as pairs of 1 (output) or 2 (errors) and bytes; `follow` until it ends."""
+    record = Records(engine.db).need(name)
+    directory = directory_of(engine, record)
+    first, last = (None if moment is None else journal.stamp(int(moment * 1e9)) for moment in (since, until))
+    entries = list(journal.read(directory)) if tail is not None else []
+    skip = max(len(entries) - tail, 0) if tail is not None else 0
+    source = _follow(engine, record) if follow else journal.read(directory)
+    for place, entry in enumerate(source):
+        if last is not None and entry.time > last:
+            return
+        if place >= skip and (first is None or entry.time >= first):
+            text = f"{entry.time} {entry.text}" if timestamps else entry.text
+            yield 1 if entry.stream == "stdout" else 2, text.encode("utf-8", "surrogateescape")
+
+
+def stop(engine: Engine, names: Sequence[str], timeout: int | None = None) -> None:
+    """Send the stop signal, and SIGKILL to what runs `timeout` seconds later; negative waits for ever."""
+    for name in names:
+        record = Records(engine.db).need(name)
+        found = _state(engine, record)
+        if not found.running:
+            continue
+        patience = next(value for value in (timeout, record.stop_timeout, PATIENCE) if value is not None)
+        _signal(engine, record, found, parse_signal(record.stop_signal or "TERM"))
+        waited = None if patience < 0 else float(patience)
+        if attach.await_exit(control_of(engine, record), found.supervisor, waited) is None:
+            _signal(engine, record, found, signal.SIGKILL)
+            attach.await_exit(control_of(engine, record), found.supervisor)
+
+
+def kill(engine: Engine, names: Sequence[str], signal_name: str = "KILL") -> None:
+    """Send a signal to containers that run."""
+    number = parse_signal(signal_name)
+    for name in names:
+        record = Records(engine.db).need(name)
+        found = _state(engine, record)
+        if not found.running:
+            raise ConflictError(f"the container {record.name} is not running", code="not-running")
+        _signal(engine, record, found, number)
+        if number == signal.SIGKILL:
+            attach.await_exit(control_of(engine, record), found.supervisor)
+
+
+def rm(engine: Engine, names: Sequence[str], *, force: bool = False, volumes: bool = False) -> None:
+    """Remove containers; one that runs is killed with `force`, and refused without."""
+    engine.enter()
+    for name in names:
+        record = Records(engine.db).need(name)
+        found = _state(engine, record)
+        if found.running and not force:
+            raise ConflictError(
+                f"the container {record.name} is running",
+                code="container-running",
+                hint=f"stop it first (tiffin stop {record.name}), or use --force",
+            )
+        if found.running:
+            _signal(engine, record, found, signal.SIGKILL)
+            attach.await_exit(control_of(engine, record), found.supervisor)
+        _remove(engine, record, volumes=volumes or record.remove)
+    tidy(engine)
+
+
+def exec_(engine: Engine, name: str, request: ExecRequest) -> int:
+    """Run another command in a container; return its exit code."""
+    from tiffin.build.owner import find_user
+    from tiffin.oci.codec import decode
+    from tiffin.oci.runtimespec import RuntimeSpec
+    from tiffin.runtime.model import pack_process
+    from tiffin.runtime.plan import make_process
+    from tiffin.runtime.spec import exec_process
+    from tiffin.snapshot.merged import MergedTree
+
+    record = Records(engine.db).need(name)
+    directory = directory_of(engine, record)
+    if not _state(engine, record).running:
+        raise ConflictError(
+            f"the container {record.name} is not running",
+            code="not-running",
+            hint=f"start it first: tiffin start {record.name}",
+            exit_status=1,
+        )
+    spec = decode((directory / CONFIG).read_bytes(), RuntimeSpec, f"the spec of {record.name}")
+    if request.user is None:
+        user = _same_user(spec)
+    else:
+        lowers = [engine.layers.path(DiffID(layer)) for layer in reversed(record.layers)]
+        user = find_user(request.user, MergedTree([directory / UPPER, *lowers]))
+    _, asked = environment.merge((), variables(request.env, request.env_files, engine))
+    wanted = exec_process(
+        spec,
+        request.command,
+        user,
+        env=asked,
+        working_dir=request.workdir or "",
+        terminal=request.tty,
+    )
+    process = pack_process(make_process(wanted, spec.linux.seccomp, machine=os.uname().machine))
+    execution = attach.Execution(
+        process, tty=request.tty, interactive=request.interactive, detach=request.detach
+    )
+    streams = Foreground(lambda text: engine.emit(Notice(text)))
+    return attach.execute(control_of(engine, record), execution, streams)
+
+
+def wait(engine: Engine, names: Sequence[str]) -> list[int]:
+    """Wait until each has ended; return their exit codes."""
+    codes = []
+    for name in names:
+        record = Records(engine.db).need(name)
+        found = _state(engine, record)
+        told = attach.await_exit(control_of(engine, record), found.supervisor) if found.running else -1
+        codes.append(_state(engine, record).exit_code if told is None or told < 0 else told)
+    return codes
+
+
+def inspect(engine: Engine, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Docker-shaped documents of containers."""
+    documents = []
+    for name in names:
+        record = Records(engine.db).need(name)
+        directory = directory_of(engine, record)
+        documents.append(container_document.document(record, _state(engine, record), directory))
+    return documents
+
+
+def tidy(engine: Engine) -> None:
+    """Take away what the dead left: records without a directory, `--rm` containers, devices."""
+    records = Records(engine.db)
+    for record in records.all():
+        directory = directory_of(engine, record)
+        if not directory.exists():
+            records.remove(record.id)
+            continue
+        found = _state(engine, record)
+        lost = found.status == "exited" and found.error
+        if record.remove and lost:
+            engine.enter()
+            _remove(engine, record, volumes=True)
+        if not found.running:
+            _discard_control(engine, record)
+    network = bridge.state_directory(engine.home.run)
+    with contextlib.suppress(OSError):  # without the right to, it is left to those who have it
+        if any(network.glob("leases/*")):
+            bridge.tidy(network, find_tool("nft"))
+
+
+def _state(engine: Engine, record: Record) -> State:
+    return state.read(directory_of(engine, record))
+
+
+def _follow(engine: Engine, record: Record) -> Iterator[journal.Entry]:
+    found = _state(engine, record)
+    alive = None
+    if found.running:
+        with contextlib.suppress(ProcessLookupError):
+            alive = pidfd_open(found.supervisor.pid)
+    try:
+        yield from journal.follow(directory_of(engine, record), alive)
+    except FileNotFoundError:
+        return  # it was removed while we looked
+    finally:
+        if alive is not None:
+            os.close(alive)
+
+
+def _signal(engine: Engine, record: Record, found: State, number: int) -> None:
+    """Have the supervisor send it; where that does not answer, send it ourselves, if we may."""
+    if attach.send_signal(control_of(engine, record), number):
+        return
+    if found.supervisor.alive:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(found.pid, number)
+
+
+def _remove(engine: Engine, record: Record, *, volumes: bool) -> None:
+    put_away(directory_of(engine, record))
+    Records(engine.db).remove(record.id)
+    _discard_control(engine, record)
+    if volumes:
+        kept = volumes_of(engine)
+        for mount in record.mounts:
+            if mount.anonymous:
+                with contextlib.suppress(NotFoundError):
+                    kept.remove(mount.name)
+
+
+def _discard_control(engine: Engine, record: Record) -> None:
+    directory = control_of(engine, record)
+    if directory.exists():
+        control.discard(directory)
+
+
+def _same_user(spec: Any) -> Any:
+    from tiffin.runtime.users import User
+
+    first = spec.process
+    home = next((item[5:] for item in first.env if item.startswith("HOME=")), "/")
+    return User(first.user.uid, first.user.gid, first.user.additional_gids, home)
+
+
+def _summary(engine: Engine, record: Record, found: State, *, sizes: bool) -> ContainerSummary:
+    ports = [str(Published(*port[:4])) for port in found.ports]
+    return ContainerSummary(
+        id=record.id,
+        name=record.name,
+        image=record.image,
+        image_id=record.image_id,
+        command=record.command,
+        created=record.created / 1e9,
+        state=found.status,
+        started=found.started / 1e9 if found.started else None,
+        finished=found.finished / 1e9 if found.finished else None,
+        exit_code=found.exit_code,
+        ports=tuple(ports),
+        labels=tuple(record.labels.items()),
+        mounts=tuple(mount.name or mount.source for mount in record.mounts if mount.kind != "tmpfs"),
+        network=record.network or "bridge",
+        size=_usage(directory_of(engine, record) / UPPER) if sizes else 0,
+        image_size=sum(engine.layers.size(DiffID(layer)) for layer in record.layers) if sizes else 0,
+    )
+
+
+def _usage(directory: Path) -> int:
+    """The bytes of all files below; what we may not read does not count."""
+    total = 0
+    for place, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(f"{place}/{name}").st_size
+    return total

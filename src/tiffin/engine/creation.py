@@ -1,0 +1,313 @@
+"""From a request to a container that is ready to start: image, mounts, user, spec, record, files."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from tiffin.build.owner import find_user
+from tiffin.container import environment, mounts, names
+from tiffin.container.record import MountRecord, Record, Records
+from tiffin.container.signals import parse_signal
+from tiffin.container.supervisor import put_away
+from tiffin.container.volumes import Volumes
+from tiffin.engine.lookup import find_image, need_image
+from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
+from tiffin.linux.isolation import Rung
+from tiffin.network import publish, resolver
+from tiffin.oci.codec import encode
+from tiffin.oci.platform import Platform
+from tiffin.oci.runtimespec import Mount
+from tiffin.runtime.spec import HOST, NEW, Options, make_spec
+from tiffin.snapshot.unpack import unpack_image
+
+if TYPE_CHECKING:
+    from tiffin.engine.engine import Engine
+    from tiffin.engine.lookup import Found
+    from tiffin.oci.config import ContainerConfig
+    from tiffin.snapshot.merged import MergedTree
+
+UPPER, WORK = "upper", "work"
+CONFIG = "config.json"
+FILES = ("hosts", "hostname", "resolv.conf")
+
+
+class RunRequest(NamedTuple):
+    """What `run` was asked for, in the user's words."""
+
+    image: str
+    command: tuple[str, ...] = ()
+    name: str | None = None
+    detach: bool = False
+    rm: bool = False
+    interactive: bool = False
+    tty: bool = False
+    publish: tuple[str, ...] = ()
+    publish_all: bool = False
+    env: tuple[str, ...] = ()
+    env_files: tuple[Path, ...] = ()
+    volumes: tuple[str, ...] = ()
+    tmpfs: tuple[str, ...] = ()
+    workdir: str | None = None
+    user: str | None = None
+    entrypoint: str | None = None
+    network: str = "default"
+    hostname: str | None = None
+    init: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+    read_only: bool = False
+    shm_size: int | None = None
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    add_hosts: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    stop_signal: str | None = None
+    stop_timeout: int | None = None
+    pull: str = "missing"
+    platform: str | None = None
+
+
+def create(engine: Engine, request: RunRequest) -> Record:
+    """Make the container, without starting it; nothing of it is left if that fails."""
+    _check(engine, request)
+    engine.enter()
+    records, volumes = Records(engine.db), volumes_of(engine)
+    with engine.leases.hold("container") as lease:
+        found = _image(engine, request)
+        config, keeps = found.config.config, _keeps(found)
+        lease.add_all(keeps)
+        unpack_image(engine.fetcher, found.manifest, found.config, engine.layers)
+        tree = engine.layers.tree(found.config.rootfs.diff_ids)
+        identity = names.new_id(os.urandom)
+        name = _name(records, request)
+        made: list[str] = []
+        directory = engine.home.containers / identity
+        try:
+            mounted = _mounts(request, config, tree, volumes, made)
+            record = _record(request, found, (identity, name), mounted)
+            _write(engine, request, record, config, tree)
+            records.add(record)
+        except BaseException:
+            put_away(directory)
+            for volume in made:
+                volumes.remove(volume)
+            raise
+    return record
+
+
+def volumes_of(engine: Engine) -> Volumes:
+    """The volumes of the engine's store."""
+    return Volumes(engine.home.root / "volumes", engine.layers.owners)
+
+
+def variables(
+    items: tuple[str, ...], files: tuple[Path, ...], engine: Engine
+) -> list[tuple[str, str | None]]:
+    """Read `--env-file` and `-e`; the latter counts more."""
+    host = engine.settings.environ
+    found: list[tuple[str, str | None]] = []
+    for path in files:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise NotFoundError(
+                f"--env-file {path}: {error.strerror}", hint="check the path of the file", exit_status=125
+            ) from error
+        found += environment.parse_env_file(data, str(path), host)
+    return found + [environment.parse_env(item, host) for item in items]
+
+
+def network_name(request: str) -> str:
+    """The network as it is kept: Docker's word for the default one is empty."""
+    return "" if request in ("default", "bridge") else request
+
+
+def _check(engine: Engine, request: RunRequest) -> None:
+    """Refuse what cannot be, before anything is made."""
+    if engine.rung in (Rung.CHROOT, Rung.NONE):
+        raise UnsupportedError(
+            f"containers cannot be run on the rung {engine.rung.value}",
+            hint="`tiffin doctor` says what a higher rung would need",
+            exit_status=125,
+        )
+    if request.init:
+        raise UnsupportedError(
+            "--init is not supported: there is no init to put in",
+            hint="start the command by an init of the image, such as tini",
+            exit_status=125,
+        )
+    if request.detach and request.platform is None and not request.image:
+        raise InvalidError("the name of the image is empty")
+    if request.network.startswith("container:") and (request.publish or request.publish_all):
+        raise InvalidError(
+            "ports cannot be published with --network container: they are those of the other container",
+            hint="publish them with the container that owns the network",
+            exit_status=125,
+        )
+    if request.stop_signal is not None:
+        parse_signal(request.stop_signal)
+
+
+def _image(engine: Engine, request: RunRequest) -> Found:
+    found = find_image(engine, request.image) if request.pull != "always" else None
+    pull = getattr(engine, "pull", None)
+    if found is None and pull is not None and request.pull != "never":
+        pull(request.image, request.platform)
+    found = found or need_image(engine, request.image)
+    own = Platform(found.config.os, found.config.architecture, found.config.variant)
+    if request.platform is not None and own not in Platform.parse(request.platform).runnable():
+        raise NotFoundError(
+            f"the image {request.image} is for {own}, not for {request.platform}", exit_status=125
+        )
+    if engine.platform.rank(own) is None:
+        raise UnsupportedError(
+            f"the image {request.image} is for {own}, and this machine is {engine.platform}",
+            hint="build or pull it for this machine",
+            exit_status=125,
+        )
+    return found
+
+
+def _keeps(found: Found) -> tuple[tuple[str, str], ...]:
+    blobs = (found.descriptor.digest, found.manifest.config.digest)
+    return (
+        *(("blob", str(digest)) for digest in blobs),
+        *(("layer", str(diff_id)) for diff_id in found.config.rootfs.diff_ids),
+    )
+
+
+def _name(records: Records, request: RunRequest) -> str:
+    if request.name:
+        return names.check_name(request.name)
+    return names.random_name(random.choice, lambda name: records.find(name) is not None)
+
+
+def _record(
+    request: RunRequest, found: Found, who: tuple[str, str], mounted: tuple[MountRecord, ...]
+) -> Record:
+    config = found.config.config
+    published = publish.parse_all(request.publish)
+    more = publish.all_exposed(config.exposed_ports, published) if request.publish_all else []
+    for line in request.add_hosts:
+        resolver.parse_extra_host(line)
+    entrypoint = config.entrypoint or ()
+    if request.entrypoint is not None:
+        entrypoint = (request.entrypoint,) if request.entrypoint else ()
+    image_command = (config.cmd or ()) if request.entrypoint is None else ()
+    return Record(
+        id=who[0],
+        name=who[1],
+        image=request.image,
+        image_id=str(found.image_id),
+        created=time.time_ns(),
+        command=(*entrypoint, *(request.command or image_command)),
+        layers=tuple(str(diff_id) for diff_id in found.config.rootfs.diff_ids),
+        keeps=_keeps(found),
+        labels={**(config.labels or {}), **dict(request.labels)},
+        mounts=mounted,
+        publish=(*request.publish, *(f"{port.container}/{port.protocol}" for port in more)),
+        network=network_name(request.network),
+        hostname=_hostname(request, who[0]),
+        extra_hosts=request.add_hosts,
+        dns=request.dns,
+        terminal=request.tty,
+        interactive=request.interactive,
+        read_only=request.read_only,
+        remove=request.rm,
+        stop_signal=request.stop_signal or config.stop_signal or "",
+        stop_timeout=request.stop_timeout,
+    )
+
+
+def _hostname(request: RunRequest, identity: str) -> str:
+    if request.hostname:
+        return request.hostname
+    return os.uname().nodename if request.network == "host" else identity[:12]
+
+
+def _mounts(
+    request: RunRequest, config: ContainerConfig, tree: MergedTree, volumes: Volumes, made: list[str]
+) -> tuple[MountRecord, ...]:
+    """Make what is to be mounted, volumes first of all; `made` gets the names of new ones."""
+    wanted = [mounts.parse_volume(text, str(Path.cwd())) for text in request.volumes]
+    targets = [mount.target for mount in wanted] + [mounts.parse_tmpfs(text)[0] for text in request.tmpfs]
+    for target in targets:
+        if targets.count(target) > 1:
+            raise InvalidError(f"{target} is mounted twice", code="duplicate-mount", exit_status=125)
+    of_image = [mounts.parse_volume(target, "/") for target in config.volumes or ()]
+    wanted += [mount for mount in of_image if mount.target not in targets]
+    found = []
+    for mount in wanted:
+        if mount.kind == "bind":
+            if not os.path.lexists(mount.source):  # as Docker does: a folder that is missing is made
+                Path(mount.source).mkdir(parents=True, exist_ok=True)
+            found.append(MountRecord("bind", mount.target, mount.source, read_only=mount.read_only))
+            continue
+        name = mount.source or os.urandom(32).hex()
+        if volumes.create(name, time.time_ns(), anonymous=not mount.source):
+            made.append(name)
+        if mount.copy:
+            volumes.fill(name, tree, mount.target)
+        path = str(volumes.path(name))
+        found.append(
+            MountRecord("volume", mount.target, path, name, mount.read_only, anonymous=not mount.source)
+        )
+    for text in request.tmpfs:
+        target, options = mounts.parse_tmpfs(text)
+        found.append(MountRecord("tmpfs", target, ",".join(options)))
+    return tuple(found)
+
+
+def _write(
+    engine: Engine, request: RunRequest, record: Record, config: ContainerConfig, tree: MergedTree
+) -> None:
+    """Make the container's directory: its writable layer, its generated files, its runtime spec."""
+    directory = engine.home.containers / record.id
+    directory.mkdir(mode=0o700)
+    for name in (UPPER, WORK, "empty"):
+        (directory / name).mkdir()
+    if tree.root is not None:
+        engine.layers.owners.change(
+            str(directory / UPPER), *engine.layers.owners.read(tree.root.host, tree.root.status)
+        )
+        (directory / UPPER).chmod(tree.root.status.st_mode & 0o7777)
+    for name in FILES:
+        (directory / name).touch(mode=0o644)
+    kept, asked = environment.merge(config.env, variables(request.env, request.env_files, engine))
+    options = Options(
+        command=request.command,
+        entrypoint=None if request.entrypoint is None else (request.entrypoint,),
+        env=asked,
+        working_dir=request.workdir or "",
+        terminal=request.tty,
+        hostname=record.hostname,
+        mounts=_spec_mounts(engine, record, directory),
+        network=HOST if record.network == "host" else NEW,
+        readonly=request.read_only,
+        cap_add=request.cap_add,
+        cap_drop=request.cap_drop,
+        shm_size=request.shm_size,
+    )
+    user = find_user(request.user if request.user is not None else config.user, tree)
+    config = msgspec.structs.replace(config, env=kept)
+    spec = make_spec(config, user, options, engine.footing.place())
+    (directory / CONFIG).write_bytes(encode(spec))
+
+
+def _spec_mounts(engine: Engine, record: Record, directory: Path) -> tuple[Mount, ...]:
+    own = ("idmap",) if engine.rung is Rung.ROOT else ()
+    bind = ("rbind", "rprivate", *own)
+    generated = [Mount(f"/etc/{name}", "bind", str(directory / name), bind) for name in FILES]
+    asked = []
+    for mount in record.mounts:
+        if mount.kind == "tmpfs":
+            asked.append(Mount(mount.target, "tmpfs", "tmpfs", tuple(mount.source.split(","))))
+        else:
+            options = (*bind, "ro") if mount.read_only else bind
+            asked.append(Mount(mount.target, "bind", mount.source, options))
+    return (*generated, *asked)

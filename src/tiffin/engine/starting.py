@@ -1,0 +1,184 @@
+"""From a container that was made to one that runs: its network, its files, its plan, its supervisor."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tiffin.container import job, spawn, state
+from tiffin.container.foreground import Foreground, size_of_terminal
+from tiffin.container.record import Records
+from tiffin.engine.creation import CONFIG, FILES, UPPER, WORK, volumes_of
+from tiffin.errors import ConflictError, InvalidError
+from tiffin.events import Notice
+from tiffin.linux.files import lock
+from tiffin.linux.isolation import Rung
+from tiffin.network import bridge, pasta, publish, resolver
+from tiffin.network.attach import examine
+from tiffin.network.plan import NetworkPlan, choose
+from tiffin.oci.codec import decode
+from tiffin.oci.digest import DiffID
+from tiffin.oci.runtimespec import Namespace, RuntimeSpec
+from tiffin.runtime.model import Rootfs, pack
+from tiffin.runtime.plan import make_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tiffin.container.record import Record
+    from tiffin.container.supervisor import Supervisor
+    from tiffin.engine.engine import Engine
+
+DEFAULT_SIZE = (24, 80)
+_RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
+
+
+def directory_of(engine: Engine, record: Record) -> Path:
+    """The container's own directory."""
+    return engine.home.containers / record.id
+
+
+def control_of(engine: Engine, record: Record) -> Path:
+    """The directory of its control socket."""
+    return engine.home.run / "containers" / record.short
+
+
+def start_detached(engine: Engine, record: Record) -> None:
+    """Return when the container's program has begun, and goes on without us."""
+    with lock(engine.home.locks / f"container-{record.short}"):
+        notices = spawn.spawn(_job(engine, record, interactive=record.interactive))
+    for notice in notices:
+        engine.emit(Notice(notice))
+
+
+def run_foreground(engine: Engine, record: Record, *, interactive: bool, started: Callable[[], None]) -> int:
+    """Run the container here, as its terminal, to its end; return its exit code."""
+    from tiffin.container.supervisor import supervise
+
+    with lock(engine.home.locks / f"container-{record.short}") as held:
+        todo = _job(engine, record, interactive=interactive)
+
+        def began(supervisor: Supervisor) -> None:
+            os.set_inheritable(held, False)
+            for notice in supervisor.notices:
+                engine.emit(Notice(notice))
+            started()
+
+        say = Foreground(lambda text: engine.emit(Notice(text)))
+        return supervise(todo._replace(remove=()), began, say)
+
+
+def _job(engine: Engine, record: Record, *, interactive: bool) -> job.Job:
+    """What the supervisor is to do. Raises ConflictError if the container runs already."""
+    directory = directory_of(engine, record)
+    if state.read(directory).running:
+        raise ConflictError(f"the container {record.name} is already running", code="already-running")
+    spec = decode((directory / CONFIG).read_bytes(), RuntimeSpec, f"the spec of {record.name}")
+    network = _network(engine, record)
+    if network.mode == "container":
+        spaces = tuple(space for space in spec.linux.namespaces if space.type != "network")
+        linux = msgspec.structs.replace(
+            spec.linux, namespaces=(*spaces, Namespace("network", network.join)), sysctl={}
+        )
+        spec = msgspec.structs.replace(spec, linux=linux)
+    hosts = _write_files(record, network, directory)
+    place = engine.footing.place()
+    plan = make_plan(spec, _rootfs(engine, record, directory), machine=place.machine)
+    volumes = volumes_of(engine)
+    anonymous = (volumes.path(mount.name).parent for mount in record.mounts if mount.anonymous)
+    return job.Job(
+        identity=record.id,
+        directory=str(directory),
+        control=str(control_of(engine, record)),
+        plan=pack(plan),
+        network=network,
+        hosts=hosts,
+        terminal=(size_of_terminal(0) or DEFAULT_SIZE) if record.terminal else None,
+        interactive=interactive,
+        remove=(str(directory), *map(str, anonymous)) if record.remove else (),
+    )
+
+
+def _rootfs(engine: Engine, record: Record, directory: Path) -> Rootfs:
+    lowers = tuple(str(engine.layers.path(DiffID(diff_id))) for diff_id in reversed(record.layers))
+    return Rootfs(
+        lowers or (str(directory / "empty"),),
+        str(directory / UPPER),
+        str(directory / WORK),
+        readonly=record.read_only,
+    )
+
+
+def _network(engine: Engine, record: Record) -> NetworkPlan:
+    facts = examine(root=engine.rung is Rung.ROOT)
+    choice = choose(record.network, facts)
+    for notice in choice.notices:
+        engine.emit(Notice(notice))
+    ports = tuple(publish.parse_all(record.publish))
+    if ports and choice.mode in ("host", "none"):
+        engine.emit(Notice(f"-p has no effect with --network {choice.mode}: {_WHY[choice.mode]}"))
+        ports = ()
+    join = ""
+    if choice.mode == "container":
+        join = f"/proc/{_pid_of(engine, choice.target)}/ns/net"
+    extra = [resolver.parse_extra_host(line) for line in record.extra_hosts]
+    return NetworkPlan(
+        mode=choice.mode,
+        identity=record.id,
+        state=str(bridge.state_directory(engine.home.run)),
+        ports=ports,
+        nft=facts.nft,
+        pasta=facts.pasta,
+        join=join,
+        forward_dns=choice.mode == "pasta" and not record.dns and _resolver(record, private=True).empty,
+        map_gateway=any(line.address == resolver.HOST_GATEWAY for line in extra),
+        insist=record.network == "pasta",
+    )
+
+
+_WHY = {"host": "its ports are the host's own", "none": "the container has no network"}
+
+
+def _pid_of(engine: Engine, name: str) -> int:
+    other = Records(engine.db).need(name)
+    found = state.read(directory_of(engine, other))
+    if not found.running:
+        raise ConflictError(f"--network container:{name}: the container {other.name} is not running")
+    return found.pid
+
+
+def _resolver(record: Record, *, private: bool) -> resolver.Resolver:
+    return resolver.resolv_conf([_read(path) for path in _RESOLVERS], private=private, servers=record.dns)
+
+
+def _write_files(record: Record, network: NetworkPlan, directory: Path) -> job.HostsFile | None:
+    """Write what is mounted into /etc; /etc/hosts waits for the address of the container."""
+    hosts, hostname, resolv = (directory / name for name in FILES)
+    private = network.mode not in ("host", "container")
+    extra = [resolver.parse_extra_host(line) for line in record.extra_hosts]
+    hostname.write_text(resolver.hostname(record.hostname))
+    servers = (pasta.NAMESERVER,) if network.forward_dns else record.dns
+    resolv.write_text(
+        resolver.resolv_conf([_read(path) for path in _RESOLVERS], private=private, servers=servers).text
+    )
+    if private:
+        if network.mode in ("loopback", "none") and any(
+            line.address == resolver.HOST_GATEWAY for line in extra
+        ):
+            raise InvalidError(
+                f"--add-host …:{resolver.HOST_GATEWAY}: this container's network has no way to the host",
+                hint="use --network host, or a network that reaches out",
+            )
+        return job.HostsFile(str(hosts), record.hostname, tuple((line.name, line.address) for line in extra))
+    hosts.write_text(resolver.hosts(record.hostname, "", extra, "127.0.0.1", base=_read("/etc/hosts")))
+    return None
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
