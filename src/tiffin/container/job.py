@@ -28,7 +28,7 @@ class Job(NamedTuple):
 
     `directory` is the container's own, with its state and log; `control` the directory of its
     socket; `plan` is the packed plan of the runtime; `terminal` the size of its terminal, if it
-    gets one; `interactive` keeps its standard input open; `remove` deletes the directory after the end.
+    gets one; `interactive` keeps its standard input open; `remove` names directories to delete after the end.
     """
 
     identity: str
@@ -39,7 +39,7 @@ class Job(NamedTuple):
     hosts: HostsFile | None = None
     terminal: tuple[int, int] | None = None
     interactive: bool = False
-    remove: bool = False
+    remove: tuple[str, ...] = ()
 
 
 def pack(job: Job) -> bytes:

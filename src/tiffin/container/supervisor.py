@@ -22,6 +22,7 @@ from tiffin.container.job import Job, pack_error, unpack
 from tiffin.container.logs import LogWriter
 from tiffin.container.loop import Loop, Output
 from tiffin.linux.process import Identity
+from tiffin.linux.remove import remove_tree
 from tiffin.network import resolver
 from tiffin.network.attach import Attachment, attach
 from tiffin.network.listen import close_all, listen
@@ -267,7 +268,13 @@ def main() -> None:
         with contextlib.suppress(OSError):
             tell({"error": pack_error(error)})
         sys.exit(1)
-    if job.remove:
-        from tiffin.linux.remove import remove_tree
+    for directory in job.remove:
+        put_away(Path(directory))
 
-        remove_tree(Path(job.directory))
+
+def put_away(directory: Path) -> None:
+    """Delete a container's directory, or a volume's: its name is gone at once, what is in it soon after."""
+    away = directory.with_name(f".gone-{directory.name}")
+    with contextlib.suppress(FileNotFoundError):
+        directory.rename(away)
+    remove_tree(away)

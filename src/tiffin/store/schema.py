@@ -89,4 +89,13 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) WITHOUT ROWID""",
         "CREATE INDEX lease_item_key ON lease_item (kind, key)",
     ),
+    (
+        # What containers keep in the store, whatever happens to the names of their images.
+        """CREATE TABLE container_item (
+            container TEXT NOT NULL REFERENCES container (id) ON DELETE CASCADE,
+            kind TEXT NOT NULL,
+            key TEXT NOT NULL,
+            PRIMARY KEY (container, kind, key)
+        ) WITHOUT ROWID""",
+    ),
 )

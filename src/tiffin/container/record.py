@@ -1,0 +1,141 @@
+"""What was asked for when a container was made, kept in the database under its id and its name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from tiffin.errors import ConflictError, InvalidError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tiffin.store.db import Database
+
+__all__ = ["MountRecord", "Record", "Records"]
+
+
+class MountRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A mount: a folder of the host, a volume (`name`), or a file system in memory."""
+
+    kind: Literal["bind", "volume", "tmpfs"]
+    target: str
+    source: str = ""
+    name: str = ""
+    read_only: bool = False
+    anonymous: bool = False
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A container as it was asked for. It never changes but for its name; how it stands, its state says."""
+
+    id: str
+    name: str
+    image: str
+    image_id: str
+    created: int
+    """Nanoseconds since 1970."""
+    command: tuple[str, ...]
+    layers: tuple[str, ...]
+    """Diff ids, the lowest first."""
+    keeps: tuple[tuple[str, str], ...] = ()
+    """What the garbage collection must spare: kinds and keys, of blobs and layers."""
+    labels: dict[str, str] = {}
+    mounts: tuple[MountRecord, ...] = ()
+    publish: tuple[str, ...] = ()
+    """As given with `-p`; for `-P` one for each exposed port."""
+    network: str = ""
+    """As given with `--network`."""
+    hostname: str = ""
+    extra_hosts: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    terminal: bool = False
+    interactive: bool = False
+    read_only: bool = False
+    remove: bool = False
+    stop_signal: str = ""
+    stop_timeout: int | None = None
+
+    @property
+    def short(self) -> str:
+        """The first twelve digits of the id."""
+        return self.id[:12]
+
+
+class Records:
+    """The containers of a store."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def add(self, record: Record) -> None:
+        """Keep the record. Raises ConflictError if the name is taken."""
+        import sqlite3
+
+        row = (record.id, record.name, msgspec.json.encode(record), record.created)
+        try:
+            with self._db.transaction() as connection:
+                connection.execute("INSERT INTO container (id, name, record, created) VALUES (?,?,?,?)", row)
+                connection.executemany(
+                    "INSERT INTO container_item (container, kind, key) VALUES (?,?,?)",
+                    {(record.id, *item) for item in record.keeps},
+                )
+        except sqlite3.IntegrityError:
+            owner = self.find(record.name)
+            raise ConflictError(
+                f"the name {record.name!r} is taken by the container {owner.short if owner else record.name}",
+                code="name-taken",
+                hint=f"remove that one (tiffin rm {record.name}), or choose another name",
+                exit_status=125,
+            ) from None
+
+    def remove(self, identity: str) -> None:
+        """Forget the container."""
+        with self._db.transaction() as connection:
+            connection.execute("DELETE FROM container WHERE id = ?", (identity,))
+
+    def all(self) -> list[Record]:
+        """Every container, the newest first."""
+        with self._db.read() as connection:
+            rows = connection.execute("SELECT record FROM container ORDER BY created DESC").fetchall()
+        return [msgspec.json.decode(row[0], type=Record) for row in rows]
+
+    def find(self, text: str) -> Record | None:
+        """Return the container of that id or name, or whose id begins so; a name wins over a beginning."""
+        bare = text.removeprefix("/")
+        found = self._select("id = ?1 OR name = ?1", bare)
+        if not found and bare and all(digit in "0123456789abcdef" for digit in bare):
+            found = self._select("substr(id, 1, length(?1)) = ?1", bare)
+        if len(found) > 1:
+            raise InvalidError(
+                f"{text} is the beginning of several container ids",
+                code="ambiguous-id",
+                hint="give more digits; `tiffin ps -a` lists them",
+            )
+        return found[0] if found else None
+
+    def need(self, text: str) -> Record:
+        """Return the container that `text` means. Raises NotFoundError with the nearest names."""
+        record = self.find(text)
+        if record is None:
+            near = nearest(text, (record.name for record in self.all()))
+            raise NotFoundError(
+                f"there is no container {text}",
+                code="no-such-container",
+                hint=f"did you mean {' or '.join(near)}?" if near else "`tiffin ps -a` lists them",
+            )
+        return record
+
+    def _select(self, condition: str, value: str) -> list[Record]:
+        with self._db.read() as connection:
+            query = f"SELECT record FROM container WHERE {condition}"  # noqa: S608 - one of two constants
+            rows = connection.execute(query, (value,)).fetchall()
+        return [msgspec.json.decode(row[0], type=Record) for row in rows]
+
+
+def nearest(text: str, names: Iterable[str]) -> list[str]:
+    """Return the names that are most like `text`."""
+    from difflib import get_close_matches
+
+    return get_close_matches(text, list(names), 2, 0.6)

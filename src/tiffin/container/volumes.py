@@ -1,0 +1,135 @@
+"""Volumes: folders that outlive containers, one for each name, filled from the image when they are new.
+
+On disk a volume is `volumes/NAME/data`, beside it `volume.json`; it appears and goes by one rename.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tiffin.errors import InvalidError, NotFoundError
+from tiffin.linux import files
+from tiffin.linux.remove import remove_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tiffin.layer.owners import Owners
+    from tiffin.snapshot.merged import MergedTree, Node
+
+__all__ = ["Volume", "Volumes"]
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+
+
+class Volume(msgspec.Struct, frozen=True):
+    """A volume; `created` in nanoseconds since 1970. An anonymous one goes with its container."""
+
+    name: str
+    created: int
+    labels: dict[str, str] = {}
+    anonymous: bool = False
+
+
+class Volumes:
+    """The volumes below `root`. `owners` is how owners are kept in this store."""
+
+    def __init__(self, root: Path, owners: Owners) -> None:
+        self._root = root
+        self._owners = owners
+
+    def path(self, name: str) -> Path:
+        """Where the content of the volume lies."""
+        return self._root / name / "data"
+
+    def create(
+        self, name: str, now: int, *, labels: Mapping[str, str] | None = None, anonymous: bool = False
+    ) -> bool:
+        """Make the volume; return False if it is there already."""
+        if not _NAME.fullmatch(name):
+            raise InvalidError(
+                f"{name!r} cannot be the name of a volume",
+                code="invalid-name",
+                hint="use at least two of a-z, A-Z, 0-9, _, . and -, the first a letter or digit",
+            )
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        beside = self._root / f".new-{os.urandom(8).hex()}"
+        (beside / "data").mkdir(parents=True)
+        volume = Volume(name, now, dict(labels or {}), anonymous)
+        (beside / "volume.json").write_bytes(msgspec.json.encode(volume))
+        try:
+            files.rename_noreplace(beside, self._root / name)
+        except FileExistsError:
+            remove_tree(beside)
+            return False
+        return True
+
+    def find(self, name: str) -> Volume:
+        """Return the volume. Raises NotFoundError."""
+        try:
+            return msgspec.json.decode((self._root / name / "volume.json").read_bytes(), type=Volume)
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFoundError(
+                f"there is no volume {name}", code="no-such-volume", hint="`tiffin volume ls` lists them"
+            ) from None
+
+    def all(self) -> list[Volume]:
+        """Every volume, by name."""
+        if not self._root.is_dir():
+            return []
+        names = sorted(path.name for path in self._root.iterdir() if not path.name.startswith("."))
+        return [self.find(name) for name in names]
+
+    def remove(self, name: str) -> None:
+        """Delete the volume and all that is in it."""
+        self.find(name)
+        away = self._root / f".gone-{os.urandom(8).hex()}"
+        (self._root / name).rename(away)
+        remove_tree(away)
+
+    def fill(self, name: str, tree: MergedTree, target: str) -> None:
+        """Copy what the image has at `target` into the volume, if that is empty."""
+        data = self.path(name)
+        source = tree.resolve(target).node
+        if source is None or not source.is_directory or any(data.iterdir()):
+            return
+        self._copy_children(tree, source, data)
+        self._settle(source, data)
+
+    def _copy_children(self, tree: MergedTree, directory: Node, place: Path) -> None:
+        for node in tree.children(directory):
+            target = place / os.path.basename(node.path)  # noqa: PTH119 - a RootPath is no Path
+            mode = node.status.st_mode
+            if stat.S_ISDIR(mode):
+                target.mkdir()
+                self._copy_children(tree, node, target)
+            elif stat.S_ISLNK(mode):
+                target.symlink_to(tree.readlink(node))
+            elif stat.S_ISREG(mode):
+                _copy_file(node.host, target)
+            elif stat.S_ISFIFO(mode):
+                os.mkfifo(target)
+            else:
+                continue  # devices are not for a volume
+            self._settle(node, target)
+
+    def _settle(self, node: Node, target: Path) -> None:
+        """Give the copy the owner, mode and times of the original."""
+        self._owners.change(str(target), *self._owners.read(node.host, node.status))
+        if not node.is_link:
+            target.chmod(stat.S_IMODE(node.status.st_mode))
+        times = (node.status.st_atime_ns, node.status.st_mtime_ns)
+        os.utime(target, ns=times, follow_symlinks=False)
+
+
+def _copy_file(source: str, target: Path) -> None:
+    with open(source, "rb") as reader, target.open("wb") as writer:  # noqa: PTH123 - a name may not be UTF-8
+        files.copy_data(reader.fileno(), writer.fileno(), os.fstat(reader.fileno()).st_size)
+    shutil.copymode(source, target)
