@@ -1,0 +1,112 @@
+"""A blob on its way to a registry: mounted, sent in one piece, or in several (distribution-spec, "Push")."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
+from urllib.parse import quote, urlencode
+
+from tiffin.content.verify import VerifyingReader
+from tiffin.errors import TiffinError, UnavailableError
+from tiffin.registry.transport import Sending
+
+if TYPE_CHECKING:
+    from tiffin.oci.descriptor import Descriptor
+    from tiffin.registry.auth import Scopes
+    from tiffin.registry.session import Session
+    from tiffin.registry.transport import Answer
+
+PIECE: Final = 8 << 20
+_RANGE: Final = re.compile(r"(?:bytes=)?0-(\d+)")
+_DATA: Final = {"Content-Type": "application/octet-stream"}
+
+
+class Target(NamedTuple):
+    """A repository to send to: the way to its registry, its path there, and the rights that it takes."""
+
+    session: Session
+    repository: str
+    scopes: Scopes
+
+    def begin(self, descriptor: Descriptor, source: str = "") -> str | None:
+        """Where to send the blob; None when the registry took it over from the repository `source`."""
+        path = f"/v2/{self.repository}/blobs/uploads/"
+        scopes = self.scopes
+        if source:
+            query = {"mount": str(descriptor.digest), "from": source}
+            path += "?" + urlencode(query)
+            scopes = scopes | {f"repository:{source}:pull"}
+        answer = self.session.request("POST", path, scopes, {"Content-Length": "0"})
+        if answer.status == 201 and source:
+            answer.close()
+            return None
+        return self._next(answer, (202,), descriptor)
+
+    def send(self, descriptor: Descriptor, stream: BinaryIO, location: str, *, pieces: bool) -> None:
+        """Send the whole stream; nothing stays when it is not what the descriptor says."""
+        checked = VerifyingReader(stream, descriptor, owns=False)
+        try:
+            if descriptor.size == 0:
+                checked.read(1)  # nothing must follow, and nobody else would look
+            if pieces:
+                self._send_pieces(descriptor, checked, location)
+            else:
+                self._put(descriptor, location, Sending(checked, descriptor.size))
+        except BaseException:
+            self._cancel(location)
+            raise
+
+    def _put(self, descriptor: Descriptor, location: str, body: Sending | None) -> None:
+        joint = "&" if "?" in location else "?"
+        url = f"{location}{joint}digest={quote(descriptor.digest, safe='')}"
+        answer = self.session.request("PUT", url, self.scopes, _DATA, body)
+        if answer.status not in (201, 204):
+            raise self.session.failure(answer, f"blob {descriptor.digest.short}")
+        answer.close()
+
+    def _send_pieces(self, descriptor: Descriptor, stream: BinaryIO, location: str) -> None:
+        at = 0
+        while data := stream.read(PIECE):
+            location = self._send_piece(descriptor, data, at, location)
+            at += len(data)
+        self._put(descriptor, location, None)
+
+    def _send_piece(self, descriptor: Descriptor, data: bytes, at: int, location: str) -> str:
+        """Send one piece. It is in memory, so a part that got lost can be sent again."""
+        headers = {**_DATA, "Content-Range": f"{at}-{at + len(data) - 1}"}
+        answer = self.session.request("PATCH", location, self.scopes, headers, data)
+        if answer.status == 416:
+            # The piece, or a part of it, had arrived in an earlier attempt whose answer was lost.
+            answer.close()
+            location, have = self._status(descriptor, location)
+            if have == at + len(data):
+                return location
+            if not at <= have < at + len(data):
+                raise UnavailableError(
+                    f"{self.session.login} has lost a part of blob {descriptor.digest.short}",
+                    code="cut-off",
+                    hint="try again",
+                )
+            return self._send_piece(descriptor, data[have - at :], have, location)
+        return self._next(answer, (202, 201, 204), descriptor)
+
+    def _status(self, descriptor: Descriptor, location: str) -> tuple[str, int]:
+        answer = self.session.request("GET", location, self.scopes)
+        found = _RANGE.match(answer.headers.get("Range", ""))
+        have = int(found[1]) + 1 if found else 0
+        return self._next(answer, (204, 202), descriptor), have
+
+    def _next(self, answer: Answer, statuses: tuple[int, ...], descriptor: Descriptor) -> str:
+        what = f"blob {descriptor.digest.short}"
+        if answer.status not in statuses:
+            raise self.session.failure(answer, what)
+        location = self.session.location(answer, what)
+        answer.close()
+        return location
+
+    def _cancel(self, location: str) -> None:
+        """Tell the registry that nothing more comes; it forgets the upload sooner or later anyway."""
+        try:
+            self.session.request("DELETE", location, self.scopes).close()
+        except (TiffinError, OSError):
+            return
