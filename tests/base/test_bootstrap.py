@@ -380,6 +380,31 @@ def test_a_lock_for_another_architecture(scene):
     )
 
 
+@pytest.mark.parametrize("asked", [{"include": ("libtin", "other")}, {"suite": "brassy"}])
+def test_a_lock_for_something_else(scene, asked):
+    lock = scene.make(include=("libtin",)).lock
+    assert scene.make(lock=lock, suite="tinny", include=("libtin",)).lock == lock
+    scene.new_layer.made.clear()
+    scene.events.clear()
+    refused(scene, InvalidError, "the lock is of tinny with libtin, and asked for is", lock=lock, **asked)
+
+
+def test_another_release_that_has_no_updates(scene):
+    names = ("oldie", "oldie-updates")
+    sources = tuple(Source(scene.server.uri, name, ("main",)) for name in names)
+    scene.machine = scene.machine._replace(codename="oldie", sources=sources)
+    result = scene.make(suite="tinny")
+    assert [source.suite for source in result.lock.sources] == ["tinny"]
+    assert any("tinny-updates" in text for text in scene.notices())
+
+
+def test_updates_that_the_machine_has_must_be_there(scene):
+    names = ("tinny", "tinny-updates")
+    sources = tuple(Source(scene.server.uri, name, ("main",)) for name in names)
+    scene.machine = scene.machine._replace(sources=sources)
+    refused(scene, NotFoundError, "tinny-updates")
+
+
 def test_a_failure_while_the_tree_is_made_leaves_no_directory(scene):
     scene.tin.add("bad", entries=[("../evil", b"", 0o644)])
     scene.tin.publish()

@@ -110,7 +110,8 @@ def test_the_same_where_there_is_only_one_id(workshop, runtime):
 
 def test_python_has_its_libraries(copy):
     code = (
-        "import asyncio, bz2, ctypes, ctypes.util, curses, email, lzma, readline, sqlite3, ssl, zlib, zoneinfo\n"
+        "import asyncio, bz2, ctypes, ctypes.util, curses, email\n"
+        "import lzma, readline, sqlite3, ssl, zlib, zoneinfo\n"
         "assert len(ssl.create_default_context().get_ca_certs()) > 100\n"
         "assert ctypes.util.find_library('gomp') == 'libgomp.so.1'\n"
         "assert zoneinfo.ZoneInfo('Europe/Madrid')\n"

@@ -60,9 +60,16 @@ def read_archive(sources: Sequence[Source], architecture: str, access: Access, e
     started = time.monotonic()
     step = "base/index"
     emit(StepStarted(step, f"verify the package index of {sources[0].suite}"))
-    suites = [
-        (source, read_release(source, access, emit)) for source in sources if _serves(source, architecture)
-    ]
+    suites: list[tuple[Source, Release]] = []
+    for source in sources:
+        if not source.architectures or architecture in source.architectures:
+            try:
+                suites.append((source, read_release(source, access, emit)))
+            except NotFoundError as error:
+                # This machine never had that suite, and not every release has updates and security fixes.
+                if not source.optional or error.code != "not-on-mirror":
+                    raise
+                emit(Notice(f"left out {source.suite}: {error.message}"))
     suites = _of_one_origin(suites, access.machine.distribution, emit)
     index = PackageIndex()
     count = 0
@@ -100,10 +107,6 @@ def read_release(source: Source, access: Access, emit: Emit) -> Release:
             )
         emit(Notice(f"{name} expired on {release.fields['valid-until']}; the package sources allow that"))
     return release
-
-
-def _serves(source: Source, architecture: str) -> bool:
-    return not source.architectures or architecture in source.architectures
 
 
 def _of_one_origin(

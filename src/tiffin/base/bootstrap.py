@@ -56,8 +56,9 @@ def bootstrap(
     """
     mirror = Mirror(request.machine.network, offline=request.offline)
     try:
+        if request.lock is not None:
+            _check_lock(request, request.lock, emit)
         lock = request.lock or _choose(request, mirror, blobs, emit)
-        _check_lock(request, lock, emit)
         wanted = [_download(package, _places(request, package)) for package in lock.packages]
         download(mirror, wanted, blobs, emit, request.downloads)
     finally:
@@ -162,6 +163,14 @@ def _check_lock(request: BaseRequest, lock: Lock, emit: Emit) -> None:
             f"the lock is for {lock.architecture}, and this is {machine}",
             code="base-lock",
             hint="make a lock for each architecture",
+        )
+    missing = sorted(set(request.include) - set(lock.include))
+    if missing or request.suite not in ("", lock.suite):
+        raise InvalidError(
+            f"the lock is of {lock.suite} with {', '.join(lock.include) or 'nothing included'},"
+            f" and asked for is {request.suite or lock.suite} with {', '.join(request.include) or 'nothing'}",
+            code="base-lock",
+            hint="a lock decides everything; make another for other packages",
         )
     if lock.recipe != RECIPE:
         emit(

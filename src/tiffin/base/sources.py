@@ -34,6 +34,7 @@ class Source(NamedTuple):
     inline_key: str = ""
     architectures: tuple[str, ...] = ()
     check_valid_until: bool = True
+    optional: bool = False
 
     @property
     def base_suite(self) -> str:
@@ -44,8 +45,9 @@ class Source(NamedTuple):
         return name
 
     def of_release(self, release: str) -> Source:
-        """The same kind of suite of another release."""
-        return self._replace(suite=release + self.suite.removeprefix(self.base_suite))
+        """The same kind of suite of another release; only its main suite is sure to exist."""
+        kind = self.suite.removeprefix(self.base_suite)
+        return self._replace(suite=release + kind, optional=bool(kind))
 
 
 def read_sources(root: Path) -> tuple[Source, ...]:
