@@ -97,7 +97,7 @@ class Compressed(io.RawIOBase):
         data = self._futures.popleft().result()
         self._packed.update(data)
         self.size += len(data)
-        return data
+        return data or self._next()
 
     def _feed(self) -> None:
         block = _read_block(self._stream)

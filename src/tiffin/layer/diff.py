@@ -189,7 +189,9 @@ def source_of(path: str) -> str | None:
 
 def _retime(host: str, old: int, new: int) -> None:
     """Let the compiled file `host` name the time `new`, if it is checked by time and names `old`."""
-    fd = os.open(host, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.lstat(host).st_mode):
+        return
+    fd = os.open(host, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         head = os.pread(fd, 16, 0)
         if len(head) < 16 or head[2:4] != b"\r\n" or head[4:8] != bytes(4):
