@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
-from tiffin.layer.tar import open_tar
 from tiffin.oci.descriptor import Descriptor, MediaType
 from tiffin.oci.digest import DiffID
 
@@ -29,6 +28,8 @@ class LayerFetcher:
         if self._blobs.size(descriptor.digest) is None and descriptor.is_layer:
             diff_id = DiffID(descriptor.digest)
             if self._layers.is_canonical(diff_id):
+                from tiffin.layer.tar import open_tar  # only archives and pushes need it
+
                 return open_tar(self._layers.path(diff_id), self._layers.owners)
         return self._blobs.open(descriptor)
 

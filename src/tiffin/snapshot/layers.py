@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tiffin.errors import CorruptError, NotFoundError
-from tiffin.layer.describe import describe
 from tiffin.linux.files import lock
 from tiffin.linux.remove import remove_tree
 from tiffin.oci.descriptor import Descriptor
@@ -103,6 +102,8 @@ class LayerStore:
 
     def describe(self, directory: Path) -> LayerInfo:
         """Return diff id and sizes of the finished tree at `directory`."""
+        from tiffin.layer.describe import describe  # only builds make layers: `run` does not pay for it
+
         return describe(directory, self.owners)
 
     def commit(self, directory: Path, info: LayerInfo, *, canonical: bool) -> None:
@@ -126,6 +127,6 @@ class LayerStore:
     def verify(self, diff_id: DiffID) -> None:
         """Raise CorruptError unless the directory of a canonical layer still has its diff id."""
         if self.is_canonical(diff_id):
-            found = describe(self.path(diff_id), self.owners).diff_id
+            found = self.describe(self.path(diff_id)).diff_id
             if found != diff_id:
                 raise CorruptError(f"the layer {diff_id.short} was changed on disk: it is {found.short} now")

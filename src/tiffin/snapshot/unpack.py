@@ -6,9 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from tiffin.errors import CorruptError, UnsupportedError
-from tiffin.layer.apply import apply
-from tiffin.layer.compress import decompress
-from tiffin.layer.describe import LayerInfo, describe
 from tiffin.linux.files import lock
 
 if TYPE_CHECKING:
@@ -43,6 +40,11 @@ def unpack_image(fetcher: Fetcher, manifest: Manifest, config: ImageConfig, laye
 
 def unpack_layer(fetcher: Fetcher, descriptor: Descriptor, diff_id: DiffID, layers: LayerStore) -> None:
     """Apply the blob `descriptor` and commit it as the layer `diff_id`; once, also across processes."""
+    # Most images are unpacked already: `run` does not pay for what unpacking needs.
+    from tiffin.layer.apply import apply
+    from tiffin.layer.compress import decompress
+    from tiffin.layer.describe import LayerInfo, describe
+
     if not descriptor.is_layer:
         raise UnsupportedError(f"{descriptor.media_type} is not a layer that can be unpacked")
     with lock(layers.home.locks / f"layer-{diff_id.encoded}"):
