@@ -116,6 +116,11 @@ def human(size: float) -> str:
     return f"{size:.3g}{('B', 'kB', 'MB', 'GB')[power]}"
 
 
+def plural(count: int, noun: str) -> str:
+    """A number of things."""
+    return f"{count} {noun}{'s' * (count != 1)}" if count else "none"
+
+
 def lay_out(project: Path) -> None:
     """A working copy of the example with all that gathers around one: Git history, a venv, training logs."""
     project.mkdir(parents=True, exist_ok=True)
@@ -224,7 +229,7 @@ def compare(screen: Screen) -> None:
     rows = [("", SERVING, NAIVE)]
     for name, belongs in LEFT_OUT.items():
         counts = [sum(map(belongs, seen["files"])) for seen in found.values()]
-        rows.append((name, *(f"{count} files" if count else "none" for count in counts)))
+        rows.append((name, *(plural(count, "file") for count in counts)))
         if counts[0]:
             raise DemoError(f"{name} got into {SERVING}")
     rows.append(("scikit-learn", *("yes" if seen["trains"] else "none" for seen in found.values())))
