@@ -70,7 +70,7 @@ def test_it_can_be_ended(box, way):
     assert os.read(read, 100) == b"1\n"
     began = time.monotonic()
     getattr(step, way)()
-    assert step.wait() == 137
+    assert step.wait() in {137, 143}  # 143: when it had not yet seen the program begin
     assert os.read(read, 1) == b""  # the container is gone too: nobody holds the pipe any more
     assert time.monotonic() - began < 20
     os.close(read)

@@ -56,7 +56,7 @@ class StepProcess:
         return status if status >= 0 else 128 - status
 
     def terminate(self) -> None:
-        """End the container, take its network down, and then what started it."""
+        """End the container, take its network down, and then what started it: orderly."""
         self._process.terminate()
 
     def kill(self) -> None:
@@ -112,15 +112,24 @@ def serve(attach: Callable[[int, bytes], object] | None = None) -> None:
         if attach is not None:
             attachments.append(attach(pid, extra))
 
+    child: Child | None = None
+
+    def stop(number: int, _frame: object) -> None:
+        if child is None:
+            raise _StoppedError(number)
+        child.kill(signal.SIGKILL)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, stop)
     try:
         child = launch(unpack(packed), Streams(), attach_network)
+        os.close(report_fd)
+        status = child.wait()
+    except _StoppedError as error:
+        status = 128 + error.number
     except Exception as error:  # noqa: BLE001 # whatever it was, the caller must hear of it
         os.write(report_fd, _pack_failure(error))
         status = OUR_FAILURE
-    else:
-        os.close(report_fd)
-        _end_with_us(child)
-        status = child.wait()
     finally:
         for attachment in attachments:
             close = getattr(attachment, "close", None)
@@ -129,10 +138,12 @@ def serve(attach: Callable[[int, bytes], object] | None = None) -> None:
     os._exit(status)
 
 
-def _end_with_us(child: Child) -> None:
-    """Let signals that would end this process end the container, after which it ends by itself."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, lambda *_: child.kill(9))
+class _StoppedError(BaseException):
+    """A signal asked for the end before the container had begun."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 def _pack_failure(error: Exception) -> bytes:
