@@ -1,8 +1,8 @@
 """One repository of a registry as a place for content: the verbs of the distribution-spec.
 
 Implements the protocols Fetcher, Pusher, Resolver and Tagger. What is fetched may come from a mirror,
-and is for the reader to verify; what is pushed goes to the registry itself. Beyond the protocols, a
-push may fail with an `UnavailableError` that is over when the content is sent once more from its beginning.
+and is for the reader to verify; what is pushed goes to the registry itself. Beyond the protocols, a push
+may fail with an `UnavailableError` (`cut-off`, `in-pieces`) after which the content should be sent again.
 """
 
 from __future__ import annotations
@@ -101,8 +101,7 @@ class Repository:
         def reopen(offset: int) -> Answer:
             return self._first(lambda access: _get(access, descriptor, offset))
 
-        pause = self._pull[0].session.transport.pause
-        return io.BufferedReader(BlobStream(first, descriptor.size, reopen, pause), _BUFFER)
+        return io.BufferedReader(BlobStream(first, descriptor.size, reopen, self.pause), _BUFFER)
 
     def has(self, descriptor: Descriptor) -> bool:
         """The registry has the content, in this repository."""
@@ -134,6 +133,10 @@ class Repository:
                 data = VerifyingReader(stream, descriptor, owns=False).read()
         self._put_manifest(tag, descriptor, data)
 
+    def pause(self, attempt: int) -> None:
+        """Wait before what failed is tried again, the longer the more often it was."""
+        self._pull[-1].session.transport.pause(attempt)
+
     def _push_blob(self, descriptor: Descriptor, stream: BinaryIO) -> None:
         target = self._target()
         location = target.begin(descriptor, self._mounts.get(descriptor.digest, ""))
@@ -144,7 +147,7 @@ class Repository:
         except UnavailableError as error:
             if error.code == "too-large" and not self._pieces:
                 self._pieces = True  # for the attempt that follows, and all other blobs
-                raise UnavailableError(error.message, code="cut-off", hint=error.hint) from error
+                raise UnavailableError(error.message, code="in-pieces", hint=error.hint) from error
             raise
 
     def _push_manifest(self, descriptor: Descriptor, stream: BinaryIO) -> None:

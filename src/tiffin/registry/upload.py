@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 from tiffin.content.verify import VerifyingReader
-from tiffin.errors import TiffinError, UnavailableError
+from tiffin.errors import TiffinError, UnauthorizedError, UnavailableError
+from tiffin.registry.auth import scope
 from tiffin.registry.transport import Sending
 
 if TYPE_CHECKING:
@@ -31,15 +32,21 @@ class Target(NamedTuple):
     def begin(self, descriptor: Descriptor, source: str = "") -> str | None:
         """Where to send the blob; None when the registry took it over from the repository `source`."""
         path = f"/v2/{self.repository}/blobs/uploads/"
-        scopes = self.scopes
         if source:
-            query = {"mount": str(descriptor.digest), "from": source}
-            path += "?" + urlencode(query)
-            scopes = scopes | {f"repository:{source}:pull"}
-        answer = self.session.request("POST", path, scopes, {"Content-Length": "0"})
-        if answer.status == 201 and source:
-            answer.close()
-            return None
+            query = urlencode({"mount": str(descriptor.digest), "from": source})
+            try:
+                answer = self.session.request(
+                    "POST", f"{path}?{query}", self.scopes | {scope(source, "pull")}
+                )
+            except UnauthorizedError:
+                pass  # we may not read there, and so need not ask
+            else:
+                if answer.status == 202:
+                    return self._next(answer, (202,), descriptor)
+                answer.close()
+                if answer.status == 201:
+                    return None
+        answer = self.session.request("POST", path, self.scopes)
         return self._next(answer, (202,), descriptor)
 
     def send(self, descriptor: Descriptor, stream: BinaryIO, location: str, *, pieces: bool) -> None:

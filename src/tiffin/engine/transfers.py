@@ -1,0 +1,216 @@
+"""Images to and from registries: pull, push, login, logout."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+from tiffin.engine.incoming import LocalFirst, Unpacking, present
+from tiffin.engine.lookup import find_image, need_image
+from tiffin.errors import InvalidError, NotFoundError, TiffinError, UnavailableError, UnsupportedError
+from tiffin.events import Notice
+from tiffin.image.view import open_image
+from tiffin.oci.platform import Platform
+from tiffin.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from tiffin.engine.engine import Engine
+    from tiffin.engine.lookup import Found
+    from tiffin.engine.settings import Settings
+    from tiffin.image.view import FetchedImage
+    from tiffin.oci.descriptor import Descriptor
+    from tiffin.registry.access import Registries
+    from tiffin.store.leases import Lease
+
+_THREADS: Final = 6
+
+
+def pull(engine: Engine, name: str, platform: str | None = None, quiet: bool = False) -> Descriptor:
+    """Fetch the image `name` and unpack it; return what the name stands for now, an index perhaps.
+
+    A name with a digest whose image is here already asks no network at all. Nothing gets
+    the name before all of it is here and is what its digest says.
+    """
+    del quiet  # a question for whoever shows the events
+    engine.enter()
+    reference = Reference.parse(name).tagged()
+    wanted = Platform.parse(platform) if platform else engine.platform
+    with engine.leases.hold("pull") as lease:
+        if reference.digest is not None:
+            lease.add("blob", reference.digest)
+            here = present(engine, reference.digest, wanted)
+            if here is not None and (platform is None or wanted.rank(here[1].config.platform) is not None):
+                lease.add_all(_contents(here[1]))
+                return _keep(engine, reference, here[0], here[1], native=platform is None)
+        with _registries(engine) as registries:
+            try:
+                return _pull(engine, registries, lease, reference, wanted, chosen=platform is not None)
+            except (UnavailableError, NotFoundError) as error:
+                raise _explained(engine, reference, error) from error
+
+
+def push(engine: Engine, name: str, quiet: bool = False) -> Descriptor:
+    """Send the image `name` to the registry in its name; return the descriptor of the manifest there.
+
+    Layers that were built here are sent compressed, so that the manifest there is another than here; the
+    image id is the same. Of an index only the image for this machine is sent.
+    """
+    del quiet
+    engine.enter()
+    reference = Reference.parse(name).tagged()
+    if reference.tag is None or reference.digest is not None:
+        raise InvalidError(f"{name} cannot be pushed under a digest", hint="give a name with a tag")
+    found = need_image(engine, name)
+    if found.reference is None:
+        raise InvalidError(
+            f"{name} is an image id, and only names can be pushed",
+            hint=f"give it a name first: tiffin tag {name} REGISTRY/NAME:TAG",
+        )
+    with engine.leases.hold("push") as lease, _registries(engine) as registries:
+        lease.add("blob", found.descriptor.digest)
+        descriptor = _push(engine, registries, reference, found)
+    message = f"{reference.tag}: digest: {descriptor.digest} size: {descriptor.size}"
+    engine.emit(Notice(message, "info"))
+    return descriptor
+
+
+def login(settings: Settings, server: str, user: str, password: str) -> str:
+    """Check the login with the registry `server` and keep it; return in words where.
+
+    Raises UnauthorizedError when the registry refuses it, and keeps nothing then.
+    """
+    from tiffin.registry.access import Registries
+    from tiffin.registry.credentials import CredentialStore
+
+    registry = _registry(server)
+    with Registries(settings.environ) as registries:
+        credentials = registries.check_login(registry, user, password)
+    return CredentialStore(settings.environ).save(registry, credentials)
+
+
+def logout(settings: Settings, server: str) -> bool:
+    """Forget the login for the registry `server`; whether there was one."""
+    from tiffin.registry.credentials import CredentialStore
+
+    return CredentialStore(settings.environ).erase(_registry(server))
+
+
+def _registries(engine: Engine) -> Registries:
+    from tiffin.registry.access import Registries
+
+    return Registries(engine.settings.environ, emit=engine.emit)
+
+
+def _registry(server: str) -> str:
+    """The registry that a user names on the command line, by its host or by a URL."""
+    from tiffin.registry.credentials import canonical_registry
+
+    registry = canonical_registry(server.strip())
+    try:
+        return Reference(registry, "library/any").registry
+    except InvalidError:
+        raise InvalidError(
+            f"{server!r} is not a registry",
+            hint="give its host, such as registry.example.org or localhost:5000",
+        ) from None
+
+
+def _pull(
+    engine: Engine,
+    registries: Registries,
+    lease: Lease,
+    reference: Reference,
+    wanted: Platform,
+    *,
+    chosen: bool,
+) -> Descriptor:
+    from tiffin.content.copy import copy_graph
+
+    repository = registries.to_pull(reference)
+    root = repository.resolve(reference)
+    lease.add("blob", root.digest)
+    source = LocalFirst(engine, repository)
+    image = open_image(source, root, wanted, what=reference.familiar)
+    _check_platform(engine, reference, image, wanted, chosen=chosen)
+    lease.add_all(_contents(image))
+    copy_graph(source, Unpacking(engine, image), image.descriptor.bare(), emit=engine.emit, threads=_THREADS)
+    absent = [diff_id for diff_id in image.config.rootfs.diff_ids if not engine.layers.has(diff_id)]
+    if absent:
+        raise UnsupportedError(
+            f"{reference.familiar} has layers that its registry must not hand out", code="foreign-layers"
+        )
+    for descriptor in source.documents:
+        with closing(source.open(descriptor)) as stream:
+            engine.blobs.push(descriptor, stream)
+    return _keep(engine, reference, root, image, native=not chosen)
+
+
+def _keep(
+    engine: Engine, reference: Reference, root: Descriptor, image: FetchedImage, *, native: bool
+) -> Descriptor:
+    """Give the image its name.
+
+    The name stands for the whole index, whose digest is the same on every machine. It stands for
+    the one image that was chosen, if one was: of an index, all others take what fits this machine.
+    """
+    named = (root if native else image.descriptor).bare()
+    engine.images.add(named, image.id)
+    engine.tags.set(reference, named)
+    return named
+
+
+def _contents(image: FetchedImage) -> list[tuple[str, str]]:
+    layers = [("layer", diff_id) for diff_id in image.config.rootfs.diff_ids]
+    blobs = [image.descriptor, image.manifest.config, *image.manifest.layers]
+    return [*layers, *(("blob", descriptor.digest) for descriptor in blobs)]
+
+
+def _check_platform(
+    engine: Engine, reference: Reference, image: FetchedImage, wanted: Platform, *, chosen: bool
+) -> None:
+    own = image.config.platform
+    if wanted.rank(own) is not None:
+        return
+    if chosen:
+        raise NotFoundError(
+            f"{reference.familiar} is not made for {wanted}",
+            code="no-such-platform",
+            hint=f"it is made for {own}",
+        )
+    message = f"{reference.familiar} is made for {own}, and this machine is {wanted}: it will not run here"
+    engine.emit(Notice(message))
+
+
+def _explained(engine: Engine, reference: Reference, error: TiffinError) -> TiffinError:
+    """The error of a pull in terms of the image, with what else could help."""
+    familiar = reference.familiar
+    hints = []
+    if find_image(engine, familiar) is not None:
+        message = f"{familiar} cannot be pulled, and stays as it is in the store: {error.message}"
+    else:
+        message = f"the image {familiar} is not in the store, nor to be had from {reference.registry}"
+        message += f": {error.message}"
+        near = engine.tags.nearest(familiar)
+        hints += [f"did you mean {' or '.join(near)}, which is here?"] if near else []
+        if isinstance(error, UnavailableError):
+            python = " --python" if reference.repository.rpartition("/")[2].startswith("python") else ""
+            hints.append(f"an image from packages needs no registry: tiffin base{python} -t {familiar}")
+    hints += [error.hint] if error.hint else []
+    return type(error)(message, code=error.code, hint="; ".join(hints), exit_status=error.exit_status)
+
+
+def _push(engine: Engine, registries: Registries, reference: Reference, found: Found) -> Descriptor:
+    from tiffin.content.copy import copy_graph
+    from tiffin.engine.outgoing import Persistent, mounts, prepare
+
+    repository = registries.to_push(reference, mounts(engine, reference))
+    image = open_image(engine.fetcher, found.descriptor, engine.platform, what=reference.familiar)
+    outgoing = prepare(engine, image, repository)
+    if found.descriptor.is_index:
+        engine.emit(
+            Notice(f"only the image for {image.config.platform} is pushed, not the whole index", "info")
+        )
+    sink = Persistent(outgoing, repository)
+    copy_graph(outgoing, sink, outgoing.descriptor, emit=engine.emit, threads=_THREADS)
+    repository.tag(reference, outgoing.descriptor)
+    return outgoing.descriptor
