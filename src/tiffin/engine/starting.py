@@ -98,7 +98,7 @@ def _job(engine: Engine, record: Record, *, interactive: bool) -> job.Job:
         hosts=hosts,
         terminal=(size_of_terminal(0) or DEFAULT_SIZE) if record.terminal else None,
         interactive=interactive,
-        remove=(str(directory), *map(str, anonymous)) if record.remove else (),
+        remove=(*map(str, anonymous), str(directory)) if record.remove else (),
     )
 
 
