@@ -52,8 +52,8 @@ def test_a_name_can_be_removed_once(tags):
     [
         ("finca-servin", "finca-serving:latest"),
         ("fincaserving", "finca-serving:latest"),
-        ("pyhton:3.11", "python:3.11.8-slim"),
-        ("localhost:5000/acme/modle", "localhost:5000/acme/model:1"),
+        ("pythom:3.11", "python:3.11.8-slim"),
+        ("localhost:5000/acme/mode1", "localhost:5000/acme/model:1"),
     ],
 )
 def test_the_name_that_was_meant_is_found(tags, written, meant):
