@@ -94,14 +94,16 @@ def test_commands_that_cannot_be_executed(running, command, kind, status):
 
 
 def test_a_terminal(running):
-    child = running("sh", "-c", "tty; stty size; exit 3", terminal=True, streams=Streams(terminal=(30, 90)))
+    script = "tty; stty size; stat -c %u $(tty); exit 3"
+    streams = Streams(terminal=(30, 90))
+    child = running("sh", "-c", script, terminal=True, user=User(33, 33), streams=streams)
     output = b""
     while True:
         try:
             output += os.read(child.console, 100)
         except OSError:
             break
-    assert output.split() == [b"/dev/pts/0", b"30", b"90"]
+    assert output.split() == [b"/dev/pts/0", b"30", b"90", b"33"]
     assert child.wait() == 3
     os.close(child.console)
 

@@ -221,3 +221,14 @@ def test_a_container_that_may_outlive_its_launcher_does(box, tmp_path):
         assert os.path.exists(f"/proc/{pid}/root/bin")
     finally:
         os.kill(pid, signal.SIGKILL)
+
+
+def test_a_proc_that_is_masked_outside_is_explained(box, tmp_path):
+    """As in a container of another engine: the kernel refuses a fresh /proc where the outer has holes."""
+    (tmp_path / "plan").write_bytes(pack(box.plan("true")))
+    script = LAUNCHER.format(source=str(Path(__file__).parents[2] / "src"), plan=str(tmp_path / "plan"))
+    masked = 'mount --make-rprivate / && mount -t tmpfs none /proc/sys && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", masked, "sh", sys.executable, "-IS", "-c", script]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "to create a proc file system" in result.stderr
+    assert "the /proc outside has hidden parts" in result.stderr

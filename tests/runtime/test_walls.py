@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tiffin.errors import FailedError
+from tiffin.errors import FailedError, UnsupportedError
 from tiffin.oci.runtimespec import Mount, Rlimit
+from tiffin.runtime.child import Streams
+from tiffin.runtime.launch import launch
 from tiffin.runtime.model import Rootfs
 from tiffin.runtime.users import User
 
@@ -390,3 +392,47 @@ def test_two_layers_without_a_writable_one(box, tmp_path):
     result = box.shell("touch /x; ls /etc", rootfs=Rootfs((str(top), str(box.layer))))
     assert "Read-only file system" in result.output
     assert "passwd" in result.output
+
+
+def test_processes_of_the_host_when_asked(box):
+    result = box.shell(
+        f"ls -d /proc/{os.getpid()}; echo $$; cat /proc/kcore | wc -c; echo 1 > /proc/sys/vm/swappiness",
+        pid="host",
+    )
+    assert result.output.split()[0] == f"/proc/{os.getpid()}"
+    assert int(result.output.split()[1]) > 1
+    assert "Read-only file system" in result.output
+
+
+def test_shared_memory_of_the_host_when_asked(box):
+    name = f"tiffin-test-{os.getpid()}"
+    Path("/dev/shm", name).write_text("shared")
+    try:
+        assert box.run("cat", f"/dev/shm/{name}", ipc="host").output == "shared"
+    finally:
+        Path("/dev/shm", name).unlink()
+
+
+def test_a_file_system_that_cannot_map_owners_is_named(box):
+    with pytest.raises(UnsupportedError, match="/proc/self/fdinfo") as caught:
+        box.run("true", mounts=(Mount("/x", "bind", "/proc/self/fdinfo", ("bind", "idmap")),))
+    assert caught.value.exit_status == 125
+    assert caught.value.hint
+
+
+def test_a_terminal_belongs_to_its_user(box):
+    child = launch(
+        box.plan(
+            "sh", "-c", "echo by name > /dev/stdout; stat -c %u $(tty)", user=User(33, 33), terminal=True
+        ),
+        Streams(terminal=(24, 80)),
+    )
+    output = b""
+    while True:
+        try:
+            output += os.read(child.console, 1000)
+        except OSError:
+            break
+    assert output.split() == [b"by", b"name", b"33"]
+    assert child.wait() == 0
+    os.close(child.console)

@@ -137,8 +137,11 @@ class Handshake:
         """Wait, in the child, for the launcher's word; False if it has ended or given up."""
         return os.read(self._childs_control, 1) != b""
 
-    def open_console(self) -> bool:
-        """Make a new terminal the standard streams of the child; False if the launcher has ended."""
+    def open_console(self, owner: int) -> bool:
+        """Make a new terminal the standard streams of the child; False if the launcher has ended.
+
+        It belongs to `owner`, the user of the process, who may open it again by its name.
+        """
         from tiffin.linux import terminal
 
         main, secondary = os.openpty()
@@ -146,6 +149,7 @@ class Handshake:
         if not os.read(self._childs_console, 1):
             return False
         terminal.make_controlling(secondary)
+        os.fchown(secondary, owner, -1)
         for number in (0, 1, 2):
             os.dup2(secondary, number, inheritable=True)
         return True

@@ -120,7 +120,7 @@ def _middle(  # it is the one that knows all of it
         step = "create the process"
         pid, _ = namespace.clone(0, sibling=True)
         if pid == 0:
-            init.finish(process, lambda _doing: None, streams, handshake)
+            init.finish(process, lambda _doing: init.take_root(), streams, handshake)
         os.write(answer, str(pid).encode())
     except BaseException as error:  # noqa: BLE001 # whatever it was, the launcher must hear of it
         init.report_failure(handshake, error, step)

@@ -35,7 +35,7 @@ def run(plan: Plan, sources: list[int], streams: Streams, handshake: Handshake) 
         _wait(handshake)
         if plan.uid_maps:
             doing("become root in the user namespace")
-            _take_root()
+            take_root()
         setup = Setup(sources)
         for step in plan.steps:
             doing(step.describe())
@@ -49,8 +49,10 @@ def _wait(handshake: Handshake) -> None:
         raise LauncherGoneError
 
 
-def _take_root() -> None:
-    """Become the root of the user namespace; until then this process is nobody in it."""
+def take_root() -> None:
+    """Become the root of the user namespace, if this process is still nobody in it."""
+    if os.getuid() == 0:
+        return
     os.setresgid(0, 0, 0)
     os.setgroups([])
     os.setresuid(0, 0, 0)
@@ -72,7 +74,7 @@ def finish(
         os.setsid()
         if not process.terminal:
             _connect(streams)
-        elif not handshake.open_console():
+        elif not handshake.open_console(process.uid):
             raise LauncherGoneError  # noqa: TRY301 - ends as every other failure does
         doing(f"become user {process.uid}:{process.gid} in {process.cwd}")
         become(process)

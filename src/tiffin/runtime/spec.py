@@ -200,9 +200,13 @@ def _mounts(options: Options, place: Place) -> tuple[Mount, ...]:
     default = mounts.default_mounts(shm=size, tty_group=tty_group, ipc=options.ipc == NEW)
     if options.privileged:
         default = tuple(_writable(entry) if entry.type == "sysfs" else entry for entry in default)
-    if options.pid == HOST:
-        shared = Mount("/proc", "bind", "/proc", ("rbind", "nosuid", "noexec", "nodev"))
-        default = tuple(shared if entry.type == "proc" else entry for entry in default)
+    shared = {"/proc": options.pid == HOST, "/dev/shm": options.ipc == HOST}  # noqa: S108 # what is shared
+    default = tuple(
+        Mount(entry.destination, "bind", entry.destination, ("rbind",))
+        if shared.get(entry.destination)
+        else entry
+        for entry in default
+    )
     return (*default, *options.mounts)
 
 
