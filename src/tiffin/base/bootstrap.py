@@ -19,7 +19,7 @@ from tiffin.base import flavour_build, flavour_runtime
 from tiffin.base.archive import Access, Archive, read_archive
 from tiffin.base.fetch import Download, Mirror, download, shown
 from tiffin.base.lock import RECIPE, Lock, LockedPackage, LockedSource
-from tiffin.base.making import Making
+from tiffin.base.making import STEP, Making
 from tiffin.base.python import python_version
 from tiffin.base.request import BaseResult
 from tiffin.base.resolve import Wanted, resolve
@@ -196,7 +196,7 @@ def _places(request: BaseRequest, package: LockedPackage) -> tuple[str, ...]:
 
 def _make(lock: Lock, blobs: Blobs, lent: tuple[MakeLayer, RunIn], emit: Emit) -> tuple[NewLayer, Lock]:
     started = time.monotonic()
-    step = "base/make"
+    step = STEP
     emit(StepStarted(step, f"make the base {lock.suite} from {len(lock.packages)} packages"))
     make_layer, run_in = lent
     layer = make_layer()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from tiffin.base.making import STEP
+from tiffin.events import StepLog
 from tiffin.oci.config import ContainerConfig
 from tiffin.runtime import step_process
 from tiffin.runtime.model import Rootfs
@@ -20,22 +22,36 @@ if TYPE_CHECKING:
 
 
 class Dpkg:
-    """Commands for the tree that is made in the workspace `place`; their output goes to standard error."""
+    """Commands for the tree that is made in the workspace `place`; their output is the step's."""
 
     def __init__(self, engine: Engine, place: Path) -> None:
         self._place = engine.footing.place()
         self._work = place
+        self._emit = engine.emit
+        self._calls = 0
 
     def run(self, directory: Path, argv: Sequence[str], env: Mapping[str, str]) -> int:
         """Run `argv` as root, without a network, in `directory`; return its exit status."""
-        for name in ("empty", "work"):
-            (self._work / name).mkdir(exist_ok=True)
+        # After a volatile mount overlayfs takes a work directory only when it is new.
+        self._calls += 1
+        work = self._work / f"work-{self._calls}"
+        for folder in (work, self._work / "empty"):
+            folder.mkdir(exist_ok=True)
         config = ContainerConfig(env=tuple(f"{name}={value}" for name, value in env.items()))
         spec = make_spec(config, User(0, 0, home="/root"), Options(entrypoint=tuple(argv)), self._place)
-        rootfs = Rootfs((str(self._work / "empty"),), str(directory), str(self._work / "work"), volatile=True)
+        rootfs = Rootfs((str(self._work / "empty"),), str(directory), str(work), volatile=True)
         plan = make_plan(spec, rootfs, machine=self._place.machine)
-        nothing = os.open(os.devnull, os.O_RDWR)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        reading, writing = os.pipe()
         try:
-            return step_process.start(plan, stdin=nothing, stdout=nothing, stderr=nothing).wait()
+            process = step_process.start(plan, stdin=nothing, stdout=writing, stderr=writing)
+        except BaseException:
+            os.close(reading)
+            raise
         finally:
             os.close(nothing)
+            os.close(writing)
+        with open(reading, "rb", buffering=0) as output:  # noqa: PTH123  # it is a descriptor
+            while data := output.read(65536):
+                self._emit(StepLog(STEP, data))
+        return process.wait()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from tiffin.base.lock import LockedPackage, LockedSource
     from tiffin.base.request import Blobs, NewLayer, RunIn
     from tiffin.events import Emit
+
+STEP: Final = "base/make"
+"""The step, in events, in which the tree is made."""
 
 
 class Making(NamedTuple):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MEANING = {
     Rung.ROOT: "each container has ids of its own, which are nobody's on this machine; owners in layers are true",
     Rung.ROOTLESS: "containers have your subordinate ids; owners in layers are true",
-    Rung.SINGLE_ID: "containers have your id alone; owners are emulated, and recorded for what is copied",
+    Rung.SINGLE_ID: "containers have your id alone; owners are emulated, recorded for what is copied",
 }
 
 

@@ -114,10 +114,11 @@ def _remove_one(engine: Engine, name: str, *, force: bool) -> list[str]:
             code="several-names",
             hint="remove it by name, or with --force",
         )
-    from tiffin.engine.prune import collect, users_of
+    from tiffin.engine.collection import collect
+    from tiffin.engine.containers import ps
 
-    users = users_of(engine, found.image_id)
-    running = [user.name for user in users if user.running]
+    users = [container for container in ps(engine, all_=True) if container.image_id == found.image_id]
+    running = [user.name for user in users if user.state in ("running", "paused")]
     if running or (users and not force):
         names = ", ".join(running or [user.name for user in users])
         raise ConflictError(

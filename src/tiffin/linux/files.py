@@ -165,6 +165,18 @@ def atomic_write(path: Path, data: bytes, mode: int = 0o644, *, sync: bool = Tru
         sync_directory(path.parent)
 
 
+def tree_size(path: Path) -> int:
+    """Return the bytes of all files below `path`; what we may not read does not count."""
+    total = 0
+    for place, _, names in os.walk(path):
+        for name in names:
+            try:
+                total += os.lstat(f"{place}/{name}").st_size
+            except OSError:
+                continue
+    return total
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in the directory `path` survive a crash."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

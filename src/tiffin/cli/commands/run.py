@@ -142,7 +142,7 @@ def request(session: Session, arguments: Arguments) -> RunRequest:
         network=arguments.text("net") or arguments.text("network") or "default",
         hostname=arguments.text("hostname"),
         init=arguments.flag("init"),
-        labels=arguments.pairs("label"),
+        labels=tuple(arguments.pairs("label").items()),
         read_only=arguments.flag("read-only"),
         shm_size=None if size is None else parse_size(size, "--shm-size"),
         cap_add=arguments.texts("cap-add"),

@@ -37,7 +37,7 @@ def create(session: Session, arguments: Arguments) -> int:
 
     name = arguments.words[0] if arguments.words else None
     with session.engine() as engine:
-        session.print(create_volume(engine, name, arguments.pairs("label")))
+        session.print(create_volume(engine, name, tuple(arguments.pairs("label").items())))
     return 0
 
 

@@ -1,0 +1,228 @@
+"""What takes space, and how to get it back: `system df` and the `prune` commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from tiffin.engine import containers, images, volumes
+from tiffin.engine.collection import collect
+from tiffin.engine.lookup import open_found
+from tiffin.linux.files import tree_size
+from tiffin.oci.digest import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tiffin.engine.containers import ContainerSummary
+    from tiffin.engine.engine import Engine
+    from tiffin.engine.images import ImageSummary
+
+_NANO = 1_000_000_000
+_RUNNING = ("running", "paused")
+
+
+class ImageUsage(NamedTuple):
+    """An image, the bytes that it shares with others, and how many containers use it."""
+
+    id: str
+    references: tuple[str, ...]
+    created: float
+    size: int
+    shared_size: int
+    containers: int
+
+
+class VolumeUsage(NamedTuple):
+    """A volume, its bytes, and how many containers use it."""
+
+    name: str
+    size: int
+    links: int
+
+
+class CacheUsage(NamedTuple):
+    """A remembered step: its layer's bytes, and whether an image has that layer too (`shared`)."""
+
+    id: str
+    kind: str
+    size: int
+    created: float
+    used: float
+    uses: int
+    in_use: bool
+    shared: bool
+
+
+class DiskUsage(NamedTuple):
+    """All that takes space. `layers_size` counts each layer of the images once, in bytes."""
+
+    layers_size: int
+    images: tuple[ImageUsage, ...]
+    containers: tuple[ContainerSummary, ...]
+    volumes: tuple[VolumeUsage, ...]
+    cache: tuple[CacheUsage, ...]
+
+
+class PruneRequest(NamedTuple):
+    """What may go. `until` (seconds) spares what is younger; labels are `KEY` or `KEY=VALUE`."""
+
+    containers: bool = False
+    images: Literal["none", "dangling", "all"] = "none"
+    volumes: Literal["none", "anonymous", "all"] = "none"
+    cache: Literal["none", "unused", "all"] = "none"
+    until: float | None = None
+    labels: tuple[str, ...] = ()
+    not_labels: tuple[str, ...] = ()
+
+
+class PruneReport(NamedTuple):
+    """What went, and the bytes that this gave back."""
+
+    containers: tuple[str, ...]
+    images: tuple[str, ...]
+    volumes: tuple[str, ...]
+    cache: tuple[str, ...]
+    reclaimed: int
+
+
+def disk_usage(engine: Engine) -> DiskUsage:
+    """Return what images, containers, volumes and build cache take."""
+    engine.enter()
+    sizes = _layer_sizes(engine)
+    stacks = _stacks(engine)
+    uses: dict[str, int] = {}
+    for stack in stacks.values():
+        for diff_id in set(stack):
+            uses[diff_id] = uses.get(diff_id, 0) + 1
+    everything = containers.ps(engine, all_=True, sizes=True)
+    found = [
+        ImageUsage(
+            image.id,
+            image.references,
+            image.created,
+            image.size,
+            sum(sizes.get(diff_id, 0) for diff_id in stacks[image.digest] if uses[diff_id] > 1),
+            sum(container.image_id == image.id for container in everything),
+        )
+        for image in images.list_images(engine)
+        if image.digest in stacks
+    ]
+    return DiskUsage(
+        sum(sizes.get(diff_id, 0) for diff_id in uses),
+        tuple(found),
+        tuple(everything),
+        tuple(
+            VolumeUsage(volume.name, tree_size(volume.mountpoint), len(volume.containers))
+            for volume in volumes.list_volumes(engine)
+        ),
+        tuple(_cache(engine, uses)),
+    )
+
+
+def prune(engine: Engine, request: PruneRequest) -> PruneReport:
+    """Remove what the request names and nothing uses, then what nothing keeps any more."""
+    engine.enter()
+    gone = _prune_containers(engine, request) if request.containers else ()
+    removed = _prune_images(engine, request) if request.images != "none" else ()
+    dropped, volume_bytes = _prune_volumes(engine, request) if request.volumes != "none" else ((), 0)
+    forgotten = _prune_cache(engine, request) if request.cache != "none" else ()
+    written = sum(size for _, size in gone)
+    reclaimed = collect(engine).size + written + volume_bytes
+    return PruneReport(tuple(name for name, _ in gone), removed, dropped, forgotten, reclaimed)
+
+
+def _layer_sizes(engine: Engine) -> dict[str, int]:
+    with engine.db.read() as connection:
+        return {
+            row["diff_id"]: row["usage"] for row in connection.execute("SELECT diff_id, usage FROM layer")
+        }
+
+
+def _stacks(engine: Engine) -> dict[str, tuple[str, ...]]:
+    """The layers of each image, by the digest of its manifest."""
+    return {
+        str(image.descriptor.digest): open_found(engine, image.descriptor, None).config.rootfs.diff_ids
+        for image in engine.images.all()
+    }
+
+
+def _cache(engine: Engine, uses: Mapping[str, int]) -> Iterable[CacheUsage]:
+    sizes = _layer_sizes(engine)
+    with engine.db.read() as connection:
+        rows = connection.execute("SELECT * FROM cache ORDER BY used DESC").fetchall()
+    for row in rows:
+        shared = row["diff_id"] in uses
+        size = sizes.get(row["diff_id"], 0) if row["diff_id"] else 0
+        times = row["created"] / _NANO, row["used"] / _NANO
+        yield CacheUsage(row["key"][:12], "regular", size, *times, 1, in_use=shared, shared=shared)
+
+
+def _spared(created: float, labels: Mapping[str, str], request: PruneRequest) -> bool:
+    if request.until is not None and created >= request.until:
+        return True
+    return not all(_has(labels, label) for label in request.labels) or any(
+        _has(labels, label) for label in request.not_labels
+    )
+
+
+def _has(labels: Mapping[str, str], wanted: str) -> bool:
+    name, equals, value = wanted.partition("=")
+    return name in labels and (not equals or labels[name] == value)
+
+
+def _prune_containers(engine: Engine, request: PruneRequest) -> tuple[tuple[str, int], ...]:
+    gone = [
+        container
+        for container in containers.ps(engine, all_=True, sizes=True)
+        if container.state not in _RUNNING and not _spared(container.created, dict(container.labels), request)
+    ]
+    for container in gone:
+        containers.rm(engine, [container.id])
+    return tuple((container.id, container.size) for container in gone)
+
+
+def _prune_images(engine: Engine, request: PruneRequest) -> tuple[str, ...]:
+    used = {container.image_id for container in containers.ps(engine, all_=True)}
+    lines: list[str] = []
+    for image in images.list_images(engine):
+        unwanted = request.images == "all" or not image.references
+        if unwanted and image.id not in used and not _spared(image.created, image.labels, request):
+            lines += _forget_image(engine, image)
+    return tuple(lines)
+
+
+def _forget_image(engine: Engine, image: ImageSummary) -> list[str]:
+    untagged = []
+    for tag in engine.tags.all():
+        if tag.descriptor.digest == image.digest:
+            engine.tags.remove(tag.reference)
+            untagged.append(f"untagged: {tag.reference.familiar}")
+    engine.images.remove(Digest(image.digest))
+    return [*untagged, f"deleted: {image.id}"]
+
+
+def _prune_volumes(engine: Engine, request: PruneRequest) -> tuple[tuple[str, ...], int]:
+    gone = [
+        volume
+        for volume in volumes.list_volumes(engine)
+        if not volume.containers
+        and (request.volumes == "all" or volume.anonymous)
+        and not _spared(volume.created, dict(volume.labels), request)
+    ]
+    freed = sum(tree_size(volume.mountpoint) for volume in gone)
+    volumes.remove(engine, [volume.name for volume in gone])
+    return tuple(volume.name for volume in gone), freed
+
+
+def _prune_cache(engine: Engine, request: PruneRequest) -> tuple[str, ...]:
+    """Forget results: all, or those whose layer no image has."""
+    kept = {diff_id for stack in _stacks(engine).values() for diff_id in stack}
+    with engine.db.transaction() as connection:
+        gone = [
+            row["key"]
+            for row in connection.execute("SELECT key, diff_id, used FROM cache")
+            if (request.cache == "all" or row["diff_id"] not in kept)
+            and (request.until is None or row["used"] / _NANO < request.until)
+        ]
+        connection.executemany("DELETE FROM cache WHERE key = ?", [(key,) for key in gone])
+    return tuple(key[:12] for key in gone)
