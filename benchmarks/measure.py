@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 
+MANY = 9  # rounds of which each is worth a line while they run
+
+
 class Unavailable(Exception):  # noqa: N818 - it is an answer, not a mistake
     """An engine cannot take part; the message says why."""
 
@@ -52,7 +55,8 @@ def side_by_side(title: str, contenders: Mapping[str, Contender], rounds: int, w
                 continue
             if round_number >= 0:
                 seconds[name].append(taken)
-            print(f"  {title}: {name} {show(taken)}{'' if round_number >= 0 else ' (warm-up)'}", flush=True)
+            if rounds <= MANY:
+                print(f"  {name} {show(taken)}", flush=True)
     return Result(title, {name: taken for name, taken in seconds.items() if taken}, missing)
 
 
@@ -78,7 +82,7 @@ def cell(result: Result, name: str, reference: str) -> str:
         text += f" ({show(min(taken))} to {show(max(taken))})"
     ours = result.seconds.get(reference)
     if ours and name != reference:
-        text += f", {median / statistics.median(ours):.1f} times"
+        text += f", {median / statistics.median(ours):.2g} times"
     return text
 
 

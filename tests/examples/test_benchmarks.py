@@ -18,7 +18,7 @@ def test_ratios_are_of_medians_to_ours(measure):
     result = measure.Result("build", {"ours": [1.0, 2.0, 9.0], "theirs": [8.0, 7.0, 30.0]}, {})
     table = measure.markdown([result], ["ours", "theirs"], "ours")
     assert table.splitlines()[-1] == (
-        "| build | 2.00 s (1.00 s to 9.00 s) | 8.00 s (7.00 s to 30.0 s), 4.0 times |"
+        "| build | 2.00 s (1.00 s to 9.00 s) | 8.00 s (7.00 s to 30.0 s), 4 times |"
     )
 
 
