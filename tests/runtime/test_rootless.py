@@ -37,9 +37,11 @@ SCRIPT = textwrap.dedent(
         from tiffin.runtime.exec import join
         from tiffin.runtime.model import unpack_process
         pid = int(open(folder + "/ready").readline())
-        status = join(pid, unpack_process(open(folder + "/process", "rb").read()), Streams()).wait()
-        os.kill(pid, 9)
-        os.waitpid(outside, 0)
+        try:
+            status = join(pid, unpack_process(open(folder + "/process", "rb").read()), Streams()).wait()
+        finally:
+            os.kill(pid, 9)
+            os.waitpid(outside, 0)
         os._exit(status)
     namespace.enter_user_namespace(decision.uids, decision.gids)
     from tiffin.runtime.child import Streams
@@ -251,3 +253,32 @@ def test_the_tool_says_why_it_refuses(ada, public_source):
         check=True,
     )
     assert "newuidmap could not map 0" in result.stdout
+
+
+@pytest.mark.parametrize("execute", [False, True])
+def test_an_interpreter_of_the_user_is_out_of_reach(ada, public_source, execute):
+    """Root of the container is the user here, and may write to a Python that the user owns."""
+    own = ada.folder / "python"
+    shutil.copy(public_source[0], own)
+    os.chown(own, ada.entry.pw_uid, ada.entry.pw_gid)
+    for name, first in (
+        ("evil", "#!/proc/self/exe"),
+        ("hello", "#!/bin/sh -e\necho $0 $*; false; echo never"),
+    ):
+        (ada.folder / "layer/bin" / name).write_text(f"{first}\n")
+        (ada.folder / "layer/bin" / name).chmod(0o755)
+
+    def run(*command):
+        if execute:
+            return ada.run((str(own), public_source[1]), "sleep", "100", execute=command)
+        return ada.run((str(own), public_source[1]), *command)
+
+    before = own.read_bytes()
+    for command in ("/proc/self/exe", "evil", "/bin/evil"):
+        assert "runtime itself" in run(command)[2]
+    status, _, output = run("hello", "a", "b c")
+    assert (status, output) == (1, "/bin/hello a b c\n")
+    assert run("sh", "-c", "readlink /proc/$$/exe; exit 5")[::2] == (5, "/bin/busybox\n")
+    assert "not found in" in run("nosuch")[2]
+    assert "permission denied" in run("/etc/passwd")[2]
+    assert own.read_bytes() == before

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from tiffin.errors import FailedError, UnsupportedError
+from tiffin.linux import namespace
 from tiffin.oci.runtimespec import Mount, Rlimit
 from tiffin.runtime.child import Streams
 from tiffin.runtime.launch import launch
 from tiffin.runtime.model import Rootfs
+from tiffin.runtime.program import overwritable
 from tiffin.runtime.users import User
 
 pytestmark = pytest.mark.live
@@ -325,6 +327,26 @@ def test_the_interpreter_of_the_host_is_out_of_reach(box):
     finally:
         (box.layer / "bin/evil").unlink()
     assert box.drain(read) == "/bin/busybox\n"
+
+
+def test_root_inside_may_not_write_to_the_interpreter(box):
+    """On the rung root the owner of the interpreter is nobody in the container; here it is still somebody."""
+    interpreter = os.open("/proc/self/exe", os.O_PATH)
+    try:
+        assert overwritable(interpreter)
+        mapped, write = os.pipe()
+        child, pidfd = namespace.clone(namespace.NEWUSER)
+        if child == 0:
+            os.read(mapped, 1)
+            os.setresuid(0, 0, 0)
+            os._exit(overwritable(interpreter))
+        namespace.write_maps(child, box.place.ids, box.place.ids)
+        os.write(write, b"1")
+        for fd in (mapped, write, pidfd):
+            os.close(fd)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        os.close(interpreter)
 
 
 def test_limits_and_oom_score(box):

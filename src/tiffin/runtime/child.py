@@ -84,6 +84,8 @@ class Handshake:
         self._childs_control, self._control = os.pipe()
         self._report, self._childs_report = os.pipe()
         self._console = self._childs_console = -1
+        self.interpreter = os.open("/proc/self/exe", os.O_PATH | os.O_CLOEXEC)
+        """The program that runs this code, for the child to find out who may write to it."""
         if terminal:
             from tiffin.linux import terminal as tty
 
@@ -107,6 +109,7 @@ class Handshake:
         """Close what is left."""
         self.take_launchers_side()
         self.take_childs_side()
+        os.close(self.interpreter)
 
     def release(self) -> None:
         """Let the child go on; whether it is still there, `outcome` tells."""
@@ -132,6 +135,12 @@ class Handshake:
         while part := os.read(self._report, 4096):
             data += part
         return Failure(*marshal.loads(data)) if data else None  # noqa: S302 - our own child wrote it
+
+    def expect_program(self) -> None:
+        """Wait until the program has begun; raise the `TiffinError` that says why it has not."""
+        failure = self.outcome()
+        if failure:
+            raise command_failure(failure)
 
     def wait_for_launcher(self) -> bool:
         """Wait, in the child, for the launcher's word; False if it has ended or given up."""

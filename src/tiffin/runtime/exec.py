@@ -9,7 +9,7 @@ import os
 
 from tiffin.linux import namespace
 from tiffin.runtime import init
-from tiffin.runtime.child import Child, Handshake, Streams, command_failure, start_failure
+from tiffin.runtime.child import Child, Handshake, Streams, start_failure
 from tiffin.runtime.launch import give_streams
 from tiffin.runtime.process import limit
 
@@ -38,30 +38,30 @@ def join(pid: int, process: Process, streams: Streams) -> Child:
     its death signal says so.
     """
     child: Child | None = None
+    handshake: Handshake | None = None
+    target = -1
     try:
         target = namespace.pidfd_open(pid)
         kinds = _differing(pid)
         give_streams(streams, process.uid, read_map(pid, "uid") if kinds & namespace.NEWUSER else ())
         handshake = Handshake(terminal=process.terminal)
-        try:
-            child = _enter(target, kinds, process, streams, handshake)
-            if process.terminal:
-                child.console = handshake.receive_console(streams.terminal)
-            limit(process, child.pid)
-            handshake.release()
-            failure = handshake.outcome()
-        except BaseException:
-            if child is not None:
-                child.end()
-            raise
-        finally:
+        child = _enter(target, kinds, process, streams, handshake)
+        if process.terminal:
+            child.console = handshake.receive_console(streams.terminal)
+        limit(process, child.pid)
+        handshake.release()
+        handshake.expect_program()
+    except BaseException as error:
+        if child is not None:
+            child.end()
+        if isinstance(error, OSError):
+            raise start_failure(error) from error
+        raise
+    finally:
+        if handshake is not None:
             handshake.close()
+        if target >= 0:
             os.close(target)
-    except OSError as error:
-        raise start_failure(error) from error
-    if failure:
-        child.end()
-        raise command_failure(failure)
     return child
 
 
@@ -101,9 +101,7 @@ def _enter(target: int, kinds: int, process: Process, streams: Streams, handshak
     answer = os.read(answer_read, 16)
     os.close(answer_read)
     if not answer:
-        failure = handshake.outcome()
-        if failure:
-            raise command_failure(failure)
+        handshake.expect_program()
         message = "the process that was to enter the container was killed"
         raise OSError(0, message)
     pid = int(answer)

@@ -11,7 +11,7 @@ import os
 
 from tiffin.runtime.child import OUR_FAILURE, Failure
 from tiffin.runtime.process import become, confine
-from tiffin.runtime.program import ExecError, execute
+from tiffin.runtime.program import ExecError, execute, overwritable
 from tiffin.runtime.steps import Setup
 
 TYPE_CHECKING = False
@@ -70,6 +70,7 @@ def finish(
 
     try:
         prepare(doing)
+        pinned = overwritable(handshake.interpreter)
         doing("connect the standard streams")
         os.setsid()
         if not process.terminal:
@@ -82,7 +83,7 @@ def finish(
         _wait(handshake)
         doing("confine the process")
         confine(process)
-        execute(process)
+        execute(process, pinned=pinned)
     except BaseException as error:  # noqa: BLE001 # whatever it was, the launcher must hear of it
         report_failure(handshake, error, step)
 

@@ -11,7 +11,7 @@ import stat
 
 from tiffin.linux import mount, namespace
 from tiffin.runtime import init
-from tiffin.runtime.child import OUR_FAILURE, Child, Handshake, Streams, command_failure, start_failure
+from tiffin.runtime.child import OUR_FAILURE, Child, Handshake, Streams, start_failure
 from tiffin.runtime.process import limit
 
 TYPE_CHECKING = False
@@ -32,36 +32,34 @@ def launch(plan: Plan, streams: Streams, attach_network: Callable[[int], object]
     125 otherwise; then nothing is left of the container.
     """
     sources: list[int] = []
+    child: Child | None = None
+    handshake: Handshake | None = None
     try:
         sources += map(_open_source, plan.sources)
         give_streams(streams, plan.process.uid, plan.uid_maps)
         handshake = Handshake(terminal=plan.process.terminal)
-        pid, pidfd = _clone(plan, sources, streams, handshake)
-        child = Child(pid, pidfd)
-        try:
-            handshake.take_launchers_side()
-            _map_ids(plan, sources, pid)
-            handshake.release()
-            if attach_network is not None:
-                attach_network(pid)
-            if plan.process.terminal:
-                child.console = handshake.receive_console(streams.terminal)
-            limit(plan.process, pid)
-            handshake.release()
-            failure = handshake.outcome()
-        except BaseException:
+        child = Child(*_clone(plan, sources, streams, handshake))
+        handshake.take_launchers_side()
+        _map_ids(plan, sources, child.pid)
+        handshake.release()
+        if attach_network is not None:
+            attach_network(child.pid)
+        if plan.process.terminal:
+            child.console = handshake.receive_console(streams.terminal)
+        limit(plan.process, child.pid)
+        handshake.release()
+        handshake.expect_program()
+    except BaseException as error:
+        if child is not None:
             child.end()
-            raise
-        finally:
-            handshake.close()
-    except OSError as error:
-        raise start_failure(error) from error
+        if isinstance(error, OSError):
+            raise start_failure(error) from error
+        raise
     finally:
+        if handshake is not None:
+            handshake.close()
         for fd in sources:
             os.close(fd)
-    if failure:
-        child.end()
-        raise command_failure(failure)
     return child
 
 

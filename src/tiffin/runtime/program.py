@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 
+from tiffin.linux.libc import syscall
 from tiffin.runtime.child import NOT_EXECUTABLE, NOT_FOUND
 from tiffin.runtime.process import DEFAULT_PATH
 from tiffin.runtime.targets import resolve
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 _MOST_INTERPRETERS = 5
 _FIRST_LINE = 256
+_FACCESSAT2 = 439
+_AT_EACCESS = 0x200
+_AT_EMPTY_PATH = 0x1000
 
 
 class ExecError(Exception):
@@ -27,8 +32,27 @@ class ExecError(Exception):
         self.status = status
 
 
-def execute(process: Process) -> NoReturn:
-    """Become the program; raise `ExecError` if it cannot be found or executed."""
+def overwritable(interpreter: int) -> bool:
+    """Tell whether root of this user namespace may write to the program that runs this code, given as O_PATH.
+
+    Root of a container on the rung root may not: the owner is not mapped. On the others it may if the
+    interpreter belongs to the user, as one in a home directory does.
+    """
+    empty = ctypes.create_string_buffer(b"")
+    flags = _AT_EACCESS | _AT_EMPTY_PATH
+    try:
+        syscall("checking", _FACCESSAT2, interpreter, ctypes.addressof(empty), os.W_OK, flags)
+    except OSError:
+        return False
+    return True
+
+
+def execute(process: Process, *, pinned: bool) -> NoReturn:
+    """Become the program; raise `ExecError` if it cannot be found or executed.
+
+    With `pinned` the files that were checked are the very ones that are executed, whatever other processes
+    do to their names meanwhile. The price: older kernels show the program by a number in `ps`.
+    """
     name = process.args[0]
     env = dict(item.partition("=")[::2] for item in process.env)
     if not name:
@@ -37,8 +61,8 @@ def execute(process: Process) -> NoReturn:
     denied: OSError | None = None
     for candidate in _candidates(name, env.get("PATH", DEFAULT_PATH)):
         try:
-            _refuse_magic(candidate)
-            os.execve(candidate, process.args, env)  # noqa: S606 # starting a program is what this is for
+            fd, args = _open_program(candidate, process.args)
+            os.execve(fd if pinned else candidate, args if pinned else process.args, env)  # noqa: S606 # it is the aim
         except OSError as error:
             if error.errno not in {errno.ENOENT, errno.ENOTDIR} or os.path.exists(candidate):
                 denied = denied or error
@@ -54,30 +78,33 @@ def _candidates(name: str, path: str) -> list[str]:
     return [f"{directory or '.'}/{name}" for directory in path.split(":")]
 
 
-def _refuse_magic(path: str) -> None:
-    """Raise ELOOP if executing the path would go through a magic link, as `#!/proc/self/exe` does.
+def _open_program(path: str, args: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
+    """Return the binary that the path leads to, by way of scripts, as O_PATH, and its arguments.
 
-    That link leads to the interpreter of this very process, a file of the host. Where the container's root
-    is the user who owns it, a program could be made of it that later overwrites it.
+    A magic link on the way is refused (ELOOP), as in `#!/proc/self/exe`: it leads to the interpreter of this
+    very process, a file of the host, and a process that runs from that could overwrite it.
     """
     root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for _ in range(_MOST_INTERPRETERS):
             absolute = path if path.startswith("/") else f"{os.getcwd()}/{path}"
+            fd = resolve(root_fd, absolute)
             line = _first_line(root_fd, absolute)
-            if not line.startswith(b"#!"):
-                return
-            words = line[2:].split(b"\n", 1)[0].split(maxsplit=1)
+            words = line[2:].split(b"\n", 1)[0].split(maxsplit=1) if line.startswith(b"#!") else []
             if not words:
-                return
-            path = os.fsdecode(words[0])
+                return fd, args
+            os.close(fd)
+            if not os.access(absolute, os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+            args = (*(os.fsdecode(word.strip()) for word in words), path, *args[1:])
+            path = args[0]
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
     finally:
         os.close(root_fd)
 
 
 def _first_line(root_fd: int, path: str) -> bytes:
     """Return how the file begins; nothing if it is executable without being readable, or a directory."""
-    os.close(resolve(root_fd, path))
     try:
         fd = resolve(root_fd, path, os.O_RDONLY | os.O_NONBLOCK)
     except PermissionError:

@@ -18,6 +18,7 @@ _RESOLVE_IN_ROOT = 0x10
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_NO_SYMLINKS = 0x04
 _MOST_LINKS = 40
+_MOST_TRIES = 1000
 
 
 class _How(ctypes.Structure):
@@ -30,7 +31,13 @@ def resolve(root_fd: int, path: str, flags: int = os.O_PATH, *, links: bool = Tr
     how = _How(flags | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | barrier)
     name = ctypes.create_string_buffer(os.fsencode(path.lstrip("/") or "."))
     addresses = ctypes.addressof(name), ctypes.addressof(how)
-    return syscall("opening", _OPENAT2, root_fd, *addresses, ctypes.sizeof(how), path=path)
+    for _ in range(_MOST_TRIES):
+        try:
+            return syscall("opening", _OPENAT2, root_fd, *addresses, ctypes.sizeof(how), path=path)
+        except BlockingIOError:
+            # A mount or a rename anywhere on the machine got between the steps of a path with "..".
+            continue
+    raise OSError(errno.EAGAIN, "mounts and renames never ceased", path)
 
 
 def ensure(root_fd: int, path: str, *, directory: bool) -> int:
