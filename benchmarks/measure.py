@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-
 MANY = 9  # rounds of which each is worth a line while they run
 
 
