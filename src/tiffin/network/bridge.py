@@ -1,7 +1,7 @@
 """A network for root: a veth pair into a bridge of ours, and the host masquerades.
 
 The bridge and its rules belong to the host's network namespace: they appear with the first
-container and go with the last. All changes happen under one lock; a lease is a file named after
+container and go soon after the last. All changes happen under one lock; a lease is a file named after
 the address, holding its container and the process that answers for it. What a dead process left
 is taken away by the next that comes. Runs under `python -IS`; standard library only.
 """
@@ -12,6 +12,7 @@ import contextlib
 import errno
 import json
 import socket
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,9 +21,11 @@ from tiffin.linux.netlink import Netlink, within
 from tiffin.linux.process import Identity
 from tiffin.network import firewall
 from tiffin.network.addresses import Subnet, choose_subnet, next_address
+from tiffin.network.tool import leave
 
 if TYPE_CHECKING:
     from tiffin.linux.netlink import Link
+    from tiffin.network.tool import Running
 
 __all__ = ["NAME", "Connection", "connect", "disconnect", "state_directory", "tidy"]
 
@@ -30,6 +33,10 @@ NAME = "tiffin0"
 INSIDE = "eth0"
 _LEASES = "leases"
 _LAST = "last"
+_SOURCE = str(Path(__file__).resolve().parents[2])
+_LINGER = f"import sys; sys.path.insert(0, {_SOURCE!r}); from tiffin.network.linger import main; main()"
+_EXCEPTIONS = "exceptions"
+"""Is there while the host's own rules have exceptions for us."""
 
 
 class Connection(NamedTuple):
@@ -46,7 +53,7 @@ def connect(state: Path, nft: str, container: str, namespace: int) -> Connection
     device = f"tf{container[:12]}"
     with files.lock(state / "lock"), Netlink() as host:
         leases = _living(state, host)
-        bridge, subnet = _bridge(host, nft)
+        bridge, subnet, rules = _bridge(host, nft)
         last = state / _LAST
         address = next_address(subnet, list(leases), last.read_text() if last.exists() else "")
         lease = {"container": container, "owner": Identity.own(), "device": device}
@@ -55,6 +62,8 @@ def connect(state: Path, nft: str, container: str, namespace: int) -> Connection
         try:
             _join(host, bridge, device, namespace, address)
             _configure(namespace, address, subnet)
+            if rules is not None and firewall.install(rules, NAME):
+                (state / _EXCEPTIONS).touch()
         except BaseException:
             _release(state, nft, host, device)
             raise
@@ -62,7 +71,7 @@ def connect(state: Path, nft: str, container: str, namespace: int) -> Connection
 
 
 def disconnect(state: Path, nft: str, device: str) -> None:
-    """Take the device and its lease away, and the bridge and its rules with the last one."""
+    """Take the device and its lease away; the bridge and its rules go a moment after the last one."""
     with files.lock(state / "lock"), Netlink() as host:
         _release(state, nft, host, device)
 
@@ -79,9 +88,7 @@ def tidy(state: Path, nft: str) -> None:
 def _living(state: Path, host: Netlink) -> dict[str, str]:
     """Addresses in use and their devices; the leases of the dead are dropped with their devices."""
     found = {}
-    for path in (state / _LEASES).iterdir():
-        if path.name.startswith("."):
-            continue
+    for path in _leases(state):
         try:
             lease = json.loads(path.read_bytes())
             owner, device = Identity(*lease["owner"]), str(lease["device"])
@@ -96,19 +103,20 @@ def _living(state: Path, host: Netlink) -> dict[str, str]:
     return found
 
 
-def _bridge(host: Netlink, nft: str) -> tuple[Link, Subnet]:
+def _bridge(host: Netlink, nft: str) -> tuple[Link, Subnet, Running | None]:
+    """The bridge, made if need be: then with rules that are on their way."""
     link = host.link(NAME)
     if link is not None:
         for found in host.addresses():
             if found.link == link.number:
-                return link, Subnet.parse(f"{found.address}/{found.prefix}")
+                return link, Subnet.parse(f"{found.address}/{found.prefix}"), None
         host.delete_link(link.number)  # left half-made
     routes = host.routes()
     used = [Subnet.parse(f"{route.destination}/{route.prefix}") for route in routes if route.destination]
     used += [Subnet.parse(f"{found.address}/{found.prefix}") for found in host.addresses()]
     subnet = choose_subnet(used)
     firewall.allow_forwarding()
-    firewall.install(nft, NAME, str(subnet))
+    rules = firewall.begin(nft, NAME, str(subnet))
     host.add_bridge(
         NAME, _mac(subnet.gateway), _mtu(host, [route.link for route in routes if not route.prefix])
     )
@@ -117,7 +125,7 @@ def _bridge(host: Netlink, nft: str) -> tuple[Link, Subnet]:
         raise OSError(errno.ENODEV, f"bridge {NAME} disappeared while it was made")
     host.set_up(link.number)
     host.add_address(link.number, subnet.gateway, subnet.prefix, subnet.broadcast)
-    return link, subnet
+    return link, subnet, rules
 
 
 def _mtu(host: Netlink, ways_out: list[int]) -> int:
@@ -147,21 +155,31 @@ def _configure(namespace: int, address: str, subnet: Subnet) -> None:
 
 
 def _release(state: Path, nft: str, host: Netlink, device: str) -> None:
-    for address, found in _living(state, host).items():
-        if found == device:
-            (state / _LEASES / address).unlink(missing_ok=True)
-    _delete(host, device)
-    _remove_unused(state, nft, host)
+    """Free the lease. The device goes with the container's namespace, for which we need not wait."""
+    for path in _leases(state):
+        if json.loads(path.read_bytes())["device"] == device:
+            path.unlink(missing_ok=True)
+    link = host.link(device)
+    if link is not None:
+        with contextlib.suppress(OSError):  # it is gone by now
+            host.set_master(link.number, 0)
+    if not _leases(state):
+        leave([sys.executable, "-IS", "-c", _LINGER, str(state), nft])
 
 
 def _remove_unused(state: Path, nft: str, host: Netlink) -> None:
-    if any(not path.name.startswith(".") for path in (state / _LEASES).iterdir()):
+    links = host.links()
+    bridge = next((link.number for link in links if link.name == NAME), None)
+    if bridge is None or _leases(state) or any(link.master == bridge for link in links):
         return
-    link = host.link(NAME)
-    if link is None or any(port.master == link.number for port in host.links()):
-        return
-    firewall.uninstall(nft, NAME)
-    host.delete_link(link.number)
+    host.delete_link(bridge)
+    exceptions = state / _EXCEPTIONS
+    firewall.uninstall(nft, NAME, exceptions=exceptions.exists())
+    exceptions.unlink(missing_ok=True)
+
+
+def _leases(state: Path) -> list[Path]:
+    return [path for path in (state / _LEASES).iterdir() if not path.name.startswith(".")]
 
 
 def _delete(host: Netlink, device: str) -> None:

@@ -11,9 +11,9 @@ import os
 from pathlib import Path
 
 from tiffin.errors import FailedError, UnsupportedError
-from tiffin.network.tool import find, run
+from tiffin.network.tool import Running, find, run, start
 
-__all__ = ["allow_forwarding", "install", "ruleset", "uninstall"]
+__all__ = ["allow_forwarding", "begin", "install", "ruleset", "uninstall"]
 
 TABLE = "tiffin"
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
@@ -39,23 +39,30 @@ table ip {TABLE} {{
 """
 
 
-def install(nft: str, bridge: str, subnet: str) -> None:
-    """Put our table in place, all of it at once."""
-    status, output = run([nft, "-f", "-"], ruleset(bridge, subnet).encode())
+def begin(nft: str, bridge: str, subnet: str) -> Running:
+    """Begin to put our table in place, which takes the tool a while; `install` ends it."""
+    return start([nft, "-f", "-"], ruleset(bridge, subnet).encode())
+
+
+def install(begun: Running, bridge: str) -> bool:
+    """Return when our table is in place, and whether the host's own rules got exceptions for us."""
+    status, output = begun.finish()
     if status:
         raise FailedError(
             f"nft refused the rules for the containers' bridge: {output}",
             code="firewall",
             hint="use --network host, or install pasta",
         )
-    for arguments in _iptables(bridge):
+    exceptions = _iptables(bridge)
+    for arguments in exceptions:
         run(arguments)
+    return bool(exceptions)
 
 
-def uninstall(nft: str, bridge: str) -> None:
+def uninstall(nft: str, bridge: str, *, exceptions: bool) -> None:
     """Take our rules away; what is not there is no failure."""
     run([nft, "delete", "table", "ip", TABLE])
-    iptables = find("iptables")
+    iptables = find("iptables") if exceptions else ""
     for chain, rule in _exceptions(bridge) if iptables else ():
         run([iptables, "-w", "-D", chain, *rule])
 

@@ -7,8 +7,9 @@ Runs under `python -IS`; standard library only.
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
-__all__ = ["find", "run"]
+__all__ = ["Running", "find", "leave", "run", "start"]
 
 _PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KEPT = 4096
@@ -23,16 +24,43 @@ def find(name: str) -> str:
     return ""
 
 
-def run(arguments: list[str], text: bytes = b"") -> tuple[int, str]:
-    """Return the exit status and the first lines of all output of a program that reads `text`."""
+class Running(NamedTuple):
+    """A program that was started: `finish` must be called once."""
+
+    pid: int
+    output: int
+
+    def finish(self) -> tuple[int, str]:
+        """Wait for the end; return the exit status and the first lines of all output."""
+        try:
+            status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            return status, os.pread(self.output, _KEPT, 0).decode("utf-8", "replace").strip()
+        finally:
+            os.close(self.output)
+
+
+def start(arguments: list[str], text: bytes = b"") -> Running:
+    """Start a program that reads `text`."""
     source, sink = os.memfd_create("input", os.MFD_CLOEXEC), os.memfd_create("output", os.MFD_CLOEXEC)
     try:
         os.write(source, text)
         os.lseek(source, 0, os.SEEK_SET)
         actions = [(os.POSIX_SPAWN_DUP2, source, 0), *((os.POSIX_SPAWN_DUP2, sink, out) for out in (1, 2))]
         pid = os.posix_spawn(arguments[0], arguments, {"PATH": _PLACES}, file_actions=actions)
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        return status, os.pread(sink, _KEPT, 0).decode("utf-8", "replace").strip()
+    except BaseException:
+        os.close(sink)
+        raise
     finally:
         os.close(source)
-        os.close(sink)
+    return Running(pid, sink)
+
+
+def run(arguments: list[str], text: bytes = b"") -> tuple[int, str]:
+    """Return the exit status and the first lines of all output of a program that reads `text`."""
+    return start(arguments, text).finish()
+
+
+def leave(arguments: list[str]) -> None:
+    """Start a program and leave it to itself."""
+    actions = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+    os.posix_spawn(arguments[0], arguments, {"PATH": _PLACES}, file_actions=actions, setsid=True)
