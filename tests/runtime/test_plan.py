@@ -10,7 +10,7 @@ from tiffin.linux import namespace
 from tiffin.linux.namespace import IdMap
 from tiffin.oci.config import ContainerConfig
 from tiffin.oci.runtimespec import Linux, Mount, Namespace, Process, Rlimit, Root, RuntimeSpec, User
-from tiffin.runtime import model, steps
+from tiffin.runtime import model, roots, steps
 from tiffin.runtime.model import Join, Rootfs, Source, UserMap
 from tiffin.runtime.plan import make_plan, mount_targets
 from tiffin.runtime.spec import Options, Place, make_spec
@@ -36,7 +36,7 @@ def test_on_the_rung_root_layers_are_mapped():
     assert made.uid_maps == made.gid_maps == IDS
     assert made.namespaces & namespace.NEWUSER
     assert made.sources == (Source("/l2", idmap=True), Source("/l1", idmap=True), Source("/w", idmap=True))
-    assert of(made, steps.OverlayRoot) == [steps.OverlayRoot((0, 1), 2, "upper", "work", volatile=False)]
+    assert of(made, roots.OverlayRoot) == [roots.OverlayRoot((0, 1), 2, "upper", "work", volatile=False)]
 
 
 def test_in_a_namespace_already_nothing_is_mapped():
@@ -49,10 +49,10 @@ def test_in_a_namespace_already_nothing_is_mapped():
 @pytest.mark.parametrize(
     ("rootfs", "step"),
     [
-        (Rootfs(("/l",)), steps.BindRoot(0, readonly=True)),
-        (Rootfs(("/a", "/b")), steps.OverlayRoot((0, 1), -1, "", "", volatile=False)),
-        (Rootfs((), "/w/u", "/w/k"), steps.BindRoot(0, readonly=False)),
-        (Rootfs(("/l",), "/w/u", "/w/k", volatile=True), steps.OverlayRoot((0,), 1, "u", "k", volatile=True)),
+        (Rootfs(("/l",)), roots.BindRoot(0, readonly=True)),
+        (Rootfs(("/a", "/b")), roots.OverlayRoot((0, 1), -1, "", "", volatile=False)),
+        (Rootfs((), "/w/u", "/w/k"), roots.BindRoot(0, readonly=False)),
+        (Rootfs(("/l",), "/w/u", "/w/k", volatile=True), roots.OverlayRoot((0,), 1, "u", "k", volatile=True)),
     ],
 )
 def test_the_kinds_of_roots(rootfs, step):

@@ -207,7 +207,7 @@ def test_the_walls_are_the_same(account, public_source, request):
     assert status == 0, output
     assert "CapBnd:\t00000000a80425fb\nNoNewPrivs:\t1\nSeccomp:\t2\n" in output
     assert "/sys/class/net/lo" in output
-    assert output.count("ot permitted") == 1  # unshare
+    assert output.count("Operation not permitted") == 1  # unshare
     assert "permission denied" in output  # mount
     assert "Read-only file system" in output
     assert output.count("No such file") == 1

@@ -383,7 +383,7 @@ def test_many_layers(box, tmp_path):
 
 def test_layers_given_by_path(box):
     """As on kernels before 6.15, which do not take layers as descriptors."""
-    from tiffin.runtime.steps import OverlayRoot
+    from tiffin.runtime.roots import OverlayRoot
 
     plan = box.plan("sh", "-c", "echo x > /y; cat /y; mount | wc -l")
     normal = box.run("sh", "-c", "mount | wc -l").output

@@ -12,7 +12,7 @@ import os
 from tiffin.runtime.child import OUR_FAILURE, Failure
 from tiffin.runtime.process import become, confine
 from tiffin.runtime.program import ExecError, execute, overwritable
-from tiffin.runtime.steps import Setup
+from tiffin.runtime.roots import Setup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

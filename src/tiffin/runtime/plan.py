@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.linux import capability, mount, namespace
 from tiffin.linux.namespace import IdMap
-from tiffin.runtime import steps
+from tiffin.runtime import roots, steps
 from tiffin.runtime.model import Join, Plan, Rootfs, Source
 from tiffin.runtime.mounts import DEVICES, LINKS
 from tiffin.runtime.process import Process
@@ -88,12 +88,12 @@ def make_plan(spec: RuntimeSpec, rootfs: Rootfs, *, machine: str, outlive: bool 
     idmap = bool(uids)
     new, joins = _namespaces(spec)
     sources = Sources()
-    before: list[steps.Step] = [steps.MakePrivate(), _root_step(rootfs, sources, idmap=idmap)]
+    before: list[steps.Step] = [roots.MakePrivate(), _root_step(rootfs, sources, idmap=idmap)]
     after: list[steps.Step] = []
     for entry in _in_order(spec.mounts):
         _add_mount(entry, sources, before, after)
     before += [steps.OpenDevice(device) for device in DEVICES]
-    before.append(steps.Pivot())
+    before.append(roots.Pivot())
     after += _settings(spec, rootfs, hostname=bool(new & namespace.NEWUTS))
     process = make_process(spec.process, spec.linux.seccomp, machine=machine)
     if not outlive:
@@ -171,15 +171,15 @@ def _root_step(rootfs: Rootfs, sources: Sources, *, idmap: bool) -> steps.Step:
     lowers = [sources.add(path, idmap=idmap) for path in rootfs.lowers]
     if rootfs.upper is None:
         if len(lowers) == 1:
-            return steps.BindRoot(lowers[0], readonly=True)
-        return steps.OverlayRoot(tuple(lowers), -1, "", "", volatile=False)
+            return roots.BindRoot(lowers[0], readonly=True)
+        return roots.OverlayRoot(tuple(lowers), -1, "", "", volatile=False)
     if rootfs.work is None or os.path.dirname(rootfs.upper) != os.path.dirname(rootfs.work):
         raise InvalidError(f"{rootfs.upper} and {rootfs.work} are not in one directory")
     if not lowers:
-        return steps.BindRoot(sources.add(rootfs.upper, idmap=idmap), readonly=False)
+        return roots.BindRoot(sources.add(rootfs.upper, idmap=idmap), readonly=False)
     place, upper = os.path.split(rootfs.upper)
     work = os.path.basename(rootfs.work)
-    return steps.OverlayRoot(tuple(lowers), sources.add(place, idmap=idmap), upper, work, rootfs.volatile)
+    return roots.OverlayRoot(tuple(lowers), sources.add(place, idmap=idmap), upper, work, rootfs.volatile)
 
 
 def _in_order(mounts: tuple[Mount, ...]) -> list[Mount]:

@@ -1,0 +1,153 @@
+"""The way into a root filesystem: what the steps share, and the steps that mount the root and enter it.
+
+They see the host's file system; the last one lets go of it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from tiffin.linux import mount
+from tiffin.linux.record import NamedTuple
+from tiffin.runtime.targets import ensure
+
+_FD_LAYERS_SINCE = (6, 15)  # overlayfs takes layers as descriptors
+
+
+class Setup:
+    """What the steps share: the detached mounts of the plan's sources, and those that steps prepare."""
+
+    def __init__(self, sources: list[int]) -> None:
+        self.sources = sources
+        self.prepared: dict[str, int] = {}
+        self.root_fd = -1
+
+    def target(self, path: str, *, directory: bool) -> int:
+        """Open the mount target, made if it is missing."""
+        return ensure(self.root_fd, path, directory=directory)
+
+    def attach(self, mount_fd: int, path: str) -> None:
+        """Attach a detached mount, which this consumes, at a path in the container."""
+        directory = stat.S_ISDIR(os.fstat(mount_fd).st_mode)
+        target_fd = self.target(path, directory=directory)
+        mount.move_mount(mount_fd, target_fd, path)
+        os.close(target_fd)
+        os.close(mount_fd)
+
+    def become_root(self, root_fd: int) -> None:
+        """Lay the new root over the old one and stand in it."""
+        mount.move_mount_to(root_fd, "/")
+        os.fchdir(root_fd)
+        os.close(root_fd)
+
+
+class MakePrivate(NamedTuple):
+    """Cut the mount namespace loose from the one it was copied from."""
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return "make all mounts private"
+
+    def apply(self, _setup: Setup) -> None:
+        """Act."""
+        mount.set_propagation("/", mount.MS_REC | mount.MS_PRIVATE)
+
+
+class OverlayRoot(NamedTuple):
+    """Mount layers as the root: sources of the lowers, top first, and of the upper's directory."""
+
+    lowers: tuple[int, ...]
+    upper: int
+    upper_name: str
+    work_name: str
+    volatile: bool
+    by_path: bool = False
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return (
+            f"mount {len(self.lowers)} layers{' and a writable one' if self.upper >= 0 else ''} as the root"
+        )
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        used = (*self.lowers, *([self.upper] if self.upper >= 0 else []))
+        for index in used:
+            # A layer has to be in this namespace to be used; where, does not matter: nobody goes there.
+            mount.move_mount_to(setup.sources[index], "/")
+        release = os.uname().release.split(".")
+        if self.by_path or (int(release[0]), int(release[1])) < _FD_LAYERS_SINCE:
+            self._mount_by_path(setup, len(used))
+        else:
+            self._mount_by_fd(setup, len(used))
+        for index in used:
+            os.close(setup.sources[index])
+
+    def _mount_by_fd(self, setup: Setup, stacked: int) -> None:
+        overlay = mount.Filesystem("overlay")
+        for flag in self._flags():
+            overlay.set_flag(flag)
+        for index in self.lowers:
+            overlay.set_fd("lowerdir+", setup.sources[index])
+        if self.upper >= 0:
+            for key, name in (("upperdir", self.upper_name), ("workdir", self.work_name)):
+                fd = os.open(name, os.O_PATH | os.O_DIRECTORY, dir_fd=setup.sources[self.upper])
+                overlay.set_fd(key, fd)
+                os.close(fd)
+        root_fd = overlay.mount()
+        overlay.close()
+        self._unstack(stacked)
+        setup.become_root(root_fd)
+
+    def _mount_by_path(self, setup: Setup, stacked: int) -> None:
+        """Name the layers by their descriptors: short names, so that hundreds fit in a page of options."""
+        os.chdir("/proc/self/fd")
+        options = [*self._flags(), "lowerdir=" + ":".join(str(setup.sources[index]) for index in self.lowers)]
+        if self.upper >= 0:
+            place = setup.sources[self.upper]
+            options += [f"upperdir={place}/{self.upper_name}", f"workdir={place}/{self.work_name}"]
+        mount.mount("overlay", "/proc", "overlay", 0, ",".join(options))
+        os.chdir("/proc")
+        self._unstack(stacked)
+
+    def _unstack(self, stacked: int) -> None:
+        """Take the layers off the old root: the overlay holds them, and `Pivot` lets go of one mount only."""
+        for _ in range(stacked):
+            mount.unmount("/")
+
+    def _flags(self) -> list[str]:
+        """Attributes kept as user.overlay.* work without privileges over the disk's file system."""
+        return ["userxattr", *(["volatile"] if self.volatile and self.upper >= 0 else [])]
+
+
+class BindRoot(NamedTuple):
+    """Take one directory as the root as it is."""
+
+    source: int
+    readonly: bool
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return "mount one directory as the root"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        if self.readonly:
+            mount.mount_setattr(setup.sources[self.source], mount.ATTR_RDONLY)
+        setup.become_root(setup.sources[self.source])
+
+
+class Pivot(NamedTuple):
+    """Swap the roots and let go of the old one, with everything that was mounted in it."""
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return "change into the root filesystem"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        mount.pivot_root(".", ".")
+        mount.unmount(".", mount.MNT_DETACH)
+        os.chdir("/")
+        setup.root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
