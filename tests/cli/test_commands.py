@@ -205,7 +205,7 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         network="none",
         hostname="box",
         init=True,
-        labels={"k": "v"},
+        labels=(("k", "v"),),
         read_only=True,
         shm_size=64 * 1024 * 1024,
         cap_add=("NET_ADMIN",),
@@ -460,7 +460,7 @@ def test_load_reads_a_file_or_standard_input(tiffin, engine, tmp_path, stdin):
 def test_volume_verbs(tiffin, engine):
     engine.answers("volumes", create=lambda name, _labels: name or "f" * 64, remove=None)
     assert tiffin("volume", "create", "--label", "a=b", "models").out == "models\n"
-    assert engine.calls[-1] == ("create", "models", {"a": "b"})
+    assert engine.calls[-1] == ("create", "models", (("a", "b"),))
     assert tiffin("volume", "create").out == "f" * 64 + "\n"
     assert tiffin("volume", "rm", "a", "b").out == "a\nb\n"
     engine.answers("volumes", remove=NotFoundError("gone"))
