@@ -225,7 +225,7 @@ def _resolve(access: Access, target: str, digest: Digest | None, what: str) -> D
 def _described(answer: Answer, digest: Digest | None) -> Descriptor | None:
     """The descriptor that the headers of an answer give; None when they do not give all of it."""
     media_type, size = _media_type(answer), answer.headers.get("Content-Length", "")
-    if media_type not in _KNOWN or not size.isdecimal() or not 0 < len(size) < 12:
+    if media_type not in _KNOWN or not size.isdecimal() or not 0 < len(size) < 19:
         return None
     if digest is not None:  # the name asks for certain content: what the registry calls it does not matter
         return Descriptor(media_type, digest, int(size))

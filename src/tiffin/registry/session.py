@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 from tiffin.errors import DeniedError, TiffinError, UnavailableError
 from tiffin.registry.auth import Authorizer
 from tiffin.registry.failure import failure_of, shown_url
-from tiffin.registry.transport import Answer, Sending, Trust, origin
+from tiffin.registry.transport import Answer, Sending, Trust, joined, origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -83,7 +83,11 @@ class Session:
             if answer.status != 401 or not own or origin(answer.url) != origin(url):
                 return answer
             secure = urlsplit(url).scheme == "https"
-            again = self.authorizer.learn(answer.challenges(), scopes, login, secure=secure)
+            try:
+                again = self.authorizer.learn(answer.challenges(), scopes, login, secure=secure)
+            except BaseException:
+                answer.close()
+                raise
             if not again or tries >= _LOGINS or isinstance(body, Sending):
                 return answer
             answer.close()
@@ -100,15 +104,11 @@ class Session:
         Registries behind a proxy that ends TLS often name themselves with http://: what is meant is
         the way that we came.
         """
-        found = urljoin(answer.url, answer.headers.get("Location", ""))
-        try:
-            scheme, host, _ = origin(found)
-        except ValueError:
-            scheme, host = "", ""
-        if not answer.headers.get("Location") or scheme not in ("http", "https") or not host:
+        found = joined(answer.url, answer.headers.get("Location", ""))
+        if not found:
             raise UnavailableError(f"{self.login} does not say where to send {what}", code="registry-status")
         own = urlsplit(answer.url)
-        if scheme == "http" and own.scheme == "https":
+        if urlsplit(found).scheme == "http" and own.scheme == "https":
             parts = urlsplit(found)
             if parts.netloc not in (own.netloc, own.hostname, f"{own.hostname}:80"):
                 raise DeniedError(

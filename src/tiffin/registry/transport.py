@@ -33,6 +33,7 @@ _LONGEST_PAUSE: Final = 30.0
 _REDIRECTS: Final = 8
 _BLOCK: Final = 1 << 20
 _CHUNK: Final = 1 << 18
+_REST: Final = 1 << 16
 _AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 _PRIVATE: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
@@ -105,13 +106,15 @@ class Answer:
         return b"".join(parts)[:limit]
 
     def close(self) -> None:
-        """Let the connection go: to the next request if nothing is left on it, else away."""
+        """Let the connection go: to the next request if little is left on it, else away."""
         response = self._response
-        if response.length_remaining == 0 or response.isclosed():
-            response.release_conn()
-        else:
-            response.close()
-            response.release_conn()
+        left = response.length_remaining
+        if not response.isclosed():
+            if left is not None and left <= _REST:
+                response.drain_conn()
+            else:
+                response.close()
+        response.release_conn()
 
 
 class Trust(NamedTuple):
@@ -166,7 +169,7 @@ class Transport:
             if method not in ("GET", "HEAD") and answer.status not in (307, 308):
                 return answer
             answer.close()
-            target = urljoin(url, location)
+            target = joined(url, location)
             _check_redirect(url, target)
             if origin(target) != origin(url):
                 sent = {name: value for name, value in sent.items() if name.lower() not in _PRIVATE}
@@ -298,19 +301,25 @@ def origin(url: str) -> tuple[str, str, int]:
     return (parts.scheme, *_address(url))
 
 
+def joined(url: str, location: str) -> str:
+    """Where a Location leads that came from `url`; nothing where that is no address of the web."""
+    try:
+        found = urljoin(url, location)
+        scheme, host, _ = origin(found)
+    except ValueError:
+        return ""
+    return found if location and scheme in ("http", "https") and host else ""
+
+
 def _address(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
     return (parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443))
 
 
 def _check_redirect(source: str, target: str) -> None:
-    try:
-        scheme, host, _ = origin(target)
-    except ValueError:
-        scheme, host = "", ""
-    if scheme not in ("http", "https") or not host:
+    if not target:
         raise UnavailableError(f"{shown_url(source)} redirects to a malformed address", code="redirects")
-    if scheme == "http" and urlsplit(source).scheme == "https":
+    if urlsplit(target).scheme == "http" and urlsplit(source).scheme == "https":
         raise DeniedError(
             f"{shown_url(source)} redirects to {shown_url(target)}, which is not encrypted",
             code="unsafe-redirect",
