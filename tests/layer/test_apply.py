@@ -117,13 +117,16 @@ HOSTILE = {
     "a hard link to a directory": pack(directory("d"), hard("a", "d")),
     "a hard link to the root": pack(hard("a", ".")),
     "a hard link to a whiteout": pack(file(".wh.gone", b""), hard("a", "gone")),
-    "a file through a link that climbs": pack(link("l", "../outside"), file("l/secret")),
-    "a file through an absolute link": pack(link("l", "/outside"), file("l/secret")),
-    "a file through a link to proc": pack(link("l", "/proc/self/root/tmp"), file("l/evil")),
     "a file through a circle": pack(link("a", "b"), link("b", "a"), file("a/x")),
-    "a directory through a dangling link": pack(link("l", "nowhere"), directory("l/d")),
-    "a whiteout through a link": pack(link("l", "../outside"), file("l/.wh.secret", b"")),
-    "an opaque mark through a link": pack(link("l", "../outside"), file("l/.wh..wh..opq", b"")),
+    "a file through a circle that ends nowhere": pack(link("a", "b/x"), link("b", "a/y"), file("a/z")),
+    "a file through a link to itself": pack(link("a", "a"), file("a/x")),
+    "a file through a link to a file": pack(file("f"), link("l", "f"), file("l/x")),
+    "a file through a link to below a file": pack(file("f"), link("l", "f/deep"), file("l/x")),
+    "a file through a link to a whiteout of no name": pack(link("l", "d"), file("l/.wh.", b"")),
+    "a file through a link with an endless component": pack(link("l", "n" * 300), file("l/x")),
+    "a file through a link with an endless component below nothing": pack(link("l", "none/" + "n" * 300), file("l/x")),
+    "a file through a link longer than any path": pack(link("l", "/".join(["d" * 200] * 19) + "/" + "e" * 200), file("l/" + "f" * 200)),
+    "a hard link through a dangling link": pack(link("l", "../outside"), hard("a", "l/secret")),
     "a whiteout of the parent": pack(file(".wh...", b"")),
     "a whiteout of itself": pack(file("d/.wh..", b"")),
     "a whiteout of nothing": pack(file("d/.wh.", b"")),
@@ -221,6 +224,23 @@ CONTAINED = {
     "a hard link in place of a file": (pack(file("a", b"old"), file("b", b"data"), hard("a", "b")), "a"),
     "a file through a chain of links": (pack(link("a", ".."), link("b", "a/.."), file("b/outside/secret")), "outside/secret"),
     "a hard link to itself": (pack(file("a"), hard("a", "a")), "a"),
+    "a file through a dangling link that climbs": (pack(link("l", "../outside"), file("l/secret")), "outside/secret"),
+    "a file through a dangling absolute link": (pack(link("l", "/outside"), file("l/secret")), "outside/secret"),
+    "a file through a link far up": (pack(link("a/b/l", "../" * 30 + "outside"), file("a/b/l/secret")), "outside/secret"),
+    "a file through a link to proc": (pack(link("l", "/proc/self/root/tmp"), file("l/evil")), "proc/self/root/tmp/evil"),
+    "a file through a link to the root": (pack(link("l", "/"), file("l/f")), "f"),
+    "a file through a link above the root": (pack(link("l", "../.."), file("l/f")), "f"),
+    "a file in a directory behind a dangling link": (pack(link("l", "nowhere"), directory("l/d"), file("l/d/f")), "nowhere/d/f"),
+    "a file through two dangling links": (pack(link("a", "b/c"), link("b", "../d"), file("a/f")), "d/c/f"),
+    "a file through a link to what is missing and back": (pack(link("l", "none/../there"), file("l/f")), "there/f"),
+    "a file through a link with dots and slashes": (pack(link("l", ".//./there/./"), file("l/f")), "there/f"),
+    "a file through a link that is swapped": (
+        pack(directory("a"), link("l", "a"), file("l/one"), link("l", "../outside"), file("l/secret")), "outside/secret",
+    ),
+    "a file through a link that took a directory's place": (
+        pack(file("d/one"), link("d", "../outside"), file("d/secret")), "outside/secret",
+    ),
+    "a file through a link to a whiteout": (pack(file(".wh.gone", b""), link("l", "gone"), file("l/f")), "gone/f"),
 }  # fmt: skip
 
 
@@ -229,6 +249,109 @@ def test_strange_names_end_inside_the_root(place, data, path):
     unpack(data, place)
     assert stat.S_ISREG((place / path).lstat().st_mode)
     assert os.path.realpath((place / path).parent) == str((place / path).parent)
+
+
+MERGED_USR = [
+    directory("usr"), directory("usr/lib"), link("lib", "usr/lib"), link("bin", "usr/bin"), link("lib64", "/usr/lib64"),
+]  # fmt: skip
+
+
+def test_a_package_unpacks_through_the_links_of_a_merged_usr(place):
+    """What debootstrap makes first, and then unpacks packages over that still say /lib and /bin."""
+    unpack(
+        pack(
+            *MERGED_USR,
+            file("lib/libc.so.6", b"c", mtime=5),
+            file("lib/x86_64/libm.so.6", b"m"),
+            link("lib/libc.so", "libc.so.6"),
+            hard("lib/libc-2.so", "lib/libc.so.6"),
+            file("bin/sh", b"sh"),
+            file("lib64/ld.so", b"ld"),
+            entry("lib/fifo", tarfile.FIFOTYPE),
+            file("lib/.wh.old", b""),
+        ),
+        place,
+    )
+    assert sorted(os.listdir(place)) == ["bin", "lib", "lib64", "usr"]
+    assert [os.readlink(place / name) for name in ("bin", "lib", "lib64")] == [
+        "usr/bin",
+        "usr/lib",
+        "/usr/lib64",
+    ]
+    names = ["fifo", "libc-2.so", "libc.so", "libc.so.6", "old", "x86_64"]
+    assert sorted(os.listdir(place / "usr/lib")) == names
+    assert (place / "usr/lib/libc-2.so").samefile(place / "usr/lib/libc.so.6")
+    assert (place / "usr/lib/x86_64/libm.so.6").read_bytes() == b"m"
+    assert is_whiteout(place / "usr/lib/old")
+    assert ((place / "usr/bin/sh").read_bytes(), (place / "usr/lib64/ld.so").read_bytes()) == (b"sh", b"ld")
+    for made in ("usr/bin", "usr/lib64"):  # nobody has an entry for them
+        status = (place / made).stat()
+        assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_mtime) == (0o755, 0, 0)
+
+
+def test_a_directory_takes_the_place_of_a_link_to_one(place):
+    """Docker does so: what the link led to stays as it is, and is not what later entries mean."""
+    unpack(pack(*MERGED_USR, file("lib/old"), directory("lib/", mode=0o711, mtime=7), file("lib/new")), place)
+    assert not (place / "lib").is_symlink()
+    assert (stat.S_IMODE((place / "lib").stat().st_mode), (place / "lib").stat().st_mtime) == (0o711, 7)
+    assert (os.listdir(place / "lib"), os.listdir(place / "usr/lib")) == (["new"], ["old"])
+
+
+def test_a_directory_behind_a_link_keeps_the_time_of_its_entry(place):
+    unpack(
+        pack(
+            directory("usr/lib", mtime=3), link("lib", "usr/lib"), file("lib/x"), directory("lib/d", mtime=4)
+        ),
+        place,
+    )
+    assert ((place / "usr/lib").stat().st_mtime, (place / "usr/lib/d").stat().st_mtime) == (3, 4)
+
+
+@pytest.mark.parametrize(("mark", "kind"), [(".wh.secret", "white"), (".wh..wh..opq", "opaque")])
+def test_a_whiteout_through_a_link_stays_inside(place, mark, kind):
+    unpack(pack(link("l", "../outside"), file(f"l/{mark}", b"")), place)
+    assert is_whiteout(place / "outside/secret") if kind == "white" else is_opaque(place / "outside")
+
+
+def test_no_play_of_links_ever_leads_out(place):
+    """Thousands of small tars of links, directories, files and whiteouts under few names."""
+    generator = random.Random(11)
+    names = ["a", "b", "c", "a/b", "b/a", "a/b/c", "c/secret", "a/secret", "b/c/dir/x"]
+    targets = [
+        "..",
+        "../..",
+        "../outside",
+        "/outside",
+        "../../outside/dir",
+        "a",
+        "b",
+        "c",
+        "/a/b",
+        "../b/../c",
+        "none/..",
+        ".",
+    ]
+    taken = 0
+    for _ in range(1500):
+        entries = [
+            generator.choice(
+                [
+                    lambda name: link(name, generator.choice(targets)),
+                    lambda name: link(name, generator.choice(targets)),
+                    file,
+                    directory,
+                    lambda name: hard(name, generator.choice(names)),
+                    lambda name: file("/".join([*name.split("/")[:-1], ".wh." + name.split("/")[-1]]), b""),
+                ]
+            )(generator.choice(names))
+            for _ in range(generator.randrange(2, 9))
+        ]
+        shutil.rmtree(place)
+        place.mkdir()
+        with contextlib.suppress(TiffinError):
+            unpack(pack(*entries), place)
+            taken += 1
+    assert taken > 500  # the fixture looks whether the outside was touched
 
 
 def test_links_keep_their_text(place):

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tiffin.errors import UnsupportedError
 from tiffin.layer import whiteout
 from tiffin.layer.hashing import BackgroundHash
-from tiffin.layer.place import Place, clean, invalid
+from tiffin.layer.names import clean, invalid
+from tiffin.layer.place import Place
 from tiffin.layer.tree import is_kept
 from tiffin.layer.untar import TarReader
 from tiffin.linux.files import write_all

@@ -1,34 +1,34 @@
 """A directory that is filled from names nobody vouches for, and never left.
 
 Parents are opened by the kernel as if the directory were `/`; descriptors of
-the last ones are kept, for neighbours come together. Whoever uses a parent
-makes the last component with `O_EXCL`, `mkdir`, `symlink` and the like, none
-of which follows a link.
+the last ones are kept, for neighbours come together. A parent may be a link:
+it is followed, and what it leads to is made if it is missing, inside. Whoever
+uses a parent makes the last component with `O_EXCL`, `mkdir`, `symlink` and
+the like, none of which follows a link.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from tiffin.errors import InvalidError
 from tiffin.layer import whiteout
+from tiffin.layer.names import check_length, invalid, link_target
 from tiffin.linux.files import open_in_root
 from tiffin.linux.remove import remove_at
 
 if TYPE_CHECKING:
     from tiffin.layer.owners import Owners
 
-_NAME_MAX: Final = 255
-_PATH_MAX: Final = 3840  # the kernel's 4096, less what the store needs for its own directories
 _PLAIN: Final = 0o755
-# Names in which nothing has to be looked at twice.
-_SIMPLE: Final = re.compile(rb"(?:[^/.\0][^/\0]{0,254}/)*[^/.\0][^/\0]{0,254}/?")
 _MISSING: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_ENDLESS: Final = {
+    errno.ELOOP: "links lead in a circle",
+    errno.ENAMETOOLONG: "links lead to a name that is too long",
+}
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY
 _KEEP: Final = 32
 
@@ -65,7 +65,7 @@ class Place:
         """The directory that `name` is to be made in, as an open file."""
         fd, real = self.parent(directory)
         if real != directory:
-            _check_length(real, name)
+            check_length(real, name)
         return fd
 
     def free(self, directory: str, name: str) -> int:
@@ -172,8 +172,8 @@ class Place:
         try:
             fd = open_in_root(self.root_fd, path, _DIRECTORY)
         except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise invalid(os.fsencode(path), "links lead in a circle") from None
+            if error.errno in _ENDLESS:
+                raise invalid(os.fsencode(path), _ENDLESS[error.errno]) from None
             if error.errno not in _MISSING:
                 raise
             return None
@@ -198,14 +198,25 @@ class Place:
     def _make(self, path: str) -> tuple[int, str]:
         directory, _, name = path.rpartition("/")
         parent, real = self.parent(directory)
-        _check_length(real, name)
+        check_length(real, name)
         if not self._made(parent, name):
-            raise invalid(os.fsencode(path), "something lies below it, and it is no directory")
+            return self._make_behind(path, parent, real)
         whole = f"{real}/{name}" if real else name
         self._times.setdefault(whole, 0)
         fd = open_in_root(self.root_fd, whole, _DIRECTORY, links=False)
         self.plain(fd)
         return fd, whole
+
+    def _make_behind(self, path: str, parent: int, real: str) -> tuple[int, str]:
+        """Make the directory that the link `path` leads to; `parent` and `real` are where the link lies."""
+        try:
+            text = os.readlink(path.rpartition("/")[2], dir_fd=parent)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise invalid(os.fsencode(path), "something lies below it, and it is no directory") from None
+        target = link_target(self.root_fd, real, text)
+        return self._find(target) or self._make_all(target)
 
     def _made(self, parent: int, name: str) -> bool:
         """Make the directory `name`; False if there is something. A whiteout gives way to an opaque one."""
@@ -232,47 +243,6 @@ class Place:
     def _forget(self) -> None:
         while self._open:
             os.close(self._open.popitem()[1][0])
-
-
-def clean(name: bytes) -> str:
-    """The name of an entry as a path below the root; `InvalidError` if it leads out, or is too long."""
-    if len(name) <= _PATH_MAX and _SIMPLE.fullmatch(name):
-        return os.fsdecode(name.rstrip(b"/"))
-    parts: list[bytes] = []
-    for part in name.split(b"/"):
-        if part in (b"", b"."):
-            continue
-        if part == b"..":
-            if not parts:
-                raise invalid(name, "it leads out of the layer")
-            parts.pop()
-            continue
-        if len(part) > _NAME_MAX:
-            raise invalid(name, f"a component has {len(part)} bytes, and {_NAME_MAX} are the limit")
-        parts.append(part)
-    path = b"/".join(parts)
-    if len(path) > _PATH_MAX:
-        raise invalid(name, f"it has {len(path)} bytes, and {_PATH_MAX} are the limit")
-    if b"\0" in path:
-        raise invalid(name, "it holds a zero byte")
-    return os.fsdecode(path)
-
-
-def _check_length(directory: str, name: str) -> None:
-    path = os.fsencode(f"{directory}/{name}")
-    if len(path) > _PATH_MAX:
-        raise invalid(path, f"links make it {len(path)} bytes long, and {_PATH_MAX} are the limit")
-
-
-def invalid(name: bytes, why: str) -> InvalidError:
-    """The error for an entry of a tar that is refused."""
-    text = os.fsdecode(name)
-    shown = text if len(text) <= 200 else f"{text[:200]}…"
-    return InvalidError(
-        f"the tar's entry {shown!r} is refused: {why}",
-        code="tar-entry-refused",
-        hint="do not trust where it comes from, or have it packed again",
-    )
 
 
 def _is_directory(directory_fd: int, name: str) -> bool:
