@@ -116,6 +116,11 @@ def human(size: float) -> str:
     return f"{size:.3g}{('B', 'kB', 'MB', 'GB')[power]}"
 
 
+def duration(seconds: float) -> str:
+    """A time in the unit in which it is easy to read."""
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+
+
 def plural(count: int, noun: str) -> str:
     """A number of things."""
     return f"{count} {noun}{'s' * (count != 1)}" if count else "none"
@@ -194,7 +199,7 @@ def predict(screen: Screen, port: int) -> None:
     for name, chance in answer["probabilities"].items():
         screen.say(f"  {name:<11} {chance:7.2%}  {'#' * round(chance * 40)}".rstrip())
     verdict = screen.paint(str(answer["cultivar"]), "1;32")
-    screen.say(f"  prediction: {verdict} (it is {grape}), after {elapsed * 1000:.0f} ms")
+    screen.say(f"  prediction: {verdict} (it is {grape}), after {duration(elapsed)}")
 
 
 def show_isolation(screen: Screen, container: str) -> None:
@@ -297,7 +302,7 @@ def main() -> int:
         print("\ndemo: interrupted; the container is removed", file=sys.stderr)
         return 130
     screen.say("\n" + screen.paint("== Times", "1"))
-    screen.table([*((title, f"{seconds:.1f} s") for title, seconds in screen.times)])
+    screen.table([*((title, duration(seconds)) for title, seconds in screen.times)])
     return 0
 
 
