@@ -59,21 +59,15 @@ class CopyStep:
             if chosen.node.is_directory:
                 self._copy_contents(chosen, destination)
             elif not (self._op.unpack and self._unpack(chosen.node, destination)):
-                self._copy_file(chosen.node, self._name(destination, chosen.name, into=into))
+                self._copy_file(chosen.node, _name(destination, chosen.name, into=into))
         for file in self._op.files:
-            path = self._name(destination, file.name, into=into)
+            path = _name(destination, file.name, into=into)
             self._make_parent(path)
             self._writer.put_bytes(path, file.data, Meta(*self._new[:2], self._mode(_NEW_FILE, "file")))
         if not selection and not self._op.files and into:
             self._writer.make_directory(destination, self._new)
         self._writer.finish()
         return self._upper
-
-    def _name(self, destination: RootPath, name: str, *, into: bool) -> RootPath:
-        """The path of one file; a link that is already there is written through, as open(2) does."""
-        if not into:
-            return destination
-        return self._target.parent.resolve(f"{destination}/{name}").path
 
     def _make_parent(self, path: RootPath) -> None:
         self._writer.make_directory(RootPath(path.rpartition("/")[0] or "/"), self._new)
@@ -131,3 +125,8 @@ class CopyStep:
         with self._writer.replacing() as writer:
             self._copy_below(tree.root, tuple(tree.walk(tree.root)), destination, writer, keeps=True)
         return True
+
+
+def _name(destination: RootPath, name: str, *, into: bool) -> RootPath:
+    """The path of one file: a link that is the destination was followed; one in a directory is replaced."""
+    return RootPath(f"{destination.rstrip('/')}/{name}") if into else destination

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 HOSTNAME = "tiffin-build"
 _SCRIPTS = "/dev/pipes"
+_APT_CONFIG = "/dev/.tiffin/apt.conf"
 _TAIL = 8192  # bytes of output that an error carries
 
 
@@ -108,9 +109,12 @@ class StepRunner:
         user = find_user(op.user, tree)
         own = {name: value for name, _, value in (item.partition("=") for item in (*op.env, *op.ambient))}
         loan = lend(self._environ, self._bundle, own)
+        variables = dict(loan.variables)
+        if self._place.single_id:
+            variables.setdefault("APT_CONFIG", _APT_CONFIG)
         options = Options(
             entrypoint=op.arguments,
-            env=(*op.ambient, *(f"{name}={value}" for name, value in loan.variables.items())),
+            env=(*op.ambient, *(f"{name}={value}" for name, value in variables.items() if name not in own)),
             working_dir=op.directory,
             mounts=self._mounts(op, work),
             network=HOST if self._connection.shares_host(op.network) else NEW,
@@ -135,6 +139,10 @@ class StepRunner:
             given[f"{_SCRIPTS}/{op.script.name}"] = script
         if self._bundle is not None:
             given[BUNDLE] = self._bundle
+        if self._place.single_id:
+            # Where there is one id, apt cannot become its download user, and says so instead of going on.
+            given[_APT_CONFIG] = work / "apt.conf"
+            given[_APT_CONFIG].write_text('APT::Sandbox::User "root";\n')
         return tuple(
             Mount(target, "bind", str(source), ("rbind", "rprivate", "ro"))
             for target, source in given.items()
