@@ -49,6 +49,7 @@ class RegistryDouble:
         self.scheme = ""  # "basic" or "bearer"
         self.tokens: dict[str, set[str]] = {}
         self.issued = 0
+        self.begun = 0
         self.refresh_tokens: set[str] = set()
         self.expires_in: int | None = 300
         self.forbidden: set[str] = set()
@@ -254,7 +255,8 @@ class _Handler(BaseHTTPRequestHandler):
                 registry.blobs[name, self.query["mount"][0]] = data
                 return self.reply(201, Location=f"/v2/{name}/blobs/{self.query['mount'][0]}")
         with registry.lock:
-            upload = str(len(registry.uploads))
+            registry.begun += 1
+            upload = str(registry.begun)
             registry.uploads[upload] = bytearray()
         return self.reply(202, Location=f"/v2/{name}/blobs/uploads/{upload}?state=a%2Bb", Range="0-0")
 

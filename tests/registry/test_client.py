@@ -420,7 +420,7 @@ def test_a_piece_whose_answer_was_lost_is_not_sent_twice(double, ours, monkeypat
     monkeypatch.setattr("tiffin.registry.upload.PIECE", 500_000)
 
     def lost(handler):
-        double.uploads["0"].extend(handler.body)
+        double.uploads["1"].extend(handler.body)
         handler.cut()
 
     sink = ours.push(f"{double.address}/a")

@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from tiffin.errors import DeniedError, UnavailableError
-from tiffin.registry.failure import failure_of, login_refused
+from tiffin.registry.failure import Asked, failure_of, login_refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -114,6 +114,11 @@ class Authorizer:
         with self._lock:
             return self._header(scopes)
 
+    @property
+    def basic(self) -> bool:
+        """The registry wants the login itself, not a token."""
+        return self._challenge is not None and self._challenge.scheme == "basic"
+
     def learn(self, values: Iterable[str], scopes: Scopes, sent: str | None, *, secure: bool) -> bool:
         """Take in the challenges of a refusal; whether another try, with another header, makes sense.
 
@@ -208,7 +213,7 @@ class Authorizer:
             answer.close()
             raise login_refused(self.host, self.credentials)
         if answer.status != 200:
-            raise failure_of(answer, what, self.host, secrets=self._secrets())
+            raise failure_of(answer, what, Asked(self.host, secrets=self._secrets()))
         data = answer.read(_TOKEN_LIMIT, what)
         try:
             found = msgspec.json.decode(data, type=_TokenAnswer)

@@ -26,6 +26,7 @@ _BODY: Final = 64 << 10
 _SHOWN: Final = 300
 _CORRUPT: Final = frozenset({"DIGEST_INVALID", "SIZE_INVALID", "MANIFEST_INVALID"})
 _ABSENT: Final = frozenset({"NAME_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"})
+_LOST: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"})
 _WAITS: Final = {
     408: "took too long",
     429: "wants fewer requests",
@@ -84,29 +85,37 @@ def parse_errors(data: bytes) -> Said:
     return Said(codes, "; ".join(dict.fromkeys(words)))
 
 
-def failure_of(
-    answer: Answer,
-    what: str,
-    host: str,
-    *,
-    credentials: Credentials | None = None,
-    secrets: Iterable[str] = (),
-    notes: Iterable[str] = (),
-) -> TiffinError:
-    """The error that an answer without success means; `what` was asked of the registry `host`.
+class Asked(NamedTuple):
+    """Who was asked, and as whom: the registry by the name that logins have for it, and the login.
 
-    Reads and closes the answer.
+    `basic` says that the login itself went along and not a token made from it, so that it is the login
+    that is refused; `notes` are what went wrong with logins before; `secrets` are not to be shown.
     """
+
+    host: str
+    credentials: Credentials | None = None
+    basic: bool = False
+    notes: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+
+def failure_of(answer: Answer, what: str, asked: Asked) -> TiffinError:
+    """The error that an answer without success means; reads and closes the answer."""
+    host = asked.host
     try:
         said = parse_errors(answer.read(_BODY, what, truncate=True))
     except TiffinError:
         said = Said((), "")
-    own = credentials.secrets() if credentials else ()
-    words = redact(said.text, (*secrets, *own))
+    own = asked.credentials.secrets() if asked.credentials else ()
+    words = redact(said.text, (*asked.secrets, *own))
     tail = f": {words}" if words else ""
     status = answer.status
     if status in (401, 403) and not _is_limit(said):
-        return _refused(what, host, status, tail, credentials, tuple(notes))
+        return _refused(what, status, tail, asked)
+    if _LOST.intersection(said.codes):
+        return UnavailableError(
+            f"{host} has lost the upload of {what}{tail}", code="cut-off", hint="try again"
+        )
     if status in (404, 410) or _ABSENT.intersection(said.codes):
         return NotFoundError(
             f"{what} does not exist on {host}{tail}",
@@ -114,7 +123,7 @@ def failure_of(
             hint="check the spelling; private images look like this too without a login",
         )
     if status == 429 or _is_limit(said):
-        return _limited(answer, host, tail, credentials)
+        return _limited(answer, tail, asked)
     if status == 400 and _CORRUPT.intersection(said.codes):
         return CorruptError(f"{host} refuses {what}{tail}", code="refused-content")
     if status == 413:
@@ -149,22 +158,16 @@ def login_refused(host: str, credentials: Credentials) -> UnauthorizedError:
     )
 
 
-def _refused(
-    what: str,
-    host: str,
-    status: int,
-    tail: str,
-    credentials: Credentials | None,
-    notes: tuple[str, ...],
-) -> TiffinError:
+def _refused(what: str, status: int, tail: str, asked: Asked) -> TiffinError:
+    host, credentials = asked.host, asked.credentials
     if credentials is None:
         hint = f"check the spelling, or log in: tiffin login {host}"
         return UnauthorizedError(
             f"{what} does not exist on {host}, or needs a login{tail}",
             code="login-needed",
-            hint="; ".join((*notes, hint)),
+            hint="; ".join((*asked.notes, hint)),
         )
-    if status == 401 and credentials.password and not tail:
+    if status == 401 and asked.basic:
         return login_refused(host, credentials)
     who = credentials.username or "this login"
     return DeniedError(
@@ -178,10 +181,11 @@ def _is_limit(said: Said) -> bool:
     return "TOOMANYREQUESTS" in said.codes
 
 
-def _limited(answer: Answer, host: str, tail: str, credentials: Credentials | None) -> UnavailableError:
+def _limited(answer: Answer, tail: str, asked: Asked) -> UnavailableError:
+    host = asked.host
     wait = answer.headers.get("Retry-After", "").strip()
     when = f" in {wait} seconds" if wait.isdecimal() and len(wait) < 7 else " later"
-    login = "" if credentials else f", log in for a higher limit (tiffin login {host})"
+    login = "" if asked.credentials else f", log in for a higher limit (tiffin login {host})"
     return UnavailableError(
         f"{host} has had too many requests from here{tail}",
         code="rate-limit",

@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 from tiffin.errors import DeniedError, TiffinError, UnavailableError
 from tiffin.registry.auth import Authorizer
-from tiffin.registry.failure import failure_of, shown_url
+from tiffin.registry.failure import Asked, failure_of, shown_url
 from tiffin.registry.transport import Answer, Sending, Trust, joined, origin
 
 if TYPE_CHECKING:
@@ -94,9 +94,8 @@ class Session:
 
     def failure(self, answer: Answer, what: str) -> TiffinError:
         """The error that an answer means; `what` was asked for."""
-        return failure_of(
-            answer, what, self.login, credentials=self.authorizer.credentials, notes=self._notes
-        )
+        own = self.authorizer
+        return failure_of(answer, what, Asked(self.login, own.credentials, own.basic, self._notes))
 
     def location(self, answer: Answer, what: str) -> str:
         """Where an upload goes on, as a whole URL.

@@ -47,6 +47,8 @@ class Target(NamedTuple):
                 if answer.status == 201:
                     return None
         answer = self.session.request("POST", path, self.scopes)
+        if answer.status != 202:
+            raise self.session.failure(answer, f"the repository {self.repository}")
         return self._next(answer, (202,), descriptor)
 
     def send(self, descriptor: Descriptor, stream: BinaryIO, location: str, *, pieces: bool) -> None:
