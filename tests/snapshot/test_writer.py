@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from tiffin.errors import InvalidError
+from tiffin.errors import FailedError, InvalidError
 from tiffin.layer.owners import RecordedOwners, TrueOwners
 from tiffin.snapshot.merged import MergedTree
 from tiffin.snapshot.writer import LayerWriter, Meta
@@ -102,6 +102,7 @@ def test_hard_links_stay_links_only_when_asked(writer, upper, source):
     for name in ("file", "twin"):
         writer.put_file(f"/kept-{name}", source.resolve(name).node, PLAIN, keep_links=True)
         writer.put_file(f"/apart-{name}", source.resolve(name).node, PLAIN)
+    writer.finish()
     assert (upper / "kept-file").samefile(upper / "kept-twin")
     assert not (upper / "apart-file").samefile(upper / "apart-twin")
 
@@ -111,3 +112,28 @@ def test_owners_are_set_or_recorded(writer, upper):
     status = (upper / "file").stat()
     assert OWNERS.read(str(upper / "file"), status) == (33, 44)
     assert stat.S_IMODE(status.st_mode) == 0o4755
+
+
+def test_many_files_are_all_there_and_dressed(writer, upper, tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(300):
+        (folder / f"{number}").write_text(str(number) * 50)
+    tree = MergedTree([folder])
+    for node in tree.walk(tree.root):
+        writer.put_file(node.path, node, Meta(0, 0, 0o640))
+    writer.finish()
+    for number in range(300):
+        path = upper / f"{number}"
+        assert path.read_text() == str(number) * 50
+        assert (stat.S_IMODE(path.stat().st_mode), path.stat().st_mtime) == (0o640, EPOCH)
+
+
+def test_a_file_that_changes_while_it_is_copied_is_an_error(writer, tmp_path):
+    (tmp_path / "live").mkdir()
+    (tmp_path / "live/log").write_text("one")
+    node = MergedTree([tmp_path / "live"]).resolve("log").node
+    (tmp_path / "live/log").write_text("two and more")
+    with pytest.raises(FailedError, match="was changed while it was copied"):
+        writer.put_file("/log", node, PLAIN)
+        writer.finish()

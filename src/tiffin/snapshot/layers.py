@@ -2,8 +2,13 @@
 
 States of a directory: *work* (below `home.work`, its lock held by the process
 that fills it), then, by one rename, *committed* (below `home.layers`, never
-written again). A directory that was renamed but not recorded when a process
-died is complete, and is recorded when someone arrives at the same diff id.
+written again), then *settled*: all of it is on the disk. Nothing is synced at
+a commit, for that would cost each step a wait; `settle` syncs once for all.
+
+So a crash of the machine may leave a committed layer with holes. Until it is
+settled its record names the boot in which it was made; in a later one it is
+not believed before its diff id has been computed from the directory again. A
+directory without a record is never believed: who arrives at its diff id replaces it.
 """
 
 from __future__ import annotations
@@ -14,12 +19,13 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tiffin.errors import CorruptError, NotFoundError
-from tiffin.linux.files import lock
+from tiffin.errors import CorruptError, NotFoundError, TiffinError
+from tiffin.linux.files import lock, sync_filesystem
 from tiffin.linux.remove import remove_tree
 from tiffin.oci.descriptor import Descriptor
 from tiffin.oci.digest import DiffID, Digest
 from tiffin.snapshot.merged import MergedTree
+from tiffin.store.leases import boot_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,23 +37,41 @@ if TYPE_CHECKING:
     from tiffin.store.home import Home
 
 
-class LayerStore:
-    """The layers of one home. Safe for any number of processes and threads."""
+_SETTLED = ""
+_DAMAGE = (errno.EIO, errno.EUCLEAN, errno.ENOENT)
 
-    def __init__(self, home: Home, db: Database, owners: Owners) -> None:
+
+class LayerStore:
+    """The layers of one home. Safe for any number of processes and threads.
+
+    `boot` tells this boot of the machine from others.
+    """
+
+    def __init__(self, home: Home, db: Database, owners: Owners, boot: str | None = None) -> None:
         self.home = home
         self.owners = owners
         self._db = db
+        self._boot = (boot_id() if boot is None else boot) or "unknown"
 
     def path(self, diff_id: DiffID) -> Path:
         """Return where the tree of the committed layer `diff_id` lies."""
         return self.home.layer(diff_id)
 
     def has(self, diff_id: DiffID) -> bool:
-        """Whether the layer is committed."""
+        """Whether the layer is committed, and whole.
+
+        After a crash of the machine this may read all of the layer, once, and throw it away if it is damaged.
+        """
         with self._db.read() as connection:
-            row = connection.execute("SELECT 1 FROM layer WHERE diff_id = ?", (diff_id,)).fetchone()
-        return row is not None and self.path(diff_id).is_dir()
+            row = connection.execute("SELECT boot FROM layer WHERE diff_id = ?", (diff_id,)).fetchone()
+        if row is None or not self.path(diff_id).is_dir():
+            return False
+        return self._believes(row[0]) or self._survived(diff_id, row[0])
+
+    def sizes(self) -> dict[str, int]:
+        """The bytes of the tar of each layer, whole or not."""
+        with self._db.read() as connection:
+            return {row[0]: row[1] for row in connection.execute("SELECT diff_id, size FROM layer")}
 
     def size(self, diff_id: DiffID) -> int:
         """Return the bytes of the layer's tar. Raises NotFoundError."""
@@ -112,16 +136,37 @@ class LayerStore:
         It is moved to its place, not copied; `canonical` says that the tar made from it has this diff id.
         """
         target = self.path(info.diff_id)
-        try:
-            directory.rename(target)
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
+        record = (info.diff_id, info.size, info.usage, int(canonical), time.time_ns(), self._boot)
+        # One transaction: between look, rename and record nobody else commits the same, or collects it.
         with self._db.transaction() as connection:
+            row = connection.execute("SELECT boot FROM layer WHERE diff_id = ?", record[:1]).fetchone()
+            if target.is_dir():
+                if row is not None and self._believes(row[0]):
+                    return
+                target.rename(directory.with_name(f"{directory.name}.replaced"))
+            directory.rename(target)
             connection.execute(
-                "INSERT INTO layer(diff_id, size, usage, canonical, created) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT(diff_id) DO NOTHING",
-                (info.diff_id, info.size, info.usage, int(canonical), time.time_ns()),
+                "INSERT OR REPLACE INTO layer(diff_id, size, usage, canonical, created, boot)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                record,
+            )
+
+    def settle(self) -> None:
+        """Make the layers that were committed in this boot survive a crash of the machine.
+
+        Call it before a name is given to what is made of them. Free when there is nothing new.
+        """
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT diff_id, created FROM layer WHERE boot = ?", (self._boot,)
+            ).fetchall()
+        if not rows:
+            return
+        sync_filesystem(self.home.layers)
+        with self._db.transaction() as connection:
+            connection.executemany(
+                "UPDATE layer SET boot = ? WHERE diff_id = ? AND created = ?",
+                [(_SETTLED, row["diff_id"], row["created"]) for row in rows],
             )
 
     def verify(self, diff_id: DiffID) -> None:
@@ -130,3 +175,32 @@ class LayerStore:
             found = self.describe(self.path(diff_id)).diff_id
             if found != diff_id:
                 raise CorruptError(f"the layer {diff_id.short} was changed on disk: it is {found.short} now")
+
+    def _believes(self, boot: str) -> bool:
+        return boot in (_SETTLED, self._boot)
+
+    def _survived(self, diff_id: DiffID, boot: str) -> bool:
+        """Whether a layer of the earlier `boot` came through its end; what did not goes.
+
+        One whose tar cannot be made again from its directory goes untried: its blob, which was
+        synced, is unpacked anew.
+        """
+        whole = self.is_canonical(diff_id) and self._digest_of(diff_id) == diff_id
+        same = "WHERE diff_id = ? AND boot = ?"
+        with self.workspace() as place, self._db.transaction() as connection:
+            if whole:
+                connection.execute(f"UPDATE layer SET boot = '' {same}", (diff_id, boot))  # noqa: S608  # ours
+            elif connection.execute(f"DELETE FROM layer {same}", (diff_id, boot)).rowcount:  # noqa: S608  # ours
+                self.path(diff_id).rename(place / "damaged")
+        return whole
+
+    def _digest_of(self, diff_id: DiffID) -> DiffID | None:
+        """The diff id that the directory has now; None if it cannot even be read."""
+        try:
+            return self.describe(self.path(diff_id)).diff_id
+        except TiffinError:
+            return None
+        except OSError as error:
+            if error.errno not in _DAMAGE:
+                raise
+            return None

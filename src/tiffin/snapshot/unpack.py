@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def unpack_image(fetcher: Fetcher, manifest: Manifest, config: ImageConfig, layers: LayerStore) -> None:
-    """Make every layer of the image a committed one.
+    """Make every layer of the image a committed one, and what had to be unpacked survive a crash.
 
     Raises CorruptError where the image contradicts itself: another number of
     layers than its config says, or a layer that is not what its diff id says.
@@ -36,6 +36,7 @@ def unpack_image(fetcher: Fetcher, manifest: Manifest, config: ImageConfig, laye
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for _ in pool.map(lambda pair: unpack_layer(fetcher, pair[0], pair[1], layers), missing):
             pass
+    layers.settle()
 
 
 def unpack_layer(fetcher: Fetcher, descriptor: Descriptor, diff_id: DiffID, layers: LayerStore) -> None:

@@ -14,20 +14,23 @@ import os
 import stat
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tiffin.errors import InvalidError
+from tiffin.errors import FailedError, InvalidError
 from tiffin.layer.tree import kept_xattrs
 from tiffin.linux.files import RootPath, copy_data, setxattr, write_all
 from tiffin.linux.remove import remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Executor, Future
 
     from tiffin.layer.owners import Owners
     from tiffin.snapshot.merged import MergedTree, Node
 
 _SECOND = 1_000_000_000
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_BATCH = 64  # files: handing over one at a time costs as much as copying it
 
 
 class Meta(NamedTuple):
@@ -56,6 +59,7 @@ class LayerWriter:
         self._directories: dict[str, Node | None] = {"/": parent.root}
         self._files: set[str] = set()
         self._links: dict[tuple[int, int], str] = {}
+        self._later = _Copies()
         if parent.root is not None:
             self._dress(self._upper, self._meta_of(parent.root))
         else:
@@ -111,21 +115,25 @@ class LayerWriter:
     def put_file(self, path: RootPath, source: Node, meta: Meta, *, keep_links: bool = False) -> None:
         """Copy the content of the file `source` to the canonical `path`, whose parent exists."""
         host, moment = self._claim(path)
-        status = source.status
-        identity = (status.st_dev, status.st_ino)
-        if keep_links and status.st_nlink > 1:
-            first = self._links.setdefault(identity, host)
-            if first != host:
-                os.link(first, host, follow_symlinks=False)
-                return
-        out = os.open(host, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        if not keep_links or source.status.st_nlink == 1:
+            self._later.add(self._copy, source, host, meta, moment)
+            return
+        identity = (source.status.st_dev, source.status.st_ino)
+        first = self._links.setdefault(identity, host)
+        if first == host:
+            self._copy(source, host, meta, moment)
+        else:
+            os.link(first, host, follow_symlinks=False)
+
+    def _copy(self, source: Node, host: str, meta: Meta, moment: int) -> None:
+        out = os.open(host, _NEW, 0o600)
         try:
-            if status.st_size:
-                fd = os.open(source.host, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-                try:
-                    copy_data(fd, out, os.fstat(fd).st_size)
-                finally:
-                    os.close(fd)
+            fd = os.open(source.host, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                copy_data(fd, out, source.status.st_size)
+                _check_unchanged(source, os.fstat(fd))
+            finally:
+                os.close(fd)
             self._dress(out, meta)
             os.utime(out, ns=(moment, moment))
         finally:
@@ -134,7 +142,7 @@ class LayerWriter:
     def put_bytes(self, path: RootPath, data: bytes, meta: Meta) -> None:
         """Write a file that holds `data` at the canonical `path`, whose parent exists."""
         host, moment = self._claim(path)
-        out = os.open(host, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        out = os.open(host, _NEW, 0o600)
         try:
             write_all(out, data)
             self._dress(out, meta)
@@ -156,8 +164,14 @@ class LayerWriter:
         self._dress(host, meta)
         os.utime(host, ns=(moment, moment))
 
+    def abandon(self) -> None:
+        """Wait for what is under way, whatever came of it: the directory is about to go."""
+        self._later.abandon()
+
     def finish(self) -> None:
-        """Set the times of the directories, now that nothing more is put into them."""
+        """Wait for all copies, and set the times of the directories: nothing more is put into them."""
+        self._later.drain()
+        self._later.abandon()
         for path, below in self._directories.items():
             moment = self._time if below is None else max(self._time, below.status.st_mtime_ns)
             os.utime(self._upper + path, ns=(moment, moment))
@@ -174,6 +188,8 @@ class LayerWriter:
 
     def _discard(self, path: RootPath) -> None:
         """Forget what was written at `path`; what lies below is hidden by what comes next."""
+        if path in self._files or path in self._directories:
+            self._later.drain()
         if path in self._files:
             self._files.remove(path)
             os.unlink(self._upper + path)
@@ -201,6 +217,61 @@ class LayerWriter:
         if meta.xattrs_of is not None:
             for name, value in kept_xattrs(meta.xattrs_of).items():
                 setxattr(target, name, value)
+
+
+class _Copies:
+    """Copies that other threads make: most of the time of a small file is spent in the kernel."""
+
+    def __init__(self) -> None:
+        self._batch: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._futures: list[Future[None]] = []
+        self._pool: Executor | None = None
+
+    def add(self, act: Callable[..., None], *arguments: Any) -> None:
+        self._batch.append((act, arguments))
+        if len(self._batch) >= _BATCH:
+            self._send()
+
+    def _send(self) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(os.cpu_count(), "copy")
+        batch, self._batch = self._batch, []
+        self._futures.append(self._pool.submit(_act_all, batch))
+
+    def drain(self) -> None:
+        """Wait until all is done. Raises what the first failing copy raised."""
+        if self._pool is None:  # too few for threads to pay
+            batch, self._batch = self._batch, []
+            _act_all(batch)
+            return
+        self._send()
+        futures, self._futures = self._futures, []
+        for future in futures:
+            future.result()
+
+    def abandon(self) -> None:
+        """Drop what has not begun, wait for the rest, and let the threads go."""
+        self._batch = []
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _act_all(batch: list[tuple[Callable[..., None], tuple[Any, ...]]]) -> None:
+    for act, arguments in batch:
+        act(*arguments)
+
+
+def _check_unchanged(source: Node, now: os.stat_result) -> None:
+    """Raise unless the file is still the one that was hashed for the cache key."""
+    then = source.status
+    if (then.st_size, then.st_mtime_ns, then.st_ctime_ns) != (now.st_size, now.st_mtime_ns, now.st_ctime_ns):
+        raise FailedError(
+            f"{source.path} was changed while it was copied",
+            code="source-changed",
+            hint="build again when nothing writes to it; exclude what always changes in .dockerignore",
+        )
 
 
 def _next_second(status: os.stat_result) -> int:

@@ -53,6 +53,15 @@ class CopyStep:
 
     def write(self, selection: Sequence[Selected]) -> Path:
         """Copy `selection` and the instruction's own files; return the directory of the layer."""
+        try:
+            self._write(selection)
+        except BaseException:
+            self._writer.abandon()
+            raise
+        self._writer.finish()
+        return self._upper
+
+    def _write(self, selection: Sequence[Selected]) -> None:
         destination = self._target.parent.resolve(self._op.destination).path
         into = self._op.destination.endswith("/") or self._writer.is_directory(destination)
         for chosen in selection:
@@ -66,8 +75,6 @@ class CopyStep:
             self._writer.put_bytes(path, file.data, Meta(*self._new[:2], self._mode(_NEW_FILE, "file")))
         if not selection and not self._op.files and into:
             self._writer.make_directory(destination, self._new)
-        self._writer.finish()
-        return self._upper
 
     def _make_parent(self, path: RootPath) -> None:
         self._writer.make_directory(RootPath(path.rpartition("/")[0] or "/"), self._new)
