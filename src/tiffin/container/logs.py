@@ -10,10 +10,11 @@ import json
 import os
 import select
 import time
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from tiffin.linux import files
 from tiffin.linux.inotify import Watch
+from tiffin.linux.record import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from tiffin.errors import InvalidError
+from tiffin.linux.record import NamedTuple
 
 __all__ = ["VolumeMount", "parse_tmpfs", "parse_volume"]
 

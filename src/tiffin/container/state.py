@@ -8,10 +8,11 @@ Runs under `python -IS`; standard library only.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from tiffin.linux import files
 from tiffin.linux.process import Identity
+from tiffin.linux.record import NamedTuple
 
 if TYPE_CHECKING:
     from pathlib import Path

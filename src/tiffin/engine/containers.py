@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tiffin.container import attach, control, environment, state
 from tiffin.container import logs as journal
@@ -19,6 +19,7 @@ from tiffin.engine.starting import control_of, directory_of, run_foreground, sta
 from tiffin.errors import ConflictError, NotFoundError
 from tiffin.events import Notice
 from tiffin.linux.namespace import pidfd_open
+from tiffin.linux.record import NamedTuple
 from tiffin.network import bridge
 from tiffin.network.publish import Published
 from tiffin.network.tool import find as find_tool

@@ -6,7 +6,7 @@ import os
 import random
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,6 +19,7 @@ from tiffin.container.volumes import Volumes
 from tiffin.engine.lookup import find_image, need_image
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.linux.isolation import Rung
+from tiffin.linux.record import NamedTuple
 from tiffin.network import publish, resolver
 from tiffin.oci.codec import encode
 from tiffin.oci.platform import Platform

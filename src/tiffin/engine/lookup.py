@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tiffin.errors import InvalidError, NotFoundError
 from tiffin.image.view import open_image
+from tiffin.linux.record import NamedTuple
 from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:

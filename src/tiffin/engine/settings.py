@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from tiffin.errors import InvalidError
+from tiffin.linux.record import NamedTuple
 from tiffin.store.home import Home
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ of a document that was written anew.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from tiffin.content.verify import VerifyingReader, fetch_bytes
 from tiffin.errors import CorruptError, InvalidError, NotFoundError, UnsupportedError
+from tiffin.linux.record import NamedTuple
 from tiffin.oci.codec import decode
 from tiffin.oci.config import ImageConfig
 from tiffin.oci.descriptor import CONFIGS, Descriptor

@@ -11,11 +11,12 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.linux import capability
 from tiffin.linux.namespace import IdMap
+from tiffin.linux.record import NamedTuple
 
 if TYPE_CHECKING:
     from tiffin.linux.probe import Facts

@@ -15,9 +15,10 @@ import socket
 import struct
 import sys
 import threading
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from tiffin.linux import libc
+from tiffin.linux.record import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

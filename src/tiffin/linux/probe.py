@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tiffin.linux import capability, mount, namespace
 from tiffin.linux.namespace import IdMap
+from tiffin.linux.record import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,10 @@ Runs under `python -IS`; standard library only.
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tiffin.errors import UnavailableError
+from tiffin.linux.record import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -14,11 +14,12 @@ import json
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tiffin.linux import files
 from tiffin.linux.netlink import Netlink, within
 from tiffin.linux.process import Identity
+from tiffin.linux.record import NamedTuple
 from tiffin.network import firewall
 from tiffin.network.addresses import Subnet, choose_subnet, next_address
 from tiffin.network.tool import leave

@@ -6,7 +6,9 @@ Runs under `python -IS`; standard library only.
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from tiffin.linux.record import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

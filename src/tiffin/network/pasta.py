@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import NamedTuple
 
 from tiffin.errors import UnavailableError
 from tiffin.linux import prctl
 from tiffin.linux.namespace import NEWUSER, setns
+from tiffin.linux.record import NamedTuple
 
 __all__ = ["NAMESERVER", "Pasta", "Wishes", "arguments", "start"]
 

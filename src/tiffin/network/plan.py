@@ -14,9 +14,10 @@ Runs under `python -IS`; standard library only.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
+from tiffin.linux.record import NamedTuple
 from tiffin.network.publish import Published
 
 __all__ = ["Choice", "Facts", "Mode", "NetworkPlan", "choose"]

@@ -15,7 +15,9 @@ import os
 import select
 import socket
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from tiffin.linux.record import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,8 @@ Runs under `python -IS`; standard library only.
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+
+from tiffin.linux.record import NamedTuple
 
 __all__ = ["Running", "find", "leave", "run", "start"]
 

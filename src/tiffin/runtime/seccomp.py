@@ -7,12 +7,12 @@ architecture: calls of another one, and of the x32 interface, have other numbers
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
 from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.linux import bpf
+from tiffin.linux.record import NamedTuple
 from tiffin.linux.sysnum import numbers
 from tiffin.oci.runtimespec import Seccomp, SeccompArg, SeccompRule
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.linux.capability import NAMES
 from tiffin.linux.namespace import host_id
+from tiffin.linux.record import NamedTuple
 from tiffin.oci.runtimespec import (
     Capabilities,
     ConsoleSize,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from tiffin.errors import InvalidError, NotFoundError
+from tiffin.linux.record import NamedTuple
 
 _MOST = (1 << 32) - 2
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from tiffin.errors import InvalidError
 from tiffin.linux import files
+from tiffin.linux.record import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from tiffin.linux.record import NamedTuple
 from tiffin.oci.descriptor import Descriptor
 from tiffin.oci.digest import Digest
 
