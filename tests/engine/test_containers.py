@@ -496,9 +496,9 @@ def test_a_supervisor_is_small(engine):
     containers.rm(engine, [name], force=True)
 
 
-def test_inspect_speaks_as_docker_does(engine):
+def test_inspect_speaks_as_docker_does(engine, tmp_path):
     name = detached(
-        engine, "sleep 60", publish=("127.0.0.1::8000",), volumes=("/tmp:/host:ro",), env=("A=b",)
+        engine, "sleep 60", publish=("127.0.0.1::8000",), volumes=(f"{tmp_path}:/host:ro",), env=("A=b",)
     )
     [document] = containers.inspect(engine, [name])
     assert document["Id"] == name
@@ -507,7 +507,7 @@ def test_inspect_speaks_as_docker_does(engine):
     [binding] = document["NetworkSettings"]["Ports"]["8000/tcp"]
     assert binding["HostIp"] == "127.0.0.1"
     assert int(binding["HostPort"]) > 0
-    assert document["HostConfig"]["Binds"][0] == "/tmp:/host:ro"
+    assert document["HostConfig"]["Binds"][0] == f"{tmp_path}:/host:ro"
     assert "A=b" in document["Config"]["Env"]
     assert document["Config"]["Labels"] == {"maker": "vineyard"}
     containers.rm(engine, [name], force=True)
