@@ -95,6 +95,10 @@ class CorruptError(TiffinError):
 
 
 class FailedError(TiffinError):
-    """What was asked for ran, and failed: a step of a build, a container."""
+    """What was asked for ran, and failed: a step of a build, a container.
+
+    `output` is the end of what it printed, for those who did not see it go by.
+    """
 
     kind = "failed"
+    output: str = ""

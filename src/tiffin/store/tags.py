@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from tiffin.errors import NotFoundError
+from tiffin.linux.record import NamedTuple
 from tiffin.oci.descriptor import Descriptor
 from tiffin.oci.digest import Digest
 from tiffin.oci.reference import Reference
@@ -83,7 +84,7 @@ class Tags:
 
     def nearest(self, text: str) -> list[str]:
         """Up to three names that someone who wrote `text` may have meant, best first, short forms."""
-        import difflib  # noqa: PLC0415  # wanted for a misspelt name only
+        import difflib  # wanted for a misspelt name only
 
         known: dict[str, str] = {}
         for tag in self.all():
