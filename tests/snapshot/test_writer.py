@@ -134,6 +134,6 @@ def test_a_file_that_changes_while_it_is_copied_is_an_error(writer, tmp_path):
     (tmp_path / "live/log").write_text("one")
     node = MergedTree([tmp_path / "live"]).resolve("log").node
     (tmp_path / "live/log").write_text("two and more")
+    writer.put_file("/log", node, PLAIN)
     with pytest.raises(FailedError, match="was changed while it was copied"):
-        writer.put_file("/log", node, PLAIN)
         writer.finish()
