@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from tiffin.engine.incoming import LocalFirst, Unpacking, present
+from tiffin.engine.incoming import LocalFirst, Unpacking, present, turns
 from tiffin.engine.lookup import find_image, need_image
 from tiffin.errors import InvalidError, NotFoundError, TiffinError, UnavailableError, UnsupportedError
 from tiffin.events import Notice
@@ -133,7 +133,9 @@ def _pull(
     image = open_image(source, root, wanted, what=reference.familiar)
     _check_platform(engine, reference, image, wanted, chosen=chosen)
     lease.add_all(_contents(image))
-    copy_graph(source, Unpacking(engine, image), image.descriptor.bare(), emit=engine.emit, threads=_THREADS)
+    sink = Unpacking(engine, image)
+    with turns():
+        copy_graph(source, sink, image.descriptor.bare(), emit=engine.emit, threads=_THREADS)
     absent = [diff_id for diff_id in image.config.rootfs.diff_ids if not engine.layers.has(diff_id)]
     if absent:
         raise UnsupportedError(
@@ -154,6 +156,7 @@ def _keep(
     the one image that was chosen, if one was: of an index, all others take what fits this machine.
     """
     named = (root if native else image.descriptor).bare()
+    engine.layers.settle()
     engine.images.add(named, image.id)
     engine.tags.set(reference, named)
     return named
