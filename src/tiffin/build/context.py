@@ -49,5 +49,6 @@ class Context:
         return NotFoundError(
             f"{pattern} does not exist in the build context {self.folder}",
             code="source-not-found",
-            hint="paths of COPY and ADD are relative to the context, the folder given to `tiffin build`",
+            hint="paths of COPY and ADD begin at the context, the folder given to `tiffin build`, and `..` does "
+            "not lead out of it",
         )

@@ -85,6 +85,8 @@ class Solver:
             raise Canceled
         if isinstance(vertex.op, Local):
             return Result(())
+        if isinstance(vertex.op, Source) and not vertex.op.diff_ids:
+            return Result(())  # scratch: nothing to speak of
         step, start = str(index), time.monotonic()
         self._emit(StepStarted(step, vertex.name, vertex.stage))
         try:
