@@ -3,8 +3,10 @@
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,21 +65,22 @@ def account(name, *, subordinate):
 
 
 @pytest.fixture(scope="session")
-def readable_tiffin(tmp_path_factory):
-    """A tiffin that every account can start: ours may lie in a directory that only root may enter."""
+def readable_tiffin():
+    """The package as it is installed, where every account can start it; our own may lie in /root."""
     if os.geteuid() != 0:
-        return (sys.executable, "-m", "tiffin")
+        yield (str(Path(sys.executable).with_name("tiffin")),)
+        return
     python = shutil.which("python3", path="/usr/bin:/usr/local/bin")
     if python is None:
         pytest.skip("there is no Python for ordinary users in /usr/bin")
-    place = tmp_path_factory.mktemp("installed")
-    for folder in (place, *place.parents):
-        if folder.owner() == "root" and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    subprocess.run([python, "-m", "venv", place / "venv"], check=True)
-    pip = [place / "venv/bin/pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, PROJECT], check=True)
-    return (str(place / "venv/bin/tiffin"),)
+    # Not in pytest's own folder, which the next run closes for others again.
+    place = Path(tempfile.mkdtemp(prefix="tiffin-installed-", dir="/var/tmp"))
+    place.chmod(0o755)
+    subprocess.run([python, "-m", "venv", "--without-pip", place / "venv"], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", place / "venv/bin/python", "install"]
+    subprocess.run([*pip, "--quiet", "--disable-pip-version-check", PROJECT], check=True)
+    yield (str(place / "venv/bin/tiffin"),)
+    shutil.rmtree(place)
 
 
 @pytest.fixture(scope="session", params=["root", "rootless", "single-id"])
@@ -90,7 +93,7 @@ def tiffin(request, readable_tiffin, tmp_path_factory):
     if rung == "root":
         home = tmp_path_factory.mktemp("home")
         env |= {"HOME": str(home), "TIFFIN_HOME": str(home / "store")}
-        yield Tiffin(rung, readable_tiffin, env, home)
+        yield Tiffin(rung, (*tunnel(home), *readable_tiffin), env, home)
         return
     entry = account(f"tiffin-{rung}", subordinate=rung == "rootless")
     home = Path(entry.pw_dir) / f"test-{os.getpid()}"
@@ -98,8 +101,21 @@ def tiffin(request, readable_tiffin, tmp_path_factory):
     os.chown(home, entry.pw_uid, entry.pw_gid)
     env |= {"HOME": str(home)}
     switch = ("setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups")
-    yield Tiffin(rung, (*switch, *readable_tiffin), env, home)
+    yield Tiffin(rung, (*tunnel(home.parent), *switch, *readable_tiffin), env, home)
     shutil.rmtree(home, ignore_errors=True)
+
+
+def tunnel(folder):
+    """What to start a command with so that every user may open /dev/net/tun, as udev has it everywhere."""
+    device = Path("/dev/net/tun")
+    if not device.exists() or device.stat().st_mode & 0o006 == 0o006:
+        return ()
+    node = folder / "tun"
+    if not node.exists():
+        os.mknod(node, 0o666 | stat.S_IFCHR, device.stat().st_rdev)
+        node.chmod(0o666)
+    bind = 'mount --bind "$0" /dev/net/tun && exec "$@"'
+    return ("unshare", "--mount", "sh", "-c", bind, str(node))
 
 
 @pytest.fixture

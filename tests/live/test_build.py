@@ -148,7 +148,8 @@ def test_deletions_reach_the_image(tiffin, busybox, folder):
 
 def test_user_workdir_env_and_arguments(tiffin, busybox, folder):
     text = (
-        f"FROM {busybox}\nARG VINTAGE=2019\nARG SECRET\nENV WINE=rioja-$VINTAGE\nWORKDIR /srv\nWORKDIR cellar\n"
+        f"FROM {busybox}\nARG VINTAGE=2019\nARG SECRET\nENV WINE=rioja-$VINTAGE\n"
+        "WORKDIR /srv\nWORKDIR cellar\n"
         'RUN echo "$WINE $VINTAGE $SECRET $PWD $HOME" > /said\n'
     )
     build(tiffin, folder, "variables", text, "--build-arg", "VINTAGE=2020", "--build-arg", "SECRET=x")
@@ -248,7 +249,8 @@ def test_bytecode_made_by_a_step_stays_valid(tiffin, busybox, folder):
     """A .pyc holds the time of its source: both are set to the epoch together."""
     text = (
         f"FROM {busybox}\nRUN mkdir -p /p/__pycache__ && echo x > /p/m.py && touch -d @1700000000 /p/m.py"
-        " && printf '\\247\\15\\15\\12\\0\\0\\0\\0\\0\\361\\123\\145\\2\\0\\0\\0' > /p/__pycache__/m.cpython-311.pyc\n"
+        " && printf '\\247\\15\\15\\12\\0\\0\\0\\0\\0\\361\\123\\145\\2\\0\\0\\0'"
+        " > /p/__pycache__/m.cpython-311.pyc\n"
     )
     build(tiffin, folder, "bytecode", text)
     shown = show(

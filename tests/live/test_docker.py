@@ -1,0 +1,267 @@
+"""Docker, skopeo and umoci beside us: what one has made the other takes, and a Dockerfile gives the same."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+
+import pytest
+from tests.live import cases, trees
+from tests.live.dockerd import CLIENT, DAEMON, Docker
+
+pytestmark = pytest.mark.live
+
+# What a container sees of its image: identity, place, environment, arguments.
+TELL = 'echo "$(id -u):$(id -g) $PWD $HOME [$WINE] $0 $*"; cat /said; ls -ln /owned'
+TOLD = """\
+FROM {base}
+ENV WINE="rioja tinto"
+RUN mkdir -p /home/anna && chown anna:wine /home/anna && echo made > /said
+COPY --chown=anna:wine tell /owned/
+COPY tell /bin/tell
+LABEL org.example.a="b c"
+EXPOSE 8000 53/udp
+VOLUME /data
+STOPSIGNAL SIGINT
+HEALTHCHECK --interval=5s --retries=2 CMD ["true"]
+WORKDIR /home/anna
+USER anna
+ENTRYPOINT ["tell", "first"]
+CMD ["second", "third word"]
+"""
+
+
+@pytest.fixture(scope="session")
+def docker(tmp_path_factory):
+    if os.geteuid() != 0:
+        pytest.skip("dockerd needs root")
+    for program in (DAEMON, CLIENT):
+        if not program.exists():
+            pytest.skip(f"{program} of the package docker.io is not installed")
+    engine = Docker(tmp_path_factory.mktemp("docker"))
+    engine.start()
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture(scope="session")
+def base(tiffin, busybox, docker):
+    """An image that both have, byte for byte."""
+    place = tiffin.home / "base"
+    # Docker leaves the points of its own mounts in images that lack them.
+    for name in ("dev", "proc", "sys"):
+        (place / "points" / name).mkdir(parents=True)
+    cases.write(place, {"Dockerfile": f"FROM {busybox}\nCOPY points /\n"})
+    tiffin("build", "-q", "-t", "base", place)
+    docker("load", "-i", save(tiffin, "base", place / "base.tar"))
+    return "base"
+
+
+def save(engine, name, archive):
+    engine("save", "-o", archive, name)
+    cases.own(archive)
+    return archive
+
+
+def told(folder, base):
+    """The folder of an image that tells what it sees."""
+    cases.write(folder, {"Dockerfile": TOLD.format(base=base), "tell": f"#!/bin/sh\n{TELL}\n"})
+    (folder / "tell").chmod(0o755)
+    return folder
+
+
+def seen(tiffin, text):
+    """What Docker's container tells, as one sees it where there is only one user."""
+    if tiffin.rung != "single-id":
+        return text
+    return text.replace("1000:1000 ", "0:0 ").replace("1000     2000 ", "0        0    ")
+
+
+def config_of(engine, name):
+    return json.loads(engine("inspect", name).stdout)[0]["Config"]
+
+
+def relevant(config):
+    """A config without what says nothing: a builder's leftovers, and nothing spelled as empty."""
+    noise = {"Hostname", "Domainname", "Image", "AttachStdin", "AttachStdout", "AttachStderr"}
+    noise |= {"OpenStdin", "StdinOnce", "Tty", "ArgsEscaped"}
+    return {key: value for key, value in config.items() if value and key not in noise}
+
+
+def test_docker_runs_what_tiffin_built_as_tiffin_does(tiffin, base, docker, folder):
+    tiffin("build", "-q", "-t", "told", told(folder, base))
+    docker("load", "-i", save(tiffin, "told", folder / "told.tar"))
+    for arguments in ([], ["other"]):
+        theirs = docker.run("told", *arguments).stdout
+        assert tiffin("run", "--rm", "told", *arguments).stdout == seen(tiffin, theirs)
+        assert theirs.startswith("1000:1000 /home/anna /home/anna [rioja tinto] /bin/tell first")
+        assert theirs.splitlines()[0].endswith(" ".join(["first", *(arguments or ["second", "third word"])]))
+    for shown in (
+        tiffin("run", "--rm", "-u", "0", "-w", "/bin", "told"),
+        docker.run("-u", "0", "-w", "/bin", "told"),
+    ):
+        assert shown.stdout.startswith("0:0 /bin /root")
+    assert relevant(config_of(docker, "told")) == relevant(config_of(tiffin, "told"))
+    ids = [json.loads(engine("inspect", "told").stdout)[0]["Id"] for engine in (docker, tiffin)]
+    assert ids[0] == ids[1]
+
+
+@pytest.mark.parametrize("buildkit", [False, True], ids=["classic", "buildkit"])
+def test_tiffin_runs_what_docker_built_as_docker_does(tiffin, base, docker, folder, buildkit):
+    docker.build(told(folder, base), "docker-told", buildkit=buildkit)
+    archive = save(docker, "docker-told", folder / "docker-told.tar")
+    assert tiffin("load", "-i", archive).stdout == "Loaded image: docker-told:latest\n"
+    for arguments in ([], ["other"]):
+        theirs = docker.run("docker-told", *arguments).stdout
+        assert tiffin("run", "--rm", "docker-told", *arguments).stdout == seen(tiffin, theirs)
+        assert theirs.startswith("1000:1000 ")
+    assert relevant(config_of(tiffin, "docker-told")) == relevant(config_of(docker, "docker-told"))
+    # And what was loaded can be saved for Docker again, and built upon.
+    docker("image", "rm", "-f", "docker-told")
+    docker("load", "-i", save(tiffin, "docker-told", folder / "again.tar"))
+    assert seen(tiffin, docker.run("docker-told").stdout) == tiffin("run", "--rm", "docker-told").stdout
+    cases.write(folder, {"next/Dockerfile": "FROM docker-told\nUSER root\nRUN echo more >> /said\n"})
+    tiffin("build", "-q", "-t", "next", folder / "next")
+    assert "made\nmore\n" in tiffin("run", "--rm", "next").stdout
+
+
+def test_an_archive_through_a_pipe(tiffin, base, docker, folder):
+    archive = folder / "pipe.tar"
+    archive.write_bytes(tiffin("save", base, text=False).stdout)
+    with archive.open("rb") as stream:
+        assert docker("load", stdin=stream).stdout == f"Loaded image: {base}:latest\n"
+    saved = save(docker, base, folder / "docker.tar")
+    subprocess.run(["gzip", "-k", saved], check=True)
+    with (folder / "docker.tar.gz").open("rb") as stream:
+        assert tiffin("load", stdin=stream).stdout == f"Loaded image: {base}:latest\n"
+
+
+class Theirs:
+    """The trees and configs of Docker's builds: made once for all rungs."""
+
+    made: dict[str, tuple] = {}  # noqa: RUF012  # of the session
+
+
+@pytest.mark.parametrize("case", cases.CASES, ids=lambda case: case.name)
+def test_docker_makes_the_same_of_a_dockerfile(tiffin, base, docker, folder, case):
+    place = folder / "context"
+    place.mkdir()
+    case.prepare(place, base)
+    owners = tiffin.rung != "single-id" or not case.owners
+    if case.name not in Theirs.made:
+        for number, file in enumerate(case.files()):
+            docker.build(place, f"{case.name}{number}", "-f", place / file, *case.options)
+        archive = save(docker, f"{case.name}{number}", folder / "theirs.tar")
+        Theirs.made[case.name] = trees.documents(archive)
+    for number, file in enumerate(case.files()):
+        tiffin("build", "-q", "-t", f"{case.name}{number}", "-f", place / file, *case.options, place)
+    ours, our_layers = trees.documents(save(tiffin, f"{case.name}{number}", folder / "ours.tar"))
+    theirs, their_layers = Theirs.made[case.name]
+    our_tree, their_tree = trees.tree(our_layers), trees.tree(their_layers)
+    if not owners:
+        our_tree, their_tree = without_owners(our_tree, case), without_owners(their_tree, case)
+    differing = [
+        f"{path!r}: {our_tree.get(path)}, not {their_tree.get(path)}"
+        for path in sorted(our_tree.keys() | their_tree.keys())
+        if our_tree.get(path) != their_tree.get(path)
+    ]
+    assert not differing, "\n".join(differing)
+    assert relevant(ours["config"]) == relevant(theirs["config"])
+    found, expected = ([line(entry) for entry in image["history"]] for image in (ours, theirs))
+    if not owners:  # what only gave owners has left nothing
+        found, expected = ([text for text, _ in lines] for lines in (found, expected))
+    assert found == expected
+
+
+def without_owners(tree, case):
+    """A tree without the owners, and what goes with them: who has one id alone cannot give files away."""
+    return {
+        path: node._replace(owner="", mode=node.mode[-3:], xattrs={})
+        for path, node in tree.items()
+        if path not in case.identities
+    }
+
+
+def line(entry):
+    """How a step is told, but for what Dockers later than the packaged one, and tiffin, tell more fully."""
+    text = entry["created_by"].removesuffix(" # buildkit")
+    word = text.split()[0]
+    if word in ("ARG", "EXPOSE", "HEALTHCHECK"):
+        return word, True
+    # WORKDIR leaves a layer with nothing in it there if there was nothing to make.
+    empty = None if word == "WORKDIR" else entry.get("empty_layer", False)
+    return re.sub(r" --[a-z]+=\S+", "", text), empty
+
+
+class Digests:
+    """Image ids of the same case on other rungs."""
+
+    seen: dict[str, str] = {}  # noqa: RUF012  # of the session
+
+
+def test_every_rung_makes_the_same_image(tiffin, busybox, folder):
+    case = next(case for case in cases.CASES if case.name == "workdir")
+    case.prepare(folder, busybox)
+    made = tiffin("build", "-q", "-f", folder / case.files()[-1], folder).stdout
+    assert Digests.seen.setdefault("workdir", made) == made
+
+
+def skopeo(*arguments):
+    return subprocess.run(
+        ["skopeo", *map(str, arguments)], check=True, capture_output=True, text=True, timeout=120
+    ).stdout
+
+
+@pytest.mark.parametrize("form", ["docker", "oci"])
+def test_skopeo_takes_what_tiffin_saves_and_gives_it_back(tiffin, busybox, folder, form):
+    if not shutil.which("skopeo"):
+        pytest.skip("skopeo is not installed")
+    archive = folder / "saved.tar"
+    tiffin("save", "--format", form, "-o", archive, busybox)
+    document = json.loads(tiffin("inspect", busybox).stdout)[0]
+    source = f"{form}-archive:{archive}"
+    shown = json.loads(skopeo("inspect", "--config", source))
+    assert shown["rootfs"]["diff_ids"] == document["RootFS"]["Layers"]
+    for kind, name in (("docker", "back/docker:1"), ("oci", "back/oci:1")):
+        back = folder / f"{kind}.tar"
+        skopeo("copy", "--insecure-policy", source, f"{kind}-archive:{back}:{name}")
+        cases.own(back)
+        loaded = tiffin("load", "-i", back).stdout
+        assert name in loaded, loaded
+        assert tiffin("run", "--rm", name, "cat", "/etc/group").stdout.startswith("root:")
+        assert json.loads(tiffin("inspect", name).stdout)[0]["RootFS"] == document["RootFS"]
+
+
+def test_umoci_unpacks_what_tiffin_saves_and_gives_it_back(tiffin, busybox, folder):
+    if not shutil.which("umoci"):
+        pytest.skip("umoci is not installed")
+    cases.write(
+        folder,
+        {"Dockerfile": f"FROM {busybox}\nRUN rm -r /tmp && mkdir /new && echo 1 > /new/f\nUSER anna\n"},
+    )
+    tiffin("build", "-q", "-t", "for-umoci:1", folder)
+    archive, layout, bundle = folder / "saved.tar", folder / "layout", folder / "bundle"
+    tiffin("save", "--format", "oci", "-o", archive, "for-umoci:1")
+    layout.mkdir()
+    subprocess.run(["tar", "-xf", archive, "-C", layout], check=True)
+    tags = subprocess.run(
+        ["umoci", "list", "--layout", layout], check=True, capture_output=True, text=True
+    ).stdout.split()
+    (tag,) = tags
+    subprocess.run(["umoci", "unpack", "--image", f"{layout}:{tag}", bundle], check=True, capture_output=True)
+    assert (bundle / "rootfs/new/f").read_text() == "1\n"
+    assert not (bundle / "rootfs/tmp").exists()
+    assert json.loads((bundle / "config.json").read_text())["process"]["user"]["uid"] == 1000
+    (bundle / "rootfs/new/f").unlink()
+    (bundle / "rootfs/added").write_text("by umoci\n")
+    subprocess.run(["umoci", "repack", "--image", f"{layout}:back", bundle], check=True, capture_output=True)
+    subprocess.run(["umoci", "rm", "--image", f"{layout}:{tag}"], check=True, capture_output=True)
+    back = folder / "back.tar"
+    with tarfile.open(back, "w") as packed:
+        packed.add(layout, ".")
+    cases.own(back)
+    loaded = tiffin("load", "-i", back).stdout.split()[-1]
+    shown = tiffin("run", "--rm", loaded, "sh", "-c", "id -u; cat /added; ls /new | wc -l").stdout
+    assert shown == f"{0 if tiffin.rung == 'single-id' else 1000}\nby umoci\n0\n"
