@@ -248,6 +248,7 @@ def proxy():
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads, server.block_on_close = True, False
+    server.handle_error = lambda *_: None  # a client that goes away is no news
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     server.asked = Handler.asked
