@@ -109,5 +109,6 @@ def _store(engine: Engine, result: BaseResult, lease: Lease) -> MadeBase:
     built = draft.build()
     engine.blobs.write(built.config, built.config_descriptor.media_type)
     descriptor = engine.blobs.write(built.manifest, built.descriptor.media_type)
+    engine.layers.settle()
     engine.images.add(descriptor, built.config_descriptor.digest)
     return MadeBase(built.config_descriptor.digest, descriptor)

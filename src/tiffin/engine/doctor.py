@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tiffin.linux.probe import Facts
 
 _MEANING = {
-    Rung.ROOT: "each container has ids of its own, which are nobody's on this machine; owners in layers are true",
+    Rung.ROOT: "each container has ids of its own, nobody's on this machine; owners in layers are true",
     Rung.ROOTLESS: "containers have your subordinate ids; owners in layers are true",
     Rung.SINGLE_ID: "containers have your id alone; owners are emulated, recorded for what is copied",
 }

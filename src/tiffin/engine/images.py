@@ -50,6 +50,7 @@ def list_images(engine: Engine, *, name: str | None = None, all_: bool = False) 
     references: dict[Digest, list[Reference]] = {}
     for tag in engine.tags.all():
         references.setdefault(tag.descriptor.digest, []).append(tag.reference)
+    sizes = engine.layers.sizes()
     found = []
     for image in engine.images.all():
         own = references.get(image.descriptor.digest, [])
@@ -66,7 +67,7 @@ def list_images(engine: Engine, *, name: str | None = None, all_: bool = False) 
                 id=opened.image_id,
                 references=tuple(sorted(reference.familiar for reference in own)),
                 created=image.created / _NANO,
-                size=_size(engine, opened),
+                size=_size(sizes, opened),
                 digest=image.descriptor.digest,
                 labels=opened.config.config.labels,
             )
@@ -78,12 +79,10 @@ def _matches(reference: Reference, wanted: Reference) -> bool:
     return reference.name == wanted.name and wanted.tag in (None, reference.tag)
 
 
-def _size(engine: Engine, found: Found) -> int:
+def _size(sizes: Mapping[str, int], found: Found) -> int:
     """The bytes of the unpacked layers; of those that are not unpacked, what the manifest says."""
-    total = 0
-    for descriptor, diff_id in zip(found.manifest.layers, found.config.rootfs.diff_ids, strict=False):
-        total += engine.layers.size(diff_id) if engine.layers.has(diff_id) else descriptor.size
-    return total
+    layers = zip(found.manifest.layers, found.config.rootfs.diff_ids, strict=False)
+    return sum(sizes.get(diff_id, descriptor.size) for descriptor, diff_id in layers)
 
 
 def tag(engine: Engine, source: str, target: str) -> None:
@@ -136,12 +135,13 @@ def _remove_one(engine: Engine, name: str, *, force: bool) -> list[str]:
 def inspect(engine: Engine, names: Sequence[str]) -> list[dict[str, Any]]:
     """Return Docker's document of each image."""
     created = {image.descriptor.digest: image.created / _NANO for image in engine.images.all()}
+    sizes = engine.layers.sizes()
     documents = []
     for name in names:
         found = need_image(engine, name)
         own = [tag.reference for tag in engine.tags.all() if tag.descriptor.digest == found.descriptor.digest]
         stored = created.get(found.descriptor.digest, 0.0)
-        documents.append(image_document(found, own, _size(engine, found), stored))
+        documents.append(image_document(found, own, _size(sizes, found), stored))
     return documents
 
 
@@ -149,15 +149,14 @@ def history(engine: Engine, name: str) -> list[HistoryRow]:
     """Return what made the image, the newest instruction first."""
     found = need_image(engine, name)
     diff_ids = iter(found.config.rootfs.diff_ids)
+    sizes = engine.layers.sizes()
     rows = []
     for entry in found.config.history:
         diff_id = None if entry.empty_layer else next(diff_ids, None)
-        size = engine.layers.size(diff_id) if diff_id and engine.layers.has(diff_id) else 0
+        size = sizes.get(diff_id, 0) if diff_id else 0
         rows.append(HistoryRow("<missing>", _seconds(entry.created), entry.created_by, size, entry.comment))
     # An image that came without a history still has layers to show.
-    for diff_id in diff_ids:
-        size = engine.layers.size(diff_id) if engine.layers.has(diff_id) else 0
-        rows.append(HistoryRow("<missing>", None, "", size, ""))
+    rows += [HistoryRow("<missing>", None, "", sizes.get(diff_id, 0), "") for diff_id in diff_ids]
     rows.reverse()
     if rows:
         rows[0] = rows[0]._replace(id=found.image_id)

@@ -2,8 +2,8 @@
 
 States of a directory: *work* (below `home.work`, its lock held by the process
 that fills it), then, by one rename, *committed* (below `home.layers`, never
-written again), then *settled*: all of it is on the disk. Nothing is synced at
-a commit, for that would cost each step a wait; `settle` syncs once for all.
+written again), then *settled*: all of it is on the disk. No commit waits for
+the disk; `settle` does, once for all.
 
 So a crash of the machine may leave a committed layer with holes. Until it is
 settled its record names the boot in which it was made; in a later one it is
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -52,6 +53,9 @@ class LayerStore:
         self.owners = owners
         self._db = db
         self._boot = (boot_id() if boot is None else boot) or "unknown"
+        self._guard = threading.Lock()
+        self._writing: threading.Thread | None = None
+        self._lost: OSError | None = None
 
     def path(self, diff_id: DiffID) -> Path:
         """Return where the tree of the committed layer `diff_id` lies."""
@@ -125,7 +129,8 @@ class LayerStore:
                 place.with_name(place.name + ".lock").unlink(missing_ok=True)
 
     def describe(self, directory: Path) -> LayerInfo:
-        """Return diff id and sizes of the finished tree at `directory`."""
+        """Return diff id and sizes of the finished tree at `directory`; the disk works meanwhile."""
+        self._write_out()
         from tiffin.layer.describe import describe  # only builds make layers: `run` does not pay for it
 
         return describe(directory, self.owners)
@@ -162,6 +167,10 @@ class LayerStore:
             ).fetchall()
         if not rows:
             return
+        if self._writing is not None:
+            self._writing.join()
+        if self._lost is not None:
+            raise self._lost
         sync_filesystem(self.home.layers)
         with self._db.transaction() as connection:
             connection.executemany(
@@ -175,6 +184,20 @@ class LayerStore:
             found = self.describe(self.path(diff_id)).diff_id
             if found != diff_id:
                 raise CorruptError(f"the layer {diff_id.short} was changed on disk: it is {found.short} now")
+
+    def _write_out(self) -> None:
+        """Begin to write what a commit will want on the disk: hashing leaves it idle, and `settle` waits."""
+
+        def write() -> None:
+            try:
+                sync_filesystem(self.home.work)
+            except OSError as error:  # the kernel tells it once
+                self._lost = error
+
+        with self._guard:
+            if self._writing is None or not self._writing.is_alive():
+                self._writing = threading.Thread(target=write, name="layer-sync", daemon=True)
+                self._writing.start()
 
     def _believes(self, boot: str) -> bool:
         return boot in (_SETTLED, self._boot)

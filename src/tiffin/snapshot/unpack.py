@@ -44,7 +44,7 @@ def unpack_layer(fetcher: Fetcher, descriptor: Descriptor, diff_id: DiffID, laye
     # Most images are unpacked already: `run` does not pay for what unpacking needs.
     from tiffin.layer.apply import apply
     from tiffin.layer.compress import decompress
-    from tiffin.layer.describe import LayerInfo, describe
+    from tiffin.layer.describe import LayerInfo
 
     if not descriptor.is_layer:
         raise UnsupportedError(f"{descriptor.media_type} is not a layer that can be unpacked")
@@ -61,7 +61,7 @@ def unpack_layer(fetcher: Fetcher, descriptor: Descriptor, diff_id: DiffID, laye
                     f"the layer {descriptor.digest.short} unpacks to {applied.diff_id.short}, "
                     f"but the image's config says {diff_id.short}"
                 )
-            canonical = describe(tree, layers.owners).diff_id == diff_id
+            canonical = layers.describe(tree).diff_id == diff_id
             layers.record_blob(descriptor, diff_id)
             info = LayerInfo(diff_id, applied.size, applied.usage)
             layers.commit(tree, info, canonical=canonical)

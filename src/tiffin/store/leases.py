@@ -10,7 +10,9 @@ import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from tiffin.linux.record import NamedTuple
 
 if TYPE_CHECKING:
     import sqlite3
@@ -103,9 +105,13 @@ def process_identity(pid: int) -> str:
         # Field 22, counted after the command name, which may itself hold brackets; a zombie is gone.
         fields = stat[stat.rindex(b")") + 2 :].split()
         start = "" if fields[0] in (b"Z", b"X") else fields[19].decode()
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:  # some sandboxes show no such file
-        boot = ""
     namespace = str(Path("/proc/self/ns/pid").readlink()).strip("pid:[]")
-    return f"{boot}/{namespace}/{start}"
+    return f"{boot_id()}/{namespace}/{start}"
+
+
+def boot_id() -> str:
+    """What tells this boot of the machine from all others; empty where some sandbox does not show it."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

@@ -98,4 +98,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             PRIMARY KEY (container, kind, key)
         ) WITHOUT ROWID""",
     ),
+    (
+        # The boot of the machine that the layer was made in, until all of it is known to be on the disk.
+        "ALTER TABLE layer ADD COLUMN boot TEXT NOT NULL DEFAULT ''",
+    ),
 )
