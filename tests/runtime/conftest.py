@@ -110,7 +110,7 @@ class Box:
         asked = Options(command=command, hostname="box", **options)
         return make_spec(config or ContainerConfig(), user, asked, self.place)
 
-    def plan(self, *command, rootfs=None, outlive=False, **options):
+    def plan(self, *command, rootfs=None, outlive=False, extra=(), **options):
         if rootfs is None:
             self.number += 1
             self.upper = self.folder / f"run{self.number}" / "upper"
@@ -119,7 +119,7 @@ class Box:
             self.work.mkdir()
             rootfs = Rootfs((str(self.layer),), str(self.upper), str(self.work))
         spec = self.spec(*command, **options)
-        return make_plan(spec, rootfs, machine=self.place.machine, outlive=outlive)
+        return make_plan(spec, rootfs, machine=self.place.machine, outlive=outlive, extra=extra)
 
     def start(self, plan, attach=None):
         """Start the plan with an empty stdin; return the child and the end of a pipe with its output."""

@@ -31,6 +31,31 @@ class Rootfs(NamedTuple):
     volatile: bool = False
 
 
+class MemoryFile(NamedTuple):
+    """A file that is mounted read only at `destination` and lies in memory; ids are those inside."""
+
+    destination: str
+    data: bytes
+    mode: int = 0o400
+    uid: int = 0
+    gid: int = 0
+
+
+class LayersMount(NamedTuple):
+    """Two directories of layers or more, top first, mounted at `destination` as one tree.
+
+    `place` is a directory on one file system with the empty directories `upper` and `work`, where what is
+    written lands; without it the tree is read only.
+    """
+
+    destination: str
+    lowers: tuple[str, ...]
+    place: str | None = None
+
+
+Inlay = MemoryFile | LayersMount
+
+
 class UserMap(NamedTuple):
     """Which ids outside those of the container are; empty if the caller's user namespace is used as it is."""
 
@@ -70,16 +95,21 @@ class Plan(NamedTuple):
 
 
 def document(plan: Plan) -> dict[str, Any]:
-    """Return the plan as plain values, the steps with their names."""
+    """Return the plan as plain values, the steps with their names; of files in memory only the size."""
     return {
         **plan._asdict(),
         "uid_maps": [list(line) for line in plan.uid_maps],
         "gid_maps": [list(line) for line in plan.gid_maps],
         "sources": [source._asdict() for source in plan.sources],
-        "steps": [{"step": type(step).__name__, **step._asdict()} for step in plan.steps],
+        "steps": [{"step": type(step).__name__, **_shown(step)} for step in plan.steps],
         "process": {**plan.process._asdict(), "seccomp": [program.hex() for program in plan.process.seccomp]},
         "joins": [join._asdict() for join in plan.joins],
     }
+
+
+def _shown(step: Step) -> dict[str, Any]:
+    fields = step._asdict()
+    return {name: len(value) if isinstance(value, bytes) else value for name, value in fields.items()}
 
 
 def pack(plan: Plan) -> bytes:

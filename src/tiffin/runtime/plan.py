@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.linux import capability, mount, namespace
 from tiffin.linux.namespace import IdMap
-from tiffin.runtime import roots, steps
-from tiffin.runtime.model import Join, Plan, Rootfs, Source
+from tiffin.runtime import inlays, roots, steps
+from tiffin.runtime.model import Join, LayersMount, MemoryFile, Plan, Rootfs, Source
 from tiffin.runtime.mounts import DEVICES, LINKS
 from tiffin.runtime.process import Process
 from tiffin.runtime.seccomp import compile_filter
@@ -17,6 +17,7 @@ from tiffin.runtime.seccomp import compile_filter
 if TYPE_CHECKING:
     from tiffin.oci.runtimespec import Capabilities, IDMapping, Mount, Rlimit, RuntimeSpec, Seccomp
     from tiffin.oci.runtimespec import Process as ProcessSpec
+    from tiffin.runtime.model import Inlay
 
 _NAMESPACES = {
     "pid": namespace.NEWPID,
@@ -78,11 +79,13 @@ class Sources:
         return len(self.all) - 1
 
 
-def make_plan(spec: RuntimeSpec, rootfs: Rootfs, *, machine: str, outlive: bool = False) -> Plan:
+def make_plan(
+    spec: RuntimeSpec, rootfs: Rootfs, *, machine: str, outlive: bool = False, extra: tuple[Inlay, ...] = ()
+) -> Plan:
     """Return all that it takes to start the container on a machine of this kind.
 
     Without id mappings in the spec the caller's user namespace is used as it is. The container dies with
-    its launcher unless it may `outlive` it.
+    its launcher unless it may `outlive` it. `extra` is mounted besides the mounts of the spec.
     """
     uids, gids = _maps(spec.linux.uid_mappings), _maps(spec.linux.gid_mappings)
     idmap = bool(uids)
@@ -90,8 +93,13 @@ def make_plan(spec: RuntimeSpec, rootfs: Rootfs, *, machine: str, outlive: bool 
     sources = Sources()
     before: list[steps.Step] = [roots.MakePrivate(), _root_step(rootfs, sources, idmap=idmap)]
     after: list[steps.Step] = []
-    for entry in _in_order(spec.mounts):
-        _add_mount(entry, sources, before, after)
+    for entry in _in_order((*spec.mounts, *extra)):
+        if isinstance(entry, MemoryFile | LayersMount):
+            before.append(_inlay(entry, sources, idmap=idmap))
+            readonly = isinstance(entry, MemoryFile) or entry.place is None
+            after.append(inlays.AttachPrepared(entry.destination, readonly))
+        else:
+            _add_mount(entry, sources, before, after)
     before += [steps.OpenDevice(device) for device in DEVICES]
     before.append(roots.Pivot())
     after += _settings(spec, rootfs, hostname=bool(new & namespace.NEWUTS))
@@ -103,7 +111,7 @@ def make_plan(spec: RuntimeSpec, rootfs: Rootfs, *, machine: str, outlive: bool 
 
 def mount_targets(plan: Plan) -> tuple[str, ...]:
     """Return the paths in the root filesystem where the plan mounts; what is missing there is made."""
-    kinds = (steps.Attach, steps.MountNew, steps.Bind)
+    kinds = (steps.Attach, steps.MountNew, steps.Bind, inlays.AttachPrepared)
     targets = (step.target for step in plan.steps if isinstance(step, kinds))
     return tuple(dict.fromkeys(target for target in targets if not target.startswith(_RUNTIMES_OWN)))
 
@@ -182,7 +190,15 @@ def _root_step(rootfs: Rootfs, sources: Sources, *, idmap: bool) -> steps.Step:
     return roots.OverlayRoot(tuple(lowers), sources.add(place, idmap=idmap), upper, work, rootfs.volatile)
 
 
-def _in_order(mounts: tuple[Mount, ...]) -> list[Mount]:
+def _inlay(entry: Inlay, sources: Sources, *, idmap: bool) -> steps.Step:
+    if isinstance(entry, MemoryFile):
+        return inlays.PrepareFile(*entry)
+    lowers = tuple(sources.add(path, idmap=idmap) for path in entry.lowers)
+    upper = -1 if entry.place is None else sources.add(entry.place, idmap=idmap)
+    return inlays.PrepareOverlay(entry.destination, lowers, upper, "upper", "work")
+
+
+def _in_order(mounts: tuple[Mount | Inlay, ...]) -> list[Mount | Inlay]:
     """Return the mounts, each after those that it lies in; /proc leads, because mounting uses its links."""
     last = {entry.destination.rstrip("/") or "/": entry for entry in mounts}
     depth = sorted(last.items(), key=lambda item: item[0].count("/"))

@@ -72,19 +72,26 @@ class OverlayRoot(NamedTuple):
 
     def apply(self, setup: Setup) -> None:
         """Act."""
+        setup.become_root(self.mount(setup))
+
+    def mount(self, setup: Setup) -> int:
+        """Mount the layers and return the mount, detached. The sources are used up."""
         used = (*self.lowers, *([self.upper] if self.upper >= 0 else []))
         for index in used:
             # A layer has to be in this namespace to be used; where, does not matter: nobody goes there.
             mount.move_mount_to(setup.sources[index], "/")
         release = os.uname().release.split(".")
         if self.by_path or (int(release[0]), int(release[1])) < _FD_LAYERS_SINCE:
-            self._mount_by_path(setup, len(used))
+            fd = self._mount_by_path(setup)
         else:
-            self._mount_by_fd(setup, len(used))
+            fd = self._mount_by_fd(setup)
         for index in used:
+            # Off the old root again: the overlay holds them, and `Pivot` lets go of one mount only.
+            mount.unmount("/")
             os.close(setup.sources[index])
+        return fd
 
-    def _mount_by_fd(self, setup: Setup, stacked: int) -> None:
+    def _mount_by_fd(self, setup: Setup) -> int:
         overlay = mount.Filesystem("overlay")
         for flag in self._flags():
             overlay.set_flag(flag)
@@ -95,26 +102,24 @@ class OverlayRoot(NamedTuple):
                 fd = os.open(name, os.O_PATH | os.O_DIRECTORY, dir_fd=setup.sources[self.upper])
                 overlay.set_fd(key, fd)
                 os.close(fd)
-        root_fd = overlay.mount()
+        fd = overlay.mount()
         overlay.close()
-        self._unstack(stacked)
-        setup.become_root(root_fd)
+        return fd
 
-    def _mount_by_path(self, setup: Setup, stacked: int) -> None:
+    def _mount_by_path(self, setup: Setup) -> int:
         """Name the layers by their descriptors: short names, so that hundreds fit in a page of options."""
+        here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         os.chdir("/proc/self/fd")
         options = [*self._flags(), "lowerdir=" + ":".join(str(setup.sources[index]) for index in self.lowers)]
         if self.upper >= 0:
             place = setup.sources[self.upper]
             options += [f"upperdir={place}/{self.upper_name}", f"workdir={place}/{self.work_name}"]
         mount.mount("overlay", "/proc", "overlay", 0, ",".join(options))
-        os.chdir("/proc")
-        self._unstack(stacked)
-
-    def _unstack(self, stacked: int) -> None:
-        """Take the layers off the old root: the overlay holds them, and `Pivot` lets go of one mount only."""
-        for _ in range(stacked):
-            mount.unmount("/")
+        os.fchdir(here)
+        os.close(here)
+        fd = mount.open_tree("/proc")
+        mount.unmount("/proc")
+        return fd
 
     def _flags(self) -> list[str]:
         """Attributes kept as user.overlay.* work without privileges over the disk's file system."""

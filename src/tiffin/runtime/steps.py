@@ -14,6 +14,7 @@ import stat
 from tiffin.linux import mount
 from tiffin.linux.namespace import set_hostname
 from tiffin.linux.record import NamedTuple
+from tiffin.runtime.inlays import AttachPrepared, PrepareFile, PrepareOverlay
 from tiffin.runtime.roots import BindRoot, MakePrivate, OverlayRoot, Pivot
 from tiffin.runtime.targets import resolve
 
@@ -270,8 +271,11 @@ Step = (
     | BindRoot
     | Prepare
     | OpenDevice
+    | PrepareFile
+    | PrepareOverlay
     | Pivot
     | Attach
+    | AttachPrepared
     | MountNew
     | Bind
     | Make
@@ -289,8 +293,11 @@ STEPS = {
         BindRoot,
         Prepare,
         OpenDevice,
+        PrepareFile,
+        PrepareOverlay,
         Pivot,
         Attach,
+        AttachPrepared,
         MountNew,
         Bind,
         Make,
