@@ -143,7 +143,7 @@ def test_build_writes_metadata_and_removes_an_old_id_first(tiffin, engine, tmp_p
 
 
 def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
-    engine.answers("containers", run=lambda _request, announce: 0)
+    engine.answers("running", run=lambda _request, announce: 0)
     result = tiffin(
         *(
             "run",
@@ -224,7 +224,7 @@ def test_run_passes_on_the_status_and_prints_the_id_only_if_detached(tiffin, eng
         announce("c" * 64)
         return 42
 
-    engine.answers("containers", run=run)
+    engine.answers("running", run=run)
     cidfile = tmp_path / "cid"
     result = tiffin("run", "--cidfile", str(cidfile), "image")
     assert (result.status, result.out) == (42, "")
@@ -236,7 +236,8 @@ def test_run_passes_on_the_status_and_prints_the_id_only_if_detached(tiffin, eng
 
 
 def test_run_it_needs_a_terminal(tiffin, engine, stdin):
-    engine.answers("containers", run=lambda _request, announce: 0, exec_=0)
+    engine.answers("running", run=lambda _request, announce: 0)
+    engine.answers("containers", exec_=0)
     stdin()
     result = tiffin("run", "-it", "image")
     assert (result.status, "standard input is none" in result.err) == (1, True)
@@ -256,7 +257,7 @@ def test_run_it_needs_a_terminal(tiffin, engine, stdin):
     ],
 )  # fmt: skip
 def test_run_refuses_what_it_does_not_do(tiffin, engine, words):
-    engine.answers("containers", run=lambda _request, announce: 0)
+    engine.answers("running", run=lambda _request, announce: 0)
     result = tiffin("run", *words, "image")
     assert result.status == 125
     assert result.err.startswith("error: ")
@@ -273,7 +274,7 @@ def test_run_refuses_what_it_does_not_do(tiffin, engine, words):
     ],
 )
 def test_run_accepts_what_is_so_anyhow(tiffin, engine, words):
-    engine.answers("containers", run=lambda _request, announce: 0)
+    engine.answers("running", run=lambda _request, announce: 0)
     assert tiffin("run", *words, "image").status == 0
 
 
@@ -342,7 +343,7 @@ def test_rm_by_force_does_not_mind_what_is_gone(tiffin, engine):
 
 
 def test_start_attached_passes_on_the_status(tiffin, engine):
-    engine.answers("containers", start=9)
+    engine.answers("running", start=9)
     assert tiffin("start", "-a", "x").status == 9
     assert engine.calls[-1] == ("start", ["x"], {"attach": True, "interactive": False})
     result = tiffin("start", "x", "y")

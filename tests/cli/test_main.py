@@ -98,9 +98,9 @@ def test_an_error_of_the_engine_is_shown_with_place_caret_and_hint(tiffin, engin
 
 
 def test_an_error_may_bring_its_own_status(tiffin, engine):
-    engine.answers("containers", run=InvalidError("no such command: x", exit_status=127))
+    engine.answers("running", run=InvalidError("no such command: x", exit_status=127))
     assert tiffin("run", "img", "x").status == 127
-    engine.answers("containers", run=NotFoundError("no image"))
+    engine.answers("running", run=NotFoundError("no image"))
     assert tiffin("run", "img", "x").status == 125
 
 

@@ -25,7 +25,8 @@ from tiffin.linux import netlink
 from tiffin.linux.namespace import IdMap, write_maps
 from tiffin.linux.netlink import Netlink, within
 from tiffin.network.attach import attach, examine
-from tiffin.network.bridge import NAME, state_directory, tidy
+from tiffin.network.bridge import NAME, tidy
+from tiffin.network.leases import state_directory
 from tiffin.network.listen import listen
 from tiffin.network.plan import NetworkPlan
 from tiffin.network.ports import Forwarder

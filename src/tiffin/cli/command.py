@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tiffin.engine.engine import Engine
     from tiffin.engine.settings import Settings
     from tiffin.events import Emit
+    from tiffin.ui.later import Later
     from tiffin.ui.progress import Mode
     from tiffin.ui.reporter import Reporter
 
@@ -112,6 +113,12 @@ class Session:
         from tiffin.ui.progress import open_reporter
 
         return open_reporter(mode, self.stderr, self.environ)
+
+    def later_reporter(self, mode: Mode = "auto") -> Later:
+        """The same, opened by the first event: for commands that mostly have nothing to report."""
+        from tiffin.ui.later import Later
+
+        return Later(lambda: self.reporter(mode))
 
     def print(self, line: str = "") -> None:
         """A line of the result."""

@@ -13,7 +13,6 @@ import time
 from typing import TYPE_CHECKING, Literal
 
 from tiffin.linux import files
-from tiffin.linux.inotify import Watch
 from tiffin.linux.record import NamedTuple
 
 if TYPE_CHECKING:
@@ -111,6 +110,8 @@ def follow(directory: Path, alive: int | None) -> Iterator[Entry]:
 
     Without `alive`, as for a container that does not run, only what is there.
     """
+    from tiffin.linux.inotify import Watch  # the writer, which most of us are, does not watch
+
     with Watch(directory) as watch:
         lines = _Tail(directory)
         poll = select.poll()

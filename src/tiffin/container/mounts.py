@@ -15,15 +15,13 @@ from tiffin.linux.record import NamedTuple
 
 __all__ = ["VolumeMount", "parse_tmpfs", "parse_volume"]
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"
 _WITHOUT_EFFECT = {
     *("rw", "z", "Z", "cached", "delegated", "consistent"),
     *("private", "rprivate", "shared", "rshared", "slave", "rslave"),
 }
 _TMPFS = ("nosuid", "nodev")
-_TMPFS_OPTIONS = re.compile(
-    r"(size|nr_inodes|nr_blocks|mode|uid|gid)=[0-9]+[kKmMgG%]?|size=[0-9]+[kKmMgG%]?|rw|ro|(no)?(exec|suid|dev|atime)"
-)
+_TMPFS_OPTIONS = r"(size|nr_inodes|nr_blocks|mode|uid|gid)=[0-9]+[kKmMgG%]?|rw|ro|(no)?(exec|suid|dev|atime)"
 _FORMS = "the forms are /host:/container, name:/container and /container, each with :ro or not"
 
 
@@ -50,7 +48,7 @@ def parse_volume(text: str, directory: str) -> VolumeMount:
     if source.startswith(("/", ".")):
         path = os.path.normpath(source if source.startswith("/") else f"{directory}/{source}")
         return VolumeMount("bind", path, target, read_only)
-    if not _NAME.fullmatch(source):
+    if not re.fullmatch(_NAME, source):
         raise InvalidError(
             f"-v {text}: {source!r} is neither an absolute path nor the name of a volume",
             code="invalid-mount",
@@ -64,7 +62,7 @@ def parse_tmpfs(text: str) -> tuple[str, tuple[str, ...]]:
     path, _, words = text.partition(":")
     given = tuple(word for word in words.split(",") if word)
     for word in given:
-        if not _TMPFS_OPTIONS.fullmatch(word):
+        if not re.fullmatch(_TMPFS_OPTIONS, word):
             raise InvalidError(
                 f"--tmpfs {text}: unknown option {word!r}", hint="for example --tmpfs /tmp:size=64m,mode=1777"
             )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ADJECTIVES", "NOUNS", "check_name", "new_id", "random_name"]
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"
 
 _ADJECTIVES = """
 airy ample aromatic autumnal baked balanced blended bold brisk bubbly buttery calm candied cheerful
@@ -66,7 +66,7 @@ def random_name(choose: Callable[[Sequence[str]], str], taken: Callable[[str], b
 def check_name(name: str) -> str:
     """Return the name without the slash that Docker puts before it, or say what is wrong with it."""
     bare = name.removeprefix("/")
-    if not _NAME.fullmatch(bare):
+    if not re.fullmatch(_NAME, bare):
         raise InvalidError(
             f"{name!r} cannot be the name of a container",
             code="invalid-name",

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tiffin.container import control, execute, state
+from tiffin.container import control, state
 from tiffin.container.job import Job, pack_error, unpack
 from tiffin.container.logs import LogWriter
 from tiffin.container.loop import Loop, Output
@@ -25,8 +25,6 @@ from tiffin.linux.process import Identity
 from tiffin.linux.remove import remove_tree
 from tiffin.network import resolver
 from tiffin.network.attach import Attachment, attach
-from tiffin.network.listen import close_all, listen
-from tiffin.network.ports import Forwarder
 from tiffin.runtime import model
 from tiffin.runtime.child import Child, Streams
 from tiffin.runtime.launch import launch
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from tiffin.container.foreground import Foreground
     from tiffin.container.logs import Stream
     from tiffin.network.listen import Listener
+    from tiffin.network.ports import Forwarder
 
 __all__ = ["Supervisor", "main", "supervise"]
 
@@ -70,9 +69,8 @@ class Supervisor:
         Raises what `launch` raises, and ConflictError for a port that is taken; nothing is left then.
         """
         try:
-            if self.job.network.mode not in _UNPUBLISHED:
-                self._listeners = listen(self.job.network.ports)
-            self._undo.callback(close_all, self._listeners)
+            if self.job.network.ports and self.job.network.mode not in _UNPUBLISHED:
+                self._listen()
             self._log = LogWriter(self.directory)
             self._undo.callback(self._log.close)
             self._launch(tees)
@@ -150,8 +148,16 @@ class Supervisor:
             with Path(hosts.path).open("w", encoding="utf-8") as file:
                 file.write(text)
 
+    def _listen(self) -> None:
+        from tiffin.network.listen import close_all, listen  # most containers publish nothing
+
+        self._listeners = listen(self.job.network.ports)
+        self._undo.callback(close_all, self._listeners)
+
     def _publish(self) -> None:
         if self._listeners:
+            from tiffin.network.ports import Forwarder
+
             forwarder = Forwarder(self._listeners, self._attachment.namespace, self._attachment.address)
             self._undo.callback(forwarder.close)
             forwarder.start()
@@ -197,12 +203,18 @@ class Supervisor:
             connection.send({"ok": True})
         elif message.get("verb") == "wait":
             self._waiting.append(connection)
-        elif message.get("verb") == "exec" and len(descriptors) == execute.DESCRIPTORS:
-            self.loop.forget(connection.fileno())
-            execute.spawn(self.loop, connection, child.pid, descriptors)
-            connection.close()
+        elif message.get("verb") == "exec":
+            self._execute(connection, child.pid, descriptors)
         for fd in descriptors:
             os.close(fd)
+
+    def _execute(self, connection: control.Connection, pid: int, descriptors: list[int]) -> None:
+        from tiffin.container import execute  # most containers are never entered
+
+        if len(descriptors) == execute.DESCRIPTORS:
+            self.loop.forget(connection.fileno())
+            execute.spawn(self.loop, connection, pid, descriptors)
+            connection.close()
 
     def _finish(self, code: int) -> None:
         finished = self._state._replace(

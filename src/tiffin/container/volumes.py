@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from tiffin.linux import files
 from tiffin.linux.remove import remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from tiffin.layer.owners import Owners
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Volume", "Volumes"]
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"
 
 
 class Volume(msgspec.Struct, frozen=True):
@@ -53,7 +52,7 @@ class Volumes:
         self, name: str, now: int, *, labels: Mapping[str, str] | None = None, anonymous: bool = False
     ) -> bool:
         """Make the volume; return False if it is there already."""
-        if not _NAME.fullmatch(name):
+        if not re.fullmatch(_NAME, name):
             raise InvalidError(
                 f"{name!r} cannot be the name of a volume",
                 code="invalid-name",
@@ -94,6 +93,12 @@ class Volumes:
         (self._root / name).rename(away)
         remove_tree(away)
 
+    def discard(self, names: Iterable[str]) -> None:
+        """Delete those of the volumes that are there."""
+        for name in names:
+            if (self._root / name).is_dir():
+                self.remove(name)
+
     def fill(self, name: str, tree: MergedTree, target: str) -> None:
         """Copy what the image has at `target` into the volume, if that is empty."""
         data = self.path(name)
@@ -132,4 +137,4 @@ class Volumes:
 def _copy_file(source: str, target: Path) -> None:
     with open(source, "rb") as reader, target.open("wb") as writer:  # noqa: PTH123 - a name may not be UTF-8
         files.copy_data(reader.fileno(), writer.fileno(), os.fstat(reader.fileno()).st_size)
-    shutil.copymode(source, target)
+        os.fchmod(writer.fileno(), stat.S_IMODE(os.fstat(reader.fileno()).st_mode))

@@ -1,4 +1,4 @@
-"""Containers: one function for each verb, over an open engine."""
+"""Containers: one function for each verb, over an open engine. `running` has those that start one."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
-from tiffin.container import attach, control, environment, state
+from tiffin.container import attach, environment
 from tiffin.container import logs as journal
 from tiffin.container.foreground import Foreground
 from tiffin.container.record import Records
 from tiffin.container.signals import parse_signal
-from tiffin.container.supervisor import put_away
 from tiffin.engine import container_document
-from tiffin.engine.creation import CONFIG, UPPER, RunRequest, create, variables, volumes_of
-from tiffin.engine.starting import control_of, directory_of, run_foreground, start_detached
-from tiffin.errors import ConflictError, NotFoundError
+from tiffin.engine.creation import CONFIG, UPPER, RunRequest, create, variables
+from tiffin.engine.running import remove, run, start, state_of, tidy
+from tiffin.engine.starting import control_of, directory_of
+from tiffin.errors import ConflictError
 from tiffin.events import Notice
+from tiffin.linux.isolation import Rung
 from tiffin.linux.namespace import pidfd_open
 from tiffin.linux.record import NamedTuple
-from tiffin.network import bridge
 from tiffin.network.publish import Published
-from tiffin.network.tool import find as find_tool
 from tiffin.oci.digest import DiffID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tiffin.container.record import Record
@@ -47,6 +46,7 @@ __all__ = [
     "run",
     "start",
     "stop",
+    "tidy",
     "wait",
 ]
 
@@ -88,47 +88,12 @@ class ExecRequest(NamedTuple):
     workdir: str | None = None
 
 
-def run(engine: Engine, request: RunRequest, *, announce: Callable[[str], None] = lambda _: None) -> int:
-    """Make a container and run it; return its exit code, or 0 at once if it is detached.
-
-    `announce` gets the id: when the program of a detached container has begun, and before that of one
-    in the foreground does. A container that cannot be started stays, as in Docker, unless it was `--rm`.
-    """
-    tidy(engine)
-    record = create(engine, request)
-    try:
-        if request.detach:
-            start_detached(engine, record)
-            announce(record.id)
-            return 0
-        announce(record.id)
-        return run_foreground(engine, record, interactive=request.interactive, started=lambda: None)
-    finally:
-        if record.remove and not (request.detach and _state(engine, record).running):
-            _remove(engine, record, volumes=True)
-
-
-def start(engine: Engine, names: Sequence[str], *, attach: bool = False, interactive: bool = False) -> int:
-    """Start containers that do not run; with `attach` one, in the foreground: its exit code is returned."""
-    engine.enter()
-    records = [Records(engine.db).need(name) for name in names]
-    for record in records:
-        if not _state(engine, record).running and not attach:
-            start_detached(engine, record)
-        elif attach:
-            code = run_foreground(engine, record, interactive=interactive, started=lambda: None)
-            if record.remove:
-                _remove(engine, record, volumes=True)
-            return code
-    return 0
-
-
 def ps(engine: Engine, all_: bool = False, *, sizes: bool = False) -> list[ContainerSummary]:
     """Every container that runs, or every one; the newest first. Sizes are 0 unless they are asked for."""
     return [
         _summary(engine, record, found, sizes=sizes)
         for record in Records(engine.db).all()
-        if (found := _state(engine, record)).running or (all_ and directory_of(engine, record).exists())
+        if (found := state_of(engine, record)).running or (all_ and directory_of(engine, record).exists())
     ]
 
 
@@ -161,7 +126,7 @@ def stop(engine: Engine, names: Sequence[str], timeout: int | None = None) -> No
     """Send the stop signal, and SIGKILL to what runs `timeout` seconds later; negative waits for ever."""
     for name in names:
         record = Records(engine.db).need(name)
-        found = _state(engine, record)
+        found = state_of(engine, record)
         if not found.running:
             continue
         patience = next(value for value in (timeout, record.stop_timeout, PATIENCE) if value is not None)
@@ -177,7 +142,7 @@ def kill(engine: Engine, names: Sequence[str], signal_name: str = "KILL") -> Non
     number = parse_signal(signal_name)
     for name in names:
         record = Records(engine.db).need(name)
-        found = _state(engine, record)
+        found = state_of(engine, record)
         if not found.running:
             raise ConflictError(f"the container {record.name} is not running", code="not-running")
         _signal(engine, record, found, number)
@@ -190,7 +155,7 @@ def rm(engine: Engine, names: Sequence[str], *, force: bool = False, volumes: bo
     engine.enter()
     for name in names:
         record = Records(engine.db).need(name)
-        found = _state(engine, record)
+        found = state_of(engine, record)
         if found.running and not force:
             raise ConflictError(
                 f"the container {record.name} is running",
@@ -200,7 +165,7 @@ def rm(engine: Engine, names: Sequence[str], *, force: bool = False, volumes: bo
         if found.running:
             _signal(engine, record, found, signal.SIGKILL)
             attach.await_exit(control_of(engine, record), found.supervisor)
-        _remove(engine, record, volumes=volumes or record.remove)
+        remove(engine, record, volumes=volumes or record.remove)
     tidy(engine)
 
 
@@ -216,7 +181,7 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int:
 
     record = Records(engine.db).need(name)
     directory = directory_of(engine, record)
-    if not _state(engine, record).running:
+    if not state_of(engine, record).running:
         raise ConflictError(
             f"the container {record.name} is not running",
             code="not-running",
@@ -229,6 +194,8 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int:
     else:
         lowers = [engine.layers.path(DiffID(layer)) for layer in reversed(record.layers)]
         user = find_user(request.user, MergedTree([directory / UPPER, *lowers]))
+        if engine.rung is Rung.SINGLE_ID:
+            user = user._replace(uid=0, gid=0, groups=())  # there is no other, as for the first process
     _, asked = environment.merge((), variables(request.env, request.env_files, engine))
     wanted = exec_process(
         spec,
@@ -251,9 +218,9 @@ def wait(engine: Engine, names: Sequence[str]) -> list[int]:
     codes = []
     for name in names:
         record = Records(engine.db).need(name)
-        found = _state(engine, record)
+        found = state_of(engine, record)
         told = attach.await_exit(control_of(engine, record), found.supervisor) if found.running else -1
-        codes.append(_state(engine, record).exit_code if told is None or told < 0 else told)
+        codes.append(state_of(engine, record).exit_code if told is None or told < 0 else told)
     return codes
 
 
@@ -263,37 +230,12 @@ def inspect(engine: Engine, names: Sequence[str]) -> list[dict[str, Any]]:
     for name in names:
         record = Records(engine.db).need(name)
         directory = directory_of(engine, record)
-        documents.append(container_document.document(record, _state(engine, record), directory))
+        documents.append(container_document.document(record, state_of(engine, record), directory))
     return documents
 
 
-def tidy(engine: Engine) -> None:
-    """Take away what the dead left: records without a directory, `--rm` containers, devices."""
-    records = Records(engine.db)
-    for record in records.all():
-        directory = directory_of(engine, record)
-        if not directory.exists():
-            records.remove(record.id)
-            continue
-        found = _state(engine, record)
-        lost = found.status == "exited" and found.error
-        if record.remove and lost:
-            engine.enter()
-            _remove(engine, record, volumes=True)
-        if not found.running:
-            _discard_control(engine, record)
-    network = bridge.state_directory(engine.home.run)
-    with contextlib.suppress(OSError):  # without the right to, it is left to those who have it
-        if any(network.glob("leases/*")):
-            bridge.tidy(network, find_tool("nft"))
-
-
-def _state(engine: Engine, record: Record) -> State:
-    return state.read(directory_of(engine, record))
-
-
 def _follow(engine: Engine, record: Record) -> Iterator[journal.Entry]:
-    found = _state(engine, record)
+    found = state_of(engine, record)
     alive = None
     if found.running:
         with contextlib.suppress(ProcessLookupError):
@@ -314,24 +256,6 @@ def _signal(engine: Engine, record: Record, found: State, number: int) -> None:
     if found.supervisor.alive:
         with contextlib.suppress(ProcessLookupError):
             os.kill(found.pid, number)
-
-
-def _remove(engine: Engine, record: Record, *, volumes: bool) -> None:
-    put_away(directory_of(engine, record))
-    Records(engine.db).remove(record.id)
-    _discard_control(engine, record)
-    if volumes:
-        kept = volumes_of(engine)
-        for mount in record.mounts:
-            if mount.anonymous:
-                with contextlib.suppress(NotFoundError):
-                    kept.remove(mount.name)
-
-
-def _discard_control(engine: Engine, record: Record) -> None:
-    directory = control_of(engine, record)
-    if directory.exists():
-        control.discard(directory)
 
 
 def _same_user(spec: Any) -> Any:

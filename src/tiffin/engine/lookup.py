@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tiffin.oci.digest import Digest
     from tiffin.oci.manifest import Manifest
 
-_ID = re.compile(r"(sha256:)?[0-9a-f]{4,64}")
+_ID = r"(sha256:)?[0-9a-f]{4,64}"
 
 
 class Found(NamedTuple):
@@ -41,7 +41,7 @@ def find_image(engine: Engine, name: str) -> Found | None:
         descriptor = engine.tags.get(reference)
         if descriptor is not None:
             return open_found(engine, descriptor, reference)
-    if not _ID.fullmatch(name):
+    if not re.fullmatch(_ID, name):
         return None
     images = engine.images.find(name)
     if len({image.image_id for image in images}) > 1:
@@ -79,6 +79,6 @@ def _reference(name: str) -> Reference | None:
     try:
         return Reference.parse(name).tagged()
     except InvalidError:
-        if _ID.fullmatch(name):
+        if re.fullmatch(_ID, name):
             return None
         raise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tiffin.container import job, spawn, state
+from tiffin.container import job, state
 from tiffin.container.foreground import Foreground, size_of_terminal
 from tiffin.container.record import Records
 from tiffin.engine.creation import CONFIG, FILES, UPPER, WORK, volumes_of
@@ -16,9 +16,10 @@ from tiffin.errors import ConflictError, InvalidError
 from tiffin.events import Notice
 from tiffin.linux.files import lock
 from tiffin.linux.isolation import Rung
-from tiffin.network import bridge, pasta, publish, resolver
+from tiffin.network import publish, resolver
 from tiffin.network.attach import examine
-from tiffin.network.plan import NetworkPlan, choose
+from tiffin.network.leases import state_directory
+from tiffin.network.plan import NAMESERVER, NetworkPlan, choose
 from tiffin.oci.codec import decode
 from tiffin.oci.digest import DiffID
 from tiffin.oci.runtimespec import Namespace, RuntimeSpec
@@ -48,6 +49,8 @@ def control_of(engine: Engine, record: Record) -> Path:
 
 def start_detached(engine: Engine, record: Record) -> None:
     """Return when the container's program has begun, and goes on without us."""
+    from tiffin.container import spawn
+
     with lock(engine.home.locks / f"container-{record.short}"):
         notices = spawn.spawn(_job(engine, record, interactive=record.interactive))
     for notice in notices:
@@ -128,7 +131,7 @@ def _network(engine: Engine, record: Record) -> NetworkPlan:
     return NetworkPlan(
         mode=choice.mode,
         identity=record.id,
-        state=str(bridge.state_directory(engine.home.run)),
+        state=str(state_directory(engine.home.run)),
         ports=ports,
         nft=facts.nft,
         pasta=facts.pasta,
@@ -160,7 +163,7 @@ def _write_files(record: Record, network: NetworkPlan, directory: Path) -> job.H
     private = network.mode not in ("host", "container")
     extra = [resolver.parse_extra_host(line) for line in record.extra_hosts]
     hostname.write_text(resolver.hostname(record.hostname))
-    servers = (pasta.NAMESERVER,) if network.forward_dns else record.dns
+    servers = (NAMESERVER,) if network.forward_dns else record.dns
     resolv.write_text(
         resolver.resolv_conf([_read(path) for path in _RESOLVERS], private=private, servers=servers).text
     )

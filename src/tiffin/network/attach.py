@@ -1,7 +1,8 @@
 """Connect a container's network namespace as its plan says, and take the connection away again.
 
 `attach` is called by the process that launched the container, in the host's network namespace,
-before the container's first program runs. Runs under `python -IS`; standard library only.
+before the container's first program runs. Each mode imports what it needs: who starts a
+container does not wait for what other networks take. Runs under `python -IS`; standard library only.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from typing import TYPE_CHECKING
 
 from tiffin.errors import UnavailableError
 from tiffin.linux import capability
-from tiffin.linux.netlink import Netlink, within
-from tiffin.network import bridge, pasta
 from tiffin.network.plan import Facts
 from tiffin.network.tool import find
 
@@ -89,11 +88,15 @@ def examine(*, root: bool) -> Facts:
 
 def gateway_of_host() -> str:
     """The address of the host's default router, which pasta may let stand for the host; or nothing."""
+    from tiffin.linux.netlink import Netlink
+
     with Netlink() as host:
         return next((route.gateway for route in host.routes() if not route.prefix), "")
 
 
 def _by_bridge(attachment: Attachment, plan: NetworkPlan) -> None:
+    from tiffin.network import bridge
+
     state = Path(plan.state)
     connection = bridge.connect(state, plan.nft, plan.identity, attachment.namespace)
     attachment.undo.append(partial(bridge.disconnect, state, plan.nft, connection.device))
@@ -101,6 +104,8 @@ def _by_bridge(attachment: Attachment, plan: NetworkPlan) -> None:
 
 
 def _by_pasta(attachment: Attachment, plan: NetworkPlan, pid: int) -> None:
+    from tiffin.network import pasta
+
     command = pasta.arguments(plan.pasta, pasta.Wishes(plan.forward_dns, plan.map_gateway))
     user = _foreign_user_namespace(pid)
     try:
@@ -121,6 +126,8 @@ def _by_pasta(attachment: Attachment, plan: NetworkPlan, pid: int) -> None:
 
 
 def _loopback_up(namespace: int) -> None:
+    from tiffin.linux.netlink import Netlink, within
+
     with within(namespace, Netlink) as inside:
         loopback = inside.link("lo")
         if loopback is not None and not loopback.up:
@@ -128,6 +135,8 @@ def _loopback_up(namespace: int) -> None:
 
 
 def _own_address(namespace: int) -> str:
+    from tiffin.linux.netlink import Netlink, within
+
     with within(namespace, Netlink) as inside:
         return next((found.address for found in inside.addresses() if found.scope == _GLOBAL_SCOPE), "")
 

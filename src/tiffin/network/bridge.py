@@ -22,17 +22,17 @@ from tiffin.linux.process import Identity
 from tiffin.linux.record import NamedTuple
 from tiffin.network import firewall
 from tiffin.network.addresses import Subnet, choose_subnet, next_address
+from tiffin.network.leases import DIRECTORY, leases
 from tiffin.network.tool import leave
 
 if TYPE_CHECKING:
     from tiffin.linux.netlink import Link
     from tiffin.network.tool import Running
 
-__all__ = ["NAME", "Connection", "connect", "disconnect", "state_directory", "tidy"]
+__all__ = ["NAME", "Connection", "connect", "disconnect", "tidy"]
 
 NAME = "tiffin0"
 INSIDE = "eth0"
-_LEASES = "leases"
 _LAST = "last"
 _SOURCE = str(Path(__file__).resolve().parents[2])
 _LINGER = f"import sys; sys.path.insert(0, {_SOURCE!r}); from tiffin.network.linger import main; main()"
@@ -50,15 +50,15 @@ class Connection(NamedTuple):
 
 def connect(state: Path, nft: str, container: str, namespace: int) -> Connection:
     """Give the network namespace of the descriptor a device, an address and a way out."""
-    (state / _LEASES).mkdir(parents=True, exist_ok=True)
+    (state / DIRECTORY).mkdir(parents=True, exist_ok=True)
     device = f"tf{container[:12]}"
     with files.lock(state / "lock"), Netlink() as host:
-        leases = _living(state, host)
+        taken = _living(state, host)
         bridge, subnet, rules = _bridge(host, nft)
         last = state / _LAST
-        address = next_address(subnet, list(leases), last.read_text() if last.exists() else "")
+        address = next_address(subnet, list(taken), last.read_text() if last.exists() else "")
         lease = {"container": container, "owner": Identity.own(), "device": device}
-        files.atomic_write(state / _LEASES / address, json.dumps(lease).encode(), sync=False)
+        files.atomic_write(state / DIRECTORY / address, json.dumps(lease).encode(), sync=False)
         files.atomic_write(last, address.encode(), sync=False)
         try:
             _join(host, bridge, device, namespace, address)
@@ -79,7 +79,7 @@ def disconnect(state: Path, nft: str, device: str) -> None:
 
 def tidy(state: Path, nft: str) -> None:
     """Take away what processes that are dead have left."""
-    if not (state / _LEASES).is_dir():
+    if not (state / DIRECTORY).is_dir():
         return
     with files.lock(state / "lock"), Netlink() as host:
         _living(state, host)
@@ -89,7 +89,7 @@ def tidy(state: Path, nft: str) -> None:
 def _living(state: Path, host: Netlink) -> dict[str, str]:
     """Addresses in use and their devices; the leases of the dead are dropped with their devices."""
     found = {}
-    for path in _leases(state):
+    for path in leases(state):
         try:
             lease = json.loads(path.read_bytes())
             owner, device = Identity(*lease["owner"]), str(lease["device"])
@@ -157,30 +157,26 @@ def _configure(namespace: int, address: str, subnet: Subnet) -> None:
 
 def _release(state: Path, nft: str, host: Netlink, device: str) -> None:
     """Free the lease. The device goes with the container's namespace, for which we need not wait."""
-    for path in _leases(state):
+    for path in leases(state):
         if json.loads(path.read_bytes())["device"] == device:
             path.unlink(missing_ok=True)
     link = host.link(device)
     if link is not None:
         with contextlib.suppress(OSError):  # it is gone by now
             host.set_master(link.number, 0)
-    if not _leases(state):
+    if not leases(state):
         leave([sys.executable, "-IS", "-c", _LINGER, str(state), nft])
 
 
 def _remove_unused(state: Path, nft: str, host: Netlink) -> None:
     links = host.links()
     bridge = next((link.number for link in links if link.name == NAME), None)
-    if bridge is None or _leases(state) or any(link.master == bridge for link in links):
+    if bridge is None or leases(state) or any(link.master == bridge for link in links):
         return
     host.delete_link(bridge)
     exceptions = state / _EXCEPTIONS
     firewall.uninstall(nft, NAME, exceptions=exceptions.exists())
     exceptions.unlink(missing_ok=True)
-
-
-def _leases(state: Path) -> list[Path]:
-    return [path for path in (state / _LEASES).iterdir() if not path.name.startswith(".")]
 
 
 def _delete(host: Netlink, device: str) -> None:
@@ -193,8 +189,3 @@ def _delete(host: Netlink, device: str) -> None:
 def _mac(address: str) -> bytes:
     """A locally administered address that follows from the IP address, so that no cache is ever stale."""
     return b"\x02\x74" + socket.inet_aton(address)
-
-
-def state_directory(run: Path) -> Path:
-    """Where the leases of the network namespace we are in lie: the bridge is one for each namespace."""
-    return run / "network" / str(Path("/proc/self/ns/net").stat().st_ino)

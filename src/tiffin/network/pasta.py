@@ -15,11 +15,9 @@ from tiffin.errors import UnavailableError
 from tiffin.linux import prctl
 from tiffin.linux.namespace import NEWUSER, setns
 from tiffin.linux.record import NamedTuple
+from tiffin.network.plan import NAMESERVER
 
-__all__ = ["NAMESERVER", "Pasta", "Wishes", "arguments", "start"]
-
-NAMESERVER = "169.254.1.1"
-"""Where pasta answers name queries when it is asked to; link-local, so that it hides no other host."""
+__all__ = ["Pasta", "Wishes", "arguments", "start"]
 
 _PATIENCE = 10.0
 _NOISE = "Failed to send"  # some builds complain about a missing system log for every line

@@ -20,9 +20,12 @@ from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.linux.record import NamedTuple
 from tiffin.network.publish import Published
 
-__all__ = ["Choice", "Facts", "Mode", "NetworkPlan", "choose"]
+__all__ = ["NAMESERVER", "Choice", "Facts", "Mode", "NetworkPlan", "choose"]
 
 Mode = Literal["bridge", "pasta", "loopback", "none", "host", "container"]
+
+NAMESERVER = "169.254.1.1"
+"""Where pasta answers name queries when it is asked to; link-local, so that it hides no other host."""
 
 _AUTOMATIC = ("", "default", "bridge", "private")
 _MODES = "bridge, pasta, loopback, host, none, container:NAME"
@@ -62,7 +65,7 @@ class NetworkPlan(NamedTuple):
     join: str = ""
     """For mode container: the network namespace as a path, /proc/PID/ns/net."""
     forward_dns: bool = False
-    """pasta answers name queries at `pasta.NAMESERVER` by asking the host's own servers."""
+    """pasta answers name queries at `NAMESERVER` by asking the host's own servers."""
     map_gateway: bool = False
     """The container reaches the host, its loopback too, at the address of the host's router."""
     insist: bool = False

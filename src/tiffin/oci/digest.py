@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from typing import TYPE_CHECKING, Final, Self
 
 from tiffin.errors import InvalidError
 
 if TYPE_CHECKING:
+    import hashlib
     from collections.abc import Iterable
 
 HEX_LENGTHS: Final = {"sha256": 64, "sha384": 96, "sha512": 128}
-_HEX: Final = re.compile(r"[0-9a-f]+")
+_HEX: Final = frozenset("0123456789abcdef")
 
 
 class Digest(str):
@@ -39,7 +38,7 @@ class Digest(str):
                 f"digest {shown!r} uses the unknown algorithm {algorithm[:40]!r}",
                 hint=f"known are {', '.join(HEX_LENGTHS)}",
             )
-        if len(encoded) != length or not _HEX.fullmatch(encoded):
+        if len(encoded) != length or not _HEX.issuperset(encoded):
             raise InvalidError(
                 f"digest {shown!r} does not have {length} lower-case hex digits",
                 hint=f"{algorithm} digests have exactly {length} digits from 0-9 and a-f",
@@ -64,7 +63,14 @@ class Digest(str):
     @classmethod
     def of(cls, data: bytes | bytearray | memoryview) -> Self:
         """The sha256 digest of `data`."""
-        return cls.from_hash(hashlib.sha256(data))
+        return cls.from_hash(cls.new_hash(data))
+
+    @staticmethod
+    def new_hash(data: bytes | bytearray | memoryview = b"") -> hashlib._Hash:
+        """A hash object for content that has no digest yet, fed with `data`."""
+        import hashlib  # loads OpenSSL, and to name content is not yet to check it
+
+        return hashlib.sha256(data)
 
     @classmethod
     def from_hash(cls, state: hashlib._Hash) -> Self:
@@ -73,6 +79,8 @@ class Digest(str):
 
     def hasher(self) -> hashlib._Hash:
         """A fresh hash object of this digest's algorithm, to check content against it."""
+        import hashlib
+
         return hashlib.new(self.algorithm)
 
 

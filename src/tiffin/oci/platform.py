@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import string
 from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
@@ -12,7 +12,7 @@ from tiffin.errors import InvalidError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_PART: Final = re.compile(r"[A-Za-z0-9_.-]+")
+_PART: Final = frozenset(string.ascii_letters + string.digits + "_.-")
 _SYSTEMS: Final = frozenset({"android", "darwin", "freebsd", "linux", "netbsd", "openbsd", "windows"})
 # Spelling → (architecture, variant): names of kernels, distributions and compilers.
 _ARCHITECTURES: Final = {
@@ -71,7 +71,7 @@ class Platform(msgspec.Struct, frozen=True, omit_defaults=True):
     def parse(cls, text: str) -> Self:
         """The normalised platform of `linux/arm64`, `linux/arm/v7` or just `arm64`."""
         parts = text.split("/")
-        if not 1 <= len(parts) <= 3 or not all(_PART.fullmatch(part) for part in parts):
+        if not 1 <= len(parts) <= 3 or not all(part and _PART.issuperset(part) for part in parts):
             raise _invalid(text)
         if len(parts) == 1:
             only = parts[0].lower()

@@ -19,15 +19,17 @@ DEFAULT_TAG: Final = "latest"
 _LEGACY_HUB: Final = "index.docker.io"
 _OFFICIAL: Final = "library/"
 _NAME_LIMIT: Final = 255
+_TAG_LIMIT: Final = 128
 _LONGEST: Final = 4096
 
-_HOST: Final = re.compile(
+_HOST: Final = (
     r"(?P<host>[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*"
     r"|\[[0-9a-fA-F:]+\])(?::(?P<port>[0-9]+))?"
 )
-_PATH: Final = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
-_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_IDENTIFIER: Final = re.compile(r"[0-9a-f]{64}")
+_PATH: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
+_TAG: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_ID_LENGTH: Final = 64
+_HEX: Final = frozenset("0123456789abcdef")
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -59,7 +61,7 @@ class Reference(msgspec.Struct, frozen=True):
             raise _invalid(text, f"it is {len(text)} characters long")
         if not text:
             raise InvalidError("an image name is empty", code="invalid-reference")
-        if _IDENTIFIER.fullmatch(text):
+        if _is_id(text):
             raise _invalid(text, "64 hex digits are an image id, not a name", hint="give the image a name")
         try:
             return cls._parse(text)
@@ -90,7 +92,7 @@ class Reference(msgspec.Struct, frozen=True):
             short = short.removeprefix(_OFFICIAL)
         # Some paths would read as something else when shortened: docker.io/localhost/x, or a name
         # that looks like an image id.
-        same = not _IDENTIFIER.fullmatch(short) and _split_registry(short) == (DOCKER_HUB, short)
+        same = not _is_id(short) and _split_registry(short) == (DOCKER_HUB, short)
         return short if same and ("/" in short or short != self.repository) else self.name
 
     @property
@@ -119,6 +121,20 @@ class Reference(msgspec.Struct, frozen=True):
         return Reference(self.registry, self.repository, self.tag, digest)
 
 
+def _is_id(text: str) -> bool:
+    return len(text) == _ID_LENGTH and _HEX.issuperset(text)
+
+
+def _is_plain(text: str, marks: str) -> bool:
+    """Whether it is letters and digits with single hyphens or `marks` between: no grammar is needed then.
+
+    Most names are, and a command should not take longer to compile expressions than to do its work.
+    """
+    for mark in marks:
+        text = text.replace(mark, "-")
+    return text.isascii() and all(map(str.isalnum, text.split("-")))
+
+
 def _split_registry(text: str) -> tuple[str, str]:
     """Registry and the rest: a first component is a host only when it looks like one."""
     first, slash, rest = text.partition("/")
@@ -132,7 +148,9 @@ def _split_registry(text: str) -> tuple[str, str]:
 
 
 def _check_registry(registry: str) -> None:
-    found = _HOST.fullmatch(registry)
+    if _is_plain(registry, "."):
+        return
+    found = re.fullmatch(_HOST, registry)
     if found is None:
         scheme = "write the host without http:// or https://" if registry in {"http:", "https:"} else ""
         raise InvalidError(f"{registry!r} is not a registry host", hint=scheme)
@@ -150,7 +168,7 @@ def _check_repository(path: str) -> None:
         )
     if len(path) > _NAME_LIMIT:
         raise InvalidError(f"repository name is longer than {_NAME_LIMIT} characters")
-    if not _PATH.fullmatch(path):
+    if not _is_plain(path, "/._") and not re.fullmatch(_PATH, path):
         raise InvalidError(
             f"repository name {path!r} is malformed",
             hint="use a-z, 0-9 and single . _ or - between them, with / between components",
@@ -158,7 +176,7 @@ def _check_repository(path: str) -> None:
 
 
 def _check_tag(tag: str) -> None:
-    if not _TAG.fullmatch(tag):
+    if not (len(tag) <= _TAG_LIMIT and _is_plain(tag, "._")) and not re.fullmatch(_TAG, tag):
         shown = tag if len(tag) <= 128 else f"{tag[:40]}…"
         raise InvalidError(
             f"tag {shown!r} is malformed",

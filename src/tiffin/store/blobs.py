@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import io
 import os
 from typing import TYPE_CHECKING, BinaryIO
@@ -19,6 +18,7 @@ from tiffin.oci.descriptor import Descriptor
 from tiffin.oci.digest import HEX_LENGTHS, Digest
 
 if TYPE_CHECKING:
+    import hashlib
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -95,7 +95,7 @@ class BlobStore:
         """
         fd, path = self._begin()
         try:
-            state = expected.digest.hasher() if expected else hashlib.sha256()
+            state = expected.digest.hasher() if expected else Digest.new_hash()
             limit = expected.size if expected else None
             size = _pour(stream, fd, state, limit)
             digest = Digest.from_hash(state)

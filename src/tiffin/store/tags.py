@@ -42,7 +42,7 @@ class Tags:
         """What `reference` stands for, or None."""
         with self._db.read() as c:
             row = c.execute("SELECT * FROM tag WHERE reference = ?", (_key(reference),)).fetchone()
-        return None if row is None else _tag(row).descriptor
+        return None if row is None else _descriptor(row)
 
     def resolve(self, reference: Reference) -> Descriptor:
         """What `reference` stands for; `NotFoundError` with the nearest names."""
@@ -100,5 +100,8 @@ def _key(reference: Reference) -> str:
 
 
 def _tag(row: sqlite3.Row) -> Tag:
-    descriptor = Descriptor(row["media_type"], Digest(row["digest"]), row["size"])
-    return Tag(Reference.parse(row["reference"]), descriptor, row["created"])
+    return Tag(Reference.parse(row["reference"]), _descriptor(row), row["created"])
+
+
+def _descriptor(row: sqlite3.Row) -> Descriptor:
+    return Descriptor(row["media_type"], Digest(row["digest"]), row["size"])

@@ -14,24 +14,23 @@ LONGEST_LINE = 64 * 1024
 TAB_STOP = 8
 
 # ECMA-48: CSI, the string sequences (OSC, DCS, SOS, PM, APC) up to their terminator, any other escape.
-_SEQUENCE = re.compile(
+_SEQUENCE = (
     r"\x1b\[[0-?]*[ -/]*(?:[@-~]|$)"
     r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"
     r"|\x1b[ -/]*(?:[0-~]|$)"
-    r"|\x9b[0-?]*[ -/]*(?:[@-~]|$)",
-    re.DOTALL,
+    r"|\x9b[0-?]*[ -/]*(?:[@-~]|$)"
 )
 # What is left of C0 and C1, and the marks that reorder or hide the text around them.
-_CONTROL = re.compile(
-    "[\x00-\x08\x0a-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
+_CONTROL = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 
 
 def sanitise(text: str) -> str:
     """`text` as one printable line: no control sequences, no control characters, tabs as blanks."""
     if text.isascii() and text.isprintable():
         return text
-    return _CONTROL.sub("", _SEQUENCE.sub("", text)).expandtabs(TAB_STOP)
+    # Compiled when the first text comes: most commands show none from elsewhere.
+    without = re.sub(_SEQUENCE, "", text, flags=re.DOTALL)
+    return re.sub(_CONTROL, "", without).expandtabs(TAB_STOP)
 
 
 def overwritten(line: str) -> str:

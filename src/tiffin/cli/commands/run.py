@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from tiffin.cli.command import MANY, Command
 from tiffin.cli.options import flag, ignore, number, refuse, value, values
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from tiffin.cli.command import Session
     from tiffin.cli.options import Arguments
-    from tiffin.engine.containers import RunRequest
+    from tiffin.engine.running import RunRequest
+    from tiffin.ui.progress import Mode
 
 PULL = ("always", "missing", "never")
 
@@ -100,26 +101,23 @@ OPTIONS = (
 
 def run(session: Session, arguments: Arguments) -> int:
     """Run a container; the status is the container's own, unless it is detached."""
-    from tiffin.engine.containers import run as run_container
+    from tiffin.engine.running import run as run_container
 
     if arguments.flag("interactive") and arguments.flag("tty") and not arguments.flag("detach"):
         need_terminal(session)
     wanted = request(session, arguments)
-    quiet = arguments.flag("quiet")
-    with session.reporter("quiet" if quiet else "auto") as reporter, session.engine(reporter.emit) as engine:
+    mode: Mode = "quiet" if arguments.flag("quiet") else "auto"
+    with session.later_reporter(mode) as reporter, session.engine(reporter.emit) as engine:
         session.stdout.flush()
         return run_container(engine, wanted, announce=_announce(session, arguments))
 
 
 def request(session: Session, arguments: Arguments) -> RunRequest:
     """What is asked of the engine."""
-    from tiffin.cli.mounts import mounts
-    from tiffin.cli.units import parse_size
-    from tiffin.engine.containers import RunRequest
+    from tiffin.engine.running import RunRequest
 
     image, *command = arguments.words
-    volumes, tmpfs = mounts(arguments.texts("mount"))
-    size = arguments.text("shm-size")
+    volumes, tmpfs = _mounts(arguments.texts("mount"))
     _check_cidfile(arguments.text("cidfile"))
     _check_signals(arguments, session.path)
     return RunRequest(
@@ -144,7 +142,7 @@ def request(session: Session, arguments: Arguments) -> RunRequest:
         init=arguments.flag("init"),
         labels=tuple(arguments.pairs("label").items()),
         read_only=arguments.flag("read-only"),
-        shm_size=None if size is None else parse_size(size, "--shm-size"),
+        shm_size=_size(arguments.text("shm-size")),
         cap_add=arguments.texts("cap-add"),
         cap_drop=arguments.texts("cap-drop"),
         add_hosts=arguments.texts("add-host"),
@@ -154,6 +152,22 @@ def request(session: Session, arguments: Arguments) -> RunRequest:
         pull=arguments.text("pull") or "missing",
         platform=arguments.text("platform"),
     )
+
+
+def _mounts(texts: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    if not texts:
+        return [], []
+    from tiffin.cli.mounts import mounts
+
+    return mounts(texts)
+
+
+def _size(text: str | None) -> int | None:
+    if text is None:
+        return None
+    from tiffin.cli.units import parse_size
+
+    return parse_size(text, "--shm-size")
 
 
 def need_terminal(session: Session) -> None:
@@ -171,6 +185,8 @@ def need_terminal(session: Session) -> None:
 
 def files(names: tuple[str, ...]) -> tuple[Path, ...]:
     """Names as paths."""
+    if not names:
+        return ()
     from pathlib import Path
 
     return tuple(Path(name) for name in names)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def run(session: Session, arguments: Arguments) -> int:
     """Start containers and print their names; attached, the status is the container's."""
-    from tiffin.engine.containers import start
+    from tiffin.engine.running import start
 
     interactive = arguments.flag("interactive")
     attach = arguments.flag("attach") or interactive

@@ -1,0 +1,114 @@
+"""The way of a container from a request to its end, and what is taken away afterwards.
+
+`run` is the command that starts most often, and start time is its budget: what other verbs
+need is in `containers`, and what only some containers need is imported when one of them comes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tiffin.container import state
+from tiffin.container.record import Records
+from tiffin.container.supervisor import put_away
+from tiffin.engine.creation import RunRequest, create, volumes_of
+from tiffin.engine.starting import control_of, directory_of, run_foreground, start_detached
+from tiffin.network.leases import leases, state_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tiffin.container.record import Record
+    from tiffin.container.state import State
+    from tiffin.engine.engine import Engine
+
+__all__ = ["RunRequest", "remove", "run", "start", "state_of", "tidy"]
+
+
+def run(engine: Engine, request: RunRequest, *, announce: Callable[[str], None] = lambda _: None) -> int:
+    """Make a container and run it; return its exit code, or 0 at once if it is detached.
+
+    `announce` gets the id: when the program of a detached container has begun, and before that of one
+    in the foreground does. A container that cannot be started stays, as in Docker, unless it was `--rm`.
+    """
+    tidy(engine)
+    record = create(engine, request)
+    try:
+        if request.detach:
+            start_detached(engine, record)
+            announce(record.id)
+            return 0
+        announce(record.id)
+        return run_foreground(engine, record, interactive=request.interactive, started=lambda: None)
+    finally:
+        if record.remove and not (request.detach and state_of(engine, record).running):
+            remove(engine, record, volumes=True)
+
+
+def start(engine: Engine, names: Sequence[str], *, attach: bool = False, interactive: bool = False) -> int:
+    """Start containers that do not run; with `attach` one, in the foreground: its exit code is returned."""
+    engine.enter()
+    records = [Records(engine.db).need(name) for name in names]
+    for record in records:
+        if not state_of(engine, record).running and not attach:
+            start_detached(engine, record)
+        elif attach:
+            code = run_foreground(engine, record, interactive=interactive, started=lambda: None)
+            if record.remove:
+                remove(engine, record, volumes=True)
+            return code
+    return 0
+
+
+def tidy(engine: Engine) -> None:
+    """Take away what the dead left: records without a directory, `--rm` containers, devices."""
+    records = Records(engine.db)
+    for record in records.all():
+        directory = directory_of(engine, record)
+        if not directory.exists():
+            records.remove(record.id)
+            continue
+        found = state_of(engine, record)
+        lost = found.status == "exited" and found.error
+        if record.remove and lost:
+            engine.enter()
+            remove(engine, record, volumes=True)
+        if not found.running:
+            _discard_control(engine, record)
+    _tidy_network(engine)
+
+
+def _tidy_network(engine: Engine) -> None:
+    network = state_directory(engine.home.run)
+    if not leases(network):
+        return
+    from tiffin.network import bridge  # nearly always there is nothing to take away
+    from tiffin.network.tool import find
+
+    try:
+        bridge.tidy(network, find("nft"))
+    except OSError:
+        return  # without the right to, it is left to those who have it
+
+
+def state_of(engine: Engine, record: Record) -> State:
+    """How the container stands."""
+    return state.read(directory_of(engine, record))
+
+
+def remove(engine: Engine, record: Record, *, volumes: bool) -> None:
+    """Delete a container that does not run, with `volumes` its anonymous ones too."""
+    put_away(directory_of(engine, record))
+    Records(engine.db).remove(record.id)
+    _discard_control(engine, record)
+    anonymous = [mount.name for mount in record.mounts if mount.anonymous] if volumes else []
+    if anonymous:
+        volumes_of(engine).discard(anonymous)
+
+
+def _discard_control(engine: Engine, record: Record) -> None:
+    directory = control_of(engine, record)
+    if directory.exists():
+        from tiffin.container import control  # a container that ended in order has removed it itself
+
+        control.discard(directory)
