@@ -11,22 +11,28 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.build import cachekey
+from tiffin.build.canceled import Canceled
 from tiffin.build.graph import Copy, Local, MakeDirectory, Run, Source
+from tiffin.build.ops.run import Report
 from tiffin.errors import TiffinError
 from tiffin.events import StepDone, StepStarted
 from tiffin.linux.files import lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
     from concurrent.futures import Future
 
     from tiffin.build.graph import Graph, Vertex
+    from tiffin.build.reading import Origin
     from tiffin.build.workbench import Workbench
     from tiffin.events import Emit
     from tiffin.oci.digest import DiffID
+
+_PATIENCE = 0.05  # between looks at a lock that another build holds, in seconds
 
 
 class Result(NamedTuple):
@@ -35,10 +41,6 @@ class Result(NamedTuple):
     diff_ids: tuple[DiffID, ...]
     layer: DiffID | None = None
     cached: bool = False
-
-
-class Canceled(Exception):  # noqa: N818  # not an error of its own: another step failed
-    """The build was stopped while this step ran."""
 
 
 class Solver:
@@ -109,27 +111,30 @@ class Solver:
             case Local():
                 return Result(())
             case Run():
-                parent = self._parent(vertex)
-                return self._remember(
-                    index, vertex, "", lambda: self._bench.run(op, parent, step, self._stop, self._emit)
-                )
+                return self._run(index, vertex, op, step)
             case MakeDirectory():
                 parent = self._parent(vertex)
                 return self._remember(index, vertex, "", lambda: self._bench.make_directory(op, parent))
             case Copy():
                 return self._copy(index, vertex, op)
 
+    def _run(self, index: int, vertex: Vertex, op: Run, step: str) -> Result:
+        parent = self._parent(vertex)
+        shown = self._bench.shown(op, [self._origin(number) for number in vertex.inputs])
+        content = "\n".join(each.content for each in shown if each is not None)
+        report = Report(step, self._stop, self._emit)
+        return self._remember(index, vertex, content, lambda: self._bench.run(op, parent, shown, report))
+
     def _copy(self, index: int, vertex: Vertex, op: Copy) -> Result:
         parent = self._parent(vertex)
-        if len(vertex.inputs) == 1:
-            copy = self._bench.copy_nothing(op)
-        else:
-            origin = self._graph.vertices[vertex.inputs[1]].op
-            if isinstance(origin, Local):
-                copy = self._bench.copy_from_context(op, origin.name)
-            else:
-                copy = self._bench.copy_from_layers(op, self._results[vertex.inputs[1]].diff_ids)
-        return self._remember(index, vertex, copy.content, lambda: self._bench.copy(copy, parent))
+        origin = self._origin(vertex.inputs[1]) if len(vertex.inputs) > 1 else None
+        reading = self._bench.reader.copied(op, origin)
+        return self._remember(index, vertex, reading.content, lambda: self._bench.copy(op, reading, parent))
+
+    def _origin(self, number: int) -> Origin:
+        """Return what is read of the vertex `number`: a build context by its name, or layers."""
+        op = self._graph.vertices[number].op
+        return op.name if isinstance(op, Local) else self._results[number].diff_ids
 
     def _parent(self, vertex: Vertex) -> tuple[DiffID, ...]:
         return self._results[vertex.inputs[0]].diff_ids
@@ -144,7 +149,7 @@ class Solver:
         usable = index not in self._fresh
         hit = self._bench.cache.get(key) if usable else None
         if hit is None:
-            with lock(self._bench.locks / f"step-{key}"):
+            with self._lock(key):
                 hit = self._bench.cache.get(key) if usable else None
                 if hit is None:
                     start = time.monotonic()
@@ -154,3 +159,16 @@ class Solver:
         self._used.append(key)
         self._bench.keep(hit.diff_id)
         return Result(parent + ((hit.diff_id,) if hit.diff_id else ()), hit.diff_id, cached=True)
+
+    @contextmanager
+    def _lock(self, key: str) -> Iterator[None]:
+        """Hold the lock of a key; while another build holds it, keep an eye on the stop sign."""
+        with ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(lock(self._bench.locks / f"step-{key}", blocking=False))
+                    break
+                except BlockingIOError:
+                    if self._stop.wait(_PATIENCE):
+                        raise Canceled from None
+            yield

@@ -12,7 +12,7 @@ from tiffin.oci.codec import decode
 from tiffin.oci.config import ImageConfig
 from tiffin.oci.descriptor import CONFIGS, INDEXES, MANIFESTS
 from tiffin.oci.digest import Digest
-from tiffin.oci.manifest import parse_manifest
+from tiffin.oci.manifest import LIMIT, parse_manifest
 from tiffin.store import gc
 from tiffin.store.gc import Node
 
@@ -59,19 +59,20 @@ def _kind(text: str) -> Literal["blob", "layer"]:
 
 
 class Links:
-    """What a manifest, index or config refers to. Each blob is read once."""
+    """What a manifest, index or config refers to. Each blob is read once.
+
+    Good for one collection: what has a name is looked up at the first question, which comes
+    from within the transaction of the sweep. Earlier, a name might be given in between.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._types: dict[str, str] = {}
-        for descriptor in (
-            *(tag.descriptor for tag in engine.tags.all()),
-            *(image.descriptor for image in engine.images.all()),
-        ):
-            self._types[descriptor.digest] = descriptor.media_type
 
     def __call__(self, node: Node) -> Iterable[Node]:
         """Return what `node` keeps. What is damaged or not here keeps nothing."""
+        if not self._types:
+            self._types = self._named()
         media_type = self._types.get(node.key, "")
         if node.kind == "layer":
             return ()
@@ -84,24 +85,40 @@ class Links:
             return ()
         return ()
 
+    def _named(self) -> dict[str, str]:
+        """The media types of all manifests and indexes that are kept for their own sake."""
+        descriptors = (
+            *(tag.descriptor for tag in self._engine.tags.all()),
+            *(image.descriptor for image in self._engine.images.all()),
+        )
+        return {str(descriptor.digest): descriptor.media_type for descriptor in descriptors}
+
+    def _read(self, digest: Digest) -> bytes:
+        """The blob; empty if it is too large for any document, whatever a manifest or a label calls it."""
+        size = self._engine.blobs.size(digest) or 0
+        return self._engine.home.blob(digest).read_bytes() if size <= LIMIT else b""
+
     def _of_document(self, digest: Digest, media_type: str) -> Iterator[Node]:
-        data = self._engine.home.blob(digest).read_bytes()
+        data = self._read(digest)
         for descriptor in references(parse_manifest(data, media_type, f"the manifest {digest.short}")):
             self._types[descriptor.digest] = descriptor.media_type
             yield Node("blob", descriptor.digest)
 
     def _of_config(self, digest: Digest) -> Iterator[Node]:
-        data = self._engine.home.blob(digest).read_bytes()
+        data = self._read(digest)
         config = decode(data, ImageConfig, f"the config {digest.short}")
         for diff_id in config.rootfs.diff_ids:
             yield Node("layer", diff_id)
-        lock = config.config.labels.get(BASE_LOCK)
-        if lock:
-            yield Node("blob", lock)
-            yield from self._of_lock(Digest(lock))
+        yield from self._of_lock(config.config.labels.get(BASE_LOCK, ""))
 
-    def _of_lock(self, digest: Digest) -> Iterator[Node]:
-        """The packages that a base was made from: with them it can be made again offline."""
-        lock = decode(self._engine.home.blob(digest).read_bytes(), _Lock, f"the lock {digest.short}")
-        for package in lock.packages:
-            yield Node("blob", f"sha256:{package.sha256}")
+    def _of_lock(self, label: str) -> list[Node]:
+        """The packages that a base was made from: with them it can be made again offline.
+
+        Labels are inherited and anybody can write them: the image is kept whatever this one says.
+        """
+        try:
+            digest = Digest(label)
+            lock = decode(self._read(digest), _Lock, f"the lock {digest.short}")
+        except (TiffinError, OSError):
+            return []
+        return [Node("blob", digest), *(Node("blob", f"sha256:{each.sha256}") for each in lock.packages)]

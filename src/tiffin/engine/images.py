@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tiffin.engine.inspect import image_document
-from tiffin.engine.lookup import Found, find_image, need_image, open_found
-from tiffin.errors import ConflictError, CorruptError
+from tiffin.engine.lookup import Found, find_image, need_image, need_name, open_found
+from tiffin.errors import ConflictError, CorruptError, NotFoundError
 from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tiffin.engine.engine import Engine
     from tiffin.oci.digest import Digest
+    from tiffin.store.images import StoredImage
 
 _NANO = 1_000_000_000
 
@@ -58,9 +59,8 @@ def list_images(engine: Engine, *, name: str | None = None, all_: bool = False) 
             own = [reference for reference in own if _matches(reference, wanted)]
             if not own:
                 continue
-        try:
-            opened = open_found(engine, image.descriptor, None)
-        except CorruptError:
+        opened = open_whole(engine, image)
+        if opened is None:
             continue
         found.append(
             ImageSummary(
@@ -73,6 +73,14 @@ def list_images(engine: Engine, *, name: str | None = None, all_: bool = False) 
             )
         )
     return found
+
+
+def open_whole(engine: Engine, image: StoredImage) -> Found | None:
+    """Read manifest and config of the image; None if they are damaged or lost."""
+    try:
+        return open_found(engine, image.descriptor, None)
+    except (CorruptError, NotFoundError):
+        return None
 
 
 def _matches(reference: Reference, wanted: Reference) -> bool:
@@ -100,13 +108,18 @@ def remove(engine: Engine, names: Sequence[str], *, force: bool = False) -> list
 
 
 def _remove_one(engine: Engine, name: str, *, force: bool) -> list[str]:
-    found = need_image(engine, name)
-    own = [tag.reference for tag in engine.tags.all() if tag.descriptor.digest == found.descriptor.digest]
-    by_name = found.reference is not None
-    if by_name and len(own) > 1:
-        assert found.reference is not None
-        engine.tags.remove(found.reference)
-        return [f"Untagged: {found.reference.familiar}"]
+    # Nothing is read: what is damaged has to go, too.
+    reference, descriptor = need_name(engine, name)
+    stored = engine.images.all()
+    ids = {image.descriptor.digest: image.image_id for image in stored}
+    image_id = ids.get(descriptor.digest, descriptor.digest)
+    gone = {descriptor.digest}
+    if reference is None:  # an id may be that of several manifests
+        gone |= {digest for digest, known in ids.items() if known == image_id}
+    own = [tag.reference for tag in engine.tags.all() if tag.descriptor.digest in gone]
+    if reference is not None and len(own) > 1:
+        engine.tags.remove(reference)
+        return [f"Untagged: {reference.familiar}"]
     if len(own) > 1 and not force:
         raise ConflictError(
             f"the image {name} has several names: {', '.join(reference.familiar for reference in own)}",
@@ -116,7 +129,7 @@ def _remove_one(engine: Engine, name: str, *, force: bool) -> list[str]:
     from tiffin.engine.collection import collect
     from tiffin.engine.containers import ps
 
-    users = [container for container in ps(engine, all_=True) if container.image_id == found.image_id]
+    users = [container for container in ps(engine, all_=True) if container.image_id == image_id]
     running = [user.name for user in users if user.state in ("running", "paused")]
     if running or (users and not force):
         names = ", ".join(running or [user.name for user in users])
@@ -127,9 +140,10 @@ def _remove_one(engine: Engine, name: str, *, force: bool) -> list[str]:
         )
     for reference in own:
         engine.tags.remove(reference)
-    engine.images.remove(found.descriptor.digest)
+    for digest in gone:
+        engine.images.remove(digest)
     collect(engine)
-    return [*(f"Untagged: {reference.familiar}" for reference in own), f"Deleted: {found.image_id}"]
+    return [*(f"Untagged: {reference.familiar}" for reference in own), f"Deleted: {image_id}"]
 
 
 def inspect(engine: Engine, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 _ID = r"(sha256:)?[0-9a-f]{4,64}"
 
 
+class Meant(NamedTuple):
+    """What a name stands for, unread; `reference` is None if it was an id."""
+
+    reference: Reference | None
+    descriptor: Descriptor
+
+
 class Found(NamedTuple):
     """An image in the store. `descriptor` is what the name stands for, an index perhaps."""
 
@@ -34,13 +41,15 @@ class Found(NamedTuple):
         return self.manifest.config.digest
 
 
-def find_image(engine: Engine, name: str) -> Found | None:
-    """Return the image that `name` means, or None; a name wins over the beginning of an id."""
+def find_name(engine: Engine, name: str) -> Meant | None:
+    """Return what `name` stands for, or None; a name wins over the beginning of an id."""
     reference = _reference(name)
     if reference is not None:
         descriptor = engine.tags.get(reference)
         if descriptor is not None:
-            return open_found(engine, descriptor, reference)
+            return Meant(reference, descriptor)
+        if reference.digest is not None:
+            return _pinned(engine, reference)
     if not re.fullmatch(_ID, name):
         return None
     images = engine.images.find(name)
@@ -50,13 +59,13 @@ def find_image(engine: Engine, name: str) -> Found | None:
             code="ambiguous-id",
             hint="give more digits; `tiffin images` lists them",
         )
-    return open_found(engine, images[0].descriptor, None) if images else None
+    return Meant(None, images[0].descriptor) if images else None
 
 
-def need_image(engine: Engine, name: str) -> Found:
-    """Return the image that `name` means. Raises NotFoundError with the nearest names."""
-    found = find_image(engine, name)
-    if found is None:
+def need_name(engine: Engine, name: str) -> Meant:
+    """Return what `name` stands for. Raises NotFoundError with the nearest names."""
+    meant = find_name(engine, name)
+    if meant is None:
         near = engine.tags.nearest(name)
         raise NotFoundError(
             f"there is no image {name}",
@@ -65,7 +74,19 @@ def need_image(engine: Engine, name: str) -> Found:
             if near
             else "`tiffin images` lists those that are here",
         )
-    return found
+    return meant
+
+
+def find_image(engine: Engine, name: str) -> Found | None:
+    """Return the image that `name` means, or None."""
+    meant = find_name(engine, name)
+    return None if meant is None else open_found(engine, meant.descriptor, meant.reference)
+
+
+def need_image(engine: Engine, name: str) -> Found:
+    """Return the image that `name` means. Raises NotFoundError with the nearest names."""
+    meant = need_name(engine, name)
+    return open_found(engine, meant.descriptor, meant.reference)
 
 
 def open_found(engine: Engine, descriptor: Descriptor, reference: Reference | None) -> Found:
@@ -73,6 +94,15 @@ def open_found(engine: Engine, descriptor: Descriptor, reference: Reference | No
     what = reference.familiar if reference else ""
     image = open_image(engine.fetcher, descriptor, engine.platform, what=what)
     return Found(reference, descriptor, image.manifest, image.config)
+
+
+def _pinned(engine: Engine, reference: Reference) -> Meant | None:
+    """What a name with a digest stands for, when only the name without it is known."""
+    for tag in engine.tags.all():
+        same = tag.reference.name == reference.name and reference.tag in (None, tag.reference.tag)
+        if same and tag.descriptor.digest == reference.digest:
+            return Meant(tag.reference, tag.descriptor)
+    return None
 
 
 def _reference(name: str) -> Reference | None:

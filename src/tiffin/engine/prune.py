@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tiffin.engine import containers, images, volumes
 from tiffin.engine.collection import collect
-from tiffin.engine.lookup import open_found
 from tiffin.linux.files import tree_size
 from tiffin.oci.digest import Digest
 
@@ -139,11 +138,10 @@ def _layer_sizes(engine: Engine) -> dict[str, int]:
 
 
 def _stacks(engine: Engine) -> dict[str, tuple[str, ...]]:
-    """The layers of each image, by the digest of its manifest."""
-    return {
-        str(image.descriptor.digest): open_found(engine, image.descriptor, None).config.rootfs.diff_ids
-        for image in engine.images.all()
-    }
+    """The layers of each image that is not damaged, by the digest of its manifest."""
+    stored = engine.images.all()
+    opened = ((str(image.descriptor.digest), images.open_whole(engine, image)) for image in stored)
+    return {digest: found.config.rootfs.diff_ids for digest, found in opened if found is not None}
 
 
 def _cache(engine: Engine, uses: Mapping[str, int]) -> Iterable[CacheUsage]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 DEFAULT_EPOCH = 315_619_200
 """2 January 1980, the time of everything that is built: ZIP, and so every wheel, knows none before 1980."""
 
+_LAST_SECOND = (1 << 34) - (1 << 31) - 1  # of ext4: 34 bits that begin in 1901
+
 
 class Settings(NamedTuple):
     """The settings of one command.
@@ -54,4 +56,10 @@ def _epoch(text: str | None) -> int:
             f"SOURCE_DATE_EPOCH is {text!r}, which is no number of seconds",
             hint="set it to seconds since 1970, as in: SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)",
         )
-    return int(text)
+    seconds = int(text[:20])
+    if seconds > _LAST_SECOND:
+        raise InvalidError(
+            f"SOURCE_DATE_EPOCH is {text[:40]}, which is after the year 2446",
+            hint="file systems have no such time; is it in seconds?",
+        )
+    return seconds

@@ -44,9 +44,9 @@ def remove_points(upper: Path, paths: Iterable[str]) -> None:
 
 def _remove_empty(root: int, directory: str, name: str) -> None:
     try:
-        holder = open_in_root(root, directory, os.O_RDONLY | os.O_DIRECTORY)
+        holder = open_in_root(root, directory, os.O_RDONLY | os.O_DIRECTORY, links=False)
     except OSError:
-        return  # the step has removed the directory
+        return  # the step has removed the directory, or put a link in its place: nothing there is a stub
     try:
         status = os.stat(name, dir_fd=holder, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
