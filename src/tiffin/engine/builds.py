@@ -11,8 +11,11 @@ from tiffin.build.cache import BuildCache
 from tiffin.build.context import Context
 from tiffin.build.emit import image_config, manifest
 from tiffin.build.graph import Copy, MakeDirectory, Run
+from tiffin.build.ops.cachemounts import CacheMounts
 from tiffin.build.ops.connection import Connection
+from tiffin.build.ops.furnish import Furnisher, Lodging
 from tiffin.build.ops.run import StepRunner
+from tiffin.build.secrets import read_secrets
 from tiffin.build.solve import Solver
 from tiffin.build.workbench import Workbench
 from tiffin.dockerfile.ignore import IgnoreRules
@@ -22,6 +25,7 @@ from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.events import Notice
 from tiffin.linux.files import atomic_write
 from tiffin.linux.isolation import Rung
+from tiffin.network.leases import state_directory
 from tiffin.oci import codec
 from tiffin.oci.descriptor import Descriptor, MediaType
 from tiffin.oci.platform import Platform
@@ -45,7 +49,7 @@ class BuildRequest(NamedTuple):
 
     `dockerfile` is None for the one in the context, `-` for standard input;
     a build argument whose value is None comes from the environment;
-    `build_contexts` are the values of `--build-context`, by name.
+    `build_contexts` are the values of `--build-context`, by name; `secrets` those of `--secret`.
     """
 
     context: Path
@@ -60,6 +64,7 @@ class BuildRequest(NamedTuple):
     labels: Mapping[str, str] = {}
     pull: bool = False
     iidfile: Path | None = None
+    secrets: tuple[str, ...] = ()
 
 
 class BuildResult(NamedTuple):
@@ -77,6 +82,7 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
     text, name, beside = _read_dockerfile(request)
     dockerfile = parse(text, name)
     contexts = _contexts(request, beside)
+    secrets = read_secrets(request.secrets, engine.settings.environ)
     with engine.leases.hold("build") as lease:
         bases = BaseResolver(engine, lease, pull=request.pull)
         graph = planner.plan(dockerfile, _plan_request(request, engine), bases.resolve)
@@ -87,7 +93,7 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
             db=engine.db,
             lease=lease,
             contexts=contexts,
-            runner=_runner(engine, request),
+            runner=_runner(engine, request, secrets),
             epoch=engine.settings.epoch,
         )
         fresh = _steps(graph) if request.no_cache else ()
@@ -97,6 +103,7 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
             bench.finish()
         config = image_config(graph, results, engine.platform, engine.settings.epoch)
         descriptor, image_id = _store(engine, config)
+        engine.layers.settle()
         engine.images.add(descriptor, image_id)
         for tag in tags:
             engine.tags.set(tag, descriptor)
@@ -105,13 +112,16 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
     return BuildResult(image_id, descriptor, tags)
 
 
-def _runner(engine: Engine, request: BuildRequest) -> StepRunner:
+def _runner(engine: Engine, request: BuildRequest, secrets: Mapping[str, bytes]) -> StepRunner:
     """Return what runs RUN steps."""
-    connection = Connection(request.network, engine.home.run / "network", root=engine.rung is Rung.ROOT)
+    connection = Connection(request.network, state_directory(engine.home.run), root=engine.rung is Rung.ROOT)
     for notice in connection.notices:
         engine.emit(Notice(notice))
     settings = engine.settings
-    return StepRunner(engine.layers, engine.footing.place(), connection, settings.environ, settings.epoch)
+    place = engine.footing.place()
+    lodging = Lodging(engine.layers.owners, settings.epoch, bool(place.users.uids), place.single_id)
+    furnisher = Furnisher(CacheMounts(engine.layers, settings.epoch), secrets, lodging)
+    return StepRunner(engine.layers, place, connection, settings.environ, furnisher, settings.epoch)
 
 
 def _read_dockerfile(request: BuildRequest) -> tuple[bytes, str, Path | None]:
