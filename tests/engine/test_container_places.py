@@ -174,7 +174,8 @@ subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 other = subprocess.Popen(["unshare", "-n", "sleep", "100"])
 while os.readlink(f"/proc/{other.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
     time.sleep(0.01)
-from tiffin.linux.netlink import Netlink, within
+from tiffin.linux.netlink import Netlink
+from tiffin.linux.netns import within
 outside = os.open(f"/proc/{other.pid}/ns/net", 0)
 host = Netlink()
 host.add_veth("uplink", "eth0", outside, 1500, bytes.fromhex("020000000009"))

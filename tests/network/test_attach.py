@@ -21,9 +21,10 @@ pytestmark = pytest.mark.live
 PRELUDE = """
 import json, os, signal, socket, sys, threading, time
 from pathlib import Path
-from tiffin.linux import netlink
+from tiffin.linux import netlink, netns
 from tiffin.linux.namespace import IdMap, write_maps
-from tiffin.linux.netlink import Netlink, within
+from tiffin.linux.netlink import Netlink
+from tiffin.linux.netns import within
 from tiffin.network.attach import attach, examine
 from tiffin.network.bridge import NAME, tidy
 from tiffin.network.leases import state_directory

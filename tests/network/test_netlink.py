@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tiffin.linux import netlink
+from tiffin.linux import netlink, netns
 
 pytestmark = pytest.mark.live
 
 
 def test_a_new_namespace_has_a_loopback_that_is_down_until_brought_up(fresh_namespace):
-    with fresh_namespace() as namespace, netlink.within(namespace, netlink.Netlink) as inside:
+    with fresh_namespace() as namespace, netns.within(namespace, netlink.Netlink) as inside:
         loopback = inside.link("lo")
         assert loopback is not None
         assert not loopback.up
@@ -27,8 +27,8 @@ def test_a_veth_pair_joins_a_bridge_to_another_namespace(fresh_namespace):
     with (
         fresh_namespace() as host,
         fresh_namespace() as guest,
-        netlink.within(host, netlink.Netlink) as outside,
-        netlink.within(guest, netlink.Netlink) as inside,
+        netns.within(host, netlink.Netlink) as outside,
+        netns.within(guest, netlink.Netlink) as inside,
     ):
         outside.add_bridge("br-test", bytes.fromhex("02aabbccddee"), 1400)
         bridge = outside.link("br-test")
@@ -46,8 +46,8 @@ def test_a_veth_pair_joins_a_bridge_to_another_namespace(fresh_namespace):
         assert netlink.Route("", 0, "10.77.0.1", inner.number) in inside.routes()
         assert netlink.Route("10.77.0.0", 24, "", bridge.number) in outside.routes()
 
-        listener = netlink.within(host, lambda: socket.create_server(("10.77.0.1", 7000)))
-        client = netlink.within(guest, lambda: socket.create_connection(("10.77.0.1", 7000), 10))
+        listener = netns.within(host, lambda: socket.create_server(("10.77.0.1", 7000)))
+        client = netns.within(guest, lambda: socket.create_connection(("10.77.0.1", 7000), 10))
         with listener, client:
             assert client.getsockname()[0] == "10.77.0.2"
 
@@ -56,7 +56,7 @@ def test_a_veth_pair_joins_a_bridge_to_another_namespace(fresh_namespace):
 
 
 def test_a_refusal_names_the_object_and_keeps_errno(fresh_namespace):
-    with fresh_namespace() as namespace, netlink.within(namespace, netlink.Netlink) as inside:
+    with fresh_namespace() as namespace, netns.within(namespace, netlink.Netlink) as inside:
         inside.add_bridge("twice", bytes.fromhex("020000000002"), 1500)
         with pytest.raises(OSError, match="make bridge twice: File exists") as caught:
             inside.add_bridge("twice", bytes.fromhex("020000000002"), 1500)
@@ -68,8 +68,8 @@ def test_a_refusal_names_the_object_and_keeps_errno(fresh_namespace):
 def test_joining_changes_only_the_working_thread(fresh_namespace):
     before = Path("/proc/thread-self/ns/net").readlink()
     with fresh_namespace() as namespace:
-        seen = netlink.within(namespace, lambda: Path("/proc/thread-self/ns/net").readlink())
+        seen = netns.within(namespace, lambda: Path("/proc/thread-self/ns/net").readlink())
         assert seen != before
         assert Path("/proc/thread-self/ns/net").readlink() == before
         with pytest.raises(ValueError, match="from inside"):
-            netlink.within(namespace, lambda: int("from inside"))
+            netns.within(namespace, lambda: int("from inside"))

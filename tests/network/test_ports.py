@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from tiffin.linux import netlink
+from tiffin.linux import netlink, netns
 from tiffin.network.listen import listen
 from tiffin.network.ports import Forwarder
 from tiffin.network.publish import parse
@@ -21,7 +21,7 @@ PATIENCE = 20
 
 
 def _loopback_up(namespace):
-    with netlink.within(namespace, netlink.Netlink) as inside:
+    with netns.within(namespace, netlink.Netlink) as inside:
         inside.set_up(inside.link("lo").number)
 
 
@@ -46,7 +46,7 @@ def container(fresh_namespace):
 @contextlib.contextmanager
 def _server(namespace, handle):
     """Runs `handle(connection)` for each connection to port 8000 inside."""
-    listener = netlink.within(namespace, lambda: socket.create_server(("0.0.0.0", 8000), backlog=4096))
+    listener = netns.within(namespace, lambda: socket.create_server(("0.0.0.0", 8000), backlog=4096))
     threads = []
 
     def accept():
@@ -173,7 +173,7 @@ def test_two_thousand_connections_at_once(container):
     if hard < 5 * number:
         pytest.skip(f"only {hard} files may be open")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    inside = netlink.within(container, lambda: socket.create_server(("0.0.0.0", 8000), backlog=4096))
+    inside = netns.within(container, lambda: socket.create_server(("0.0.0.0", 8000), backlog=4096))
     stop = threading.Event()
 
     def echo():
@@ -249,7 +249,7 @@ def test_ipv6_clients_reach_it_too(container):
 
 
 def test_datagrams_go_there_and_back_for_each_client(container):
-    inside = netlink.within(container, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    inside = netns.within(container, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
     inside.settimeout(PATIENCE)
     inside.bind(("127.0.0.1", 5353))
 

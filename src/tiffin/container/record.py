@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
-import msgspec
+import json
 
 from tiffin.errors import ConflictError, InvalidError, NotFoundError
+from tiffin.linux.record import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from typing import Any, Literal
 
     from tiffin.store.db import Database
 
 __all__ = ["MountRecord", "Record", "Records"]
 
+_NO_LABELS: Mapping[str, str] = {}
 
-class MountRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+
+class MountRecord(NamedTuple):
     """A mount: a folder of the host, a volume (`name`), or a file system in memory."""
 
     kind: Literal["bind", "volume", "tmpfs"]
@@ -27,7 +30,7 @@ class MountRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     anonymous: bool = False
 
 
-class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+class Record(NamedTuple):
     """A container as it was asked for. It never changes but for its name; how it stands, its state says."""
 
     id: str
@@ -41,7 +44,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """Diff ids, the lowest first."""
     keeps: tuple[tuple[str, str], ...] = ()
     """What the garbage collection must spare: kinds and keys, of blobs and layers."""
-    labels: dict[str, str] = {}
+    labels: Mapping[str, str] = _NO_LABELS
     mounts: tuple[MountRecord, ...] = ()
     publish: tuple[str, ...] = ()
     """As given with `-p`; for `-P` one for each exposed port."""
@@ -62,6 +65,19 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         """The first twelve digits of the id."""
         return self.id[:12]
 
+    def to_wire(self) -> dict[str, Any]:
+        """The record as JSON-ready data, without what is as it is unless it is asked for."""
+        defaults = self._field_defaults
+        wire = {name: value for name, value in self._asdict().items() if defaults.get(name) != value}
+        return wire | ({"mounts": [mount._asdict() for mount in self.mounts]} if self.mounts else {})
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Any]) -> Record:
+        """The record that `to_wire` wrote, or a later tiffin, which may know more."""
+        known = {name: _frozen(value) for name, value in wire.items() if name in cls._fields}
+        mounts = tuple(MountRecord(**mount) for mount in wire.get("mounts", ()))
+        return cls(**known | {"mounts": mounts})
+
 
 class Records:
     """The containers of a store."""
@@ -73,7 +89,7 @@ class Records:
         """Keep the record. Raises ConflictError if the name is taken."""
         import sqlite3
 
-        row = (record.id, record.name, msgspec.json.encode(record), record.created)
+        row = (record.id, record.name, json.dumps(record.to_wire()).encode(), record.created)
         try:
             with self._db.transaction() as connection:
                 connection.execute("INSERT INTO container (id, name, record, created) VALUES (?,?,?,?)", row)
@@ -99,7 +115,7 @@ class Records:
         """Every container, the newest first."""
         with self._db.read() as connection:
             rows = connection.execute("SELECT record FROM container ORDER BY created DESC").fetchall()
-        return [msgspec.json.decode(row[0], type=Record) for row in rows]
+        return [Record.from_wire(json.loads(row[0])) for row in rows]
 
     def find(self, text: str) -> Record | None:
         """Return the container of that id or name, or whose id begins so; a name wins over a beginning."""
@@ -131,7 +147,11 @@ class Records:
         with self._db.read() as connection:
             query = f"SELECT record FROM container WHERE {condition}"  # noqa: S608 - one of two constants
             rows = connection.execute(query, (value,)).fetchall()
-        return [msgspec.json.decode(row[0], type=Record) for row in rows]
+        return [Record.from_wire(json.loads(row[0])) for row in rows]
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def nearest(text: str, names: Iterable[str]) -> list[str]:

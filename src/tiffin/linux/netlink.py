@@ -1,34 +1,28 @@
 """Route netlink: links, veth pairs, bridges, addresses and routes, as plain calls on one socket.
 
 A netlink socket belongs for ever to the network namespace of the thread that made it, so one
-`Netlink` per namespace is opened (see `within`) and used from any thread afterwards.
+`Netlink` per namespace is opened (see `netns`) and used from any thread afterwards.
 Runs under `python -IS`; standard library only.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import socket
 import struct
 import sys
-import threading
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
-from tiffin.linux import libc
 from tiffin.linux.record import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import TracebackType
 
-__all__ = ["Address", "Link", "Netlink", "Route", "join", "within"]
+__all__ = ["Address", "Link", "Netlink", "Route"]
 
-Result = TypeVar("Result")
-
-CLONE_NEWNET = 0x40000000
 SOL_NETLINK = 270
 NETLINK_EXT_ACK = 11
 
@@ -287,35 +281,3 @@ def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
             return
         yield kind & NLA_TYPE_MASK, data[offset + _ATTRIBUTE.size : offset + size]
         offset += (size + 3) & ~3
-
-
-_setns = libc.function("setns", ctypes.c_int, ctypes.c_int)
-
-
-def join(namespace: int) -> None:
-    """Move the calling thread, and it alone, into the network namespace of the file descriptor.
-
-    There is no way back where the old namespace belongs to a user namespace in which we have
-    no rights, as without root: give such work to a thread that ends, or that stays there.
-    """
-    libc.check(_setns(namespace, CLONE_NEWNET), "setns to a network namespace")
-
-
-def within(namespace: int, work: Callable[[], Result]) -> Result:
-    """Return what `work` returns when it runs inside the network namespace of the file descriptor."""
-    outcome: list[Result] = []
-    failure: list[BaseException] = []
-
-    def body() -> None:
-        try:
-            join(namespace)
-            outcome.append(work())
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the calling thread
-            failure.append(error)
-
-    thread = threading.Thread(target=body, name="network-namespace")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return outcome[0]

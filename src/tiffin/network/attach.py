@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from tiffin.errors import UnavailableError
 from tiffin.linux import capability
+from tiffin.linux.netns import loopback_up, within
 from tiffin.network.plan import Facts
 from tiffin.network.tool import find
 
@@ -68,7 +69,7 @@ def attach(plan: NetworkPlan, pid: int) -> Attachment:
         elif plan.mode == "pasta":
             _by_pasta(attachment, plan, pid)
         elif plan.mode in ("loopback", "none"):
-            _loopback_up(attachment.namespace)
+            loopback_up(attachment.namespace)
     except BaseException:
         attachment.close()
         raise
@@ -115,7 +116,7 @@ def _by_pasta(attachment: Attachment, plan: NetworkPlan, pid: int) -> None:
             raise
         notice = f"the container cannot reach out, only published ports work: {error.message}"
         attachment.notices += (notice,)
-        _loopback_up(attachment.namespace)
+        loopback_up(attachment.namespace)
         return
     finally:
         if user is not None:
@@ -125,17 +126,8 @@ def _by_pasta(attachment: Attachment, plan: NetworkPlan, pid: int) -> None:
     attachment.gateway = gateway_of_host() if plan.map_gateway else ""
 
 
-def _loopback_up(namespace: int) -> None:
-    from tiffin.linux.netlink import Netlink, within
-
-    with within(namespace, Netlink) as inside:
-        loopback = inside.link("lo")
-        if loopback is not None and not loopback.up:
-            inside.set_up(loopback.number)
-
-
 def _own_address(namespace: int) -> str:
-    from tiffin.linux.netlink import Netlink, within
+    from tiffin.linux.netlink import Netlink
 
     with within(namespace, Netlink) as inside:
         return next((found.address for found in inside.addresses() if found.scope == _GLOBAL_SCOPE), "")

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tiffin.linux import files
-from tiffin.linux.netlink import Netlink, within
+from tiffin.linux.netlink import Netlink
+from tiffin.linux.netns import within
 from tiffin.linux.process import Identity
 from tiffin.linux.record import NamedTuple
 from tiffin.network import firewall

@@ -17,7 +17,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from tiffin.linux import netlink
+from tiffin.linux import netns
 from tiffin.network.datagram import Relay
 from tiffin.network.listen import close_all
 from tiffin.network.stream import EDGES, Connection, Pipes
@@ -77,7 +77,7 @@ class Forwarder:
         os.close(self._namespace)
 
     def _run(self) -> None:
-        netlink.join(self._namespace)
+        netns.join(self._namespace)
         self._epoll.register(self._wake, select.EPOLLIN)
         for listener in self._listeners:
             for bound in listener.sockets:
