@@ -25,6 +25,10 @@ class Tiffin(NamedTuple):
     env: dict[str, str]
     home: Path
 
+    @property
+    def store(self):
+        return Path(self.env.get("TIFFIN_HOME") or self.home / ".local/share/tiffin")
+
     def __call__(self, *arguments, check=True, cwd=None, env=None, **options):  # noqa: ANN204
         options.setdefault("capture_output", True)
         done = subprocess.run(

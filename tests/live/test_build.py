@@ -114,9 +114,9 @@ def test_a_failing_step_passes_its_status_on_and_is_not_remembered(tiffin, busyb
 def test_mount_points_are_not_left_behind(tiffin, folder, busybox):
     text = f"FROM scratch\nCOPY --from={busybox} /bin /bin\nRUN echo x > /x\n"
     build(tiffin, folder, "clean", text)
-    listed = show(tiffin, "clean", "find", "/etc", "/run", "-type", "f", "-size", "+0").split()
+    listed = show(tiffin, "clean", "find", "/", "-xdev", "-type", "f", "-path", "/[!bpsd]*").split()
     # What the container itself was given, and nothing of the build.
-    assert set(listed) <= {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
+    assert set(listed) == {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/x"}
     archive = folder / "clean.tar"
     tiffin("save", "-o", archive, "clean")
     names = layer_names(archive)
@@ -143,7 +143,8 @@ def test_deletions_reach_the_image(tiffin, busybox, folder):
         "RUN mv /d /e\n"
     )
     build(tiffin, folder, "deleted", text)
-    assert show(tiffin, "deleted", "find", "/e", "/d", "/gone").split() == ["/e", "/e/new"]
+    done = tiffin("run", "--rm", "deleted", "find", "/e", "/d", "/gone", check=False)
+    assert done.stdout.split() == ["/e", "/e/new"]
 
 
 def test_user_workdir_env_and_arguments(tiffin, busybox, folder):
@@ -206,7 +207,7 @@ def test_ignored_files_stay_out_and_the_error_names_the_rule(tiffin, busybox, fo
         ("FROM busybox\nRUNN x\n", "did you mean RUN?"),
         ("FROM busyboks\n", "busybox"),
         ("", "empty"),
-        ("FROM busybox\nRUN --mount=type=secret,id=x true\n", "Dockerfile:2"),
+        ("FROM busybox\nRUN --security=insecure true\n", "Dockerfile:2"),
     ],
 )
 def test_bad_input_is_a_clear_line_and_changes_nothing(tiffin, busybox, folder, dockerfile, expected):
