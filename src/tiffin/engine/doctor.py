@@ -48,7 +48,7 @@ def examine(settings: Settings) -> Report:
         isolation = decide(facts, settings.isolation)
     except TiffinError as error:
         reasons = (error.message, *((error.hint,) if error.hint else ()))
-        return Report("", reasons, tuple(_checks(facts, root=False)))
+        return Report("", reasons, tuple(_checks(facts, root=facts.euid == 0)))
     root = isolation.rung is Rung.ROOT
     checks = (*_checks(facts, root=root), _network(root=root))
     return Report(isolation.rung.value, tuple(_reasons(isolation)), checks)
@@ -67,14 +67,12 @@ def _checks(facts: Facts, *, root: bool) -> Iterator[Check]:
         "kernel", facts.kernel >= (5, 12), ".".join(map(str, facts.kernel)), "use Linux 5.12 or newer"
     )
     yield Check("machine", facts.machine in ("x86_64", "aarch64"), facts.machine, "use x86-64 or 64-bit ARM")
-    yield _tried("user namespaces", facts.user_namespaces, facts.userns_restriction)
+    yield _tried("user namespaces", facts.user_namespaces, _namespace_remedy(facts))
     yield _tried("overlayfs", facts.overlay, "put the store on a local disk: set TIFFIN_HOME")
     if root:
         yield _tried("idmapped mounts", facts.idmap, "put the store on ext4, xfs or btrfs: set TIFFIN_HOME")
     else:
-        ranges = sum(line.size for line in facts.subuids)
-        found = f"{ranges} ids" if ranges else "none for this account"
-        yield Check("subordinate ids", ranges > 0, found, "as root: usermod --add-subuids 100000-165535 USER")
+        yield _subordinate(facts)
         tools = "newuidmap and newgidmap" if facts.map_tools else "newuidmap or newgidmap is missing"
         yield Check("id mapping tools", facts.map_tools, tools, "install the package uidmap (shadow-utils)")
     yield Check(
@@ -82,6 +80,28 @@ def _checks(facts: Facts, *, root: bool) -> Iterator[Check]:
     )
     yield Check("cgroups", bool(facts.cgroups), facts.cgroups or "none", "mount cgroup2 at /sys/fs/cgroup")
     yield Check("store", True, f"on {facts.store_filesystem or 'an unknown file system'}")
+
+
+def _subordinate(facts: Facts) -> Check:
+    """Users and groups have ranges of their own, and both are needed."""
+    uids, gids = (sum(line.size for line in lines) for lines in (facts.subuids, facts.subgids))
+    found = f"{min(uids, gids)} ids"
+    if not uids or not gids:
+        missing = [name for name, count in (("/etc/subuid", uids), ("/etc/subgid", gids)) if not count]
+        found = f"none for this account in {' and '.join(missing)}"
+    add = "--add-subuids 100000-165535 --add-subgids 100000-165535"
+    return Check(
+        "subordinate ids", bool(uids and gids), found, f"as root: usermod {add} {facts.user or 'USER'}"
+    )
+
+
+def _namespace_remedy(facts: Facts) -> str:
+    if facts.max_user_namespaces == 0:
+        return "as root: sysctl -w user.max_user_namespaces=10000"
+    setting, equals, value = facts.userns_restriction.partition("=")
+    if equals and value in ("0", "1"):
+        return f"as root: sysctl -w {setting}={1 - int(value)}"
+    return "allow unshare in the surrounding container, by its seccomp profile and capabilities"
 
 
 def _tried(name: str, reason: str | None, remedy: str) -> Check:
