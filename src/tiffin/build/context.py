@@ -35,6 +35,12 @@ class Context:
             return True
         return not self.tree.children(node)
 
+    def hides_below(self, directory: Node) -> bool:
+        """Whether anything below `directory` is ignored."""
+        if not self.rules or not directory.is_directory:
+            return False
+        return any(self._hides(node) for node in MergedTree([self.folder]).walk(directory))
+
     def missing(self, pattern: str) -> NotFoundError:
         """Return the error for `pattern`, which names nothing here: ignored by which rule, or not there."""
         relative = pattern.strip("/")
@@ -49,6 +55,6 @@ class Context:
         return NotFoundError(
             f"{pattern} does not exist in the build context {self.folder}",
             code="source-not-found",
-            hint="paths of COPY and ADD begin at the context, the folder given to `tiffin build`, and `..` does "
-            "not lead out of it",
+            hint="paths of COPY and ADD begin at the context, the folder given to `tiffin build`, "
+            "and `..` does not lead out of it",
         )

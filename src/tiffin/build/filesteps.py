@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.build import created_by
 from tiffin.build.graph import Copy, InlineFile, MakeDirectory, Run
 from tiffin.build.modes import change_mode
+from tiffin.build.paths import absolute, destination, relative
 from tiffin.dockerfile import ast
 from tiffin.errors import InvalidError, UnsupportedError
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tiffin.build.draft import Draft
+    from tiffin.build.graph import Mount
     from tiffin.build.scope import Expander
 
 _REMOTE = re.compile(r"(?:https?|git|ssh)://|[\w.-]+@[\w.-]+:")
@@ -29,8 +30,10 @@ class Step(NamedTuple):
     history: str
 
 
-def run_step(draft: Draft, instruction: ast.Run, proxies: Mapping[str, str]) -> Step:
-    """Return what RUN does: its arguments, and the environment in which they run."""
+def run_step(
+    draft: Draft, instruction: ast.Run, proxies: Mapping[str, str], mounts: tuple[Mount, ...]
+) -> Step:
+    """Return what RUN does: its arguments, and the environment and the mounts with which they run."""
     arguments, script = _command(draft, instruction)
     environment = draft.environment
     op = Run(
@@ -41,6 +44,7 @@ def run_step(draft: Draft, instruction: ast.Run, proxies: Mapping[str, str]) -> 
         network=instruction.network or "default",
         script=script,
         ambient=tuple(f"{name}={value}" for name, value in proxies.items() if name not in environment),
+        mounts=mounts,
     )
     return Step(op, created_by.run(arguments, draft.arguments))
 
@@ -96,21 +100,21 @@ def transfer_step(draft: Draft, instruction: ast.Copy | ast.Add, expander: Expan
     for source in sources:
         if _REMOTE.match(source):
             raise _remote(instruction, source)
-    destination = word(transfer.destination)
+    into = word(transfer.destination)
     chown = word(transfer.chown or "") or None
     chmod = word(transfer.chmod or "") or None
     _check_mode(chmod, instruction)
     op = Copy(
-        sources=tuple(map(_relative, sources)),
+        sources=tuple(map(relative, sources)),
         files=_files(draft, instruction, expander),
-        destination=_destination(draft.config.working_dir, destination),
+        destination=destination(draft.config.working_dir, into),
         chown=chown,
         chmod=chmod,
         unpack=keyword == "ADD" and bool(sources),
     )
     flags = [f"--chown={chown}"] * bool(chown) + [f"--chmod={chmod}"] * bool(chmod)
     marks = [f"<<{document.name}" for document in transfer.documents]
-    return Step(op, " ".join([keyword, *flags, *sources, *marks, destination]))
+    return Step(op, " ".join([keyword, *flags, *sources, *marks, into]))
 
 
 def _files(draft: Draft, instruction: ast.Copy | ast.Add, expander: Expander) -> tuple[InlineFile, ...]:
@@ -147,21 +151,3 @@ def _check_mode(chmod: str | None, instruction: ast.Copy | ast.Add) -> None:
     except InvalidError as error:
         error.where = instruction.span.where
         raise
-
-
-def absolute(directory: str, path: str) -> str:
-    """Return `path`, seen from `directory` if it is relative, without `.`, `..` and double slashes."""
-    return "/" + posixpath.normpath(posixpath.join("/", directory, path)).lstrip("/")
-
-
-def _destination(directory: str, path: str) -> str:
-    """Return the absolute destination; a final slash says that it is a directory, as do `.` and `..`."""
-    found = absolute(directory, path)
-    says_directory = path.rpartition("/")[2] in ("", ".", "..")
-    return found + "/" if says_directory and found != "/" else found
-
-
-def _relative(source: str) -> str:
-    """Return a source relative to the root that it is in: nothing leads above a root."""
-    cleaned = absolute("/", source)[1:] or "."
-    return cleaned + "/" if source.endswith("/") and cleaned != "." else cleaned

@@ -72,8 +72,64 @@ class MakeDirectory(msgspec.Struct, frozen=True, tag="mkdir"):
     user: str
 
 
+class BindMount(msgspec.Struct, frozen=True, tag="bind"):
+    """`type=bind`: what lies at `source` in the vertex's input number `input`; writes are thrown away."""
+
+    target: str
+    source: str
+    input: int
+    writable: bool = False
+
+
+class CacheMount(msgspec.Struct, frozen=True, tag="cache"):
+    """`type=cache`: a directory that outlives the build, made from `source` of an input if there is one."""
+
+    target: str
+    id: str
+    sharing: Literal["shared", "private", "locked"] = "shared"
+    source: str = "/"
+    input: int | None = None
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+    read_only: bool = False
+
+
+class TmpfsMount(msgspec.Struct, frozen=True, tag="tmpfs"):
+    """`type=tmpfs`: memory, of `size` bytes at most."""
+
+    target: str
+    size: int | None = None
+
+
+class SecretMount(msgspec.Struct, frozen=True, tag="secret"):
+    """`type=secret`: a secret, by its name alone: as the file `target`, the variable `env`, or both."""
+
+    id: str
+    target: str | None
+    env: str | None = None
+    required: bool = False
+    mode: int = 0o400
+    uid: int = 0
+    gid: int = 0
+
+
+class SshMount(msgspec.Struct, frozen=True, tag="ssh"):
+    """`type=ssh`: the socket of an agent at `target`."""
+
+    id: str
+    target: str
+    required: bool = False
+    mode: int = 0o600
+    uid: int = 0
+    gid: int = 0
+
+
+Mount = BindMount | CacheMount | TmpfsMount | SecretMount | SshMount
+
+
 class Run(msgspec.Struct, frozen=True, tag="run"):
-    """RUN. Input: the root filesystem to run in.
+    """RUN. Inputs: the root filesystem to run in, then those that `mounts` name by their number.
 
     `arguments` is the argument vector, shell included; `env` is the whole
     environment of the instruction (ENV, then declared ARGs), each name once.
@@ -89,6 +145,7 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     network: Literal["default", "none", "host"] = "default"
     script: InlineFile | None = None
     ambient: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
 
 
 Op = Source | Local | Copy | MakeDirectory | Run

@@ -11,6 +11,7 @@ from tiffin.build.graph import BaseImage
 from tiffin.build.refusals import refuse, refuse_platform
 from tiffin.build.stages import SCRATCH, StageEntry, check_reference
 from tiffin.dockerfile import ast
+from tiffin.dockerfile.mounts import mount_option
 from tiffin.dockerfile.parser import parse_trigger
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.oci.reference import Reference
@@ -40,6 +41,7 @@ Place = BaseImage | Folder | StageEntry | None
 class Planned(NamedTuple):
     """A needed stage: where it begins, its instructions after triggers, and what its `--from` names mean.
 
+    `mounted` is what `from=` of its mounts means, where a number is no stage.
     With each instruction stands whether it is a trigger of the stage's base. A
     stage that a context stands for begins there and has no instructions.
     """
@@ -48,6 +50,7 @@ class Planned(NamedTuple):
     start: Place
     instructions: tuple[tuple[ast.Instruction, bool], ...]
     origins: Mapping[str, Place]
+    mounted: Mapping[str, Place]
 
 
 class Places:
@@ -95,7 +98,7 @@ def needed(table: StageTable, target: StageEntry, places: Places, platform: Plat
     for entry in reversed(table.entries[: target.number + 1]):  # a stage needs only stages before it
         if entry.number in wanted:
             planned = _planned(entry, table, places, platform)
-            below = (planned.start, *planned.origins.values())
+            below = (planned.start, *planned.origins.values(), *planned.mounted.values())
             wanted.update(place.number for place in below if isinstance(place, StageEntry))
             found.append(planned)
     folders = {each.entry.number: each.start for each in found if isinstance(each.start, Folder)}
@@ -120,7 +123,7 @@ def _planned(entry: StageEntry, table: StageTable, places: Places, platform: Pla
     name = entry.stage.start.name
     replacement = places.context(name, entry.where) if name else None
     if replacement is not None:
-        return Planned(entry, replacement, (), {})
+        return Planned(entry, replacement, (), {}, {})
     body = entry.stage.instructions
     refuse_platform(entry, platform)
     for instruction in body:
@@ -130,12 +133,19 @@ def _planned(entry: StageEntry, table: StageTable, places: Places, platform: Pla
         refuse(trigger)
     instructions = (*((each, True) for each in triggers), *((each, False) for each in body))
     origins: dict[str, Place] = {}
+    mounted: dict[str, Place] = {}
     for each, _ in instructions:
         if isinstance(each, ast.Copy) and each.origin is not None and each.origin not in origins:
             where = each.span.where
             stage = table.origin(each.origin, entry, where)
             origins[each.origin] = stage or places.find(each.origin, where)
-    return Planned(entry, start, instructions, origins)
+        elif isinstance(each, ast.Run):
+            for flag in each.mounts:
+                name = mount_option(flag.text, "from")
+                if name and name not in mounted:
+                    where = flag.span.where
+                    mounted[name] = table.named(name, entry, where) or places.find(name, where)
+    return Planned(entry, start, instructions, origins, mounted)
 
 
 def _start(entry: StageEntry, table: StageTable, places: Places) -> tuple[Place, Sequence[ast.Trigger]]:

@@ -13,6 +13,7 @@ from tiffin.build.draft import Draft
 from tiffin.build.filesteps import Step, run_step, transfer_step, workdir_step
 from tiffin.build.graph import BaseImage, Graph, Local, Source, Vertex
 from tiffin.build.metadata import Arguments, fold
+from tiffin.build.mountplan import plan_mounts
 from tiffin.build.needs import Folder, Places, needed
 from tiffin.build.scope import Expander, global_arguments, platform_arguments, proxies, undeclared
 from tiffin.build.stages import SCRATCH, StageEntry, StageTable
@@ -21,7 +22,7 @@ from tiffin.dockerfile import ast
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tiffin.build.graph import Op
+    from tiffin.build.graph import Mount, Op
     from tiffin.build.needs import Place, Planned, Resolve
     from tiffin.errors import Where
     from tiffin.oci.platform import Platform
@@ -130,7 +131,8 @@ class _Planner:
         inputs = [draft.vertex]
         match instruction:
             case ast.Run():
-                step: Step | None = run_step(draft, instruction, self._proxies)
+                mounts = self._mounts(draft, instruction, planned, inputs)
+                step: Step | None = run_step(draft, instruction, self._proxies, mounts)
             case ast.Workdir():
                 step = workdir_step(draft, instruction, self._expander)
             case ast.Copy() | ast.Add():
@@ -147,17 +149,32 @@ class _Planner:
         draft.vertex = self._vertex(step.op, inputs, progress.name(text), planned.entry, where)
         draft.record(step.history, draft.vertex)
 
+    def _mounts(
+        self, draft: Draft, instruction: ast.Run, planned: Planned, inputs: list[int]
+    ) -> tuple[Mount, ...]:
+        """Return the mounts of a RUN; what they read is added to its inputs."""
+
+        def take(origin: str) -> int:
+            place = planned.mounted[origin] if origin else Folder(_MAIN)
+            inputs.append(self._place(place, origin, planned.entry, instruction.span.where))
+            return len(inputs) - 1
+
+        return plan_mounts(draft, instruction, self._expander, take)
+
     def _from(self, instruction: ast.Copy | ast.Add, planned: Planned) -> int:
         """Return the vertex that COPY or ADD takes its sources from."""
         where = instruction.span.where
         if isinstance(instruction, ast.Add) or instruction.origin is None:
             return self._local(_MAIN, planned.entry, where)
-        place: Place = planned.origins[instruction.origin]
+        return self._place(planned.origins[instruction.origin], instruction.origin, planned.entry, where)
+
+    def _place(self, place: Place, name: str, entry: StageEntry, where: Where) -> int:
+        """Return the vertex of a stage, a context or an image that goes by `name`."""
         if isinstance(place, StageEntry):
             return self.drafts[place.number].vertex
         if isinstance(place, Folder):
-            return self._local(place.name, planned.entry, where)
-        return self._source(place, f"FROM {instruction.origin}", planned.entry, where)
+            return self._local(place.name, entry, where)
+        return self._source(place, f"FROM {name}", entry, where)
 
     def _source(self, image: BaseImage | None, name: str, entry: StageEntry, where: Where) -> int:
         """Return the vertex of an image, or of the empty root filesystem; one for all that use it."""

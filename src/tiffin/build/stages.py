@@ -85,11 +85,19 @@ class StageTable:
 
         Raises InvalidError for a stage that does not come before `user`.
         """
-        index = (
-            self._number(name, where) if name.isascii() and name.isdigit() else self._names.get(name.lower())
-        )
-        if index is None:
-            return None
+        if name.isascii() and name.isdigit():
+            return self._earlier(self._number(name, where), name, user, where)
+        return self.named(name, user, where)
+
+    def named(self, name: str, user: StageEntry, where: Where) -> StageEntry | None:
+        """Return the stage called `name` that a mount in `user` means, or None: then it is an image.
+
+        Raises InvalidError for a stage that does not come before `user`.
+        """
+        index = self._names.get(name.lower())
+        return None if index is None else self._earlier(index, name, user, where)
+
+    def _earlier(self, index: int, name: str, user: StageEntry, where: Where) -> StageEntry:
         if index >= user.number:
             itself = "it is this stage itself" if index == user.number else "it comes later"
             raise InvalidError(

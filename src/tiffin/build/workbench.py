@@ -7,45 +7,27 @@ to the layer store; it returns the diff id, or None if nothing changed.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from tiffin.build import cachekey
-from tiffin.build.checksum import Checksums, hash_file, selection_digest
+from tiffin.build.graph import BindMount, CacheMount
 from tiffin.build.ops.copy import CopyStep, Target
-from tiffin.build.ops.run import Report, StepRunner
 from tiffin.build.owner import find_owner
-from tiffin.build.selection import select
-from tiffin.errors import NotFoundError
+from tiffin.build.reading import Reader
 from tiffin.snapshot.writer import LayerWriter, Meta
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from tiffin.build.cache import BuildCache
     from tiffin.build.context import Context
     from tiffin.build.graph import Copy, MakeDirectory, Run
-    from tiffin.build.selection import Selected
-    from tiffin.events import Emit
+    from tiffin.build.ops.run import Report, StepRunner
+    from tiffin.build.reading import Origin, Reading, Shown
     from tiffin.oci.digest import DiffID
     from tiffin.snapshot.layers import LayerStore
     from tiffin.store.db import Database
     from tiffin.store.leases import Lease
-
-
-class Prepared(NamedTuple):
-    """A COPY that is ready to run: the digest of what it reads, and how to get at it.
-
-    `keeps` says whether owners and hard links of the source are kept.
-    """
-
-    op: Copy
-    content: str
-    read: Callable[[], Sequence[Selected]]
-    keeps: bool = False
 
 
 class Workbench:
@@ -66,11 +48,9 @@ class Workbench:
         self.cache = cache
         self.epoch = epoch
         self.locks: Path = layers.home.locks
-        self._db = db
+        self.reader = Reader(layers, db, contexts)
         self._lease = lease
-        self._contexts = contexts
         self._runner = runner
-        self._checksums: dict[str, Checksums] = {}
 
     def keep(self, layer: DiffID | None) -> None:
         """Hold `layer` in the store until the build ends."""
@@ -83,15 +63,23 @@ class Workbench:
 
     def finish(self) -> None:
         """Keep what was learnt about the files of the contexts."""
-        for checksums in self._checksums.values():
-            checksums.save()
+        self.reader.finish()
+
+    def shown(self, op: Run, origins: Sequence[Origin]) -> list[Shown | None]:
+        """Return what each mount of RUN shows; `origins` are those of the vertex's inputs."""
+        return [
+            self.reader.shown(origins[mount.input], mount.source)
+            if isinstance(mount, BindMount | CacheMount) and mount.input is not None
+            else None
+            for mount in op.mounts
+        ]
 
     def run(
-        self, op: Run, parent: Sequence[DiffID], step: str, stop: threading.Event, emit: Emit
+        self, op: Run, parent: Sequence[DiffID], shown: Sequence[Shown | None], report: Report
     ) -> DiffID | None:
         """Execute RUN."""
         with self.layers.workspace() as place:
-            self._runner.run(op, parent, place, Report(step, stop, emit))
+            self._runner.run(op, parent, shown, place, report)
             return self._adopt(place / "upper")
 
     def make_directory(self, op: MakeDirectory, parent: Sequence[DiffID]) -> DiffID | None:
@@ -109,58 +97,14 @@ class Workbench:
             writer.finish()
             return self._adopt(upper)
 
-    def copy_nothing(self, op: Copy) -> Prepared:
-        """Prepare a COPY of here-documents only."""
-        return Prepared(op, "", tuple)
-
-    def copy_from_context(self, op: Copy, name: str) -> Prepared:
-        """Prepare a COPY from the build context `name`."""
-        context = self._contexts[name]
-        try:
-            selection = select(context.tree, op.sources)
-        except NotFoundError as error:
-            missing = error.message.removesuffix(" does not exist")
-            raise context.missing(missing) from error
-        checksums = self._checksums.get(name)
-        if checksums is None:
-            checksums = self._checksums[name] = Checksums(self._db, os.fspath(context.folder))
-        for chosen in selection:
-            checksums.prepare((chosen.node, *chosen.below))
-        return Prepared(op, selection_digest(selection, checksums.digest), lambda: selection)
-
-    def copy_from_layers(self, op: Copy, diff_ids: Sequence[DiffID]) -> Prepared:
-        """Prepare a COPY from a stage or an image: what was read of it once is not read again."""
-        chain = cachekey.chain(diff_ids)
-        selector = msgspec.json.encode(op.sources).decode()
-        with self._db.read() as connection:
-            row = connection.execute(
-                "SELECT digest FROM tree_digest WHERE chain = ? AND selector = ?", (chain, selector)
-            ).fetchone()
-
-        def read() -> Sequence[Selected]:
-            return select(self.layers.tree(diff_ids), op.sources)
-
-        if row is not None:
-            return Prepared(op, row[0], read, keeps=True)
-        selection = read()
-        digest = selection_digest(
-            selection, hash_file, lambda node: self.layers.owners.read(node.host, node.status)
-        )
-        with self._db.transaction() as connection:
-            connection.execute(
-                "INSERT INTO tree_digest(chain, selector, digest) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (chain, selector, digest),
-            )
-        return Prepared(op, digest, lambda: selection, keeps=True)
-
-    def copy(self, prepared: Prepared, parent: Sequence[DiffID]) -> DiffID | None:
+    def copy(self, op: Copy, reading: Reading, parent: Sequence[DiffID]) -> DiffID | None:
         """Execute COPY or ADD."""
         tree = self.layers.tree(parent)
-        owner = find_owner(prepared.op.chown, tree) if prepared.op.chown else None
+        owner = find_owner(op.chown, tree) if op.chown else None
         with self.layers.workspace() as place:
             target = Target(place, tree, self.layers.owners, self.epoch)
-            step = CopyStep(prepared.op, target, owner, keeps=prepared.keeps)
-            return self._adopt(step.write(prepared.read()))
+            step = CopyStep(op, target, owner, keeps=reading.keeps)
+            return self._adopt(step.write(reading.entries()))
 
     def _adopt(self, upper: Path) -> DiffID | None:
         if not any(os.scandir(upper)):

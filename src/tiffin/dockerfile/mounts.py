@@ -118,6 +118,16 @@ def parse_mount(text: str, expand: Callable[[str], str] | None = None) -> Mount 
     return _mount(values)
 
 
+def mount_option(text: str, name: str) -> str:
+    """Return the value of the option `name` as it is written; empty if it is not there."""
+    found = ""
+    for field in _fields(text):
+        key, _, value = field.partition("=")
+        if key.lower() == name:
+            found = value
+    return found
+
+
 def _fields(text: str) -> list[str]:
     """Split at commas; a field in double quotes may hold commas, and quotes as a pair (RFC 4180)."""
     fields = []

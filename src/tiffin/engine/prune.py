@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from tiffin.build.ops.cachemounts import CacheMounts
 from tiffin.engine import containers, images, volumes
 from tiffin.engine.collection import collect
 from tiffin.linux.files import tree_size
@@ -40,7 +41,7 @@ class VolumeUsage(NamedTuple):
 
 
 class CacheUsage(NamedTuple):
-    """A remembered step: its layer's bytes, and whether an image has that layer too (`shared`)."""
+    """A remembered step or a cache mount: its bytes, and whether an image has them too (`shared`)."""
 
     id: str
     kind: str
@@ -63,7 +64,10 @@ class DiskUsage(NamedTuple):
 
 
 class PruneRequest(NamedTuple):
-    """What may go. `until` (seconds) spares what is younger; labels are `KEY` or `KEY=VALUE`."""
+    """What may go. `until` (seconds) spares what is younger; labels are `KEY` or `KEY=VALUE`.
+
+    Cache mounts go with `cache="all"` only: what they hold cannot be made again from layers.
+    """
 
     containers: bool = False
     images: Literal["none", "dangling", "all"] = "none"
@@ -125,9 +129,11 @@ def prune(engine: Engine, request: PruneRequest) -> PruneReport:
     removed = _prune_images(engine, request) if request.images != "none" else ()
     dropped, volume_bytes = _prune_volumes(engine, request) if request.volumes != "none" else ((), 0)
     forgotten = _prune_cache(engine, request) if request.cache != "none" else ()
+    emptied, cache_bytes = _prune_cache_mounts(engine, request) if request.cache == "all" else ((), 0)
     written = sum(size for _, size in gone)
-    reclaimed = collect(engine).size + written + volume_bytes
-    return PruneReport(tuple(name for name, _ in gone), removed, dropped, forgotten, reclaimed)
+    reclaimed = collect(engine).size + written + volume_bytes + cache_bytes
+    caches = (*forgotten, *emptied)
+    return PruneReport(tuple(name for name, _ in gone), removed, dropped, caches, reclaimed)
 
 
 def _layer_sizes(engine: Engine) -> dict[str, int]:
@@ -153,6 +159,21 @@ def _cache(engine: Engine, uses: Mapping[str, int]) -> Iterable[CacheUsage]:
         size = sizes.get(row["diff_id"], 0) if row["diff_id"] else 0
         times = row["created"] / _NANO, row["used"] / _NANO
         yield CacheUsage(row["key"][:12], "regular", size, *times, 1, in_use=shared, shared=shared)
+    for folder in _cache_mounts(engine).all():
+        yield CacheUsage(
+            folder.key[:12],
+            "exec.cachemount",
+            folder.size,
+            folder.created,
+            folder.used,
+            1,
+            in_use=False,
+            shared=False,
+        )
+
+
+def _cache_mounts(engine: Engine) -> CacheMounts:
+    return CacheMounts(engine.layers, engine.settings.epoch)
 
 
 def _spared(created: float, labels: Mapping[str, str], request: PruneRequest) -> bool:
@@ -224,3 +245,14 @@ def _prune_cache(engine: Engine, request: PruneRequest) -> tuple[str, ...]:
         ]
         connection.executemany("DELETE FROM cache WHERE key = ?", [(key,) for key in gone])
     return tuple(key[:12] for key in gone)
+
+
+def _prune_cache_mounts(engine: Engine, request: PruneRequest) -> tuple[tuple[str, ...], int]:
+    """Remove the cache mounts that no step uses now."""
+    caches = _cache_mounts(engine)
+    gone = [
+        folder
+        for folder in caches.all()
+        if (request.until is None or folder.used < request.until) and caches.remove(folder)
+    ]
+    return tuple(folder.key[:12] for folder in gone), sum(folder.size for folder in gone)

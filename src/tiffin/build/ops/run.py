@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from tiffin.build.graph import Run
     from tiffin.build.ops.connection import Connection
+    from tiffin.build.ops.furnish import Furnisher, Furniture
+    from tiffin.build.reading import Shown
     from tiffin.events import Emit
     from tiffin.linux.files import RootPath
     from tiffin.oci.digest import DiffID
@@ -61,12 +63,14 @@ class StepRunner:
         place: Place,
         connection: Connection,
         environ: Mapping[str, str],
+        furnisher: Furnisher,
         epoch: int,
     ) -> None:
         self._layers = layers
         self._place = place
         self._connection = connection
         self._environ = environ
+        self._furnisher = furnisher
         self._epoch = epoch
         self._bundle = find_bundle(environ)
         self._running: set[StepProcess] = set()
@@ -78,18 +82,22 @@ class StepRunner:
             for process in self._running:
                 process.kill()
 
-    def run(self, op: Run, parent: Sequence[DiffID], work: Path, report: Report) -> None:
+    def run(
+        self, op: Run, parent: Sequence[DiffID], shown: Sequence[Shown | None], work: Path, report: Report
+    ) -> None:
         """Run the step on `parent` and leave the directory of its layer at `work / "upper"`.
 
-        Raises FailedError with the step's exit status if it is not 0.
+        `shown` is what each of its mounts shows. Raises FailedError with the step's exit status if not 0.
         """
         tree = self._layers.tree(parent)
         self._prepare(work, tree)
-        plan = self._plan(op, parent, tree, work)
-        stubs = missing_points(mount_targets(plan), tree)
-        status, tail = self._execute(plan, op, report)
+        with self._furnisher.furnish(op, shown, work, report.stop) as furniture:
+            plan = self._plan(op, parent, tree, work, furniture)
+            stubs = missing_points(mount_targets(plan), tree)
+            status, tail = self._execute(plan, op, report)
         if status != 0:
             raise _failure(op, status, tail)
+        furniture.check()
         remove_points(work / "upper", stubs)
         below = _Below(tree)
         normalise(work / "upper", below.status, self._epoch, self._layers.owners, place=below.host)
@@ -104,7 +112,9 @@ class StepRunner:
         self._layers.owners.change(str(work / "upper"), *owner)
         (work / "upper").chmod(mode)
 
-    def _plan(self, op: Run, parent: Sequence[DiffID], tree: MergedTree, work: Path) -> Plan:
+    def _plan(
+        self, op: Run, parent: Sequence[DiffID], tree: MergedTree, work: Path, furniture: Furniture
+    ) -> Plan:
         """Return the plan of the step's container."""
         user = find_user(op.user, tree)
         own = {name: value for name, _, value in (item.partition("=") for item in (*op.env, *op.ambient))}
@@ -114,9 +124,13 @@ class StepRunner:
             variables.setdefault("APT_CONFIG", _APT_CONFIG)
         options = Options(
             entrypoint=op.arguments,
-            env=(*op.ambient, *(f"{name}={value}" for name, value in variables.items() if name not in own)),
+            env=(
+                *op.ambient,
+                *(f"{name}={value}" for name, value in variables.items() if name not in own),
+                *furniture.env,
+            ),
             working_dir=op.directory,
-            mounts=self._mounts(op, work),
+            mounts=(*self._mounts(op, work), *furniture.mounts),
             network=HOST if self._connection.shares_host(op.network) else NEW,
         )
         spec = make_spec(ContainerConfig(env=op.env), user, options, self._place)
@@ -125,7 +139,7 @@ class StepRunner:
             str(work / "empty"),
         )
         rootfs = Rootfs(lowers, str(work / "upper"), str(work / "work"), volatile=True)
-        return make_plan(spec, rootfs, machine=self._place.machine)
+        return make_plan(spec, rootfs, machine=self._place.machine, extra=tuple(furniture.inlays))
 
     def _mounts(self, op: Run, work: Path) -> tuple[Mount, ...]:
         """Write what the step is given as files, and return how they are mounted: read only."""

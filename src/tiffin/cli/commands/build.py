@@ -40,9 +40,13 @@ OPTIONS = (
     value("--progress", "MODE", f"How to show progress: {', '.join(MODES)}", default="auto", choices=MODES),
     flag("--pull", "Ask the registry for newer base images"),
     flag("-q, --quiet", "Print nothing but the image id"),
+    values(
+        "--secret",
+        "id=ID[,src=FILE|env=NAME]",
+        "Let steps mount a secret: a file, or an environment variable",
+    ),
     values("-t, --tag", "NAME[:TAG]", "Give the image a name; can be repeated", dynamic="images"),
     value("--target", "STAGE", "Build this stage, and not the last one"),
-    *refuse("secrets in builds are not in this release", "--secret="),
     *refuse("forwarding of SSH agents is not in this release", "--ssh="),
     *refuse(_CACHE, "--cache-from=", "--cache-to="),
     *refuse("single instructions cannot be left out of the cache yet; use --no-cache", "--no-cache-filter="),
@@ -107,6 +111,7 @@ def request(session: Session, arguments: Arguments, place: str, dockerfile: str 
         labels=arguments.pairs("label"),
         pull=arguments.flag("pull"),
         iidfile=Path(iidfile) if iidfile else None,
+        secrets=arguments.texts("secret"),
     )
 
 

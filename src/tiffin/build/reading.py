@@ -1,0 +1,145 @@
+"""What a step reads: entries of a context, a stage or an image, and the digest of all that they show.
+
+An origin is the name of a build context, or the layers of a root filesystem.
+What was read of layers once is not read again: their digests are remembered
+by chain and selector. Files of contexts are remembered one by one.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from tiffin.build import cachekey
+from tiffin.build.checksum import Checksums, hash_file, selection_digest
+from tiffin.build.selection import Selected, select
+from tiffin.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tiffin.build.context import Context
+    from tiffin.build.graph import Copy
+    from tiffin.oci.digest import DiffID
+    from tiffin.snapshot.layers import LayerStore
+    from tiffin.snapshot.merged import MergedTree, Node
+    from tiffin.store.db import Database
+
+    Origin = str | tuple[DiffID, ...]
+
+
+class Reading(NamedTuple):
+    """What a COPY takes; `keeps` says whether owners and hard links of the source are kept."""
+
+    content: str
+    entries: Callable[[], Sequence[Selected]]
+    keeps: bool = False
+
+
+class Shown(NamedTuple):
+    """What a mount shows: the one entry at its source, and on demand all that is below it.
+
+    `context` is where it comes from, None if that is layers, whose owners count.
+    """
+
+    content: str
+    node: Callable[[], Node]
+    selected: Callable[[], Selected]
+    context: Context | None = None
+
+
+class Reader:
+    """Reads the contexts of one build, and layers. Safe for threads."""
+
+    def __init__(self, layers: LayerStore, db: Database, contexts: Mapping[str, Context]) -> None:
+        self._layers = layers
+        self._db = db
+        self._contexts = contexts
+        self._checksums: dict[str, Checksums] = {}
+
+    def finish(self) -> None:
+        """Keep what was learnt about the files of the contexts."""
+        for checksums in self._checksums.values():
+            checksums.save()
+
+    def copied(self, op: Copy, origin: Origin | None) -> Reading:
+        """Return what COPY takes from `origin`; None for one of here-documents only."""
+        if origin is None:
+            return Reading("", tuple)
+        if isinstance(origin, str):
+            context = self._contexts[origin]
+            try:
+                selection = select(context.tree, op.sources)
+            except NotFoundError as error:
+                raise context.missing(error.message.removesuffix(" does not exist")) from error
+            return Reading(self._digest_files(origin, selection), lambda: selection)
+        layers = origin
+        selector = msgspec.json.encode(op.sources).decode()
+        content = self._digest_layers(layers, selector, lambda: select(self._tree(layers), op.sources))
+        return Reading(content, lambda: select(self._tree(layers), op.sources), keeps=True)
+
+    def shown(self, origin: Origin, source: str) -> Shown:
+        """Return what a mount of the path `source` in `origin` shows. Raises NotFoundError."""
+        if isinstance(origin, str):
+            context = self._contexts[origin]
+            node = context.tree.resolve(source).node
+            if node is None:
+                raise context.missing(source)
+            chosen = _whole(context.tree, node)
+            return Shown(self._digest_files(origin, [chosen]), lambda: node, lambda: chosen, context)
+        tree = self._tree(origin)
+
+        def find() -> Node:
+            found = tree.resolve(source).node
+            if found is None:
+                raise NotFoundError(
+                    f"{source} does not exist in what the mount is from",
+                    code="source-not-found",
+                    hint="source= of --mount is a path in that stage or image",
+                )
+            return found
+
+        def choose() -> Selected:
+            return _whole(tree, find())
+
+        if source == "/":  # all of it: the chain says what it is, and nothing has to be read
+            return Shown(cachekey.chain(origin), find, choose)
+        return Shown(self._digest_layers(origin, f"mount {source}", lambda: [choose()]), find, choose)
+
+    def _tree(self, layers: tuple[DiffID, ...]) -> MergedTree:
+        return self._layers.tree(layers)
+
+    def _digest_files(self, name: str, selection: Sequence[Selected]) -> str:
+        checksums = self._checksums.get(name)
+        if checksums is None:
+            folder = os.fspath(self._contexts[name].folder)
+            checksums = self._checksums.setdefault(name, Checksums(self._db, folder))
+        for chosen in selection:
+            checksums.prepare((chosen.node, *chosen.below))
+        return selection_digest(selection, checksums.digest)
+
+    def _digest_layers(
+        self, layers: tuple[DiffID, ...], selector: str, read: Callable[[], Sequence[Selected]]
+    ) -> str:
+        chain = cachekey.chain(layers)
+        with self._db.read() as connection:
+            row = connection.execute(
+                "SELECT digest FROM tree_digest WHERE chain = ? AND selector = ?", (chain, selector)
+            ).fetchone()
+        if row is not None:
+            return str(row[0])
+        owners = self._layers.owners
+        digest = selection_digest(read(), hash_file, lambda node: owners.read(node.host, node.status))
+        with self._db.transaction() as connection:
+            connection.execute(
+                "INSERT INTO tree_digest(chain, selector, digest) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (chain, selector, digest),
+            )
+        return digest
+
+
+def _whole(tree: MergedTree, node: Node) -> Selected:
+    below = tuple(tree.walk(node)) if node.is_directory else ()
+    return Selected(node.path.rpartition("/")[2], node, below)
