@@ -28,7 +28,7 @@ from tiffin.engine.builds import _store
 from tiffin.engine.containers import ExecRequest, RunRequest
 from tiffin.engine.engine import Engine
 from tiffin.engine.settings import Settings
-from tiffin.engine.starting import control_of
+from tiffin.engine.standing import control_of
 from tiffin.errors import ConflictError, InvalidError, NotFoundError, TiffinError
 from tiffin.oci.config import ContainerConfig, ImageConfig, RootFS
 from tiffin.oci.reference import Reference
@@ -456,7 +456,7 @@ def test_names_are_unique_and_nearest_ones_are_told(engine):
 
 def test_an_unknown_image_and_a_bad_name(engine):
     with pytest.raises(NotFoundError, match="there is no image celar") as caught:
-        containers.run(engine, RunRequest("celar"))
+        containers.run(engine, RunRequest("celar", pull="never"))
     assert "cellar" in caught.value.hint
     with pytest.raises(InvalidError, match="cannot be the name"):
         containers.run(engine, shell("true", name="-bad-"))

@@ -26,11 +26,33 @@ BROKEN_PIPE = 141
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command; the status is what the process has to exit with."""
+    """Run one command; the status is what the process has to exit with.
+
+    Without `words` the command is that of this process, which then ends here.
+    """
+    status = _run(list(sys.argv[1:] if words is None else words))
+    if words is None:
+        _end(status)
+    return status
+
+
+def _end(status: int) -> None:
+    """End the process at once: the interpreter would take apart piece by piece what the kernel frees."""
+    threads = sys.modules.get("threading")
+    if threads is not None and threads.active_count() > 1:
+        return  # something goes on, which the interpreter waits for
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
+
+
+def _run(words: list[str]) -> int:
     chosen = _Chosen()
     try:
         _tolerate_names(sys.stdout)
-        status = _dispatch(list(sys.argv[1:] if words is None else words), chosen)
+        status = _dispatch(words, chosen)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED

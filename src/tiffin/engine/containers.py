@@ -13,9 +13,10 @@ from tiffin.container.foreground import Foreground
 from tiffin.container.record import Records
 from tiffin.container.signals import parse_signal
 from tiffin.engine import container_document
-from tiffin.engine.creation import CONFIG, UPPER, RunRequest, create, variables
+from tiffin.engine.creation import create, variables
+from tiffin.engine.request import RunRequest
 from tiffin.engine.running import remove, run, start, state_of, tidy
-from tiffin.engine.starting import control_of, directory_of
+from tiffin.engine.standing import CONFIG, UPPER, control_of, directory_of
 from tiffin.errors import ConflictError
 from tiffin.events import Notice
 from tiffin.linux.isolation import Rung

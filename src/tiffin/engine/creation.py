@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +14,12 @@ from tiffin.container import environment, mounts, names
 from tiffin.container.record import MountRecord, Record, Records
 from tiffin.container.signals import parse_signal
 from tiffin.container.supervisor import put_away
-from tiffin.container.volumes import Volumes
 from tiffin.engine.lookup import find_image, need_image
+from tiffin.engine.prepared import Prepared, keep
+from tiffin.engine.standing import FILES, Made, Top, directory_of, furnish, name_of, volumes_of
+from tiffin.engine.starting import plan_of
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.linux.isolation import Rung
-from tiffin.linux.record import NamedTuple
 from tiffin.network import publish, resolver
 from tiffin.oci.codec import encode
 from tiffin.oci.platform import Platform
@@ -28,53 +28,22 @@ from tiffin.runtime.spec import HOST, NEW, Options, make_spec
 from tiffin.snapshot.unpack import unpack_image
 
 if TYPE_CHECKING:
+    from tiffin.container.volumes import Volumes
     from tiffin.engine.engine import Engine
     from tiffin.engine.lookup import Found
+    from tiffin.engine.request import RunRequest
     from tiffin.oci.config import ContainerConfig
+    from tiffin.oci.runtimespec import RuntimeSpec
     from tiffin.snapshot.merged import MergedTree
-
-UPPER, WORK = "upper", "work"
-CONFIG = "config.json"
-FILES = ("hosts", "hostname", "resolv.conf")
-
-
-class RunRequest(NamedTuple):
-    """What `run` was asked for, in the user's words."""
-
-    image: str
-    command: tuple[str, ...] = ()
-    name: str | None = None
-    detach: bool = False
-    rm: bool = False
-    interactive: bool = False
-    tty: bool = False
-    publish: tuple[str, ...] = ()
-    publish_all: bool = False
-    env: tuple[str, ...] = ()
-    env_files: tuple[Path, ...] = ()
-    volumes: tuple[str, ...] = ()
-    tmpfs: tuple[str, ...] = ()
-    workdir: str | None = None
-    user: str | None = None
-    entrypoint: str | None = None
-    network: str = "default"
-    hostname: str | None = None
-    init: bool = False
-    labels: tuple[tuple[str, str], ...] = ()
-    read_only: bool = False
-    shm_size: int | None = None
-    cap_add: tuple[str, ...] = ()
-    cap_drop: tuple[str, ...] = ()
-    add_hosts: tuple[str, ...] = ()
-    dns: tuple[str, ...] = ()
-    stop_signal: str | None = None
-    stop_timeout: int | None = None
-    pull: str = "missing"
-    platform: str | None = None
 
 
 def create(engine: Engine, request: RunRequest) -> Record:
     """Make the container, without starting it; nothing of it is left if that fails."""
+    return make(engine, request).record
+
+
+def make(engine: Engine, request: RunRequest) -> Made:
+    """The same, and its plan, if that does not depend on another container."""
     _check(engine, request)
     engine.enter()
     records, volumes = Records(engine.db), volumes_of(engine)
@@ -85,25 +54,28 @@ def create(engine: Engine, request: RunRequest) -> Record:
         unpack_image(engine.fetcher, found.manifest, found.config, engine.layers)
         tree = engine.layers.tree(found.config.rootfs.diff_ids)
         identity = names.new_id(os.urandom)
-        name = _name(records, request)
+        name = name_of(records, request)
         made: list[str] = []
         directory = engine.home.containers / identity
         try:
             mounted = _mounts(request, config, tree, volumes, made)
             record = _record(request, found, (identity, name), mounted)
-            _write(engine, request, record, config, tree)
+            spec, top = _spec(engine, request, record, config, tree), _top(engine, tree)
+            furnish(engine, directory, top, encode(spec))
             records.add(record)
         except BaseException:
             put_away(directory)
             for volume in made:
                 volumes.remove(volume)
             raise
-    return record
-
-
-def volumes_of(engine: Engine) -> Volumes:
-    """The volumes of the engine's store."""
-    return Volumes(engine.home.root / "volumes", engine.layers.owners)
+        plan = plan_of(engine, record, spec) if not record.network.startswith("container:") else b""
+        if plan and found.reference is not None:
+            keep(
+                engine,
+                request,
+                Prepared(str(found.reference), str(found.descriptor.digest), record, encode(spec), plan, top),
+            )
+    return Made(record, plan)
 
 
 def variables(
@@ -156,9 +128,10 @@ def _check(engine: Engine, request: RunRequest) -> None:
 
 def _image(engine: Engine, request: RunRequest) -> Found:
     found = find_image(engine, request.image) if request.pull != "always" else None
-    pull = getattr(engine, "pull", None)
-    if found is None and pull is not None and request.pull != "never":
-        pull(request.image, request.platform)
+    if found is None and request.pull != "never":
+        from tiffin.engine.transfers import pull  # most images are here, and the registry is much to load
+
+        pull(engine, request.image, request.platform)
     found = found or need_image(engine, request.image)
     own = Platform(found.config.os, found.config.architecture, found.config.variant)
     if request.platform is not None and own not in Platform.parse(request.platform).runnable():
@@ -180,12 +153,6 @@ def _keeps(found: Found) -> tuple[tuple[str, str], ...]:
         *(("blob", str(digest)) for digest in blobs),
         *(("layer", str(diff_id)) for diff_id in found.config.rootfs.diff_ids),
     )
-
-
-def _name(records: Records, request: RunRequest) -> str:
-    if request.name:
-        return names.check_name(request.name)
-    return names.random_name(random.choice, lambda name: records.find(name) is not None)
 
 
 def _record(
@@ -264,21 +231,10 @@ def _mounts(
     return tuple(found)
 
 
-def _write(
+def _spec(
     engine: Engine, request: RunRequest, record: Record, config: ContainerConfig, tree: MergedTree
-) -> None:
-    """Make the container's directory: its writable layer, its generated files, its runtime spec."""
-    directory = engine.home.containers / record.id
-    directory.mkdir(mode=0o700)
-    for name in (UPPER, WORK, "empty"):
-        (directory / name).mkdir()
-    if tree.root is not None:
-        engine.layers.owners.change(
-            str(directory / UPPER), *engine.layers.owners.read(tree.root.host, tree.root.status)
-        )
-        (directory / UPPER).chmod(tree.root.status.st_mode & 0o7777)
-    for name in FILES:
-        (directory / name).touch(mode=0o644)
+) -> RuntimeSpec:
+    """The runtime spec of the container, whose directory is not made yet."""
     kept, asked = environment.merge(config.env, variables(request.env, request.env_files, engine))
     options = Options(
         command=request.command,
@@ -287,7 +243,7 @@ def _write(
         working_dir=request.workdir or "",
         terminal=request.tty,
         hostname=record.hostname,
-        mounts=_spec_mounts(engine, record, directory),
+        mounts=_spec_mounts(engine, record, directory_of(engine, record)),
         network=HOST if record.network == "host" else NEW,
         readonly=request.read_only,
         cap_add=request.cap_add,
@@ -295,9 +251,15 @@ def _write(
         shm_size=request.shm_size,
     )
     user = find_user(request.user if request.user is not None else config.user, tree)
-    config = msgspec.structs.replace(config, env=kept)
-    spec = make_spec(config, user, options, engine.footing.place())
-    (directory / CONFIG).write_bytes(encode(spec))
+    return make_spec(msgspec.structs.replace(config, env=kept), user, options, engine.footing.place())
+
+
+def _top(engine: Engine, tree: MergedTree) -> Top:
+    """What the root directory of the image is like, and so that of the container."""
+    if tree.root is None:
+        return Top(0, 0, 0o755)
+    owner = engine.layers.owners.read(tree.root.host, tree.root.status)
+    return Top(*owner, tree.root.status.st_mode & 0o7777)
 
 
 def _spec_mounts(engine: Engine, record: Record, directory: Path) -> tuple[Mount, ...]:

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from functools import cached_property
 
 from tiffin.engine.rootless import Footing, machine
 from tiffin.errors import ConflictError
-from tiffin.events import ignore
-from tiffin.layer.owners import RecordedOwners, TrueOwners
 from tiffin.linux.files import atomic_write
 from tiffin.linux.isolation import Rung
-from tiffin.oci.platform import Platform
-from tiffin.snapshot.export import LayerFetcher
-from tiffin.snapshot.layers import LayerStore
-from tiffin.store.blobs import BlobStore
 from tiffin.store.db import Database
-from tiffin.store.images import Images
-from tiffin.store.leases import Leases
-from tiffin.store.tags import Tags
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
     from tiffin.engine.settings import Settings
-    from tiffin.events import Emit
+    from tiffin.events import Emit, Event
     from tiffin.layer.owners import Owners
+    from tiffin.oci.platform import Platform
+    from tiffin.snapshot.export import LayerFetcher
+    from tiffin.snapshot.layers import LayerStore
+    from tiffin.store.blobs import BlobStore
+    from tiffin.store.images import Images
+    from tiffin.store.leases import Leases
+    from tiffin.store.tags import Tags
+
+
+def _ignore(_event: Event) -> None:
+    return
 
 
 class Engine:
@@ -36,22 +40,74 @@ class Engine:
     not, for a container is entered from outside.
     """
 
-    def __init__(self, settings: Settings, *, emit: Emit = ignore) -> None:
+    def __init__(self, settings: Settings, *, emit: Emit = _ignore) -> None:
         self.settings = settings
         self.footing = Footing(settings)
         self.emit = emit
-        self.platform = Platform.of_machine(machine())
         self.home = settings.home.create()
         self.db = Database(self.home.database)
-        self.blobs = BlobStore(self.home)
-        self.tags = Tags(self.db)
-        self.images = Images(self.db)
-        self.leases = Leases(self.db)
-        self.layers = LayerStore(self.home, self.db, self._owners())
-        self.fetcher = LayerFetcher(self.blobs, self.layers)
+        self._check_owners()
+
+    # The parts are made, and imported, when a use case first asks for them: few commands need all.
+
+    @cached_property
+    def platform(self) -> Platform:
+        """What runs on this machine."""
+        from tiffin.oci.platform import Platform
+
+        return Platform.of_machine(machine())
+
+    @cached_property
+    def blobs(self) -> BlobStore:
+        """Content by digest."""
+        from tiffin.store.blobs import BlobStore
+
+        return BlobStore(self.home)
+
+    @cached_property
+    def tags(self) -> Tags:
+        """Names of images."""
+        from tiffin.store.tags import Tags
+
+        return Tags(self.db)
+
+    @cached_property
+    def images(self) -> Images:
+        """Images, whether or not they have a name."""
+        from tiffin.store.images import Images
+
+        return Images(self.db)
+
+    @cached_property
+    def leases(self) -> Leases:
+        """What is in use, and not to be collected."""
+        from tiffin.store.leases import Leases
+
+        return Leases(self.db)
+
+    @cached_property
+    def owners(self) -> Owners:
+        """How owners of files are kept here."""
+        from tiffin.layer.owners import RecordedOwners, TrueOwners
+
+        return RecordedOwners() if self.rung is Rung.SINGLE_ID else TrueOwners()
+
+    @cached_property
+    def layers(self) -> LayerStore:
+        """Unpacked layers."""
+        from tiffin.snapshot.layers import LayerStore
+
+        return LayerStore(self.home, self.db, self.owners)
+
+    @cached_property
+    def fetcher(self) -> LayerFetcher:
+        """Content by descriptor, layers as tars among it."""
+        from tiffin.snapshot.export import LayerFetcher
+
+        return LayerFetcher(self.blobs, self.layers)
 
     @classmethod
-    def open(cls, settings: Settings, *, emit: Emit = ignore) -> Self:
+    def open(cls, settings: Settings, *, emit: Emit = _ignore) -> Self:
         """Find the rung and open the store. Raises UnsupportedError where no rung will do."""
         return cls(settings, emit=emit)
 
@@ -64,11 +120,10 @@ class Engine:
         """Be root over the owners of the store from here on."""
         self.footing.enter()
 
-    def _owners(self) -> Owners:
-        """How owners are kept here. A store has one way for all its life: the other would misread it."""
-        recorded = self.rung is Rung.SINGLE_ID
+    def _check_owners(self) -> None:
+        """See that a store keeps one way of owners for all its life: the other would misread it."""
         mark = self.home.root / "owners"
-        wanted = "recorded" if recorded else "true"
+        wanted = "recorded" if self.rung is Rung.SINGLE_ID else "true"
         try:
             found = mark.read_text().strip()
         except FileNotFoundError:
@@ -81,7 +136,6 @@ class Engine:
                 code="other-owners",
                 hint="set TIFFIN_HOME to another directory, or go back to the rung that it was made with",
             )
-        return RecordedOwners() if recorded else TrueOwners()
 
     def __enter__(self) -> Self:
         """Return the engine; `with` closes it."""

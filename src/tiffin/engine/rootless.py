@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from tiffin.linux.isolation import AUTO, Isolation, Rung, decide
 from tiffin.linux.namespace import enter_user_namespace
 from tiffin.linux.probe import examine
-from tiffin.runtime.model import UserMap
-from tiffin.runtime.spec import Place
 
 if TYPE_CHECKING:
     from tiffin.engine.settings import Settings
     from tiffin.linux.probe import Facts
+    from tiffin.runtime.spec import Place
 
 
 class Footing:
@@ -47,6 +46,9 @@ class Footing:
 
     def place(self) -> Place:
         """Return where containers run, for their specs."""
+        from tiffin.runtime.model import UserMap
+        from tiffin.runtime.spec import Place  # only who makes a spec needs it
+
         facts, isolation = self._facts, self._isolation
         new = isolation.rung is Rung.ROOT
         return Place(
@@ -57,6 +59,12 @@ class Footing:
             ids=isolation.uids,
             single_id=isolation.rung is Rung.SINGLE_ID,
         )
+
+    def key(self) -> tuple[object, ...]:
+        """Return all that `place` depends on, as plain values."""
+        facts, isolation = self._facts, self._isolation
+        maps = (tuple(map(tuple, isolation.uids)), tuple(map(tuple, isolation.gids)))
+        return isolation.rung.value, *maps, facts.machine, facts.kernel, facts.memory
 
 
 def machine() -> str:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from tiffin.container import state
 from tiffin.container.record import Records
 from tiffin.container.supervisor import put_away
-from tiffin.engine.creation import RunRequest, create, volumes_of
-from tiffin.engine.starting import control_of, directory_of, run_foreground, start_detached
+from tiffin.engine.prepared import make_again
+from tiffin.engine.request import RunRequest
+from tiffin.engine.standing import Made, control_of, directory_of, volumes_of
+from tiffin.engine.starting import run_foreground, start_detached
 from tiffin.network.leases import leases, state_directory
 
 if TYPE_CHECKING:
@@ -32,17 +34,25 @@ def run(engine: Engine, request: RunRequest, *, announce: Callable[[str], None] 
     in the foreground does. A container that cannot be started stays, as in Docker, unless it was `--rm`.
     """
     tidy(engine)
-    record = create(engine, request)
+    made = make_again(engine, request) or _make(engine, request)
+    record = made.record
     try:
         if request.detach:
-            start_detached(engine, record)
+            start_detached(engine, made)
             announce(record.id)
             return 0
         announce(record.id)
-        return run_foreground(engine, record, interactive=request.interactive, started=lambda: None)
+        return run_foreground(engine, made, interactive=request.interactive)
     finally:
         if record.remove and not (request.detach and state_of(engine, record).running):
             remove(engine, record, volumes=True)
+        engine.db.leave()
+
+
+def _make(engine: Engine, request: RunRequest) -> Made:
+    from tiffin.engine.creation import make  # the image's documents, the spec: a third of all there is
+
+    return make(engine, request)
 
 
 def start(engine: Engine, names: Sequence[str], *, attach: bool = False, interactive: bool = False) -> int:
@@ -51,9 +61,9 @@ def start(engine: Engine, names: Sequence[str], *, attach: bool = False, interac
     records = [Records(engine.db).need(name) for name in names]
     for record in records:
         if not state_of(engine, record).running and not attach:
-            start_detached(engine, record)
+            start_detached(engine, Made(record))
         elif attach:
-            code = run_foreground(engine, record, interactive=interactive, started=lambda: None)
+            code = run_foreground(engine, Made(record), interactive=interactive)
             if record.remove:
                 remove(engine, record, volumes=True)
             return code

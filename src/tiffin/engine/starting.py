@@ -6,109 +6,130 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from tiffin.container import job, state
 from tiffin.container.foreground import Foreground, size_of_terminal
 from tiffin.container.record import Records
-from tiffin.engine.creation import CONFIG, FILES, UPPER, WORK, volumes_of
+from tiffin.engine.standing import (
+    CONFIG,
+    EMPTY,
+    FILES,
+    UPPER,
+    WORK,
+    control_of,
+    directory_of,
+    volumes_of,
+)
 from tiffin.errors import ConflictError, InvalidError
-from tiffin.events import Notice
 from tiffin.linux.files import lock
 from tiffin.linux.isolation import Rung
 from tiffin.network import publish, resolver
 from tiffin.network.attach import examine
 from tiffin.network.leases import state_directory
 from tiffin.network.plan import NAMESERVER, NetworkPlan, choose
-from tiffin.oci.codec import decode
-from tiffin.oci.digest import DiffID
-from tiffin.oci.runtimespec import Namespace, RuntimeSpec
 from tiffin.runtime.model import Rootfs, pack
-from tiffin.runtime.plan import make_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tiffin.container.record import Record
     from tiffin.container.supervisor import Supervisor
     from tiffin.engine.engine import Engine
+    from tiffin.engine.standing import Made
+    from tiffin.oci.runtimespec import RuntimeSpec
 
 DEFAULT_SIZE = (24, 80)
 _RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 
 
-def directory_of(engine: Engine, record: Record) -> Path:
-    """The container's own directory."""
-    return engine.home.containers / record.id
-
-
-def control_of(engine: Engine, record: Record) -> Path:
-    """The directory of its control socket."""
-    return engine.home.run / "containers" / record.short
-
-
-def start_detached(engine: Engine, record: Record) -> None:
+def start_detached(engine: Engine, made: Made) -> None:
     """Return when the container's program has begun, and goes on without us."""
     from tiffin.container import spawn
 
+    record = made.record
     with lock(engine.home.locks / f"container-{record.short}"):
-        notices = spawn.spawn(_job(engine, record, interactive=record.interactive))
+        notices = spawn.spawn(_job(engine, made, interactive=record.interactive))
     for notice in notices:
-        engine.emit(Notice(notice))
+        _say(engine, notice)
 
 
-def run_foreground(engine: Engine, record: Record, *, interactive: bool, started: Callable[[], None]) -> int:
+def run_foreground(engine: Engine, made: Made, *, interactive: bool) -> int:
     """Run the container here, as its terminal, to its end; return its exit code."""
     from tiffin.container.supervisor import supervise
 
-    with lock(engine.home.locks / f"container-{record.short}") as held:
-        todo = _job(engine, record, interactive=interactive)
+    with lock(engine.home.locks / f"container-{made.record.short}") as held:
+        todo = _job(engine, made, interactive=interactive)
 
         def began(supervisor: Supervisor) -> None:
             os.set_inheritable(held, False)
             for notice in supervisor.notices:
-                engine.emit(Notice(notice))
-            started()
+                _say(engine, notice)
 
-        say = Foreground(lambda text: engine.emit(Notice(text)))
+        say = Foreground(lambda text: _say(engine, text))
         return supervise(todo._replace(remove=()), began, say)
 
 
-def _job(engine: Engine, record: Record, *, interactive: bool) -> job.Job:
-    """What the supervisor is to do. Raises ConflictError if the container runs already."""
-    directory = directory_of(engine, record)
-    if state.read(directory).running:
-        raise ConflictError(f"the container {record.name} is already running", code="already-running")
-    spec = decode((directory / CONFIG).read_bytes(), RuntimeSpec, f"the spec of {record.name}")
-    network = _network(engine, record)
+def _say(engine: Engine, text: str) -> None:
+    from tiffin.events import Notice  # mostly there is nothing to say
+
+    engine.emit(Notice(text))
+
+
+def plan_of(engine: Engine, record: Record, spec: RuntimeSpec) -> bytes:
+    """The container's plan, packed."""
+    from tiffin.runtime.plan import make_plan
+
+    rootfs = _rootfs(engine, record, directory_of(engine, record))
+    return pack(make_plan(spec, rootfs, machine=os.uname().machine))
+
+
+def _plan_from_disk(engine: Engine, record: Record, network: NetworkPlan) -> bytes:
+    """The plan of a container that was made earlier, or whose network is another container's."""
+    import msgspec
+
+    from tiffin.oci.codec import decode
+    from tiffin.oci.runtimespec import Namespace, RuntimeSpec
+
+    data = (directory_of(engine, record) / CONFIG).read_bytes()
+    spec = decode(data, RuntimeSpec, f"the spec of {record.name}")
     if network.mode == "container":
         spaces = tuple(space for space in spec.linux.namespaces if space.type != "network")
         linux = msgspec.structs.replace(
             spec.linux, namespaces=(*spaces, Namespace("network", network.join)), sysctl={}
         )
         spec = msgspec.structs.replace(spec, linux=linux)
-    hosts = _write_files(record, network, directory)
-    place = engine.footing.place()
-    plan = make_plan(spec, _rootfs(engine, record, directory), machine=place.machine)
-    volumes = volumes_of(engine)
-    anonymous = (volumes.path(mount.name).parent for mount in record.mounts if mount.anonymous)
+    return plan_of(engine, record, spec)
+
+
+def _job(engine: Engine, made: Made, *, interactive: bool) -> job.Job:
+    """What the supervisor is to do. Raises ConflictError if the container runs already."""
+    record = made.record
+    directory = directory_of(engine, record)
+    if state.read(directory).running:
+        raise ConflictError(f"the container {record.name} is already running", code="already-running")
+    network = _network(engine, record)
+    plan = made.plan or _plan_from_disk(engine, record, network)
     return job.Job(
         identity=record.id,
         directory=str(directory),
         control=str(control_of(engine, record)),
-        plan=pack(plan),
+        plan=plan,
         network=network,
-        hosts=hosts,
+        hosts=_write_files(record, network, directory),
         terminal=(size_of_terminal(0) or DEFAULT_SIZE) if record.terminal else None,
         interactive=interactive,
-        remove=(*map(str, anonymous), str(directory)) if record.remove else (),
+        remove=(*_anonymous(engine, record), str(directory)) if record.remove else (),
     )
 
 
+def _anonymous(engine: Engine, record: Record) -> list[str]:
+    """The directories of the volumes that go with the container."""
+    anonymous = [mount.name for mount in record.mounts if mount.anonymous]
+    return [str(volumes_of(engine).path(name).parent) for name in anonymous] if anonymous else []
+
+
 def _rootfs(engine: Engine, record: Record, directory: Path) -> Rootfs:
-    lowers = tuple(str(engine.layers.path(DiffID(diff_id))) for diff_id in reversed(record.layers))
+    layers = engine.home.layers
+    lowers = tuple(f"{layers}/{diff_id.partition(':')[2]}" for diff_id in reversed(record.layers))
     return Rootfs(
-        lowers or (str(directory / "empty"),),
+        lowers or (str(directory / EMPTY),),
         str(directory / UPPER),
         str(directory / WORK),
         readonly=record.read_only,
@@ -119,10 +140,10 @@ def _network(engine: Engine, record: Record) -> NetworkPlan:
     facts = examine(root=engine.rung is Rung.ROOT)
     choice = choose(record.network, facts)
     for notice in choice.notices:
-        engine.emit(Notice(notice))
+        _say(engine, notice)
     ports = tuple(publish.parse_all(record.publish))
     if ports and choice.mode in ("host", "none"):
-        engine.emit(Notice(f"-p has no effect with --network {choice.mode}: {_WHY[choice.mode]}"))
+        _say(engine, f"-p has no effect with --network {choice.mode}: {_WHY[choice.mode]}")
         ports = ()
     join = ""
     if choice.mode == "container":

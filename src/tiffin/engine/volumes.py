@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tiffin.container.logs import stamp
 from tiffin.container.record import Records
-from tiffin.engine.creation import volumes_of
+from tiffin.engine.standing import volumes_of
 from tiffin.errors import ConflictError
 
 if TYPE_CHECKING:

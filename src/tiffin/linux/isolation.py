@@ -11,13 +11,13 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
 
 from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.linux import capability
 from tiffin.linux.namespace import IdMap
 from tiffin.linux.record import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tiffin.linux.probe import Facts
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 
 from tiffin.linux.libc import check, failure, function, syscall
 from tiffin.linux.record import NamedTuple
@@ -30,6 +31,7 @@ _PIDFD_SEND_SIGNAL = 424
 _PIDFD_OPEN = 434
 _CLOSE_RANGE = 436
 _CLOSE_RANGE_CLOEXEC = 4
+_MOMENTS = 50
 
 _unshare = function("unshare", ctypes.c_int)
 _setns = function("setns", ctypes.c_int, ctypes.c_int)
@@ -64,7 +66,7 @@ def clone(flags: int, *, sibling: bool = False) -> tuple[int, int]:
     The child is a copy of this process in which only the calling thread goes on, so the caller must be the
     only thread. With `sibling` the child's parent is the parent of the caller, and there is no pidfd.
     """
-    if not sibling and len(os.listdir("/proc/self/task")) != 1:
+    if not sibling and not _alone():
         message = "a process with several threads cannot be cloned"
         raise RuntimeError(message)
     pidfd = ctypes.c_int(-1)
@@ -79,6 +81,15 @@ def clone(flags: int, *, sibling: bool = False) -> tuple[int, int]:
     if error:
         raise error
     return pid, pidfd.value
+
+
+def _alone() -> bool:
+    """Tell whether this thread is the only one; one that was joined may take a moment to be gone."""
+    for _ in range(_MOMENTS):
+        if len(os.listdir("/proc/self/task")) == 1:
+            return True
+        time.sleep(0.001)
+    return False
 
 
 def unshare(flags: int) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tiffin.linux import capability, mount, namespace
 from tiffin.linux.namespace import IdMap
 from tiffin.linux.record import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 _MAGIC = {
     0xEF53: "ext4",
@@ -81,12 +80,12 @@ def examine(store: Path, *, tries: bool = False) -> Facts:
         subuids=parse_subordinate(_read("/etc/subuid"), user, str(os.geteuid())),
         subgids=parse_subordinate(_read("/etc/subgid"), user, str(os.geteuid())),
         taken_ids=(*_all_ranges("/etc/subuid"), *_all_ranges("/etc/subgid")),
-        map_tools=bool(shutil.which("newuidmap") and shutil.which("newgidmap")),
+        map_tools=_is_tool("newuidmap") and _is_tool("newgidmap"),
         max_user_namespaces=int(_read("/proc/sys/user/max_user_namespaces") or -1),
         userns_restriction=_restriction(),
         seccomp="Seccomp:" in _read("/proc/self/status"),
         cgroups=_cgroups(),
-        store_filesystem=_filesystem(store),
+        store_filesystem=_filesystem(os.fspath(store)),
     )
     return _try(facts, store) if tries else facts
 
@@ -113,7 +112,8 @@ def _all_ranges(path: str) -> tuple[IdMap, ...]:
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
+        with open(path, "rb", buffering=0) as file:
+            return file.read().decode("utf-8", "replace")
     except OSError:
         return ""
 
@@ -137,19 +137,24 @@ def _restriction() -> str:
 
 def _cgroups() -> str:
     """Return `v2`, `v1`, `hybrid` or nothing."""
-    if _filesystem(Path(_CGROUPS)) == "cgroup2":
+    if _filesystem(_CGROUPS) == "cgroup2":
         return "v2"
-    if not Path(_CGROUPS, "memory").exists() and not Path(_CGROUPS, "pids").exists():
+    if not os.path.exists(f"{_CGROUPS}/memory") and not os.path.exists(f"{_CGROUPS}/pids"):
         return ""
-    return "hybrid" if Path(_CGROUPS, "unified").exists() else "v1"
+    return "hybrid" if os.path.exists(f"{_CGROUPS}/unified") else "v1"
 
 
-def _filesystem(path: Path) -> str:
+def _is_tool(name: str) -> bool:
+    places = os.environ.get("PATH", os.defpath).split(":")
+    return any(os.access(f"{place}/{name}", os.X_OK) for place in places)
+
+
+def _filesystem(path: str) -> str:
     """Return the kind of file system at the path, or where it will be made."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
+    while not os.path.exists(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
     try:
-        magic = mount.filesystem_magic(os.fspath(path))
+        magic = mount.filesystem_magic(path)
     except OSError:
         return ""
     return _MAGIC.get(magic, f"{magic:#x}")
@@ -157,6 +162,7 @@ def _filesystem(path: Path) -> str:
 
 def _try(facts: Facts, store: Path) -> Facts:
     """Return the facts with what only trying can tell."""
+    import shutil
     import tempfile
 
     place = store
@@ -222,6 +228,8 @@ def _enter_and_overlay(facts: Facts, folder: str) -> None:
     overlay.set_string("upperdir", f"{folder}/upper")
     overlay.set_string("workdir", f"{folder}/work")
     os.close(overlay.mount())
+    import shutil
+
     # The kernel leaves this without permissions; only its owner in here may remove what is inside.
     shutil.rmtree(f"{folder}/work", ignore_errors=True)
 

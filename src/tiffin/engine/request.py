@@ -1,0 +1,46 @@
+"""What `run` is asked for, as a value that costs nothing to import."""
+
+from __future__ import annotations
+
+from tiffin.linux.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["RunRequest"]
+
+
+class RunRequest(NamedTuple):
+    """What `run` was asked for, in the user's words."""
+
+    image: str
+    command: tuple[str, ...] = ()
+    name: str | None = None
+    detach: bool = False
+    rm: bool = False
+    interactive: bool = False
+    tty: bool = False
+    publish: tuple[str, ...] = ()
+    publish_all: bool = False
+    env: tuple[str, ...] = ()
+    env_files: tuple[Path, ...] = ()
+    volumes: tuple[str, ...] = ()
+    tmpfs: tuple[str, ...] = ()
+    workdir: str | None = None
+    user: str | None = None
+    entrypoint: str | None = None
+    network: str = "default"
+    hostname: str | None = None
+    init: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+    read_only: bool = False
+    shm_size: int | None = None
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    add_hosts: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    stop_signal: str | None = None
+    stop_timeout: int | None = None
+    pull: str = "missing"
+    platform: str | None = None

@@ -1,0 +1,99 @@
+"""Where a container lies on disk, how its directory begins, and what it is called."""
+
+from __future__ import annotations
+
+import os
+
+from tiffin.container import names
+from tiffin.container.loop import write_all
+from tiffin.linux.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tiffin.container.record import Record, Records
+    from tiffin.container.volumes import Volumes
+    from tiffin.engine.engine import Engine
+    from tiffin.engine.request import RunRequest
+
+__all__ = [
+    "CONFIG",
+    "EMPTY",
+    "FILES",
+    "UPPER",
+    "WORK",
+    "Made",
+    "Top",
+    "control_of",
+    "directory_of",
+    "furnish",
+    "name_of",
+    "volumes_of",
+]
+
+UPPER, WORK, EMPTY = "upper", "work", "empty"
+CONFIG = "config.json"
+FILES = ("hosts", "hostname", "resolv.conf")
+
+
+class Top(NamedTuple):
+    """Owner and mode of the root directory of a container."""
+
+    uid: int
+    gid: int
+    mode: int
+
+
+class Made(NamedTuple):
+    """A container that is ready to start, and its packed plan if that is known already."""
+
+    record: Record
+    plan: bytes = b""
+
+
+def directory_of(engine: Engine, record: Record) -> Path:
+    """The container's own directory."""
+    return engine.home.containers / record.id
+
+
+def control_of(engine: Engine, record: Record) -> Path:
+    """The directory of its control socket."""
+    return engine.home.run / "containers" / record.short
+
+
+def volumes_of(engine: Engine) -> Volumes:
+    """The volumes of the engine's store."""
+    from tiffin.container.volumes import Volumes  # most containers have none
+
+    return Volumes(engine.home.root / "volumes", engine.layers.owners)
+
+
+def furnish(engine: Engine, directory: Path, top: Top, config: bytes) -> None:
+    """Make a container's directory: its writable layer, its files, its runtime spec."""
+    os.mkdir(directory, 0o700)  # noqa: PTH102 - a dozen of these, each time: Path would double what they cost
+    for name in (UPPER, WORK, EMPTY):
+        os.mkdir(f"{directory}/{name}")  # noqa: PTH102 - the same
+    upper = f"{directory}/{UPPER}"
+    if top[:2] != (0, 0):
+        engine.layers.owners.change(upper, top.uid, top.gid)
+    os.chmod(upper, top.mode)  # noqa: PTH101 - the same
+    for name, content in (*((name, b"") for name in FILES), (CONFIG, config)):
+        fd = os.open(f"{directory}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
+        try:
+            os.fchmod(fd, 0o644)  # whatever our umask: users in the container read them
+            write_all(fd, content)
+        finally:
+            os.close(fd)
+
+
+def name_of(records: Records, request: RunRequest) -> str:
+    """The name that was asked for, or a free one."""
+    if request.name:
+        return names.check_name(request.name)
+    return names.random_name(_any, lambda name: records.find(name) is not None)
+
+
+def _any(words: Sequence[str]) -> str:
+    return words[int.from_bytes(os.urandom(4), "little") % len(words)]
