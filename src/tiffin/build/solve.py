@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from tiffin.build import cachekey
 from tiffin.build.canceled import Canceled
 from tiffin.build.graph import Copy, Local, MakeDirectory, Run, Source
-from tiffin.build.ops.run import Report
 from tiffin.errors import TiffinError
 from tiffin.events import StepDone, StepStarted
 from tiffin.linux.files import lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from concurrent.futures import Future
 
     from tiffin.build.graph import Graph, Vertex
@@ -114,7 +113,8 @@ class Solver:
                 return self._run(index, vertex, op, step)
             case MakeDirectory():
                 parent = self._parent(vertex)
-                return self._remember(index, vertex, "", lambda: self._bench.make_directory(op, parent))
+                key = self._key(op, parent, "")
+                return self._remember(index, vertex, key, lambda: self._bench.make_directory(op, parent))
             case Copy():
                 return self._copy(index, vertex, op)
 
@@ -122,14 +122,23 @@ class Solver:
         parent = self._parent(vertex)
         shown = self._bench.shown(op, [self._origin(number) for number in vertex.inputs])
         content = "\n".join(each.content for each in shown if each is not None)
-        report = Report(step, self._stop, self._emit)
-        return self._remember(index, vertex, content, lambda: self._bench.run(op, parent, shown, report))
+
+        def execute() -> DiffID | None:
+            from tiffin.build.ops.run import Report  # with it comes all that starts containers
+
+            return self._bench.run(op, parent, shown, Report(step, self._stop, self._emit))
+
+        return self._remember(index, vertex, self._key(op, parent, content), execute)
 
     def _copy(self, index: int, vertex: Vertex, op: Copy) -> Result:
         parent = self._parent(vertex)
         origin = self._origin(vertex.inputs[1]) if len(vertex.inputs) > 1 else None
         reading = self._bench.reader.copied(op, origin)
-        return self._remember(index, vertex, reading.content, lambda: self._bench.copy(op, reading, parent))
+        key = self._key(op, parent, reading.content)
+        if op.link:
+            op = self._bench.detached(op, parent)
+            key = self._key(op, (), reading.content)
+        return self._remember(index, vertex, key, lambda: self._bench.copy(op, reading, parent))
 
     def _origin(self, number: int) -> Origin:
         """Return what is read of the vertex `number`: a build context by its name, or layers."""
@@ -139,13 +148,12 @@ class Solver:
     def _parent(self, vertex: Vertex) -> tuple[DiffID, ...]:
         return self._results[vertex.inputs[0]].diff_ids
 
-    def _remember(
-        self, index: int, vertex: Vertex, content: str, execute: Callable[[], DiffID | None]
-    ) -> Result:
+    def _key(self, op: Copy | MakeDirectory | Run, base: Sequence[DiffID], content: str) -> str:
+        return cachekey.key(op, base, content, self._bench.epoch)
+
+    def _remember(self, index: int, vertex: Vertex, key: str, execute: Callable[[], DiffID | None]) -> Result:
         """Return the remembered result of a step, or execute it under the lock of its key."""
-        assert isinstance(vertex.op, Copy | MakeDirectory | Run)
         parent = self._parent(vertex)
-        key = cachekey.key(vertex.op, parent, content, self._bench.epoch)
         usable = index not in self._fresh
         hit = self._bench.cache.get(key) if usable else None
         if hit is None:

@@ -11,10 +11,6 @@ from tiffin.build.cache import BuildCache
 from tiffin.build.context import Context
 from tiffin.build.emit import image_config, manifest
 from tiffin.build.graph import Copy, MakeDirectory, Run
-from tiffin.build.ops.cachemounts import CacheMounts
-from tiffin.build.ops.connection import Connection
-from tiffin.build.ops.furnish import Furnisher, Lodging
-from tiffin.build.ops.run import StepRunner
 from tiffin.build.secrets import read_secrets
 from tiffin.build.solve import Solver
 from tiffin.build.workbench import Workbench
@@ -24,8 +20,6 @@ from tiffin.engine.bases import BaseResolver
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.events import Notice
 from tiffin.linux.files import atomic_write
-from tiffin.linux.isolation import Rung
-from tiffin.network.leases import state_directory
 from tiffin.oci import codec
 from tiffin.oci.descriptor import Descriptor, MediaType
 from tiffin.oci.platform import Platform
@@ -36,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tiffin.build.graph import Graph
+    from tiffin.build.ops.run import StepRunner
     from tiffin.dockerfile.ast import Dockerfile
     from tiffin.engine.engine import Engine
     from tiffin.oci.config import ImageConfig
@@ -93,7 +88,7 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
             db=engine.db,
             lease=lease,
             contexts=contexts,
-            runner=_runner(engine, request, secrets),
+            runner=lambda: _runner(engine, request, secrets),
             epoch=engine.settings.epoch,
         )
         fresh = _steps(graph) if request.no_cache else ()
@@ -113,15 +108,10 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
 
 
 def _runner(engine: Engine, request: BuildRequest, secrets: Mapping[str, bytes]) -> StepRunner:
-    """Return what runs RUN steps."""
-    connection = Connection(request.network, state_directory(engine.home.run), root=engine.rung is Rung.ROOT)
-    for notice in connection.notices:
-        engine.emit(Notice(notice))
-    settings = engine.settings
-    place = engine.footing.place()
-    lodging = Lodging(engine.layers.owners, settings.epoch, bool(place.users.uids), place.single_id)
-    furnisher = Furnisher(CacheMounts(engine.layers, settings.epoch), secrets, lodging)
-    return StepRunner(engine.layers, place, connection, settings.environ, furnisher, settings.epoch)
+    """Return what runs RUN steps; called when there is one to run, and loaded then."""
+    from tiffin.engine.steprunner import make_runner
+
+    return make_runner(engine, request.network, secrets)
 
 
 def _read_dockerfile(request: BuildRequest) -> tuple[bytes, str, Path | None]:

@@ -1,0 +1,33 @@
+"""What runs the RUN steps of a build, put together when the first of them is not remembered.
+
+Nothing of it is loaded for a build in which nothing changed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tiffin.build.ops.cachemounts import CacheMounts
+from tiffin.build.ops.connection import Connection
+from tiffin.build.ops.furnish import Furnisher, Lodging
+from tiffin.build.ops.run import StepRunner
+from tiffin.events import Notice
+from tiffin.linux.isolation import Rung
+from tiffin.network.leases import state_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tiffin.engine.engine import Engine
+
+
+def make_runner(engine: Engine, network: str, secrets: Mapping[str, bytes]) -> StepRunner:
+    """Return what runs RUN steps; `network` is what `--network` says."""
+    connection = Connection(network, state_directory(engine.home.run), root=engine.rung is Rung.ROOT)
+    for notice in connection.notices:
+        engine.emit(Notice(notice))
+    settings = engine.settings
+    place = engine.footing.place()
+    lodging = Lodging(engine.layers.owners, settings.epoch, bool(place.users.uids), place.single_id)
+    furnisher = Furnisher(CacheMounts(engine.layers, settings.epoch), secrets, lodging)
+    return StepRunner(engine.layers, place, connection, settings.environ, furnisher, settings.epoch)
