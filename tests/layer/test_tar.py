@@ -291,3 +291,31 @@ def test_a_tree_too_deep_for_any_path_is_refused_in_words(tmp_path):
         os.chdir(previous)
     with pytest.raises(UnsupportedError, match="too deep"):
         describe(tmp_path, OWNERS)
+
+
+def test_small_files_come_with_their_content_if_it_is_asked_for(tmp_path):
+    tree = build(
+        tmp_path / "t",
+        {
+            "a": ("file", b"12345678", {}),
+            "b": ("hard", "a", {}),
+            "c": ("file", b"123456789", {}),
+            "d": ("file", b"", {}),
+            "e": ("fifo", None, {}),
+            "f": ("link", "a", {}),
+        },
+    )
+    found = {entry.path: entry.content for entry in scan(tree, OWNERS, small=8)}
+    assert found == {"a": b"12345678", "b": b"", "c": b"", "d": b"", "e": b"", "f": b""}
+    assert {entry.content for entry in scan(tree, OWNERS)} == {b""}
+    plain = [entry._replace(content=b"") for entry in scan(tree, OWNERS, small=1 << 20)]
+    assert plain == list(scan(tree, OWNERS))
+
+
+def test_no_descriptor_is_left_open(tmp_path):
+    tree = build(tmp_path / "t", {f"f{number}": ("file", b"x", {}) for number in range(50)})
+    before = sorted(os.listdir("/proc/self/fd"))
+    describe(tree, OWNERS)
+    entries = scan(tree, OWNERS, small=10)
+    next(entries)
+    assert sorted(os.listdir("/proc/self/fd")) == before

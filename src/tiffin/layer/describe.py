@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.layer.hashing import BackgroundHash
-from tiffin.layer.tar import write_tar
+from tiffin.layer.tar import SMALL, write_tar
 from tiffin.layer.tree import scan
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def describe(root: Path, owners: Owners) -> LayerInfo:
 
     def counted() -> Iterator[Entry]:
         nonlocal usage
-        for entry in scan(root, owners):
+        for entry in scan(root, owners, small=SMALL):
             usage += entry.usage
             yield entry
 

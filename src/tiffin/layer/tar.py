@@ -14,8 +14,7 @@ import os
 from typing import TYPE_CHECKING, Final
 from zlib import adler32
 
-from tiffin.errors import FailedError
-from tiffin.layer.tree import scan
+from tiffin.layer.tree import changed, read_exactly, scan
 from tiffin.layer.whiteout import OPAQUE_MARKER, PREFIX
 
 if TYPE_CHECKING:
@@ -29,7 +28,8 @@ if TYPE_CHECKING:
     from tiffin.layer.tree import Entry
 
 BLOCK: Final = 512
-_BATCH: Final = 1 << 19
+SMALL: Final = 1 << 19
+"""Files of up to so many bytes are read whole, several of them at a time."""
 _CHUNK: Final = 1 << 20
 _END: Final = bytes(2 * BLOCK)
 _PADDING: Final = tuple(bytes(-n % BLOCK) for n in range(BLOCK))
@@ -58,16 +58,16 @@ def tar_chunks(entries: Iterable[Entry], root: Path) -> Iterator[bytes]:
         head = entry_header(entry)
         parts.append(head)
         pending += len(head)
-        if entry.size > _BATCH:
+        if entry.size > SMALL:
             yield b"".join(parts)
             parts, pending = [], 0
             yield from _content(f"{base}/{entry.path}", entry.size)
             parts.append(_PADDING[entry.size % BLOCK])
         elif entry.size:
-            data = _read_small(f"{base}/{entry.path}", entry.size)
+            data = entry.content or _read_small(f"{base}/{entry.path}", entry.size)
             parts += (data, _PADDING[entry.size % BLOCK])
             pending += entry.size
-        if pending > _BATCH:
+        if pending > SMALL:
             yield b"".join(parts)
             parts, pending = [], 0
     parts.append(_END)
@@ -85,7 +85,7 @@ def write_tar(entries: Iterable[Entry], root: Path, sink: Callable[[bytes], obje
 
 def open_tar(root: Path, owners: Owners) -> BinaryIO:
     """A stream of the canonical tar of the layer directory `root`, made while it is read."""
-    return io.BufferedReader(_ChunkStream(tar_chunks(scan(root, owners), root)), _CHUNK)
+    return io.BufferedReader(_ChunkStream(tar_chunks(scan(root, owners, small=SMALL), root)), _CHUNK)
 
 
 def entry_header(entry: Entry) -> bytes:
@@ -114,7 +114,7 @@ def _marker(path: bytes) -> bytes:
 def _header(path: bytes, entry: Entry) -> bytes:
     pax: dict[bytes, bytes] = {}
     name, prefix = (path, b"") if len(path) <= 100 else _split(path, pax)
-    _path, kind, mode, uid, gid, size, mtime_ns, text, device, xattrs, _opaque, _usage = entry
+    _path, kind, mode, uid, gid, size, mtime_ns, text, device, xattrs, _opaque, _usage, _content = entry
     mtime = mtime_ns // 1_000_000_000
     if uid >= _OCTAL_8 or gid >= _OCTAL_8 or size >= _OCTAL_12 or not 0 <= mtime < _OCTAL_12:
         uid, gid, size, mtime = _fit(uid, gid, size, mtime, pax)
@@ -215,17 +215,9 @@ def _is_utf8(text: bytes) -> bool:
 def _read_small(host: str, size: int) -> bytes:
     fd = os.open(host, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        data = os.read(fd, size)
-        while 0 < len(data) < size:
-            more = os.read(fd, size - len(data))
-            if not more:
-                break
-            data += more
+        return read_exactly(fd, size, host)
     finally:
         os.close(fd)
-    if len(data) != size:
-        raise _changed(host)
-    return data
 
 
 def _content(host: str, size: int) -> Iterator[bytes]:
@@ -235,19 +227,11 @@ def _content(host: str, size: int) -> Iterator[bytes]:
         while size:
             data = os.read(fd, min(size, _CHUNK))
             if not data:
-                raise _changed(host)
+                raise changed(host)
             size -= len(data)
             yield data
     finally:
         os.close(fd)
-
-
-def _changed(host: str) -> FailedError:
-    return FailedError(
-        f"{host} became shorter while its layer was read",
-        code="layer-changed",
-        hint="something still writes to it; stop that and try again",
-    )
 
 
 class _ChunkStream(io.RawIOBase):

@@ -12,7 +12,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from tiffin.errors import UnsupportedError
+from tiffin.errors import FailedError, UnsupportedError
 from tiffin.layer.owners import recorded_node
 from tiffin.layer.whiteout import OPAQUE, PREFIX, WHITEOUT, is_whiteout
 from tiffin.linux.files import RootPath
@@ -35,6 +35,7 @@ _KINDS: Final[dict[int, Kind]] = {
     stat.S_IFCHR: "char",
     stat.S_IFBLK: "block",
 }
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NOTHING: Final[Mapping[str, bytes]] = {}
 _NO_READ: Final = frozenset((errno.ENODATA, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.EOVERFLOW))
 
@@ -44,7 +45,8 @@ class Entry(NamedTuple):
 
     `path` is relative to the layer, the empty path is its root. `mode` has the
     permission bits only, `link` the text of a symlink, or the path of the entry
-    that a hard link shares. `usage` is what the entry takes on disk.
+    that a hard link shares. `usage` is what the entry takes on disk. `content` is
+    there of small files only, and if it was asked for.
     """
 
     path: RootPath
@@ -59,39 +61,45 @@ class Entry(NamedTuple):
     xattrs: Mapping[str, bytes] = _NOTHING
     opaque: bool = False
     usage: int = 0
+    content: bytes = b""
 
 
-def scan(root: Path, owners: Owners) -> Iterator[Entry]:
+def scan(root: Path, owners: Owners, *, small: int = 0) -> Iterator[Entry]:
     """Yield the entries of the layer directory `root`; sockets are no part of a layer.
 
     The root itself comes first, and only if it is not a plain directory of root's with
-    mode 0755: then it has to be told to whoever unpacks the layer.
+    mode 0755: then it has to be told to whoever unpacks the layer. Files of up to `small`
+    bytes come with their content: while one is open for it, all else costs little.
     """
     base = os.fspath(root)
     seen: dict[tuple[int, int], RootPath] = {}
-    top = _entry(base, RootPath(""), os.lstat(base), owners)
+    top = _entry(base, RootPath(""), os.lstat(base), _all_xattrs(base), owners)
     if (top.mode, top.uid, top.gid, top.opaque) != (0o755, 0, 0, False) or top.xattrs:
         yield top
     stack = [("", iter(_names(base)))]
     while stack:
         prefix, names = stack[-1]
-        name = next(names, None)
-        if name is None:
+        found = next(names, None)
+        if found is None:
             stack.pop()
             continue
+        name, is_file = found
         path = RootPath(prefix + name)
         host = f"{base}/{path}"
         try:
-            status = os.lstat(host)
+            looked = _look_into(host, small, seen) if is_file and small else _look_at(host)
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise _too_deep(host) from error
             raise
         if name.startswith(PREFIX):
             raise _unspeakable(path)
+        status, xattrs, content = looked
         if stat.S_ISSOCK(status.st_mode):
             continue
-        entry = _linked(_entry(host, path, status, owners), status, seen)
+        entry = _entry(host, path, status, xattrs, owners, content)
+        if status.st_nlink > 1 and entry.kind == "file":
+            entry = _linked(entry, status, seen)
         yield entry
         if entry.kind == "directory":
             stack.append((f"{path}/", iter(_names(host))))
@@ -118,10 +126,57 @@ def normal_capability(value: bytes) -> bytes:
     return value
 
 
-def _entry(host: str, path: RootPath, status: os.stat_result, owners: Owners) -> Entry:
+def read_exactly(fd: int, size: int, host: str) -> bytes:
+    """The first `size` bytes of the file at `host`, open and unread. Raises FailedError if there are less."""
+    data = os.read(fd, size)
+    while len(data) < size:
+        more = os.read(fd, size - len(data))
+        if not more:
+            raise changed(host)
+        data += more
+    return data
+
+
+def changed(host: str) -> FailedError:
+    """The error for a file that changed under our eyes."""
+    return FailedError(
+        f"{host} became shorter while its layer was read",
+        code="layer-changed",
+        hint="something still writes to it; stop that and try again",
+    )
+
+
+def _look_at(host: str) -> tuple[os.stat_result, Mapping[str, bytes], bytes]:
+    return os.lstat(host), _all_xattrs(host), b""
+
+
+def _look_into(
+    host: str, small: int, seen: Mapping[tuple[int, int], RootPath]
+) -> tuple[os.stat_result, Mapping[str, bytes], bytes]:
+    """The same of a file, and its content if it is small and not seen under another name."""
+    try:
+        fd = os.open(host, _READ)
+    except PermissionError:  # what nobody may read can still be empty
+        return _look_at(host)
+    try:
+        status = os.fstat(fd)
+        size = status.st_size
+        wanted = 0 < size <= small and (status.st_nlink < 2 or (status.st_dev, status.st_ino) not in seen)
+        return status, _all_xattrs(fd), read_exactly(fd, size, host) if wanted else b""
+    finally:
+        os.close(fd)
+
+
+def _entry(
+    host: str,
+    path: RootPath,
+    status: os.stat_result,
+    found: Mapping[str, bytes],
+    owners: Owners,
+    content: bytes = b"",
+) -> Entry:
     mode = status.st_mode
     kind = _KINDS[stat.S_IFMT(mode)]
-    found = _all_xattrs(host)
     if (kind == "char" or WHITEOUT in found) and is_whiteout(host, status):
         return Entry(path, "whiteout", 0, 0, 0)
     xattrs = _kept(found) if found else _NOTHING
@@ -149,31 +204,34 @@ def _entry(host: str, path: RootPath, status: os.stat_result, owners: Owners) ->
         xattrs,
         kind == "directory" and found.get(OPAQUE) == b"y",
         status.st_blocks * 512,
+        content,
     )
 
 
 def _linked(entry: Entry, status: os.stat_result, seen: dict[tuple[int, int], RootPath]) -> Entry:
-    """The entry, as a hard link if the same file came before."""
-    if status.st_nlink < 2 or entry.kind != "file":
-        return entry
+    """The entry of a file with several names, as a hard link if one of them came before."""
     first = seen.setdefault((status.st_dev, status.st_ino), entry.path)
     if first == entry.path:
         return entry
-    return entry._replace(kind="hardlink", link=first, size=0, usage=0, xattrs=_NOTHING)
+    return entry._replace(kind="hardlink", link=first, size=0, usage=0, xattrs=_NOTHING, content=b"")
 
 
-def _names(directory: str) -> list[str]:
-    names = os.listdir(directory)
-    if "".join(names).isascii():
+def _names(directory: str) -> list[tuple[str, bool]]:
+    """The names in the directory, sorted, and whether they are those of files."""
+    with os.scandir(directory) as entries:
+        names = [(entry.name, entry.is_file(follow_symlinks=False)) for entry in entries]
+    if "".join([name for name, _ in names]).isascii():
         names.sort()
-    else:
-        names.sort(key=os.fsencode)  # surrogates of names that are not UTF-8 would sort elsewhere
+    else:  # surrogates of names that are not UTF-8 would sort elsewhere
+        names.sort(key=lambda each: os.fsencode(each[0]))
     return names
 
 
-def _all_xattrs(host: str) -> Mapping[str, bytes]:
+def _all_xattrs(target: str | int) -> Mapping[str, bytes]:
+    """The attributes of an open file, or of what lies at a path, a link itself."""
+    follow = isinstance(target, int)
     try:
-        names = os.listxattr(host, follow_symlinks=False)
+        names = os.listxattr(target, follow_symlinks=follow)
     except OSError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.ENOSYS):
             return _NOTHING
@@ -181,7 +239,7 @@ def _all_xattrs(host: str) -> Mapping[str, bytes]:
     values = {}
     for name in names:
         try:
-            values[name] = os.getxattr(host, name, follow_symlinks=False)
+            values[name] = os.getxattr(target, name, follow_symlinks=follow)
         except OSError as error:  # of a kind that we may not see, or of a namespace that is not ours
             if error.errno not in _NO_READ:
                 raise
