@@ -7,23 +7,19 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
-from tiffin.container import attach, environment
+from tiffin.container import attach
 from tiffin.container import logs as journal
 from tiffin.container.foreground import Foreground
 from tiffin.container.record import Records
 from tiffin.container.signals import parse_signal
-from tiffin.engine import container_document
-from tiffin.engine.creation import create, variables
 from tiffin.engine.request import RunRequest
 from tiffin.engine.running import remove, run, start, state_of, tidy
-from tiffin.engine.standing import CONFIG, UPPER, control_of, directory_of
+from tiffin.engine.standing import CONFIG, UPPER, control_of, directory_of, say
 from tiffin.errors import ConflictError
-from tiffin.events import Notice
 from tiffin.linux.isolation import Rung
 from tiffin.linux.namespace import pidfd_open
 from tiffin.linux.record import NamedTuple
 from tiffin.network.publish import Published
-from tiffin.oci.digest import DiffID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,7 +33,6 @@ __all__ = [
     "ContainerSummary",
     "ExecRequest",
     "RunRequest",
-    "create",
     "exec_",
     "inspect",
     "kill",
@@ -173,7 +168,10 @@ def rm(engine: Engine, names: Sequence[str], *, force: bool = False, volumes: bo
 def exec_(engine: Engine, name: str, request: ExecRequest) -> int:
     """Run another command in a container; return its exit code."""
     from tiffin.build.owner import find_user
+    from tiffin.container import environment
+    from tiffin.engine.creation import variables
     from tiffin.oci.codec import decode
+    from tiffin.oci.digest import DiffID
     from tiffin.oci.runtimespec import RuntimeSpec
     from tiffin.runtime.model import pack_process
     from tiffin.runtime.plan import make_process
@@ -210,7 +208,7 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int:
     execution = attach.Execution(
         process, tty=request.tty, interactive=request.interactive, detach=request.detach
     )
-    streams = Foreground(lambda text: engine.emit(Notice(text)))
+    streams = Foreground(lambda text: say(engine, text))
     return attach.execute(control_of(engine, record), execution, streams)
 
 
@@ -227,6 +225,8 @@ def wait(engine: Engine, names: Sequence[str]) -> list[int]:
 
 def inspect(engine: Engine, names: Sequence[str]) -> list[dict[str, Any]]:
     """Docker-shaped documents of containers."""
+    from tiffin.engine import container_document
+
     documents = []
     for name in names:
         record = Records(engine.db).need(name)
@@ -285,7 +285,9 @@ def _summary(engine: Engine, record: Record, found: State, *, sizes: bool) -> Co
         mounts=tuple(mount.name or mount.source for mount in record.mounts if mount.kind != "tmpfs"),
         network=record.network or "bridge",
         size=_usage(directory_of(engine, record) / UPPER) if sizes else 0,
-        image_size=sum(engine.layers.size(DiffID(layer)) for layer in record.layers) if sizes else 0,
+        image_size=sum(size for layer, size in engine.layers.sizes().items() if layer in record.layers)
+        if sizes
+        else 0,
     )
 
 

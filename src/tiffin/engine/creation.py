@@ -108,12 +108,6 @@ def _check(engine: Engine, request: RunRequest) -> None:
             hint="`tiffin doctor` says what a higher rung would need",
             exit_status=125,
         )
-    if request.init:
-        raise UnsupportedError(
-            "--init is not supported: there is no init to put in",
-            hint="start the command by an init of the image, such as tini",
-            exit_status=125,
-        )
     if request.detach and request.platform is None and not request.image:
         raise InvalidError("the name of the image is empty")
     if request.network.startswith("container:") and (request.publish or request.publish_all):

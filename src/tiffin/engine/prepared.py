@@ -117,7 +117,7 @@ def _key(engine: Engine, request: RunRequest) -> Any:
     """
     if request.volumes or request.env_files or request.platform or request.pull == "always":
         return None
-    if request.init or request.network.startswith("container:"):
+    if request.network.startswith("container:"):
         return None
     wanted = request._replace(name=None, detach=False, pull="")
     lent = tuple(engine.settings.environ.get(item) for item in request.env if "=" not in item)

@@ -32,7 +32,6 @@ class RunRequest(NamedTuple):
     entrypoint: str | None = None
     network: str = "default"
     hostname: str | None = None
-    init: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     read_only: bool = False
     shm_size: int | None = None

@@ -30,6 +30,7 @@ __all__ = [
     "directory_of",
     "furnish",
     "name_of",
+    "say",
     "volumes_of",
 ]
 
@@ -86,6 +87,13 @@ def furnish(engine: Engine, directory: Path, top: Top, config: bytes) -> None:
             write_all(fd, content)
         finally:
             os.close(fd)
+
+
+def say(engine: Engine, text: str) -> None:
+    """Tell the user."""
+    from tiffin.events import Notice  # mostly there is nothing to say
+
+    engine.emit(Notice(text))
 
 
 def name_of(records: Records, request: RunRequest) -> str:

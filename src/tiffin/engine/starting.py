@@ -17,6 +17,7 @@ from tiffin.engine.standing import (
     WORK,
     control_of,
     directory_of,
+    say,
     volumes_of,
 )
 from tiffin.errors import ConflictError, InvalidError
@@ -47,7 +48,7 @@ def start_detached(engine: Engine, made: Made) -> None:
     with lock(engine.home.locks / f"container-{record.short}"):
         notices = spawn.spawn(_job(engine, made, interactive=record.interactive))
     for notice in notices:
-        _say(engine, notice)
+        say(engine, notice)
 
 
 def run_foreground(engine: Engine, made: Made, *, interactive: bool) -> int:
@@ -60,16 +61,10 @@ def run_foreground(engine: Engine, made: Made, *, interactive: bool) -> int:
         def began(supervisor: Supervisor) -> None:
             os.set_inheritable(held, False)
             for notice in supervisor.notices:
-                _say(engine, notice)
+                say(engine, notice)
 
-        say = Foreground(lambda text: _say(engine, text))
+        say = Foreground(lambda text: say(engine, text))
         return supervise(todo._replace(remove=()), began, say)
-
-
-def _say(engine: Engine, text: str) -> None:
-    from tiffin.events import Notice  # mostly there is nothing to say
-
-    engine.emit(Notice(text))
 
 
 def plan_of(engine: Engine, record: Record, spec: RuntimeSpec) -> bytes:
@@ -140,10 +135,10 @@ def _network(engine: Engine, record: Record) -> NetworkPlan:
     facts = examine(root=engine.rung is Rung.ROOT)
     choice = choose(record.network, facts)
     for notice in choice.notices:
-        _say(engine, notice)
+        say(engine, notice)
     ports = tuple(publish.parse_all(record.publish))
     if ports and choice.mode in ("host", "none"):
-        _say(engine, f"-p has no effect with --network {choice.mode}: {_WHY[choice.mode]}")
+        say(engine, f"-p has no effect with --network {choice.mode}: {_WHY[choice.mode]}")
         ports = ()
     join = ""
     if choice.mode == "container":

@@ -25,6 +25,7 @@ _DEVICES = "devices and accelerators are not in this release"
 _HEALTH = "health checks are not run in this release"
 _ADDRESSES = "a container's network is set up by tiffin; --network and --publish are what can be chosen"
 _SECURITY = "the sandbox is always on; its parts cannot be switched in this release"
+_INIT = "there is no init to put in; start the command by one of the image's own, such as tini"
 _WINDOWS = "it is for Windows only"
 
 OPTIONS = (
@@ -38,7 +39,6 @@ OPTIONS = (
     values("-e, --env", "NAME[=VALUE]", "Set a variable; without a value it comes from the environment"),
     values("--env-file", "FILE", "Read variables from a file"),
     value("-h, --hostname", "NAME", "The container's host name"),
-    flag("--init", "Run a small init that passes signals on and reaps processes"),
     flag("-i, --interactive", "Keep standard input open"),
     values("-l, --label", "KEY=VALUE", "Put a label on the container"),
     values("--mount", "OPTIONS", "Mount a folder, volume or tmpfs: type=bind,source=…,target=…[,readonly]"),
@@ -81,6 +81,7 @@ OPTIONS = (
         "--security-opt=no-new-privileges|no-new-privileges=true|no-new-privileges:true",
     ),
     *refuse(_SECURITY, "--sysctl="),
+    *refuse(_INIT, "--init"),
     *refuse(_WINDOWS, "--cpu-count=0", "--cpu-percent=0", "--io-maxbandwidth=0", "--io-maxiops=0"),
     *refuse("further groups are not in this release; use --user USER:GROUP", "--group-add="),
     *refuse("exposing without publishing has no effect without a daemon; use --publish", "--expose="),
@@ -139,7 +140,6 @@ def request(session: Session, arguments: Arguments) -> RunRequest:
         entrypoint=arguments.text("entrypoint"),
         network=arguments.text("net") or arguments.text("network") or "default",
         hostname=arguments.text("hostname"),
-        init=arguments.flag("init"),
         labels=tuple(arguments.pairs("label").items()),
         read_only=arguments.flag("read-only"),
         shm_size=_size(arguments.text("shm-size")),
