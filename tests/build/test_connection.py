@@ -109,6 +109,6 @@ def test_a_machine_without_the_files_is_no_failure(connect, monkeypatch):
 
 
 def test_a_file_that_cannot_be_read_is_empty(tmp_path):
-    (tmp_path / "latin").write_bytes(b"caf\xe9")
-    assert module._read(str(tmp_path / "latin")).startswith("caf")
+    (tmp_path / "latin").write_bytes(b"na\xefve")
+    assert module._read(str(tmp_path / "latin")).startswith("na")
     assert module._read(str(tmp_path / "none")) == ""
