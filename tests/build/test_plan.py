@@ -226,14 +226,6 @@ def test_an_unknown_target_names_the_nearest(target, hint):
         ("RUN --mount=type=ssh true", "--mount=type=ssh"),
         ("RUN --security=insecure true", "--security"),
         ("RUN --device=a/b=c true", "--device"),
-        ("COPY --parents a b", "--parents"),
-        ("COPY --link a b", "--link"),
-        ("COPY --exclude=c a b", "--exclude"),
-        ("ADD --link a b", "--link"),
-        ("ADD --exclude=c a b", "--exclude"),
-        ("ADD --checksum=sha256:0 a b", "--checksum"),
-        ("ADD --keep-git-dir=false a b", "--keep-git-dir"),
-        ("ADD --unpack=true a b", "--unpack"),
         ("ADD https://example.org/a.tar b", "https://example.org/a.tar"),
         ("ADD git@example.org:a/b.git b", "git@example.org"),
         ("ADD https://example.org/a.git#main b", "example.org"),
@@ -244,6 +236,33 @@ def test_what_cannot_be_done_yet_is_refused_with_its_line(line, what):
     assert what in error.message
     assert error.where.line == 3
     assert error.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("COPY --parents ./a/./b/./c x/./y /d", {"sources": ("a/./b/c", "x/./y"), "parents": True}),
+        ("COPY --parents /a//b/. ././c /d", {"sources": ("a/b", "././c"), "parents": True}),
+        ("COPY --exclude=*.$EXT --exclude=!b a/./b /d", {"sources": ("a/b",), "exclude": ("*.md", "!b")}),
+        ("COPY --link a /d", {"link": True}),
+        ("ADD --link --exclude=x a /d", {"link": True, "exclude": ("x",), "unpack": True}),
+        ("ADD --unpack=false a /d", {"unpack": False}),
+        ("ADD --unpack=true --keep-git-dir=true a /d", {"unpack": True}),
+    ],
+)
+def test_flags_of_copy_and_add(line, expected):
+    (op,) = ops(f"FROM scratch\nARG EXT=md\n{line}\n", Copy)
+    assert {name: getattr(op, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("ADD --checksum=sha256:0 a b", "--checksum"), ("COPY --exclude=[ a b", "pattern [")],
+)
+def test_flags_that_are_wrong(line, message):
+    error = refused(InvalidError, f"FROM scratch\n\n{line}\n")
+    assert message in error.message
+    assert error.where.line == 3
 
 
 def test_it_is_refused_before_any_image_is_fetched():

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from tiffin.build import created_by
 from tiffin.build.graph import Copy, InlineFile, MakeDirectory, Run
 from tiffin.build.modes import change_mode
-from tiffin.build.paths import absolute, destination, relative
+from tiffin.build.paths import absolute, destination, pivoted, relative
 from tiffin.dockerfile import ast
+from tiffin.dockerfile.ignore import IgnoreRules
 from tiffin.errors import InvalidError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -100,19 +101,25 @@ def transfer_step(draft: Draft, instruction: ast.Copy | ast.Add, expander: Expan
     for source in sources:
         if _REMOTE.match(source):
             raise _remote(instruction, source)
+    if isinstance(instruction, ast.Add) and instruction.checksum is not None:
+        raise _checksum_of_local(instruction)
     into = word(transfer.destination)
     chown = word(transfer.chown or "") or None
     chmod = word(transfer.chmod or "") or None
     _check_mode(chmod, instruction)
+    parents = isinstance(instruction, ast.Copy) and instruction.parents
     op = Copy(
-        sources=tuple(map(relative, sources)),
+        sources=tuple(map(pivoted if parents else relative, sources)),
         files=_files(draft, instruction, expander),
         destination=destination(draft.config.working_dir, into),
         chown=chown,
         chmod=chmod,
-        unpack=keyword == "ADD" and bool(sources),
+        unpack=isinstance(instruction, ast.Add) and bool(sources) and instruction.unpack is not False,
+        exclude=_patterns(tuple(map(word, transfer.exclude)), instruction),
+        parents=parents,
+        link=transfer.link,
     )
-    flags = [f"--chown={chown}"] * bool(chown) + [f"--chmod={chmod}"] * bool(chmod)
+    flags = ["--parents"] * parents + [f"--chown={chown}"] * bool(chown) + [f"--chmod={chmod}"] * bool(chmod)
     marks = [f"<<{document.name}" for document in transfer.documents]
     return Step(op, " ".join([keyword, *flags, *sources, *marks, into]))
 
@@ -141,6 +148,25 @@ def _remote(instruction: ast.Copy | ast.Add, source: str) -> Exception:
         hint="fetch it in a RUN, with curl or git",
         where=instruction.span.where,
     )
+
+
+def _checksum_of_local(instruction: ast.Add) -> InvalidError:
+    return InvalidError(
+        "--checksum is for what ADD fetches, and this is a file of the build context",
+        code="checksum-of-local",
+        hint="leave --checksum out: the content of the file is in the cache key",
+        where=instruction.span.where,
+    )
+
+
+def _patterns(patterns: tuple[str, ...], instruction: ast.Copy | ast.Add) -> tuple[str, ...]:
+    """Return the patterns of --exclude if they are good."""
+    try:
+        IgnoreRules.of(patterns)
+    except InvalidError as error:
+        error.where = instruction.span.where
+        raise
+    return patterns
 
 
 def _check_mode(chmod: str | None, instruction: ast.Copy | ast.Add) -> None:

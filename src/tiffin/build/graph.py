@@ -54,7 +54,10 @@ class Copy(msgspec.Struct, frozen=True, tag="copy"):
     with the trailing slash that says "a directory" kept. `chown` is the
     expanded word (`user`, `user:group`, numbers), looked up in the root
     filesystem that is added to; `chmod` is octal digits or a symbolic mode.
-    With `unpack`, a local archive named as a source is unpacked (ADD).
+    With `unpack`, a local archive named as a source is unpacked (ADD). With
+    `parents`, sources keep their paths, from the part `/./` on if it is there;
+    `exclude` are patterns of an ignore file. With `link`, the result does not
+    depend on the root filesystem that is added to.
     """
 
     sources: tuple[str, ...]
@@ -63,6 +66,9 @@ class Copy(msgspec.Struct, frozen=True, tag="copy"):
     chown: str | None = None
     chmod: str | None = None
     unpack: bool = False
+    exclude: tuple[str, ...] = ()
+    parents: bool = False
+    link: bool = False
 
 
 class MakeDirectory(msgspec.Struct, frozen=True, tag="mkdir"):

@@ -21,3 +21,9 @@ def relative(source: str) -> str:
     """Return a source relative to the root that it is in: nothing leads above a root."""
     cleaned = absolute("/", source)[1:] or "."
     return cleaned + "/" if source.endswith("/") and cleaned != "." else cleaned
+
+
+def pivoted(source: str) -> str:
+    """Return a source of COPY --parents, relative; the first `/./` is where the path that is kept begins."""
+    start, pivot, rest = source.partition("/./")
+    return relative(start) + pivot + relative(rest) if pivot else relative(source)

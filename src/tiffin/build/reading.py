@@ -71,14 +71,14 @@ class Reader:
         if isinstance(origin, str):
             context = self._contexts[origin]
             try:
-                selection = select(context.tree, op.sources)
+                selection = _select(context.tree, op)
             except NotFoundError as error:
                 raise context.missing(error.message.removesuffix(" does not exist")) from error
             return Reading(self._digest_files(origin, selection), lambda: selection)
         layers = origin
-        selector = msgspec.json.encode(op.sources).decode()
-        content = self._digest_layers(layers, selector, lambda: select(self._tree(layers), op.sources))
-        return Reading(content, lambda: select(self._tree(layers), op.sources), keeps=True)
+        selector = _selector(op)
+        content = self._digest_layers(layers, selector, lambda: _select(self._tree(layers), op))
+        return Reading(content, lambda: _select(self._tree(layers), op), keeps=True)
 
     def shown(self, origin: Origin, source: str) -> Shown:
         """Return what a mount of the path `source` in `origin` shows. Raises NotFoundError."""
@@ -138,6 +138,17 @@ class Reader:
                 (chain, selector, digest),
             )
         return digest
+
+
+def _select(tree: MergedTree, op: Copy) -> list[Selected]:
+    return select(tree, op.sources, exclude=op.exclude, parents=op.parents)
+
+
+def _selector(op: Copy) -> str:
+    """Return what the digest of a selection is remembered by: all that decides which entries are in it."""
+    if not op.exclude and not op.parents:
+        return msgspec.json.encode(op.sources).decode()
+    return msgspec.json.encode([op.sources, op.exclude, op.parents]).decode()
 
 
 def _whole(tree: MergedTree, node: Node) -> Selected:

@@ -19,22 +19,6 @@ def refuse(instruction: ast.Instruction) -> None:
     match instruction:
         case ast.Run():
             _run(instruction)
-        case ast.Copy():
-            _transfer(instruction.transfer, instruction.span.where, "COPY")
-            if instruction.parents:
-                raise _not_yet(
-                    "COPY --parents", instruction.span.where, "name each directory as the destination"
-                )
-        case ast.Add():
-            _transfer(instruction.transfer, instruction.span.where, "ADD")
-            given = {
-                "--checksum": instruction.checksum,
-                "--keep-git-dir": instruction.keep_git_dir,
-                "--unpack": instruction.unpack,
-            }
-            for flag, value in given.items():
-                if value is not None:
-                    raise _not_yet(f"ADD {flag}", instruction.span.where, "fetch or unpack it in a RUN")
         case _:
             pass
 
@@ -49,13 +33,6 @@ def _run(instruction: ast.Run) -> None:
         raise _not_yet(
             f"RUN --device={device.name}", instruction.span.where, "use the device when the image runs"
         )
-
-
-def _transfer(transfer: ast.Transfer, where: Where, keyword: str) -> None:
-    if transfer.link:
-        raise _not_yet(f"{keyword} --link", where, "leave the flag out: the files are the same")
-    if transfer.exclude:
-        raise _not_yet(f"{keyword} --exclude", where, "put the pattern into .dockerignore")
 
 
 def refuse_platform(entry: StageEntry, host: Platform) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from tiffin.dockerfile.ignore import IgnoreRules, may_match_below
 from tiffin.dockerfile.match import has_wildcard, match, unescape
 from tiffin.errors import NotFoundError
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tiffin.snapshot.merged import MergedTree, Node
+
+PIVOT = "/./"
+_ALL = "."
 
 _KINDS = {
     stat.S_IFREG: "f",
@@ -30,27 +34,102 @@ _KINDS = {
 
 
 class Selected(NamedTuple):
-    """One thing to copy: its name, the entry it leads to, and all that is below it, parents first."""
+    """One thing to copy: its name, the entry it leads to, and all that is below it, parents first.
+
+    Of a directory that is `partial` only what is below was named, not itself.
+    """
 
     name: str
     node: Node
     below: tuple[Node, ...] = ()
+    partial: bool = False
 
 
-def select(tree: MergedTree, patterns: Sequence[str]) -> list[Selected]:
-    """Return what `patterns` name in `tree`, in their order. Raises NotFoundError for a plain name."""
+def select(
+    tree: MergedTree, patterns: Sequence[str], *, exclude: Sequence[str] = (), parents: bool = False
+) -> list[Selected]:
+    """Return what `patterns` name in `tree`, in their order. Raises NotFoundError for a plain name.
+
+    What `exclude` matches is left out; its patterns are those of an ignore
+    file, seen from each source. With `parents` the patterns are such as well,
+    and an entry keeps its path, from the root or from where `/./` stands.
+    """
+    rules = IgnoreRules.of(exclude)
+    if parents:
+        return [chosen for pattern in patterns for chosen in _with_parents(tree, pattern, rules)]
     found = []
     for pattern in patterns:
-        names = list(expand(tree, pattern)) if has_wildcard(pattern) else [unescape(pattern)]
-        for name in names:
+        wild = has_wildcard(pattern)
+        for name in list(expand(tree, pattern)) if wild else [unescape(pattern)]:
             node = tree.resolve(name).node
             if node is None:
-                if has_wildcard(pattern):
+                if wild:
                     continue  # a link that leads nowhere
-                raise NotFoundError(f"{pattern} does not exist", code="source-not-found")
-            below = tuple(tree.walk(node)) if node.is_directory else ()
-            found.append(Selected(name.rstrip("/").rpartition("/")[2], node, below))
+                raise _not_found(pattern)
+            last = name.rstrip("/").rpartition("/")[2]
+            if not (wild and rules.match(last)):
+                found.append(Selected(last, node, _below(tree, node, rules)))
     return found
+
+
+def _below(
+    tree: MergedTree, top: Node, rules: IgnoreRules, wanted: IgnoreRules | None = None
+) -> tuple[Node, ...]:
+    if not top.is_directory:
+        return ()
+    return tuple(_Chooser(tree, top, rules, wanted).walk(top) if rules or wanted else tree.walk(top))
+
+
+class _Chooser(NamedTuple):
+    """Chooses below `top` what `wanted` matches (None: all) and `rules` do not, and the directories to it."""
+
+    tree: MergedTree
+    top: Node
+    rules: IgnoreRules
+    wanted: IgnoreRules | None
+
+    def walk(self, directory: Node) -> Iterator[Node]:
+        """Yield what is chosen below `directory`, parents first."""
+        prefix = len(self.top.path.rstrip("/")) + 1
+        for node in self.tree.children(directory):
+            path = node.path[prefix:]
+            excluded = self.rules.match(path)
+            named = self.wanted is None or self.wanted.match(path)
+            if named and not excluded:
+                yield node
+                if node.is_directory:
+                    yield from self.walk(node)
+            elif node.is_directory and self._may_contain(path, named=named, excluded=excluded):
+                inner = list(self.walk(node))
+                if inner:
+                    yield node
+                    yield from inner
+
+    def _may_contain(self, path: str, *, named: bool, excluded: bool) -> bool:
+        if excluded and not self.rules.may_contain(path):
+            return False
+        return named or (
+            self.wanted is not None and any(may_match_below(rule.pattern, path) for rule in self.wanted.rules)
+        )
+
+
+def _with_parents(tree: MergedTree, source: str, rules: IgnoreRules) -> Iterator[Selected]:
+    """Yield the directories before `/./` with what the rest of `source` matches below them."""
+    start, pivot, pattern = source.partition(PIVOT) if PIVOT in source else (_ALL, "", source)
+    wanted = None if pattern == _ALL else IgnoreRules.of([pattern])
+    found = False
+    for name in list(expand(tree, start)) if has_wildcard(start) else [unescape(start)]:
+        top = tree.resolve(name).node
+        below = _below(tree, top, rules, wanted) if top is not None else ()
+        if top is not None and below:
+            found = True
+            yield Selected("", top, below, partial=True)
+    if not found and not has_wildcard(source):
+        raise _not_found(source.replace(pivot, "/") if pivot else source)
+
+
+def _not_found(pattern: str) -> NotFoundError:
+    return NotFoundError(f"{pattern} does not exist", code="source-not-found")
 
 
 def expand(tree: MergedTree, pattern: str) -> Iterator[str]:

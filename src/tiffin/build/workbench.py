@@ -1,22 +1,24 @@
 """What the solver works with: layers, cache, contexts, and one method for each kind of step.
 
 Each method that makes a layer fills a directory in a workspace and hands it
-to the layer store; it returns the diff id, or None if nothing changed.
+to the layer store; it returns the diff id, or None if nothing changed. What a
+kind of step needs is loaded when the first such step is not remembered: a build
+in which nothing changed is over before that.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from tiffin.build.graph import BindMount, CacheMount
-from tiffin.build.ops.copy import CopyStep, Target
-from tiffin.build.owner import find_owner
 from tiffin.build.reading import Reader
-from tiffin.snapshot.writer import LayerWriter, Meta
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from tiffin.build.cache import BuildCache
@@ -41,7 +43,7 @@ class Workbench:
         db: Database,
         lease: Lease,
         contexts: Mapping[str, Context],
-        runner: StepRunner,
+        runner: Callable[[], StepRunner],
         epoch: int,
     ) -> None:
         self.layers = layers
@@ -50,7 +52,9 @@ class Workbench:
         self.locks: Path = layers.home.locks
         self.reader = Reader(layers, db, contexts)
         self._lease = lease
-        self._runner = runner
+        self._make_runner = runner
+        self._runner: StepRunner | None = None
+        self._guard = threading.Lock()
 
     def keep(self, layer: DiffID | None) -> None:
         """Hold `layer` in the store until the build ends."""
@@ -59,7 +63,9 @@ class Workbench:
 
     def stop_processes(self) -> None:
         """End every process of a step that runs."""
-        self._runner.stop()
+        with self._guard:
+            if self._runner is not None:
+                self._runner.stop()
 
     def finish(self) -> None:
         """Keep what was learnt about the files of the contexts."""
@@ -79,11 +85,20 @@ class Workbench:
     ) -> DiffID | None:
         """Execute RUN."""
         with self.layers.workspace() as place:
-            self._runner.run(op, parent, shown, place, report)
+            self._step_runner().run(op, parent, shown, place, report)
             return self._adopt(place / "upper")
+
+    def _step_runner(self) -> StepRunner:
+        with self._guard:
+            if self._runner is None:
+                self._runner = self._make_runner()
+            return self._runner
 
     def make_directory(self, op: MakeDirectory, parent: Sequence[DiffID]) -> DiffID | None:
         """Execute WORKDIR."""
+        from tiffin.build.owner import find_owner
+        from tiffin.snapshot.writer import LayerWriter, Meta
+
         tree = self.layers.tree(parent)
         resolved = tree.resolve(op.path)
         if resolved.node is not None and resolved.node.is_directory:
@@ -97,9 +112,21 @@ class Workbench:
             writer.finish()
             return self._adopt(upper)
 
+    def detached(self, op: Copy, parent: Sequence[DiffID]) -> Copy:
+        """Return a COPY --link without the names of users, which only `parent` knows."""
+        if op.chown is None:
+            return op
+        from tiffin.build.owner import find_owner
+
+        uid, gid = find_owner(op.chown, self.layers.tree(parent))
+        return msgspec.structs.replace(op, chown=f"{uid}:{gid}")
+
     def copy(self, op: Copy, reading: Reading, parent: Sequence[DiffID]) -> DiffID | None:
         """Execute COPY or ADD."""
-        tree = self.layers.tree(parent)
+        from tiffin.build.ops.copy import CopyStep, Target
+        from tiffin.build.owner import find_owner
+
+        tree = self.layers.tree(() if op.link else parent)
         owner = find_owner(op.chown, tree) if op.chown else None
         with self.layers.workspace() as place:
             target = Target(place, tree, self.layers.owners, self.epoch)
@@ -107,7 +134,7 @@ class Workbench:
             return self._adopt(step.write(reading.entries()))
 
     def _adopt(self, upper: Path) -> DiffID | None:
-        if not any(os.scandir(upper)):
+        if not os.listdir(upper):
             return None
         info = self.layers.describe(upper)
         self.keep(info.diff_id)  # before it is there: so it is never there without a holder

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.dockerfile import match
 from tiffin.dockerfile.ignorepattern import Pattern, compile_pattern
 from tiffin.dockerfile.source import Source
 from tiffin.dockerfile.words import SPACE
 from tiffin.errors import InvalidError, Where
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Rule(NamedTuple):
@@ -50,6 +53,12 @@ class IgnoreRules:
         rules = (_parse_line(file, number, source.line(number)) for number in range(1, len(source.lines) + 1))
         return cls(tuple(rule for rule in rules if rule is not None))
 
+    @classmethod
+    def of(cls, patterns: Iterable[str]) -> IgnoreRules:
+        """Return the rules of single patterns, each as a line would be. Raises InvalidError for a bad one."""
+        rules = (_parse(pattern, "", number) for number, pattern in enumerate(patterns, 1))
+        return cls(tuple(rule for rule in rules if rule is not None))
+
     def __bool__(self) -> bool:
         """Whether there is any rule."""
         return bool(self.rules)
@@ -67,7 +76,7 @@ class IgnoreRules:
         """Whether a rule could keep something below `directory`, which is left out itself."""
         decider = self._decider(directory)
         later = self.rules[decider + 1 :]
-        return any(rule.keeps and _may_match_below(rule.pattern, directory) for rule in later)
+        return any(rule.keeps and may_match_below(rule.pattern, directory) for rule in later)
 
     def _decider(self, path: str) -> int:
         """Return which rule leaves `path` out, -1 for none; the context itself always stays."""
@@ -102,21 +111,27 @@ class IgnoreRules:
 
 
 def _parse_line(file: str, number: int, line: str) -> Rule | None:
-    text = line.strip(SPACE)
-    if line.startswith("#") or not text:
+    if line.startswith("#"):
         return None
-    keeps = text.startswith("!")
-    pattern = text[1:].strip(SPACE) if keeps else text
+    text = line.strip(SPACE)
     try:
-        if not pattern:
-            raise match.bad_pattern(text, "nothing follows the !")
-        pattern = clean(pattern)
-        match.compile_pattern(pattern)  # Docker takes only what filepath.Match takes
-        return Rule(file, number, text, pattern, keeps, compile_pattern(pattern))
+        return _parse(text, file, number)
     except InvalidError as error:
         start = len(line) - len(line.lstrip(SPACE))
         error.where = Where(file, number, start + 1, start + len(text) + 1, line)
         raise
+
+
+def _parse(text: str, file: str, number: int) -> Rule | None:
+    if not text:
+        return None
+    keeps = text.startswith("!")
+    pattern = text[1:].strip(SPACE) if keeps else text
+    if not pattern:
+        raise match.bad_pattern(text, "nothing follows the !")
+    pattern = clean(pattern)
+    match.compile_pattern(pattern)  # Docker takes only what filepath.Match takes
+    return Rule(file, number, text, pattern, keeps, compile_pattern(pattern))
 
 
 def clean(pattern: str) -> str:
@@ -127,8 +142,8 @@ def clean(pattern: str) -> str:
     return cleaned
 
 
-def _may_match_below(pattern: str, directory: str) -> bool:
-    """Whether `pattern` could match a path below `directory`; in doubt it could."""
+def may_match_below(pattern: str, directory: str) -> bool:
+    """Whether `pattern`, cleaned, could match a path below `directory`; in doubt it could."""
     parts = pattern.split("/")
     above = directory.split("/")
     for part, name in zip(parts, above, strict=False):

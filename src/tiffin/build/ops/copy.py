@@ -85,7 +85,8 @@ class CopyStep:
 
     def _copy_contents(self, chosen: Selected, destination: RootPath) -> None:
         self._make_parent(destination)
-        self._writer.make_directory(destination, self._meta(chosen.node, keeps=self._keeps))
+        meta = self._new if chosen.partial else self._meta(chosen.node, keeps=self._keeps)
+        self._writer.make_directory(destination, meta)
         self._copy_below(chosen.node, chosen.below, destination, self._writer, keeps=self._keeps)
 
     def _copy_below(
