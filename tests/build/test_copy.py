@@ -59,7 +59,7 @@ def run_copy(tmp_path, context, image, op, *, owner=None, keeps=False):
     return step.write(select(source, op.sources))
 
 
-CASES = [  # noqa: E501
+CASES = [
     # sources, destination, context, image, the layer
     (["a"], "/b", {"a": "1"}, {}, {"b": "1"}),
     (["a"], "/b/", {"a": "1"}, {}, {"b/": None, "b/a": "1"}),
@@ -68,7 +68,13 @@ CASES = [  # noqa: E501
     (["a"], "/", {"a": "1"}, {}, {"a": "1"}),
     # a directory means its contents, however it is written
     *[
-        ([spelling], "/to", {"dir/x": "1", "dir/sub/y": "2"}, {}, {"to/": None, "to/x": "1", "to/sub/": None, "to/sub/y": "2"})
+        (
+            [spelling],
+            "/to",
+            {"dir/x": "1", "dir/sub/y": "2"},
+            {},
+            {"to/": None, "to/x": "1", "to/sub/": None, "to/sub/y": "2"},
+        )
         for spelling in ("dir", "dir/", "dir/.", "./dir", "/dir", "../dir")
     ],
     (["one", "two"], "/to/", {"one/x": "1", "two/y": "2"}, {}, {"to/": None, "to/x": "1", "to/y": "2"}),
@@ -79,21 +85,51 @@ CASES = [  # noqa: E501
     (["link"], "/to/", {"link": ("->", "real"), "real": "1"}, {}, {"to/": None, "to/link": "1"}),
     (["dir"], "/to", {"dir/l": ("->", "../out")}, {}, {"to/": None, "to/l": ("->", "../out")}),
     # the destination goes through links of the image, inside its root
-    (["a"], "/lib/f", {"a": "1"}, {"usr/lib/": None, "lib": ("->", "usr/lib")}, {"usr/": None, "usr/lib/": None, "usr/lib/f": "1"}),
-    (["a"], "/lib/f", {"a": "1"}, {"usr/lib/": None, "lib": ("->", "/usr/lib")}, {"usr/": None, "usr/lib/": None, "usr/lib/f": "1"}),
+    (
+        ["a"],
+        "/lib/f",
+        {"a": "1"},
+        {"usr/lib/": None, "lib": ("->", "usr/lib")},
+        {"usr/": None, "usr/lib/": None, "usr/lib/f": "1"},
+    ),
+    (
+        ["a"],
+        "/lib/f",
+        {"a": "1"},
+        {"usr/lib/": None, "lib": ("->", "/usr/lib")},
+        {"usr/": None, "usr/lib/": None, "usr/lib/f": "1"},
+    ),
     (["a"], "/f", {"a": "1"}, {"f": ("->", "t"), "t": "0"}, {"t": "1"}),
     (["a"], "/f", {"a": "1"}, {"f": ("->", "dangling")}, {"dangling": "1"}),
     (["dir"], "/", {"dir/f": "1"}, {"f": ("->", "t"), "t": "0"}, {"f": "1"}),
     (["dir"], "/to", {"dir/f": "1"}, {"real/": None, "to": ("->", "real")}, {"real/": None, "real/f": "1"}),
     # wildcards
-    (["*.txt"], "/to/", {"a.txt": "1", "b.txt": "2", "c.md": "3"}, {}, {"to/": None, "to/a.txt": "1", "to/b.txt": "2"}),
-    (["d*/f?"], "/to/", {"d1/f1": "1", "d2/f2": "2", "d2/f22": "3"}, {}, {"to/": None, "to/f1": "1", "to/f2": "2"}),
-    (["**"], "/to/", {"f": "1", "d/deep/x": "2"}, {}, {"to/": None, "to/f": "1", "to/deep/": None, "to/deep/x": "2"}),
+    (
+        ["*.txt"],
+        "/to/",
+        {"a.txt": "1", "b.txt": "2", "c.md": "3"},
+        {},
+        {"to/": None, "to/a.txt": "1", "to/b.txt": "2"},
+    ),
+    (
+        ["d*/f?"],
+        "/to/",
+        {"d1/f1": "1", "d2/f2": "2", "d2/f22": "3"},
+        {},
+        {"to/": None, "to/f1": "1", "to/f2": "2"},
+    ),
+    (
+        ["**"],
+        "/to/",
+        {"f": "1", "d/deep/x": "2"},
+        {},
+        {"to/": None, "to/f": "1", "to/deep/": None, "to/deep/x": "2"},
+    ),
     (["[[]x"], "/f", {"[x": "1"}, {}, {"f": "1"}),
     (["*"], "/to/", {".hidden": "1"}, {}, {"to/": None, "to/.hidden": "1"}),
     # several files without a trailing slash: the last one stays
     (["a", "b"], "/f", {"a": "1", "b": "2"}, {}, {"f": "2"}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("sources", "destination", "context", "image", "expected"), CASES)

@@ -236,7 +236,7 @@ def test_names_that_are_near_and_here_are_offered(double, engine):
     serve_image(double, "a/serving", "1")
     pull(engine, f"{double.address}/a/serving:1")
     with pytest.raises(NotFoundError) as caught:
-        pull(engine, f"{double.address}/a/servin:1")
+        pull(engine, f"{double.address}/a/servign:1")
     assert f"did you mean {double.address}/a/serving:1" in caught.value.hint
 
 

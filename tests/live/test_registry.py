@@ -50,7 +50,7 @@ http:
 """
 
 
-def crypted(password):
+def bcrypt_hash(password):
     """What htpasswd -B writes: bcrypt, by the C library."""
     found = ctypes.util.find_library("crypt")
     if found is None:
@@ -71,7 +71,7 @@ def serve(place, users=None):
         port = one.getsockname()[1]
     auth = ""
     if users:
-        lines = [f"{name}:{crypted(password)}\n" for name, password in users.items()]
+        lines = [f"{name}:{bcrypt_hash(password)}\n" for name, password in users.items()]
         (place / "htpasswd").write_text("".join(lines))
         auth = f"auth: {{htpasswd: {{realm: ours, path: {place}/htpasswd}}}}"
     (place / "config.yml").write_text(CONFIG.format(root=place, port=port, auth=auth))
