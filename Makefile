@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# An ordinary installation is compiled; an editable one is not where PYTHONDONTWRITEBYTECODE is set, and starts slowly.
+COMPILE := $(BIN)/python -m compileall -q src
 
 .PHONY: setup setup-test format check test live demo bench clean
 setup: $(VENV)/.installed
@@ -10,7 +12,7 @@ setup-test: $(VENV)/.installed-test
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 $(VENV)/.installed: $(VENV)/bin/pip pyproject.toml
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable . && touch $@
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable . && $(COMPILE) && touch $@
 $(VENV)/.installed-test: $(VENV)/.installed tools/install-test-needs
 	tools/install-test-needs $(BIN) && touch $@
 
@@ -25,6 +27,6 @@ live: setup-test
 demo: setup
 	$(BIN)/python examples/demo.py
 bench: setup-test
-	$(BIN)/python benchmarks/run.py
+	$(COMPILE) && $(BIN)/python benchmarks/run.py
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

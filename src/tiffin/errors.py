@@ -6,17 +6,23 @@ command can fail well before anything else is loaded.
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from collections import namedtuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
-class Where(NamedTuple):
+# Every command loads this module, and few would load `typing`, which takes as long as all that they do.
+class Where(namedtuple("Where", "file line column end_column text", defaults=(1, 1, ""))):  # noqa: PYI024
     """A place in a text: 1-based line and columns, and the line itself for the excerpt."""
 
+    __slots__ = ()
     file: str
     line: int
-    column: int = 1
-    end_column: int = 1
-    text: str = ""
+    column: int
+    end_column: int
+    text: str
 
 
 class TiffinError(Exception):

@@ -1,13 +1,17 @@
 """Start time as lists of modules: milliseconds depend on the machine, lists do not."""
 
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 # Beyond what a bare interpreter has loaded.
 VERSION = {
     "__future__",
+    "gc",
     "tiffin",
     "tiffin.cli",
     "tiffin.cli.catalog",
@@ -48,6 +52,42 @@ HEAVY = {
 }
 
 
+# What a container needs that has no network and begins like one before it.
+RUN = """
+cli cli.catalog cli.command cli.commands cli.commands.run cli.main cli.options
+container container.control container.foreground container.job container.logs container.loop container.names
+container.record container.state container.supervisor
+engine engine.engine engine.prepared engine.request engine.rootless engine.running engine.settings
+engine.standing engine.starting
+errors
+linux linux.bpf linux.capability linux.files linux.isolation linux.libc linux.mount linux.namespace
+linux.netns linux.prctl linux.probe linux.process linux.record linux.remove linux.terminal
+network network.attach network.leases network.plan network.publish network.resolver network.tool
+runtime runtime.child runtime.init runtime.inlays runtime.launch runtime.model runtime.process runtime.program
+runtime.roots runtime.steps runtime.targets
+store store.db store.home store.leases store.ready store.schema
+ui ui.later
+version
+"""
+# What `ps` needs besides, as it may have to say of any container how it stands.
+PS = """
+cli.commands.ps cli.output container.attach container.signals engine.containers ui.columns
+"""
+NOT_TO_START = {
+    "ast",
+    "dataclasses",
+    "decimal",
+    "hashlib",
+    "inspect",
+    "platform",
+    "random",
+    "shutil",
+    "typing",
+    "uuid",
+}
+BUSYBOX = Path("/bin/busybox")
+
+
 def modules(*words):
     code = (
         "import sys; before = set(sys.modules)\n"
@@ -86,3 +126,36 @@ def test_help_of_a_command_does_not_load_the_engine(path):
         and name.startswith("tiffin")
     }
     assert not loaded & (HEAVY)
+
+
+def ours(loaded):
+    return {name.removeprefix("tiffin.") for name in loaded if name.startswith("tiffin.")}
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    monkeypatch.setenv("TIFFIN_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+@pytest.mark.live
+def test_run_loads_what_a_container_needs(home):
+    if not BUSYBOX.exists():
+        pytest.skip("needs busybox-static")
+    shutil.copy(BUSYBOX, home / "true")
+    (home / "Dockerfile").write_text("FROM scratch\nCOPY true /bin/true\n")
+    modules("build", "-q", "-t", "tiny", str(home))
+    words = ("run", "--rm", "--network", "none", "tiny", "/bin/true")
+    modules(*words)
+    loaded = modules(*words)
+    assert ours(loaded) == set(RUN.split())
+    assert not loaded & ((HEAVY | NOT_TO_START) - {"pathlib", "socket", "sqlite3", "urllib"})
+
+
+@pytest.mark.live
+def test_ps_loads_no_more_than_run_but_its_table(home):
+    loaded = modules("ps")
+    assert ours(loaded) <= set(RUN.split()) | set(PS.split())
+    assert not loaded & ((HEAVY | NOT_TO_START) - {"pathlib", "socket", "sqlite3", "urllib", "typing"})

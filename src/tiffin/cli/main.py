@@ -9,6 +9,7 @@ Imports as little as it can: `tiffin version` has to be as fast as Python.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -23,6 +24,8 @@ FAILED = 1
 FAILED_BEFORE_RUNNING = 125
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+_SELDOM = 20_000
+"""New objects between two searches for rubbish: modules make very many, and none of them is rubbish."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -49,6 +52,7 @@ def _end(status: int) -> None:
 
 
 def _run(words: list[str]) -> int:
+    gc.set_threshold(_SELDOM)
     chosen = _Chosen()
     try:
         _tolerate_names(sys.stdout)

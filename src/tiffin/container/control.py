@@ -19,11 +19,12 @@ import json
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING, Any, Self
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
+    from typing import Any, Self
 
 __all__ = ["Connection", "connect", "listen"]
 

@@ -7,11 +7,14 @@ Runs under `python -IS`; standard library only.
 from __future__ import annotations
 
 import marshal
-from typing import Any
 
 from tiffin import errors
 from tiffin.linux.record import NamedTuple
 from tiffin.network.plan import NetworkPlan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["HostsFile", "Job", "pack", "pack_error", "unpack", "unpack_error"]
 

@@ -10,18 +10,20 @@ import json
 import os
 import select
 import time
-from typing import TYPE_CHECKING, Literal
 
 from tiffin.linux import files
 from tiffin.linux.record import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import Literal
+
+    Stream = Literal["stdout", "stderr"]
 
 __all__ = ["FILE", "Entry", "LogWriter", "follow", "read", "stamp"]
 
-Stream = Literal["stdout", "stderr"]
 
 FILE = "log.json"
 LONGEST = 16 << 10

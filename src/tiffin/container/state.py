@@ -8,18 +8,20 @@ Runs under `python -IS`; standard library only.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
 
 from tiffin.linux import files
 from tiffin.linux.process import Identity
 from tiffin.linux.record import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any, Literal
 
-__all__ = ["FILE", "LOST", "State", "Status", "read", "write"]
+    Status = Literal["created", "running", "exited"]
 
-Status = Literal["created", "running", "exited"]
+__all__ = ["FILE", "LOST", "State", "read", "write"]
+
 
 FILE = "state.json"
 LOST = 137

@@ -15,7 +15,6 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tiffin.container import control, state
 from tiffin.container.job import Job, pack_error, unpack
@@ -29,6 +28,7 @@ from tiffin.runtime import model
 from tiffin.runtime.child import Child, Streams
 from tiffin.runtime.launch import launch
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -6,7 +6,7 @@ the next container for which all of that is the same gets them with its own id i
 first one's. The image is looked up each time: when its name stands for something else, or a layer is
 not there, or anything in the request or here has changed, the container is made from the beginning.
 
-What is kept can be had again: it lies in the cache, in a small number of places that are overwritten.
+What is kept can be had again: it lies in the cache, and the oldest goes when there is much of it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Prepared", "keep", "make_again"]
 
-_PLACES = 64
+_MOST = 100
 _CHECK = 4
 _PACKAGE = Path(__file__).parents[1]
 _MAKERS = ("engine/creation.py", "engine/starting.py", "oci/runtimespec.py", "container/environment.py")
@@ -71,6 +71,7 @@ def keep(engine: Engine, request: RunRequest, prepared: Prepared) -> None:
     data = marshal.dumps((key, value))
     place = _place(engine, key)
     place.parent.mkdir(mode=0o700, exist_ok=True)
+    _make_room(place.parent)
     atomic_write(place, zlib.crc32(data).to_bytes(_CHECK, "little") + data, sync=False)
 
 
@@ -135,7 +136,21 @@ def _stamps() -> tuple[tuple[str, int, int], ...]:
 
 
 def _place(engine: Engine, key: Any) -> Path:
-    return engine.home.cache / "starts" / str(zlib.crc32(marshal.dumps(key)) % _PLACES)
+    return engine.home.cache / "starts" / f"{zlib.crc32(repr(key).encode()):08x}"
+
+
+def _make_room(directory: Path) -> None:
+    there = list(directory.iterdir())
+    if len(there) >= _MOST:
+        for path in sorted(there, key=_age)[: _MOST // 2]:
+            path.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0  # another command makes room too
 
 
 def _read(place: Path, key: Any) -> Any:
@@ -144,7 +159,7 @@ def _read(place: Path, key: Any) -> Any:
         data = place.read_bytes()
     except OSError:
         return None
-    if zlib.crc32(data[_CHECK:]).to_bytes(_CHECK, "little") != data[:_CHECK]:
+    if len(data) <= _CHECK or zlib.crc32(data[_CHECK:]).to_bytes(_CHECK, "little") != data[:_CHECK]:
         return None
     found, value = marshal.loads(data[_CHECK:])  # noqa: S302 - we wrote it, for ourselves alone, and it is whole
     return value if found == key else None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from tiffin.linux.isolation import AUTO, Isolation, Rung, decide
 from tiffin.linux.namespace import enter_user_namespace
 from tiffin.linux.probe import examine
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tiffin.engine.settings import Settings
     from tiffin.linux.probe import Facts

@@ -6,8 +6,6 @@ need is in `containers`, and what only some containers need is imported when one
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from tiffin.container import state
 from tiffin.container.record import Records
 from tiffin.container.supervisor import put_away
@@ -17,6 +15,7 @@ from tiffin.engine.standing import Made, control_of, directory_of, volumes_of
 from tiffin.engine.starting import run_foreground, start_detached
 from tiffin.network.leases import leases, state_directory
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 

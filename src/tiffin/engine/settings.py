@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Self
 
 from tiffin.errors import InvalidError
 from tiffin.linux.record import NamedTuple
 from tiffin.store.home import Home
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from typing import Self
 
 DEFAULT_EPOCH = 315_619_200
 """2 January 1980, the time of everything that is built: ZIP, and so every wheel, knows none before 1980."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tiffin.container import job, state
 from tiffin.container.foreground import Foreground, size_of_terminal
@@ -29,6 +28,7 @@ from tiffin.network.leases import state_directory
 from tiffin.network.plan import NAMESERVER, NetworkPlan, choose
 from tiffin.runtime.model import Rootfs, pack
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tiffin.container.record import Record
     from tiffin.container.supervisor import Supervisor
@@ -63,8 +63,8 @@ def run_foreground(engine: Engine, made: Made, *, interactive: bool) -> int:
             for notice in supervisor.notices:
                 say(engine, notice)
 
-        say = Foreground(lambda text: say(engine, text))
-        return supervise(todo._replace(remove=()), began, say)
+        streams = Foreground(lambda text: say(engine, text))
+        return supervise(todo._replace(remove=()), began, streams)
 
 
 def plan_of(engine: Engine, record: Record, spec: RuntimeSpec) -> bytes:

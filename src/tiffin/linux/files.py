@@ -11,15 +11,20 @@ import ctypes
 import errno
 import fcntl
 import os
-from typing import TYPE_CHECKING, NewType
 
 from tiffin.linux import libc
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-RootPath = NewType("RootPath", str)
+if TYPE_CHECKING:
+    from typing import NewType
+
+    RootPath = NewType("RootPath", str)
+else:
+    RootPath = str  # which is all that it is at run time
 """A path inside a root filesystem, never to be joined with a host path.
 
 Names that are not UTF-8 travel with surrogates, as `os.fsdecode` makes them.

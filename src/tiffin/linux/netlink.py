@@ -13,13 +13,14 @@ import os
 import socket
 import struct
 import sys
-from typing import TYPE_CHECKING, Self
 
 from tiffin.linux.record import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
+    from typing import Self
 
 __all__ = ["Address", "Link", "Netlink", "Route"]
 

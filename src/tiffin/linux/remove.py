@@ -8,10 +8,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from tiffin.linux import files
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 

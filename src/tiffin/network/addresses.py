@@ -8,11 +8,11 @@ Runs under `python -IS`; standard library only.
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
 
 from tiffin.errors import UnavailableError
 from tiffin.linux.record import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 

@@ -11,7 +11,6 @@ import os
 import stat
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tiffin.errors import UnavailableError
 from tiffin.linux import capability
@@ -19,6 +18,7 @@ from tiffin.linux.netns import loopback_up, within
 from tiffin.network.plan import Facts
 from tiffin.network.tool import find
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -14,7 +14,6 @@ import json
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tiffin.linux import files
 from tiffin.linux.netlink import Netlink
@@ -26,6 +25,7 @@ from tiffin.network.addresses import Subnet, choose_subnet, next_address
 from tiffin.network.leases import DIRECTORY, leases
 from tiffin.network.tool import leave
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tiffin.linux.netlink import Link
     from tiffin.network.tool import Running

@@ -14,19 +14,23 @@ Runs under `python -IS`; standard library only.
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
-
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.linux.record import NamedTuple
 from tiffin.network.publish import Published
 
-__all__ = ["NAMESERVER", "Choice", "Facts", "Mode", "NetworkPlan", "choose"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal
 
-Mode = Literal["bridge", "pasta", "loopback", "none", "host", "container"]
+    Mode = Literal["bridge", "pasta", "loopback", "none", "host", "container"]
+
+__all__ = ["NAMESERVER", "Choice", "Facts", "NetworkPlan", "choose"]
+
 
 NAMESERVER = "169.254.1.1"
 """Where pasta answers name queries when it is asked to; link-local, so that it hides no other host."""
 
+_PLAIN: dict[str, Mode] = {"none": "none", "host": "host", "loopback": "loopback"}
 _AUTOMATIC = ("", "default", "bridge", "private")
 _MODES = "bridge, pasta, loopback, host, none, container:NAME"
 
@@ -97,8 +101,9 @@ def choose(requested: str, facts: Facts, *, fallback_host: bool = False) -> Choi
         if not target:
             raise InvalidError("--network container: names no container", hint="write container:NAME")
         return Choice("container", target)
-    if requested in ("none", "host", "loopback"):
-        return Choice(cast("Mode", requested))
+    plain = _PLAIN.get(requested)
+    if plain is not None:
+        return Choice(plain)
     if requested == "pasta":
         if missing := _why_not_pasta(facts):
             raise UnsupportedError(f"--network pasta: {missing}", hint=_remedy(facts))

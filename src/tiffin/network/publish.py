@@ -6,18 +6,21 @@ Runs under `python -IS`; standard library only.
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Literal, cast
 
 from tiffin.errors import InvalidError
 from tiffin.linux.record import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Literal
+
+    Protocol = Literal["tcp", "udp"]
 
 __all__ = ["Published", "Range", "all_exposed", "parse", "parse_all", "parse_exposed"]
 
-Protocol = Literal["tcp", "udp"]
 
+_PROTOCOLS: dict[str, Protocol] = {"tcp": "tcp", "udp": "udp"}
 _FORMS = (
     "the forms are 8000, 8000:80, 127.0.0.1:8000:80, [::1]:8000:80, 8000-8005:80-85, each with /tcp or /udp"
 )
@@ -111,10 +114,10 @@ def all_exposed(exposed: Iterable[str], published: Sequence[Published]) -> list[
 
 def _split_protocol(text: str) -> tuple[str, Protocol]:
     rest, separator, protocol = text.partition("/")
-    protocol = protocol.lower() if separator else "tcp"
-    if protocol not in ("tcp", "udp"):
+    found = _PROTOCOLS.get(protocol.lower() if separator else "tcp")
+    if found is None:
         raise InvalidError(f"-p {text}: unknown protocol {protocol!r}", hint="use /tcp or /udp")
-    return rest, cast("Protocol", protocol)
+    return rest, found
 
 
 def _split_address(text: str, rest: str) -> tuple[str, str]:

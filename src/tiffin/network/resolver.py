@@ -6,11 +6,11 @@ Runs under `python -IS`; standard library only.
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
 
 from tiffin.errors import InvalidError
 from tiffin.linux.record import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
 
 from tiffin.errors import InvalidError
 from tiffin.linux import files
 from tiffin.linux.record import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
     from tiffin.oci.digest import DiffID, Digest
 

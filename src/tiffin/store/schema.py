@@ -5,7 +5,9 @@ A step, once released, is never edited: what has to change is a new step at the 
 
 from __future__ import annotations
 
-from typing import Final
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
