@@ -58,6 +58,7 @@ def test_build_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         labels={"k": "v"},
         pull=True,
         iidfile=None,
+        secrets=(),
     )
     assert result.out == ""
     assert result.err == f"built finca:latest {ID}\n"
@@ -108,7 +109,6 @@ def test_contexts_from_elsewhere_are_refused(tiffin, engine, place):
 @pytest.mark.parametrize(
     "flag",
     [
-        "--secret=id=x",
         "--ssh=default",
         "--cache-from=x",
         "--cache-to=x",

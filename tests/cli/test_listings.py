@@ -172,7 +172,7 @@ def test_a_name_is_handed_to_the_engine(tiffin, engine):
 def test_containers_as_docker_lists_them(tiffin, engine):
     engine.answers("containers", ps=CONTAINERS)
     assert tiffin("ps", "-a").out == golden("ps")
-    assert engine.calls[-1] == ("ps", True)
+    assert engine.calls[-1] == ("ps", True, {"sizes": False})
 
 
 def test_containers_with_sizes_whole_and_by_template(tiffin, engine):
@@ -190,7 +190,7 @@ def test_containers_with_sizes_whole_and_by_template(tiffin, engine):
 def test_without_containers_there_is_the_heading_alone(tiffin, engine):
     engine.answers("containers", ps=[])
     assert tiffin("ps").out == "CONTAINER ID   IMAGE     COMMAND   CREATED   STATUS    PORTS     NAMES\n"
-    assert engine.calls[-1] == ("ps", False)
+    assert engine.calls[-1] == ("ps", False, {"sizes": False})
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_asking_for_exited_or_last_ones_asks_the_engine_for_all(tiffin, engine):
     engine.answers("containers", ps=CONTAINERS)
     for words in (["--filter", "status=exited"], ["-l"], ["-n", "2"], ["--filter", "exited=3"]):
         tiffin("ps", *words)
-        assert engine.calls[-1] == ("ps", True)
+        assert engine.calls[-1] == ("ps", True, {"sizes": False})
 
 
 HISTORY = [

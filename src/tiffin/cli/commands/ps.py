@@ -59,7 +59,8 @@ def run(session: Session, arguments: Arguments) -> int:
     asked_state = any(item.startswith(("status=", "exited=")) for item in filters)
     everything = arguments.flag("all") or asked_state or (last is not None and last > 0)
     with session.engine() as engine:
-        found = sorted(ps(engine, everything), key=lambda container: -container.created)
+        found = ps(engine, everything, sizes=arguments.flag("size"))
+        found = sorted(found, key=lambda container: -container.created)
     found = select(found, filters)
     if last is not None and last > 0:
         found = found[:last]
