@@ -221,7 +221,7 @@ def test_bad_input_is_a_clear_line_and_changes_nothing(tiffin, busybox, folder, 
 
 
 def test_a_build_that_was_killed_is_built_right_the_next_time(tiffin, busybox, folder):
-    text = f"FROM {busybox}\n{STAMP}RUN echo begin > /half && sleep 5 && echo end > /half\n"
+    text = f"FROM {busybox}\n{STAMP}RUN echo begin > /half && sleep 2 && echo end > /half\n"
     write(folder, {"Dockerfile": text})
     for moment in (0.3, 0.7, 1.2):
         process = tiffin.popen(
