@@ -352,10 +352,10 @@ def test_root_inside_may_not_write_to_the_interpreter(box):
 def test_limits_and_oom_score(box):
     result = box.shell(
         "ulimit -n; ulimit -Hn; cat /proc/self/oom_score_adj",
-        rlimits=(Rlimit("RLIMIT_NOFILE", 123, 456),),
+        rlimits=(Rlimit("RLIMIT_NOFILE", 1234, 4567),),
         oom_score_adj=500,
     )
-    assert result.output.split() == ["123", "456", "500"]
+    assert result.output.split() == ["1234", "4567", "500"]
 
 
 def test_sysctls(box):

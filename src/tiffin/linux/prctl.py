@@ -16,6 +16,9 @@ _SET_CHILD_SUBREAPER = 36
 _SET_NO_NEW_PRIVS = 38
 _KEYCTL = {"x86_64": 250, "aarch64": 219}
 _JOIN_SESSION_KEYRING = 1
+_SIGACTION = {"x86_64": 13, "aarch64": 134}
+_SIGACTION_SIZE = 32
+_SIGSET_SIZE = 8
 
 _prctl = function("prctl", ctypes.c_int, *[ctypes.c_ulong] * 4)
 
@@ -59,3 +62,16 @@ def set_name(name: str) -> None:
 def join_new_keyring() -> None:
     """Leave the session keyring of the caller for an empty one."""
     syscall("creating a session keyring", _KEYCTL[os.uname().machine], _JOIN_SESSION_KEYRING, 0)
+
+
+def reset_library_signals() -> None:
+    """Give the two signals that the C library keeps for itself, and lets nobody change, their default effect.
+
+    A parent may have left them ignored, and that survives exec (nptl(7), rt_sigaction(2)).
+    """
+    number = _SIGACTION.get(os.uname().machine)
+    if number is None:
+        return
+    default = ctypes.create_string_buffer(_SIGACTION_SIZE)  # handler SIG_DFL, no flags, nothing masked
+    for library_signal in (32, 33):
+        syscall("resetting a signal", number, library_signal, ctypes.addressof(default), 0, _SIGSET_SIZE)
