@@ -115,6 +115,7 @@ def _reset_signals() -> None:
                 signal.signal(number, signal.SIG_DFL)
         except (OSError, ValueError):
             continue
+    prctl.reset_library_signals()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
