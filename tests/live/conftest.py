@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,20 +53,29 @@ class Tiffin(NamedTuple):
         )
 
 
-def account(name, *, subordinate):
-    """The user `name`, made if it is missing, with or without subordinate ids."""
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", name], check=True)
+def subordinate_ids(name, line):
+    """Let `line` be all that the system says of the subordinate ids of `name`."""
     for file in ("/etc/subuid", "/etc/subgid"):
         path = Path(file)
         lines = path.read_text().splitlines() if path.exists() else []
-        lines = [line for line in lines if not line.startswith(f"{name}:")]
-        if subordinate:
-            lines.append(f"{name}:{SUBORDINATE}:65536")
-        path.write_text("".join(f"{line}\n" for line in lines))
-    return pwd.getpwnam(name)
+        lines = [other for other in lines if not other.startswith(f"{name}:")]
+        path.write_text("".join(f"{other}\n" for other in (*lines, *line)))
+
+
+@contextmanager
+def account(name, *, subordinate):
+    """The user `name` with or without subordinate ids; one that had to be made is removed again."""
+    try:
+        pwd.getpwnam(name)
+        new = False
+    except KeyError:
+        subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", name], check=True)
+        new = True
+    subordinate_ids(name, [f"{name}:{SUBORDINATE}:65536"] if subordinate else [])
+    yield pwd.getpwnam(name)
+    if new:
+        subprocess.run(["userdel", "--remove", name], check=True, capture_output=True)
+        subordinate_ids(name, [])
 
 
 @pytest.fixture(scope="session")
@@ -99,14 +109,14 @@ def tiffin(request, readable_tiffin, tmp_path_factory):
         env |= {"HOME": str(home), "TIFFIN_HOME": str(home / "store")}
         yield Tiffin(rung, (*tunnel(home), *readable_tiffin), env, home)
         return
-    entry = account(f"tiffin-{rung}", subordinate=rung == "rootless")
-    home = Path(entry.pw_dir) / f"test-{os.getpid()}"
-    home.mkdir()
-    os.chown(home, entry.pw_uid, entry.pw_gid)
-    env |= {"HOME": str(home)}
-    switch = ("setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups")
-    yield Tiffin(rung, (*tunnel(home.parent), *switch, *readable_tiffin), env, home)
-    shutil.rmtree(home, ignore_errors=True)
+    with account(f"tiffin-{rung}", subordinate=rung == "rootless") as entry:
+        home = Path(entry.pw_dir) / f"test-{os.getpid()}"
+        home.mkdir()
+        os.chown(home, entry.pw_uid, entry.pw_gid)
+        env |= {"HOME": str(home)}
+        switch = ("setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups")
+        yield Tiffin(rung, (*tunnel(home), *switch, *readable_tiffin), env, home)
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def tunnel(folder):
