@@ -9,6 +9,9 @@ import pytest
 hypothesis.settings.register_profile("tiffin", deadline=None)
 hypothesis.settings.load_profile("tiffin")
 
+# Tests speak of modes; an account of one's own often has another umask than root.
+os.umask(0o022)
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
