@@ -147,6 +147,8 @@ def make_account(name, layer, ids, ranges, *, single_id):
 
 
 def remove_account(name):
+    if os.geteuid() != 0:
+        return  # then none was made
     subprocess.run(["userdel", "--force", name], check=False, capture_output=True)
     shutil.rmtree(f"/var/tmp/{name}", ignore_errors=True)
 
