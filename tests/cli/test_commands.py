@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tiffin.engine.buildrequest import BuildRequest
 from tiffin.errors import ConflictError, NotFoundError
 from tiffin.events import StepDone, StepStarted
 
@@ -45,7 +46,7 @@ def test_build_asks_for_all_that_was_said(tiffin, engine, tmp_path):
     )
     assert result.status == 0
     (_, request) = engine.calls[-1]
-    assert request == SimpleNamespace(
+    assert request == BuildRequest(
         context=tmp_path,
         dockerfile=Path("D"),
         tags=("finca", "finca:1"),
@@ -57,8 +58,6 @@ def test_build_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         network="none",
         labels={"k": "v"},
         pull=True,
-        iidfile=None,
-        secrets=(),
     )
     assert result.out == ""
     assert result.err == f"built finca:latest {ID}\n"

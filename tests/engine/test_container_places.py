@@ -28,7 +28,7 @@ STEP = """
 import os, socket, sys, time
 from pathlib import Path
 from tiffin.engine import containers
-from tiffin.engine.builds import _store
+from tiffin.engine.buildoutput import store_image
 from tiffin.engine.containers import ExecRequest, RunRequest
 from tiffin.engine.engine import Engine
 from tiffin.engine.settings import Settings
@@ -53,7 +53,7 @@ def make_image(engine):
         info = engine.layers.describe(tree)
         engine.layers.commit(tree, info, canonical=True)
     config = ImageConfig(engine.platform.architecture, "linux", rootfs=RootFS(diff_ids=(info.diff_id,)))
-    engine.tags.set(Reference.parse("cellar").tagged(), _store(engine, config)[0])
+    engine.tags.set(Reference.parse("cellar").tagged(), store_image(engine, config)[0])
 
 def get(port):
     end = time.monotonic() + 20

@@ -24,7 +24,7 @@ import pytest
 from tiffin.container import state
 from tiffin.container.record import Records
 from tiffin.engine import containers, volumes
-from tiffin.engine.builds import _store
+from tiffin.engine.buildoutput import store_image
 from tiffin.engine.containers import ExecRequest, RunRequest
 from tiffin.engine.engine import Engine
 from tiffin.engine.settings import Settings
@@ -71,7 +71,7 @@ def make_image(engine: Engine, name: str = "cellar") -> None:
     config = ImageConfig(
         machine.architecture, "linux", config=CONFIG, rootfs=RootFS(diff_ids=(info.diff_id,))
     )
-    descriptor, _ = _store(engine, config)
+    descriptor, _ = store_image(engine, config)
     engine.tags.set(Reference.parse(name).tagged(), descriptor)
 
 

@@ -255,7 +255,7 @@ def test_what_cannot_be_pulled_again_stays_as_it_is(double, engine):
 
 def built(engine, name, **files):
     """An image whose layers are directories only, as a build leaves them."""
-    from tiffin.engine.builds import _store
+    from tiffin.engine.buildoutput import store_image
     from tiffin.oci.config import ImageConfig, RootFS
     from tiffin.oci.reference import Reference
 
@@ -270,7 +270,7 @@ def built(engine, name, **files):
             diff_ids.append(info.diff_id)
     platform = engine.platform
     config = ImageConfig(platform.architecture, platform.os, platform.variant, rootfs=RootFS(tuple(diff_ids)))
-    descriptor, image_id = _store(engine, config)
+    descriptor, image_id = store_image(engine, config)
     engine.images.add(descriptor, image_id)
     engine.tags.set(Reference.parse(name), descriptor)
     return image_id

@@ -1,0 +1,66 @@
+"""The flags of `tiffin build`, and why some of Docker's are refused."""
+
+from __future__ import annotations
+
+from tiffin.cli.options import flag, ignore, refuse, value, values
+
+MODES = ("auto", "tty", "plain", "quiet", "rawjson")
+
+_LIMITS = "limits on the steps of a build are not in this release"
+_CACHE = "the build cache is this machine's own store; importing and exporting it is not in this release"
+_ATTEST = "attestations are not in this release"
+_OUTPUT = "the image goes into the store; 'tiffin save' writes it into an archive"
+
+OPTIONS = (
+    values(
+        "--build-arg", "NAME[=VALUE]", "Set a build argument; without a value it comes from the environment"
+    ),
+    values(
+        "--build-context", "NAME=SOURCE", "Give a further context a name: a folder, or docker-image://IMAGE"
+    ),
+    value("-f, --file", "FILE", "The Dockerfile, '-' for standard input (PATH/Dockerfile if not given)"),
+    value("--iidfile", "FILE", "Write the image id into this file"),
+    values("--label", "KEY=VALUE", "Put a label on the image"),
+    flag("--load", "Keep the image in the store, which is always done"),
+    value("--metadata-file", "FILE", "Write digests and names of the result into this file, as JSON"),
+    value("--network", "MODE", "Network of the RUN instructions: default, none or host", default="default"),
+    flag("--no-cache", "Run every instruction again"),
+    value("--platform", "PLATFORM", "Build for this platform, like linux/amd64"),
+    value("--progress", "MODE", f"How to show progress: {', '.join(MODES)}", default="auto", choices=MODES),
+    flag("--pull", "Ask the registry for newer base images"),
+    flag("-q, --quiet", "Print nothing but the image id"),
+    values(
+        "--secret",
+        "id=ID[,src=FILE|env=NAME]",
+        "Let steps mount a secret: a file, or an environment variable",
+    ),
+    values("-t, --tag", "NAME[:TAG]", "Give the image a name; can be repeated", dynamic="images"),
+    value("--target", "STAGE", "Build this stage, and not the last one"),
+    *refuse("forwarding of SSH agents is not in this release", "--ssh="),
+    *refuse(_CACHE, "--cache-from=", "--cache-to="),
+    *refuse("single instructions cannot be left out of the cache yet; use --no-cache", "--no-cache-filter="),
+    *refuse(_OUTPUT, "-o, --output="),
+    *refuse("build first, and then use 'tiffin push'", "--push"),
+    *refuse(_ATTEST, "--attest=", "--provenance=false|0|disabled=true", "--sbom=false|0|disabled=true"),
+    *refuse("annotations on the manifest are not in this release; use --label", "--annotation="),
+    *refuse("privileged steps are not in this release", "--allow=", "--security-opt="),
+    *refuse("layers are never squashed; use a stage of its own to leave files behind", "--squash"),
+    *refuse("lines cannot be added to /etc/hosts of the steps yet", "--add-host="),
+    *refuse("checks of the Dockerfile are not in this release", "--check", "--call=build"),
+    *refuse("there is one builder, tiffin itself", "--builder=default"),
+    *refuse("policies are not in this release", "--policy="),
+    *refuse(
+        _LIMITS, "--cgroup-parent=", "--cpu-period=", "--cpu-quota=", "-c, --cpu-shares=", "--cpuset-cpus="
+    ),
+    *refuse(
+        _LIMITS,
+        "--cpuset-mems=",
+        "-m, --memory=",
+        "--memory-swap=",
+        "--shm-size=",
+        "--ulimit=",
+        "--resource=",
+    ),
+    *refuse("use the global option: tiffin --isolation RUNG build", "--isolation=default"),
+    *ignore("--compress", "--disable-content-trust", "--force-rm", "--rm"),
+)

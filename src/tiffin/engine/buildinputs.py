@@ -1,0 +1,75 @@
+"""What a build reads: the Dockerfile, and the contexts that it copies from."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tiffin.build.context import Context
+from tiffin.dockerfile.ignore import IgnoreRules
+from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
+
+if TYPE_CHECKING:
+    from tiffin.engine.buildrequest import BuildRequest
+
+_MAIN = "context"
+
+
+def read_dockerfile(request: BuildRequest) -> tuple[bytes, str, Path | None]:
+    """Return the text, how to speak of it, and the ignore file that belongs to it alone, if any."""
+    if not request.context.is_dir():
+        raise NotFoundError(
+            f"the build context {request.context} is no directory",
+            code="context-not-found",
+            hint="the last argument of `tiffin build` is the folder to build from, often `.`",
+        )
+    if request.dockerfile == "-":
+        return sys.stdin.buffer.read(), "Dockerfile (standard input)", None
+    path = Path(request.dockerfile) if request.dockerfile else request.context / "Dockerfile"
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError as error:
+        found = (
+            sorted(entry.name for entry in path.parent.glob("*ockerfile*")) if path.parent.is_dir() else []
+        )
+        raise NotFoundError(
+            f"there is no {path}",
+            code="dockerfile-not-found",
+            hint=f"name the file with -f; here are: {', '.join(found)}" if found else "name the file with -f",
+        ) from error
+    except IsADirectoryError as error:
+        raise InvalidError(
+            f"{path} is a directory, not a Dockerfile", hint="name the file with -f"
+        ) from error
+    return text, path.name, path.with_name(f"{path.name}.dockerignore")
+
+
+def read_contexts(request: BuildRequest, beside: Path | None) -> dict[str, Context]:
+    """Return the build contexts by the names that the graph has for them."""
+    rules = IgnoreRules.parse("")
+    for candidate in (beside, request.context / ".dockerignore"):
+        if candidate is not None and candidate.is_file():
+            rules = IgnoreRules.parse(candidate.read_text(errors="surrogateescape"), candidate.name)
+            break
+    contexts = {_MAIN: Context(request.context.resolve(), rules)}
+    for name, value in request.build_contexts.items():
+        if "://" not in value:
+            folder = Path(value)
+            if not folder.is_dir():
+                raise NotFoundError(f"--build-context {name}={value}: {folder} is no directory")
+            contexts[name] = Context(folder.resolve(), IgnoreRules.parse(""))
+    return contexts
+
+
+def context_kind(name: str, value: str) -> str:
+    """Say to the planner what a named context is: a folder, or an image under another name."""
+    scheme, found, rest = value.partition("://")
+    if not found:
+        return "local"
+    if scheme == "docker-image":
+        return f"image:{rest}"
+    raise UnsupportedError(
+        f"--build-context {name}={value}: contexts of the kind {scheme}:// cannot be used yet",
+        hint="use a folder, or docker-image:// and the name of an image",
+    )
