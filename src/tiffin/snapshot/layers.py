@@ -93,14 +93,19 @@ class LayerStore:
 
     def blob_of(self, diff_id: DiffID) -> Descriptor:
         """Return a blob that is known to unpack to the layer. Raises NotFoundError."""
+        known = self.blobs_of(diff_id)
+        if not known:
+            raise NotFoundError(f"the layer {diff_id.short} has no blob in the store")
+        return known[0]
+
+    def blobs_of(self, diff_id: DiffID) -> list[Descriptor]:
+        """Return the blobs, here or elsewhere, that are known to unpack to the layer."""
         with self._db.read() as connection:
-            row = connection.execute(
+            rows = connection.execute(
                 "SELECT media_type, digest, size FROM layer_blob WHERE diff_id = ? ORDER BY digest",
                 (diff_id,),
-            ).fetchone()
-        if row is None:
-            raise NotFoundError(f"the layer {diff_id.short} has no blob in the store")
-        return Descriptor(row[0], Digest(row[1]), row[2])
+            ).fetchall()
+        return [Descriptor(row[0], Digest(row[1]), row[2]) for row in rows]
 
     def record_blob(self, descriptor: Descriptor, diff_id: DiffID) -> None:
         """Remember that the blob `descriptor` unpacks to the layer."""

@@ -1,0 +1,102 @@
+"""Layers built here become compressed blobs when they are sent, each of them once."""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from tiffin.errors import CorruptError
+from tiffin.events import StepDone, StepProgress, StepStarted
+from tiffin.oci.descriptor import Descriptor, MediaType
+
+if TYPE_CHECKING:
+    from tiffin.content.protocol import Pusher
+    from tiffin.engine.engine import Engine
+    from tiffin.oci.digest import DiffID
+
+_PLAIN: Final = (MediaType.OCI_LAYER, MediaType.DOCKER_LAYER)
+_DOCKER: Final = (MediaType.DOCKER_LAYER, MediaType.DOCKER_LAYER_GZIP, MediaType.DOCKER_LAYER_ZSTD)
+_TYPES: Final = {
+    "none": _PLAIN,
+    "gzip": (MediaType.OCI_LAYER_GZIP, MediaType.DOCKER_LAYER_GZIP),
+    "zstd": (MediaType.OCI_LAYER_ZSTD, MediaType.DOCKER_LAYER_ZSTD),
+}
+
+
+class Compression(NamedTuple):
+    """How layers are compressed; with `force` also those that are compressed in another way already."""
+
+    kind: Literal["gzip", "zstd", "none"] = "gzip"
+    level: int | None = None
+    force: bool = False
+
+
+class Packer:
+    """Makes the blobs of layers that go to `sink`.
+
+    A layer that was compressed before is not compressed again while the store or the sink has it.
+    """
+
+    def __init__(self, engine: Engine, sink: Pusher, compression: Compression | None = None) -> None:
+        self._engine = engine
+        self._sink = sink
+        self._compression = compression or Compression()
+
+    def pack(self, descriptor: Descriptor, diff_id: DiffID) -> Descriptor:
+        """The descriptor of the layer as it is sent; its blob is in the store, or in the sink already."""
+        wanted = self._compression
+        if descriptor.media_type not in _PLAIN and not wanted.force:
+            return descriptor
+        docker = descriptor.media_type in _DOCKER
+        media_type = _TYPES[wanted.kind][docker]
+        if descriptor.media_type == media_type and wanted.level is None:
+            return descriptor
+        if wanted.kind == "none" and self._engine.layers.is_canonical(diff_id):
+            return Descriptor(media_type, diff_id, self._engine.layers.size(diff_id))
+        known = None if wanted.level is not None else known_blob(self._engine, diff_id, wanted.kind)
+        if known is not None:
+            known = Descriptor(media_type, known.digest, known.size)
+            if self._engine.blobs.has(known) or self._sink.has(known):
+                return known
+        return self._compress(descriptor, media_type, diff_id)
+
+    def _compress(self, descriptor: Descriptor, media_type: str, diff_id: DiffID) -> Descriptor:
+        from tiffin.layer.compress import compress, decompress
+
+        engine, wanted = self._engine, self._compression
+        begun, step = time.monotonic(), f"compress {descriptor.digest}"
+        engine.emit(StepStarted(step, f"compress {descriptor.digest.short}"))
+        try:
+            with (
+                engine.fetcher.open(descriptor) as stored,
+                decompress(stored) as plain,
+                compress(plain, wanted.kind, wanted.level) as packed,
+            ):
+                written = engine.blobs.ingest(io.BufferedReader(packed, 1 << 20))
+                _compare(diff_id, packed.diff_id)
+        except BaseException:
+            engine.emit(StepDone(step, "failed", time.monotonic() - begun))
+            raise
+        engine.emit(StepProgress(step, descriptor.size, descriptor.size))
+        engine.emit(StepDone(step, "done", time.monotonic() - begun))
+        found = Descriptor(media_type, written.digest, written.size)
+        engine.layers.record_blob(found, diff_id)
+        return found
+
+
+def known_blob(
+    engine: Engine, diff_id: DiffID, kind: Literal["gzip", "zstd", "none"] = "gzip"
+) -> Descriptor | None:
+    """A blob of that compression that unpacks to the layer, if one was recorded."""
+    types = _TYPES[kind]
+    return next((found for found in engine.layers.blobs_of(diff_id) if found.media_type in types), None)
+
+
+def _compare(wanted: DiffID, found: DiffID) -> None:
+    if found != wanted:
+        raise CorruptError(
+            f"the layer {wanted.short} was changed on disk: its tar is {found.short} now",
+            code="layer-changed",
+            hint="build the image again with --no-cache",
+        )
