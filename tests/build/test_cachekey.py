@@ -6,6 +6,7 @@ import pytest
 from tiffin.build.cachekey import chain, key
 from tiffin.build.graph import Copy, InlineFile, MakeDirectory, Run
 from tiffin.oci.digest import DiffID
+from tiffin.oci.platform import Platform
 
 A, B = (DiffID(f"sha256:{letter * 64}") for letter in "ab")
 RUN = Run(("/bin/sh", "-c", "true"), ("A=1",), "", "/")
@@ -21,6 +22,7 @@ COPY = Copy(("a",), (), "/app/")
         {"directory": "/app"},
         {"network": "none"},
         {"script": InlineFile("EOF", b"#!/bin/sh\n")},
+        {"platform": Platform("linux", "arm64")},
     ],
 )
 def test_what_a_run_step_sees_is_in_its_key(change):

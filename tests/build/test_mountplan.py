@@ -24,7 +24,7 @@ HOST = Platform.parse("linux/amd64")
 
 
 def graph(text, **contexts):
-    def resolve(name, _where):
+    def resolve(name, _platform, _where):
         return BaseImage(name, ImageConfig("amd64", "linux"), (DiffID.of(name.encode()),))
 
     return plan(parse(text), PlanRequest(HOST, contexts=contexts), resolve)

@@ -18,6 +18,7 @@ from tiffin.errors import FailedError, Where
 from tiffin.events import StepDone
 from tiffin.oci.config import ContainerConfig
 from tiffin.oci.digest import DiffID
+from tiffin.oci.platform import Platform
 
 PATIENCE = 20
 BASE = DiffID.of(b"base")
@@ -101,7 +102,7 @@ def source(*diff_ids):
 
 
 def solve(bench, *vertices, emit=lambda _event: None, fresh=()):
-    graph = Graph(vertices, len(vertices) - 1, ContainerConfig(), None, ())
+    graph = Graph(vertices, len(vertices) - 1, ContainerConfig(), None, (), Platform("linux", "amd64"))
     return Solver(graph, bench, emit, fresh).solve()
 
 

@@ -34,7 +34,8 @@ def stdin(monkeypatch):
 
 def built(*names):
     tags = tuple(SimpleNamespace(familiar=name) for name in names)
-    return SimpleNamespace(image_id=ID, descriptor=SimpleNamespace(digest="sha256:" + "b" * 64), tags=tags)
+    descriptor = SimpleNamespace(digest="sha256:" + "b" * 64)
+    return SimpleNamespace(image_id=ID, descriptor=descriptor, tags=tags, images=())
 
 
 def test_build_asks_for_all_that_was_said(tiffin, engine, tmp_path):
@@ -54,7 +55,7 @@ def test_build_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         target="train",
         no_cache=True,
         build_contexts={"m": "/models"},
-        platform="linux/amd64",
+        platforms=("linux/amd64",),
         network="none",
         labels={"k": "v"},
         pull=True,

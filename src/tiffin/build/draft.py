@@ -13,6 +13,7 @@ from tiffin.oci.config import ContainerConfig
 
 if TYPE_CHECKING:
     from tiffin.build.graph import BaseImage
+    from tiffin.oci.platform import Platform
 
 _DEFAULT_SHELL = ("/bin/sh", "-c")
 
@@ -21,12 +22,14 @@ class Draft:
     """The state of one stage. A stage that begins FROM it takes a `child`.
 
     `variables` are ENV and ARG together, as they count for what follows: the
-    later of one name wins. `declared` are the ARGs, also those without a value.
+    later of one name wins. `declared` are the ARGs, also those without a value. `platform` is what
+    the root filesystem is for: the base's own word counts, and without a base what was asked for.
     """
 
-    def __init__(self, vertex: int, base: BaseImage | None) -> None:
+    def __init__(self, vertex: int, base: BaseImage | None, platform: Platform) -> None:
         self.vertex = vertex
         self.base = base
+        self.platform = base.config.platform.normalised() if base else platform
         self.config = base.config.config if base else ContainerConfig(working_dir="/")
         self.author = base.config.author if base else ""
         self.steps: list[HistoryStep] = []
@@ -40,7 +43,7 @@ class Draft:
 
     def child(self) -> Draft:
         """Return the state of a stage that begins where this one ended; triggers are not inherited."""
-        draft = Draft(self.vertex, self.base)
+        draft = Draft(self.vertex, self.base, self.platform)
         draft.author = self.author
         draft.steps = list(self.steps)
         draft.variables = dict(self.variables)

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from tiffin.build.graph import Graph
     from tiffin.build.solve import Result
     from tiffin.oci.descriptor import Descriptor
-    from tiffin.oci.platform import Platform
 
 
-def image_config(graph: Graph, results: Mapping[int, Result], platform: Platform, epoch: int) -> ImageConfig:
+def image_config(graph: Graph, results: Mapping[int, Result], epoch: int) -> ImageConfig:
     """Return the config document of the target; `epoch` is in seconds."""
+    platform = graph.platform
     created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     history: list[History] = list(graph.base.config.history) if graph.base else []
     for step in graph.steps:

@@ -46,6 +46,7 @@ def run_step(
         script=script,
         ambient=tuple(f"{name}={value}" for name, value in proxies.items() if name not in environment),
         mounts=mounts,
+        platform=draft.platform,
     )
     return Step(op, created_by.run(arguments, draft.arguments))
 

@@ -15,22 +15,29 @@ import msgspec
 
 from tiffin.errors import Where
 from tiffin.oci.config import ContainerConfig, History, ImageConfig
-from tiffin.oci.digest import DiffID
+from tiffin.oci.digest import DiffID, Digest
+from tiffin.oci.platform import Platform
 
 
 class BaseImage(msgspec.Struct, frozen=True):
-    """A resolved image that a stage starts from or copies from."""
+    """A resolved image that a stage starts from or copies from; `digest` is of what its name stands for."""
 
     reference: str
     config: ImageConfig
     diff_ids: tuple[DiffID, ...]
+    digest: Digest | None = None
 
 
 class Source(msgspec.Struct, frozen=True, tag="source"):
-    """The root filesystem of an image; `scratch` has no layers. No inputs."""
+    """The root filesystem of an image; `scratch` has no layers. No inputs.
+
+    `platform` is the one that was asked for, `digest` that of what the name stands for.
+    """
 
     reference: str
     diff_ids: tuple[DiffID, ...]
+    platform: Platform | None = None
+    digest: Digest | None = None
 
 
 class Local(msgspec.Struct, frozen=True, tag="local"):
@@ -142,6 +149,7 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     `script` is the file of a here-document that starts with `#!`; it is put at
     `/dev/pipes/NAME`, which `arguments` names. `ambient` is present in the
     environment but not in the cache key: the predefined proxy arguments.
+    `platform` is what the root filesystem holds programs for.
     """
 
     arguments: tuple[str, ...]
@@ -152,6 +160,7 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     script: InlineFile | None = None
     ambient: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    platform: Platform | None = None
 
 
 Op = Source | Local | Copy | MakeDirectory | Run
@@ -179,12 +188,12 @@ class HistoryStep(msgspec.Struct, frozen=True):
 
 
 class Graph(msgspec.Struct, frozen=True):
-    """What the target stage needs, and what the image will say of itself.
+    """What the target stage needs on one platform, and what the image will say of itself.
 
     `result` is the vertex of the final root filesystem; `config` the final
     container config; `base` the image at the bottom of the target stage's
     chain (its history and metadata come first); `steps` is the history after
-    that. `warnings` are for the user.
+    that; `platform` is what the image says it is for. `warnings` are for the user.
     """
 
     vertices: tuple[Vertex, ...]
@@ -192,5 +201,6 @@ class Graph(msgspec.Struct, frozen=True):
     config: ContainerConfig
     base: BaseImage | None
     steps: tuple[HistoryStep, ...]
+    platform: Platform
     author: str = ""
     warnings: tuple[tuple[str, Where | None], ...] = ()

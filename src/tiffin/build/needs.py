@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.build.graph import BaseImage
-from tiffin.build.refusals import refuse, refuse_platform
+from tiffin.build.refusals import refuse
 from tiffin.build.stages import SCRATCH, StageEntry, check_reference
 from tiffin.dockerfile import ast
 from tiffin.dockerfile.mounts import mount_option
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tiffin.errors import Where
     from tiffin.oci.platform import Platform
 
-    Resolve = Callable[[str, Where | None], BaseImage]
+    Resolve = Callable[[str, Platform, Where | None], BaseImage]
 
 _IMAGE = "image:"
 
@@ -61,23 +61,23 @@ class Places:
         self._contexts = {_familiar(name): (name, kind) for name, kind in contexts.items()}
         self._resolve = resolve
 
-    def context(self, name: str, where: Where) -> BaseImage | Folder | None:
+    def context(self, name: str, platform: Platform, where: Where) -> BaseImage | Folder | None:
         """Return the context that was named so on the command line, if any."""
         name, kind = self._contexts.get(_familiar(name), (name, ""))
         if kind.startswith(_IMAGE):
-            return self._resolve(kind.removeprefix(_IMAGE), where)
+            return self._resolve(kind.removeprefix(_IMAGE), platform, where)
         return Folder(name) if kind else None
 
-    def find(self, name: str, where: Where) -> Place:
+    def find(self, name: str, platform: Platform, where: Where) -> Place:
         """Return the context or image `name`. Raises InvalidError, or what resolving the image does."""
         if name == SCRATCH:
             return None
-        found = self.context(name, where)
+        found = self.context(name, platform, where)
         if found is not None:
             return found
         check_reference(name, where)
         try:
-            return self._resolve(name, where)
+            return self._resolve(name, platform, where)
         except NotFoundError as error:
             error.hint = self._table.near(name) or error.hint
             raise
@@ -92,7 +92,11 @@ def _familiar(name: str) -> str:
 
 
 def needed(table: StageTable, target: StageEntry, places: Places, platform: Platform) -> list[Planned]:
-    """Return the stages that `target` needs and itself, in the order of the Dockerfile."""
+    """Return the stages that `target` needs and itself, in the order of the Dockerfile.
+
+    `platform` is the one that the build is for, and so are the images that `--from` names: the platform
+    of the stage that copies does not count, as in BuildKit.
+    """
     wanted = {target.number}
     found: list[Planned] = []
     for entry in reversed(table.entries[: target.number + 1]):  # a stage needs only stages before it
@@ -121,11 +125,10 @@ def _no_image(entry: StageEntry, folder: Folder) -> UnsupportedError:
 
 def _planned(entry: StageEntry, table: StageTable, places: Places, platform: Platform) -> Planned:
     name = entry.stage.start.name
-    replacement = places.context(name, entry.where) if name else None
+    replacement = places.context(name, entry.platform, entry.where) if name else None
     if replacement is not None:
         return Planned(entry, replacement, (), {}, {})
     body = entry.stage.instructions
-    refuse_platform(entry, platform)
     for instruction in body:
         refuse(instruction)
     start, triggers = _start(entry, table, places)
@@ -138,13 +141,13 @@ def _planned(entry: StageEntry, table: StageTable, places: Places, platform: Pla
         if isinstance(each, ast.Copy) and each.origin is not None and each.origin not in origins:
             where = each.span.where
             stage = table.origin(each.origin, entry, where)
-            origins[each.origin] = stage or places.find(each.origin, where)
+            origins[each.origin] = stage or places.find(each.origin, platform, where)
         elif isinstance(each, ast.Run):
             for flag in each.mounts:
                 name = mount_option(flag.text, "from")
                 if name and name not in mounted:
                     where = flag.span.where
-                    mounted[name] = table.named(name, entry, where) or places.find(name, where)
+                    mounted[name] = table.named(name, entry, where) or places.find(name, platform, where)
     return Planned(entry, start, instructions, origins, mounted)
 
 
@@ -153,7 +156,7 @@ def _start(entry: StageEntry, table: StageTable, places: Places) -> tuple[Place,
     if entry.parent is not None:
         parent = table.entries[entry.parent]
         return parent, [each.trigger for each in parent.stage.instructions if isinstance(each, ast.OnBuild)]
-    start = places.find(entry.base, entry.where)
+    start = places.find(entry.base, entry.platform, entry.where)
     if isinstance(start, Folder):
         raise _no_image(entry, start)
     if not isinstance(start, BaseImage):

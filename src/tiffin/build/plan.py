@@ -17,6 +17,7 @@ from tiffin.build.mountplan import plan_mounts
 from tiffin.build.needs import Folder, Places, needed
 from tiffin.build.scope import Expander, global_arguments, platform_arguments, proxies, undeclared
 from tiffin.build.stages import SCRATCH, StageEntry, StageTable
+from tiffin.build.stepnames import StepNames, shown
 from tiffin.dockerfile import ast
 
 if TYPE_CHECKING:
@@ -34,11 +35,16 @@ _CHANGES_FILES = (ast.Run, ast.Copy, ast.Add, ast.Workdir)
 class PlanRequest(NamedTuple):
     """What a build was asked for, as far as it shapes the graph.
 
-    `platform` is the one built for and on; `contexts` are the named contexts:
-    `local`, or `image:` and the name of an image that stands for this one.
+    `platform` is the one built for, `host` the one built on, if that is another. A platform that was
+    `chosen` is what the image says it is for, whatever its base says; one of `several` is in the names of
+    the steps. `contexts` are the named contexts: `local`, or `image:` and the name of an image that
+    stands for this one.
     """
 
     platform: Platform
+    host: Platform | None = None
+    chosen: bool = False
+    several: bool = False
     build_args: Mapping[str, str] = {}
     target: str | None = None
     contexts: Mapping[str, str] = {}
@@ -53,12 +59,12 @@ def plan(dockerfile: ast.Dockerfile, request: PlanRequest, resolve: Resolve) -> 
     """
     expander = Expander(dockerfile.directives.escape)
     target_name = request.target or dockerfile.stages[-1].start.name or ""
-    built_in = platform_arguments(request.platform, target_name)
+    built_in = platform_arguments(request.host or request.platform, request.platform, target_name)
     outer = global_arguments(dockerfile.arguments, built_in, request.build_args, expander)
-    table = StageTable(dockerfile, outer, expander)
+    table = StageTable(dockerfile, outer, expander, request.platform)
     target = table.target(request.target)
     places = Places(table, request.contexts, resolve)
-    planner = _Planner(Arguments(request.build_args, outer), expander, alone=len(table.entries) == 1)
+    planner = _Planner(Arguments(request.build_args, outer), expander, request, alone=len(table.entries) == 1)
     for planned in needed(table, target, places, request.platform):
         planner.add(planned)
     draft = planner.drafts[target.number]
@@ -70,33 +76,34 @@ def plan(dockerfile: ast.Dockerfile, request: PlanRequest, resolve: Resolve) -> 
         config=draft.config,
         base=draft.base,
         steps=tuple(draft.steps),
+        platform=_own_platform(draft, request),
         author=draft.author,
-        warnings=(*expander.warnings, *((message, None) for message in unused)),
+        warnings=(*expander.warnings, *planner.warnings, *((message, None) for message in unused)),
     )
 
 
-class _Progress:
-    """Names the steps of a stage: `[train 2/5] RUN …`."""
-
-    def __init__(self, label: str, total: int) -> None:
-        self._label = f"{label} " if label else ""
-        self._total = total
-        self._count = 0
-
-    def name(self, text: str) -> str:
-        self._count += 1
-        width = len(str(self._total))
-        return f"[{self._label}{self._count:{width}}/{self._total}] {text}"
+def _own_platform(draft: Draft, request: PlanRequest) -> Platform:
+    """Return what the image says it is for: the base's own word, unless a platform was chosen."""
+    base, asked = draft.platform, request.platform
+    if not request.chosen:
+        return base
+    same = (base.os, base.architecture) == (asked.os, asked.architecture)
+    return base if same and not asked.variant else asked
 
 
 class _Planner:
     """Adds the vertices of one stage after the other."""
 
-    def __init__(self, arguments: Arguments, expander: Expander, *, alone: bool) -> None:
+    def __init__(
+        self, arguments: Arguments, expander: Expander, request: PlanRequest, *, alone: bool
+    ) -> None:
         self.vertices: list[Vertex] = []
         self.drafts: dict[int, Draft] = {}
+        self.warnings: list[tuple[str, Where]] = []
         self._arguments = arguments
         self._expander = expander
+        self._platform = request.platform
+        self._several = request.several
         self._alone = alone
         self._proxies = proxies(arguments.given)
         self._shared: dict[str, int] = {}
@@ -106,25 +113,40 @@ class _Planner:
         entry = planned.entry
         changing = [each for each, _ in planned.instructions if isinstance(each, _CHANGES_FILES)]
         total = len(changing) + isinstance(planned.start, BaseImage)
-        progress = _Progress("" if self._alone else entry.label, total)
+        names = self._names(entry, total)
         if isinstance(planned.start, StageEntry):
             draft = self.drafts[planned.start.number].child()
         elif isinstance(planned.start, Folder):
-            draft = Draft(self._local(planned.start.name, entry, entry.where), None)
+            vertex = self._local(planned.start.name, entry, entry.where)
+            draft = Draft(vertex, None, entry.platform)
         else:
             name = f"FROM {entry.base}"
-            text = progress.name(name) if planned.start else name
-            draft = Draft(self._source(planned.start, text, entry, entry.where), planned.start)
+            text = names.name(name) if planned.start else name
+            vertex = self._source(planned.start, text, entry, entry.platform)
+            draft = Draft(vertex, planned.start, entry.platform)
+            self._compare(entry, draft)
         self.drafts[entry.number] = draft
         for instruction, triggered in planned.instructions:
-            self._instruction(draft, instruction, planned, progress, triggered=triggered)
+            self._instruction(draft, instruction, planned, names, triggered=triggered)
+
+    def _names(self, entry: StageEntry, total: int) -> StepNames:
+        labels = () if self._alone else (entry.label,)
+        if not self._several:
+            return StepNames(labels, total, None)
+        return StepNames((str(entry.platform), *labels), total, self._platform)
+
+    def _compare(self, entry: StageEntry, draft: Draft) -> None:
+        """Warn of an image that is for another platform than the stage: programs in it may not run."""
+        if entry.platform.rank(draft.platform) is None:
+            message = f"the image {entry.base} is made for {draft.platform}, and this build is for"
+            self.warnings.append((f"{message} {entry.platform}", entry.where))
 
     def _instruction(
         self,
         draft: Draft,
         instruction: ast.Instruction,
         planned: Planned,
-        progress: _Progress,
+        names: StepNames,
         *,
         triggered: bool,
     ) -> None:
@@ -146,7 +168,7 @@ class _Planner:
             return
         text = ("ONBUILD " if triggered else "") + shown(instruction)
         where = planned.entry.where if triggered else instruction.span.where
-        draft.vertex = self._vertex(step.op, inputs, progress.name(text), planned.entry, where)
+        draft.vertex = self._vertex(step.op, inputs, names.name(text, draft), planned.entry, where)
         draft.record(step.history, draft.vertex)
 
     def _mounts(
@@ -174,12 +196,22 @@ class _Planner:
             return self.drafts[place.number].vertex
         if isinstance(place, Folder):
             return self._local(place.name, entry, where)
-        return self._source(place, f"FROM {name}", entry, where)
+        text = f"[{self._platform}] FROM {name}" if self._several else f"FROM {name}"
+        return self._source(place, text, entry, self._platform, where)
 
-    def _source(self, image: BaseImage | None, name: str, entry: StageEntry, where: Where) -> int:
+    def _source(
+        self,
+        image: BaseImage | None,
+        name: str,
+        entry: StageEntry,
+        platform: Platform,
+        where: Where | None = None,
+    ) -> int:
         """Return the vertex of an image, or of the empty root filesystem; one for all that use it."""
-        op = Source(image.reference, image.diff_ids) if image else Source(SCRATCH, ())
-        return self._once(f"image {op.reference}", op, name, entry, where)
+        op = Source(SCRATCH, ())
+        if image is not None:
+            op = Source(image.reference, image.diff_ids, platform, image.digest)
+        return self._once(f"image {op.reference} {op.platform}", op, name, entry, where or entry.where)
 
     def _local(self, name: str, entry: StageEntry, where: Where) -> int:
         text = "load build context" if name == _MAIN else f"load build context {name}"
@@ -194,13 +226,3 @@ class _Planner:
         stage = entry.stage.start.name or str(entry.number)
         self.vertices.append(Vertex(op, tuple(inputs), name, stage, where))
         return len(self.vertices) - 1
-
-
-def shown(instruction: ast.Run | ast.Copy | ast.Add | ast.Workdir) -> str:
-    """Return what progress shows: the keyword in capitals, a here-document by its first line."""
-    keyword, _, rest = instruction.text.partition(" ")
-    text = f"{keyword.upper()} {rest}"
-    if isinstance(instruction, ast.Run) and instruction.whole:
-        first, *more = instruction.documents[0].content.strip().splitlines() or [""]
-        text += f" ({first}{'…' if more else ''})"
-    return text

@@ -9,9 +9,7 @@ from tiffin.dockerfile.mounts import mount_option
 from tiffin.errors import UnsupportedError
 
 if TYPE_CHECKING:
-    from tiffin.build.stages import StageEntry
     from tiffin.errors import Where
-    from tiffin.oci.platform import Platform
 
 
 def refuse(instruction: ast.Instruction) -> None:
@@ -33,22 +31,6 @@ def _run(instruction: ast.Run) -> None:
         raise _not_yet(
             f"RUN --device={device.name}", instruction.span.where, "use the device when the image runs"
         )
-
-
-def refuse_platform(entry: StageEntry, host: Platform) -> None:
-    """Raise UnsupportedError if the stage is for another platform than `host`."""
-    asked = entry.platform
-    if asked is None:
-        return
-    same_machine = (asked.os, asked.architecture) == (host.os, host.architecture)
-    if same_machine and asked.variant in ("", host.variant):
-        return
-    raise UnsupportedError(
-        f"FROM --platform={asked} cannot be built here: this build is for {host}",
-        code="foreign-platform",
-        hint="leave --platform out, or build on such a machine",
-        where=entry.where,
-    )
 
 
 def _not_yet(what: str, where: Where, hint: str) -> UnsupportedError:

@@ -80,16 +80,20 @@ def _at(error: InvalidError, span: Span) -> InvalidError:
     return error
 
 
-def platform_arguments(platform: Platform, target_stage: str) -> dict[str, str]:
-    """Return the arguments that are there without being given; a stage sees what it declares."""
-    values = {
-        "PLATFORM": str(platform),
-        "OS": platform.os,
-        "OSVERSION": platform.os_version,
-        "ARCH": platform.architecture,
-        "VARIANT": platform.variant,
-    }
-    found = {f"{side}{name}": value for side in ("BUILD", "TARGET") for name, value in values.items()}
+def platform_arguments(host: Platform, target: Platform, target_stage: str) -> dict[str, str]:
+    """Return the arguments that are there without being given; a stage sees what it declares.
+
+    `host` is the platform that the build runs on, `target` the one that it is for.
+    """
+    found: dict[str, str] = {}
+    for side, platform in (("BUILD", host), ("TARGET", target)):
+        found |= {
+            f"{side}PLATFORM": str(platform),
+            f"{side}OS": platform.os,
+            f"{side}OSVERSION": platform.os_version,
+            f"{side}ARCH": platform.architecture,
+            f"{side}VARIANT": platform.variant,
+        }
     return found | {"TARGETSTAGE": target_stage}
 
 

@@ -20,13 +20,17 @@ SCRATCH = "scratch"
 
 
 class StageEntry(NamedTuple):
-    """A stage with its FROM expanded: it begins from the stage `parent`, or else from the image `base`."""
+    """A stage with its FROM expanded: it begins from the stage `parent`, or else from the image `base`.
+
+    `platform` is that of its base: what `--platform` says, else the build's; a stage that begins from
+    another has the other's, and nothing is for the build's platform, whatever `--platform` says.
+    """
 
     number: int
     stage: ast.Stage
     base: str
     parent: int | None
-    platform: Platform | None
+    platform: Platform
 
     @property
     def where(self) -> Where:
@@ -40,9 +44,15 @@ class StageEntry(NamedTuple):
 
 
 class StageTable:
-    """All stages, to be found by name or number."""
+    """All stages, to be found by name or number; `target` is the platform that the build is for."""
 
-    def __init__(self, dockerfile: ast.Dockerfile, arguments: Mapping[str, str], expander: Expander) -> None:
+    def __init__(
+        self,
+        dockerfile: ast.Dockerfile,
+        arguments: Mapping[str, str],
+        expander: Expander,
+        target: Platform,
+    ) -> None:
         self.entries: list[StageEntry] = []
         self._names: dict[str, int] = {}
         for index, stage in enumerate(dockerfile.stages):
@@ -56,7 +66,11 @@ class StageTable:
                     where=start.span.where,
                 )
             parent = self._names.get(base)
-            platform = _platform(start, arguments, expander)
+            platform = _platform(start, arguments, expander) or target
+            if base == SCRATCH:
+                platform = target
+            elif parent is not None:
+                platform = self.entries[parent].platform
             entry = StageEntry(index, stage, base, parent, platform)
             if parent is None and base != SCRATCH:
                 check_reference(base, entry.where)

@@ -25,7 +25,11 @@ OPTIONS = (
     value("--metadata-file", "FILE", "Write digests and names of the result into this file, as JSON"),
     value("--network", "MODE", "Network of the RUN instructions: default, none or host", default="default"),
     flag("--no-cache", "Run every instruction again"),
-    value("--platform", "PLATFORM", "Build for this platform, like linux/amd64"),
+    values(
+        "--platform",
+        "PLATFORM[,…]",
+        "Build for these platforms, like linux/arm64 or local; several make an index",
+    ),
     value("--progress", "MODE", f"How to show progress: {', '.join(MODES)}", default="auto", choices=MODES),
     flag("--pull", "Ask the registry for newer base images"),
     flag("-q, --quiet", "Print nothing but the image id"),

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from tiffin.oci.descriptor import Descriptor
     from tiffin.oci.digest import Digest
+    from tiffin.oci.platform import Platform
     from tiffin.oci.reference import Reference
 
 
@@ -19,6 +20,7 @@ class BuildRequest(NamedTuple):
     `dockerfile` is None for the one in the context, `-` for standard input;
     a build argument whose value is None comes from the environment;
     `build_contexts` are the values of `--build-context`, by name; `secrets` those of `--secret`.
+    `platforms` are those to build for, `local` among them perhaps; none is this machine's.
     """
 
     context: Path
@@ -28,7 +30,7 @@ class BuildRequest(NamedTuple):
     target: str | None = None
     no_cache: bool = False
     build_contexts: Mapping[str, str] = {}
-    platform: str | None = None
+    platforms: tuple[str, ...] = ()
     network: str = "default"
     labels: Mapping[str, str] = {}
     pull: bool = False
@@ -36,9 +38,21 @@ class BuildRequest(NamedTuple):
     secrets: tuple[str, ...] = ()
 
 
+class BuiltImage(NamedTuple):
+    """The image for one platform: the digest of its config, and its manifest."""
+
+    platform: Platform
+    descriptor: Descriptor
+    image_id: Digest
+
+
 class BuildResult(NamedTuple):
-    """The image that was built: the digest of its config, how to find it, and its names."""
+    """What was built: an index of several images, or the manifest of one, and its names.
+
+    `image_id` is the digest of the config, or of the index, as in BuildKit's file of image ids.
+    """
 
     image_id: Digest
     descriptor: Descriptor
     tags: tuple[Reference, ...]
+    images: tuple[BuiltImage, ...]

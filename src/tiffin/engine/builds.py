@@ -4,30 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tiffin.build import plan as planner
 from tiffin.build.cache import BuildCache
 from tiffin.build.emit import image_config
 from tiffin.build.graph import Copy, MakeDirectory, Run
+from tiffin.build.merge import merge
+from tiffin.build.plan import plan
 from tiffin.build.secrets import read_secrets
 from tiffin.build.solve import Solver
 from tiffin.build.workbench import Workbench
 from tiffin.dockerfile.parser import parse
 from tiffin.engine.bases import BaseResolver
-from tiffin.engine.buildinputs import context_kind, read_contexts, read_dockerfile
-from tiffin.engine.buildoutput import store_image
-from tiffin.engine.buildrequest import BuildResult
+from tiffin.engine.buildinputs import read_contexts, read_dockerfile
+from tiffin.engine.buildoutput import name_result, store_image
+from tiffin.engine.buildplatforms import plan_requests
+from tiffin.engine.buildrequest import BuiltImage
+from tiffin.engine.foreign import check_steps
 from tiffin.events import Notice
 from tiffin.linux.files import atomic_write
-from tiffin.oci.platform import Platform
 from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tiffin.build.graph import Graph
     from tiffin.build.ops.run import StepRunner
     from tiffin.dockerfile.ast import Dockerfile
-    from tiffin.engine.buildrequest import BuildRequest
+    from tiffin.engine.buildrequest import BuildRequest, BuildResult
     from tiffin.engine.engine import Engine
 
 
@@ -41,8 +43,10 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
     secrets = read_secrets(request.secrets, engine.settings.environ)
     with engine.leases.hold("build") as lease:
         bases = BaseResolver(engine, lease, pull=request.pull)
-        graph = planner.plan(dockerfile, _plan_request(request, engine), bases.resolve)
-        _warn(engine, dockerfile, graph)
+        wanted = plan_requests(engine, request)
+        graphs = merge([plan(dockerfile, each, bases.resolve) for each in wanted])
+        _warn(engine, dockerfile, graphs)
+        check_steps(engine, graphs[0])
         bench = Workbench(
             layers=engine.layers,
             cache=BuildCache(engine.db, engine.layers),
@@ -52,20 +56,20 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
             runner=lambda: _runner(engine, request, secrets),
             epoch=engine.settings.epoch,
         )
-        fresh = _steps(graph) if request.no_cache else ()
+        fresh = _steps(graphs[0]) if request.no_cache else ()
         try:
-            results = Solver(graph, bench, engine.emit, fresh).solve()
+            results = Solver(graphs[0], bench, engine.emit, fresh).solve()  # it is one graph by now
         finally:
             bench.finish()
-        config = image_config(graph, results, engine.platform, engine.settings.epoch)
-        descriptor, image_id = store_image(engine, config)
-        engine.layers.settle()
-        engine.images.add(descriptor, image_id)
-        for tag in tags:
-            engine.tags.set(tag, descriptor)
+        configs = [image_config(graph, results, engine.settings.epoch) for graph in graphs]
+        images = [
+            BuiltImage(each.platform, *store_image(engine, config))
+            for each, config in zip(wanted, configs, strict=True)
+        ]
+        result = name_result(engine, images, tags, index=wanted[0].several)
     if request.iidfile is not None:
-        atomic_write(request.iidfile, str(image_id).encode())
-    return BuildResult(image_id, descriptor, tags)
+        atomic_write(request.iidfile, str(result.image_id).encode())
+    return result
 
 
 def _runner(engine: Engine, request: BuildRequest, secrets: Mapping[str, bytes]) -> StepRunner:
@@ -75,23 +79,10 @@ def _runner(engine: Engine, request: BuildRequest, secrets: Mapping[str, bytes])
     return make_runner(engine, request.network, secrets)
 
 
-def _plan_request(request: BuildRequest, engine: Engine) -> planner.PlanRequest:
-    environ = engine.settings.environ
-    given = {
-        name: environ.get(name) if value is None else value for name, value in request.build_args.items()
-    }
-    platform = Platform.parse(request.platform) if request.platform else engine.platform
-    return planner.PlanRequest(
-        build_args={name: value for name, value in given.items() if value is not None},
-        target=request.target,
-        platform=platform,
-        contexts={name: context_kind(name, value) for name, value in request.build_contexts.items()},
-        labels=dict(request.labels),
-    )
-
-
-def _warn(engine: Engine, dockerfile: Dockerfile, graph: Graph) -> None:
-    for message, where in (*dockerfile.warnings, *graph.warnings):
+def _warn(engine: Engine, dockerfile: Dockerfile, graphs: Sequence[Graph]) -> None:
+    """Say each warning once, whichever platforms it is for."""
+    of_graphs = (warning for graph in graphs for warning in graph.warnings)
+    for message, where in dict.fromkeys((*dockerfile.warnings, *of_graphs)):
         engine.emit(Notice(message, where=where))
 
 

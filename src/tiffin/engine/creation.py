@@ -14,11 +14,12 @@ from tiffin.container import environment, mounts, names
 from tiffin.container.record import MountRecord, Record, Records
 from tiffin.container.signals import parse_signal
 from tiffin.container.supervisor import put_away
-from tiffin.engine.lookup import find_image, need_image
+from tiffin.engine.lookup import find_complete, need_image
 from tiffin.engine.prepared import Prepared, keep
 from tiffin.engine.standing import FILES, Made, Top, directory_of, furnish, name_of, volumes_of
 from tiffin.engine.starting import plan_of
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
+from tiffin.events import Notice
 from tiffin.linux.isolation import Rung
 from tiffin.network import publish, resolver
 from tiffin.oci.codec import encode
@@ -53,6 +54,7 @@ def make(engine: Engine, request: RunRequest) -> Made:
         lease.add_all(keeps)
         unpack_image(engine.fetcher, found.manifest, found.config, engine.layers)
         tree = engine.layers.tree(found.config.rootfs.diff_ids)
+        _check_programs(engine, request, found, tree)
         identity = names.new_id(os.urandom)
         name = name_of(records, request)
         made: list[str] = []
@@ -121,24 +123,39 @@ def _check(engine: Engine, request: RunRequest) -> None:
 
 
 def _image(engine: Engine, request: RunRequest) -> Found:
-    found = find_image(engine, request.image) if request.pull != "always" else None
+    wanted = Platform.parse(request.platform) if request.platform else None
+    asked = wanted or engine.platform
+    found = find_complete(engine, request.image, asked) if request.pull != "always" else None
     if found is None and request.pull != "never":
         from tiffin.engine.transfers import pull  # most images are here, and the registry is much to load
 
         pull(engine, request.image, request.platform)
-    found = found or need_image(engine, request.image)
-    own = Platform(found.config.os, found.config.architecture, found.config.variant)
-    if request.platform is not None and own not in Platform.parse(request.platform).runnable():
+    found = found or need_image(engine, request.image, wanted)
+    own = found.config.platform
+    if wanted is not None and wanted.rank(own) is None:
         raise NotFoundError(
             f"the image {request.image} is for {own}, not for {request.platform}", exit_status=125
         )
-    if engine.platform.rank(own) is None:
+    return found
+
+
+def _check_programs(engine: Engine, request: RunRequest, found: Found, tree: MergedTree) -> None:
+    """Refuse an image whose programs this machine cannot run, by itself or by an emulator."""
+    own = found.config.platform.normalised()
+    if engine.platform.rank(own) == 0:
+        return
+    from tiffin.engine.foreign import obstacle
+
+    reason = obstacle(engine, own, lambda path: tree.resolve(path).node is not None)
+    if reason is not None:
         raise UnsupportedError(
-            f"the image {request.image} is for {own}, and this machine is {engine.platform}",
-            hint="build or pull it for this machine",
+            f"the image {request.image} is for {own}, and this machine, {engine.platform}, {reason[0]}",
+            code="foreign-platform",
+            hint=f"build or pull it for this machine; or {reason[1]}",
             exit_status=125,
         )
-    return found
+    if request.platform is None and own.architecture != engine.platform.architecture:
+        engine.emit(Notice(f"the image {request.image} is for {own}, and this machine is {engine.platform}"))
 
 
 def _keeps(found: Found) -> tuple[tuple[str, str], ...]:

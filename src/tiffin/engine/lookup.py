@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tiffin.oci.descriptor import Descriptor
     from tiffin.oci.digest import Digest
     from tiffin.oci.manifest import Manifest
+    from tiffin.oci.platform import Platform
 
 _ID = r"(sha256:)?[0-9a-f]{4,64}"
 
@@ -77,22 +78,54 @@ def need_name(engine: Engine, name: str) -> Meant:
     return meant
 
 
-def find_image(engine: Engine, name: str) -> Found | None:
-    """Return the image that `name` means, or None."""
+def find_image(engine: Engine, name: str, platform: Platform | None = None) -> Found | None:
+    """Return the image that `name` means, of `platform` if that is given, or None."""
     meant = find_name(engine, name)
-    return None if meant is None else open_found(engine, meant.descriptor, meant.reference)
+    return None if meant is None else open_found(engine, meant.descriptor, meant.reference, platform)
 
 
-def need_image(engine: Engine, name: str) -> Found:
+def need_image(engine: Engine, name: str, platform: Platform | None = None) -> Found:
     """Return the image that `name` means. Raises NotFoundError with the nearest names."""
     meant = need_name(engine, name)
-    return open_found(engine, meant.descriptor, meant.reference)
+    return open_found(engine, meant.descriptor, meant.reference, platform)
 
 
-def open_found(engine: Engine, descriptor: Descriptor, reference: Reference | None) -> Found:
-    """Read manifest and config of `descriptor`, of this machine's platform if it is an index."""
+def find_complete(engine: Engine, name: str, platform: Platform) -> Found | None:
+    """Return the image that `name` means for `platform`; None if the store has not all of its documents.
+
+    An index may be here without the images of all its platforms. Raises NotFoundError if it
+    has none for this one; the image of a plain manifest is returned whatever it is for.
+    """
+    meant = find_name(engine, name)
+    if meant is None:
+        return None
+    try:
+        return open_found(engine, meant.descriptor, meant.reference, platform)
+    except NotFoundError as error:
+        if error.code != "blob-not-found":
+            raise
+        return None
+
+
+def open_found(
+    engine: Engine, descriptor: Descriptor, reference: Reference | None, platform: Platform | None = None
+) -> Found:
+    """Read manifest and config of `descriptor`: of an index those for `platform`.
+
+    Without a platform that is this machine's, or the first that is here, if there is none for this machine.
+    """
     what = reference.familiar if reference else ""
-    image = open_image(engine.fetcher, descriptor, engine.platform, what=what)
+    try:
+        image = open_image(engine.fetcher, descriptor, platform or engine.platform, what=what)
+    except NotFoundError:
+        if platform is not None or not descriptor.is_index:
+            raise
+        from tiffin.image.platforms import open_platforms  # most images are for this machine
+
+        others = open_platforms(engine.fetcher, descriptor).images
+        if not others:
+            raise
+        image = others[0].image
     return Found(reference, descriptor, image.manifest, image.config)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tiffin.engine.incoming import LocalFirst, Unpacking, present, turns
-from tiffin.engine.lookup import find_image, need_image
+from tiffin.engine.lookup import find_image, need_image, open_found
 from tiffin.errors import InvalidError, NotFoundError, TiffinError, UnavailableError, UnsupportedError
 from tiffin.events import Notice
 from tiffin.image.view import open_image
@@ -42,11 +42,21 @@ def pull(engine: Engine, name: str, platform: str | None = None, quiet: bool = F
             if here is not None and (platform is None or wanted.rank(here[1].config.platform) is not None):
                 lease.add_all(_contents(here[1]))
                 return _keep(engine, reference, here[0], here[1], native=platform is None)
-        with _registries(engine) as registries:
-            try:
-                return _pull(engine, registries, lease, reference, wanted, chosen=platform is not None)
-            except (UnavailableError, NotFoundError) as error:
-                raise _explained(engine, reference, error) from error
+        return _pull(engine, lease, _Wanted(reference, wanted, platform is not None))
+
+
+def pull_base(engine: Engine, name: str, platform: Platform, *, renew: bool = False) -> None:
+    """Fetch the image `name` for `platform`, for a build; the name stands for the whole index, if it is one.
+
+    An index that the name stands for here already is completed with the platform, not replaced by what
+    the registry has now, unless `renew`. An image that is for one other platform alone is taken as it is.
+    """
+    engine.enter()
+    reference = Reference.parse(name).tagged()
+    known = engine.tags.get(reference)
+    with engine.leases.hold("pull") as lease:
+        root = known if known is not None and known.is_index and not renew else None
+        _pull(engine, lease, _Wanted(reference, platform, root=root))
 
 
 def push(engine: Engine, name: str, quiet: bool = False) -> Descriptor:
@@ -115,23 +125,38 @@ def _registry(server: str) -> str:
         ) from None
 
 
-def _pull(
-    engine: Engine,
-    registries: Registries,
-    lease: Lease,
-    reference: Reference,
-    wanted: Platform,
-    *,
-    chosen: bool,
-) -> Descriptor:
+class _Wanted(NamedTuple):
+    """What is fetched; `root` is what the name stands for, if that is known already.
+
+    `chosen` says that the name shall stand for the image of this platform alone; None that it
+    may be for any platform, and nobody has to be told.
+    """
+
+    reference: Reference
+    platform: Platform
+    chosen: bool | None = None
+    root: Descriptor | None = None
+
+
+def _pull(engine: Engine, lease: Lease, wanted: _Wanted) -> Descriptor:
+    with _registries(engine) as registries:
+        try:
+            return _fetch(engine, registries, lease, wanted)
+        except (UnavailableError, NotFoundError) as error:
+            raise _explained(engine, wanted.reference, error) from error
+
+
+def _fetch(engine: Engine, registries: Registries, lease: Lease, wanted: _Wanted) -> Descriptor:
     from tiffin.content.copy import copy_graph
 
+    reference, platform, chosen, root = wanted
     repository = registries.to_pull(reference)
-    root = repository.resolve(reference)
+    root = root or repository.resolve(reference)
     lease.add("blob", root.digest)
     source = LocalFirst(engine, repository)
-    image = open_image(source, root, wanted, what=reference.familiar)
-    _check_platform(engine, reference, image, wanted, chosen=chosen)
+    image = open_image(source, root, platform, what=reference.familiar)
+    if chosen is not None:
+        _check_platform(engine, reference, image, platform, chosen=chosen)
     lease.add_all(_contents(image))
     sink = Unpacking(engine, image)
     with turns():
@@ -157,7 +182,7 @@ def _keep(
     """
     named = (root if native else image.descriptor).bare()
     engine.layers.settle()
-    engine.images.add(named, image.id)
+    engine.images.add(named, open_found(engine, named, reference).image_id)
     engine.tags.set(reference, named)
     return named
 

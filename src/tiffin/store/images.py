@@ -32,11 +32,11 @@ class Images:
         self._clock = clock
 
     def add(self, descriptor: Descriptor, image_id: Digest) -> None:
-        """Keep the image; one that is here already counts as new."""
+        """Keep the image; one that is here already counts as new. Of an index, the id may change."""
         with self._db.transaction() as connection:
             connection.execute(
                 "INSERT INTO image(digest, image_id, media_type, size, created) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT(digest) DO UPDATE SET created = excluded.created",
+                " ON CONFLICT(digest) DO UPDATE SET image_id = excluded.image_id, created = excluded.created",
                 (descriptor.digest, image_id, descriptor.media_type, descriptor.size, self._clock()),
             )
 

@@ -46,7 +46,7 @@ def request(session: Session, arguments: Arguments, place: str, dockerfile: str 
         target=arguments.text("target"),
         no_cache=arguments.flag("no-cache"),
         build_contexts=_named(arguments, "build-context", session.path),
-        platform=arguments.text("platform"),
+        platforms=arguments.texts("platform"),
         network=arguments.text("network") or "default",
         labels=arguments.pairs("label"),
         pull=arguments.flag("pull"),
