@@ -43,6 +43,7 @@ def test_build_asks_for_all_that_was_said(tiffin, engine, tmp_path):
     result = tiffin(
         *("build", "-t", "finca", "-tfinca:1", "--build-arg", "A=b=c", "--build-arg=HOME", "--label", "k=v"),
         *("-f", "D", "--target", "train", "--no-cache", "--pull", "--build-context", "m=/models", "--load"),
+        *("--cache-from", "a/b", "--cache-to", "type=inline", "--cache-to=type=local,dest=c"),
         *("--platform", "linux/amd64", "--network=none", "--provenance=false", "--rm", str(tmp_path)),
     )
     assert result.status == 0
@@ -59,6 +60,8 @@ def test_build_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         network="none",
         labels={"k": "v"},
         pull=True,
+        cache_from=("a/b",),
+        cache_to=("type=inline", "type=local,dest=c"),
     )
     assert result.out == ""
     assert result.err == f"built finca:latest {ID}\n"
@@ -110,8 +113,6 @@ def test_contexts_from_elsewhere_are_refused(tiffin, engine, place):
     "flag",
     [
         "--ssh=default",
-        "--cache-from=x",
-        "--cache-to=x",
         "-o.",
         "--push",
         "--sbom=true",

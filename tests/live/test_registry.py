@@ -17,11 +17,14 @@ from tests.engine.test_transfers import built, layer
 from tests.suites.content_place import PlaceSuite
 
 from tiffin.engine import archives
+from tiffin.engine.buildrequest import BuildRequest
+from tiffin.engine.builds import build
 from tiffin.engine.engine import Engine
 from tiffin.engine.lookup import need_image
 from tiffin.engine.settings import Settings
 from tiffin.engine.transfers import login, logout, pull, push
 from tiffin.errors import TiffinError
+from tiffin.events import StepDone
 from tiffin.oci.descriptor import Descriptor, MediaType
 from tiffin.oci.reference import Reference
 from tiffin.registry.access import Registries
@@ -245,3 +248,25 @@ def test_logins_are_those_of_docker_and_skopeo(closed, make, skopeo, tmp_path):
     theirs.parent.mkdir(parents=True)
     skopeo("login", "--authfile", theirs, "--tls-verify=false", "-u", "anna", "-p", "pass:word", closed)
     assert pull(make("two"), name).digest == sent.digest
+
+
+def test_a_cache_is_an_artifact_that_this_registry_takes(registry, make, skopeo, tmp_path):
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "model").write_text("m" * 1_000_000)
+    (context / "Dockerfile").write_text(
+        "FROM scratch AS data\nCOPY model /\nFROM scratch\nCOPY --from=data / /a/\n"
+    )
+    option = f"type=registry,ref={registry}/ours/cached:cache"
+    one, two = make("one"), make("two")
+    first = build(one, BuildRequest(context, cache_to=(f"{option},mode=max",)))
+    raw = json.loads(
+        skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{registry}/ours/cached:cache")
+    )
+    assert raw["artifactType"] == "application/vnd.tiffin.cache.v1"
+    assert {layer["mediaType"] for layer in raw["layers"]} == {MediaType.OCI_LAYER_GZIP}
+    events = []
+    two.emit = events.append
+    assert build(two, BuildRequest(context, cache_from=(option,))) == first
+    steps = [event.status for event in events if isinstance(event, StepDone) and event.step.isdigit()]
+    assert steps == ["cached", "cached"]

@@ -20,6 +20,7 @@ from tiffin.errors import NotFoundError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from tiffin.build.cache import BuildCache
     from tiffin.build.context import Context
     from tiffin.build.graph import Copy
     from tiffin.oci.digest import DiffID
@@ -51,12 +52,19 @@ class Shown(NamedTuple):
 
 
 class Reader:
-    """Reads the contexts of one build, and layers. Safe for threads."""
+    """Reads the contexts of one build, and layers. Safe for threads.
 
-    def __init__(self, layers: LayerStore, db: Database, contexts: Mapping[str, Context]) -> None:
+    `digests` are those of all selections of layers so far, by chain and selector.
+    """
+
+    def __init__(
+        self, layers: LayerStore, db: Database, contexts: Mapping[str, Context], cache: BuildCache
+    ) -> None:
+        self.digests: dict[tuple[str, str], str] = {}
         self._layers = layers
         self._db = db
         self._contexts = contexts
+        self._cache = cache
         self._checksums: dict[str, Checksums] = {}
 
     def finish(self) -> None:
@@ -89,10 +97,9 @@ class Reader:
                 raise context.missing(source)
             chosen = _whole(context.tree, node)
             return Shown(self._digest_files(origin, [chosen]), lambda: node, lambda: chosen, context)
-        tree = self._tree(origin)
 
         def find() -> Node:
-            found = tree.resolve(source).node
+            found = self._tree(origin).resolve(source).node
             if found is None:
                 raise NotFoundError(
                     f"{source} does not exist in what the mount is from",
@@ -102,13 +109,14 @@ class Reader:
             return found
 
         def choose() -> Selected:
-            return _whole(tree, find())
+            return _whole(self._tree(origin), find())
 
         if source == "/":  # all of it: the chain says what it is, and nothing has to be read
             return Shown(cachekey.chain(origin), find, choose)
         return Shown(self._digest_layers(origin, f"mount {source}", lambda: [choose()]), find, choose)
 
     def _tree(self, layers: tuple[DiffID, ...]) -> MergedTree:
+        self._cache.need(layers)
         return self._layers.tree(layers)
 
     def _digest_files(self, name: str, selection: Sequence[Selected]) -> str:
@@ -128,8 +136,11 @@ class Reader:
             row = connection.execute(
                 "SELECT digest FROM tree_digest WHERE chain = ? AND selector = ?", (chain, selector)
             ).fetchone()
-        if row is not None:
-            return str(row[0])
+        known = str(row[0]) if row else self._cache.digest(chain, selector)
+        digest = self.digests[chain, selector] = known or self._take_digest(chain, selector, read)
+        return digest
+
+    def _take_digest(self, chain: str, selector: str, read: Callable[[], Sequence[Selected]]) -> str:
         owners = self._layers.owners
         digest = selection_digest(read(), hash_file, lambda node: owners.read(node.host, node.status))
         with self._db.transaction() as connection:

@@ -4,6 +4,9 @@ One process, one build: a topological walk with a few threads. A step starts
 when what it reads is there; the first failure stops the rest. A step that
 another build is executing right now is waited for, not done twice: its key is
 a lock. The results of finished steps stay, however the build ends.
+
+A step may hit in a cache of another machine whose layer turns out to be lost. Then
+what runs is let run to its end, and the walk begins again: all that was done is remembered.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.build import cachekey
-from tiffin.build.canceled import Canceled
+from tiffin.build.canceled import Canceled, LayerLost
 from tiffin.build.graph import Copy, Local, MakeDirectory, Run, Source
 from tiffin.errors import TiffinError
 from tiffin.events import StepDone, StepStarted
@@ -35,11 +38,16 @@ _PATIENCE = 0.05  # between looks at a lock that another build holds, in seconds
 
 
 class Result(NamedTuple):
-    """What a vertex came to: its root filesystem, and the layer that it added itself, if any."""
+    """What a vertex came to: its root filesystem, and the layer that it added itself, if any.
+
+    `key` is what it is remembered by, and `seconds` what it took when it was executed.
+    """
 
     diff_ids: tuple[DiffID, ...]
     layer: DiffID | None = None
     cached: bool = False
+    key: str = ""
+    seconds: float = 0.0
 
 
 class Solver:
@@ -54,8 +62,21 @@ class Solver:
         self._used: list[str] = []
         self._stop = threading.Event()
 
-    def solve(self) -> dict[int, Result]:
-        """Return the result of every vertex. Raises what the first failing step raised."""
+    def solve(self, wanted: Sequence[int] = ()) -> dict[int, Result]:
+        """Return the result of every vertex; all layers of those that are `wanted` are here.
+
+        Raises what the first failing step raised.
+        """
+        while True:
+            try:
+                self._walk()
+                self._bench.cache.need(layer for n in wanted for layer in self._results[n].diff_ids)
+            except LayerLost:  # the cache does not speak of it again
+                self._results.clear()
+            else:
+                return self._results
+
+    def _walk(self) -> None:
         from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
         waiting = dict(enumerate(self._graph.vertices))
@@ -68,12 +89,25 @@ class Solver:
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in done:
                         self._results[running.pop(future)] = future.result()
+            except LayerLost:
+                self._let_end(running)
+                raise
             except BaseException:
                 self._cancel(running)
                 raise
             finally:
                 self._bench.cache.touch(self._used)
-        return self._results
+
+    def _let_end(self, running: dict[Future[Result], int]) -> None:
+        """Wait for what runs, begin nothing more, and raise what fails for a reason of its own."""
+        from concurrent.futures import wait
+
+        for future in running:
+            future.cancel()
+        for future in wait(running).done:
+            error = None if future.cancelled() else future.exception()
+            if error is not None and not isinstance(error, LayerLost):
+                raise error
 
     def _cancel(self, running: dict[Future[Result], int]) -> None:
         self._stop.set()
@@ -160,13 +194,17 @@ class Solver:
             with self._lock(key):
                 hit = self._bench.cache.get(key) if usable else None
                 if hit is None:
+                    self._bench.cache.need(
+                        layer for n in vertex.inputs for layer in self._results[n].diff_ids
+                    )
                     start = time.monotonic()
                     layer = execute()
-                    self._bench.cache.put(key, layer, vertex.name, time.monotonic() - start)
-                    return Result(parent + ((layer,) if layer else ()), layer)
+                    seconds = time.monotonic() - start
+                    self._bench.cache.put(key, layer, vertex.name, seconds)
+                    return Result(_stack(parent, layer), layer, key=key, seconds=seconds)
         self._used.append(key)
         self._bench.keep(hit.diff_id)
-        return Result(parent + ((hit.diff_id,) if hit.diff_id else ()), hit.diff_id, cached=True)
+        return Result(_stack(parent, hit.diff_id), hit.diff_id, cached=True, key=key, seconds=hit.seconds)
 
     @contextmanager
     def _lock(self, key: str) -> Iterator[None]:
@@ -180,3 +218,7 @@ class Solver:
                     if self._stop.wait(_PATIENCE):
                         raise Canceled from None
             yield
+
+
+def _stack(parent: tuple[DiffID, ...], layer: DiffID | None) -> tuple[DiffID, ...]:
+    return (*parent, layer) if layer else parent

@@ -50,7 +50,7 @@ class Workbench:
         self.cache = cache
         self.epoch = epoch
         self.locks: Path = layers.home.locks
-        self.reader = Reader(layers, db, contexts)
+        self.reader = Reader(layers, db, contexts, cache)
         self._lease = lease
         self._make_runner = runner
         self._runner: StepRunner | None = None
@@ -62,7 +62,9 @@ class Workbench:
             self._lease.add("layer", layer)
 
     def stop_processes(self) -> None:
-        """End every process of a step that runs."""
+        """End every process of a step that runs, and what is being fetched for one."""
+        if self.cache.imported is not None:
+            self.cache.imported.stop()
         with self._guard:
             if self._runner is not None:
                 self._runner.stop()
@@ -118,6 +120,7 @@ class Workbench:
             return op
         from tiffin.build.owner import find_owner
 
+        self.cache.need(parent)
         uid, gid = find_owner(op.chown, self.layers.tree(parent))
         return msgspec.structs.replace(op, chown=f"{uid}:{gid}")
 

@@ -7,7 +7,6 @@ from tiffin.cli.options import flag, ignore, refuse, value, values
 MODES = ("auto", "tty", "plain", "quiet", "rawjson")
 
 _LIMITS = "limits on the steps of a build are not in this release"
-_CACHE = "the build cache is this machine's own store; importing and exporting it is not in this release"
 _ATTEST = "attestations are not in this release"
 _OUTPUT = "the image goes into the store; 'tiffin save' writes it into an archive"
 
@@ -17,6 +16,16 @@ OPTIONS = (
     ),
     values(
         "--build-context", "NAME=SOURCE", "Give a further context a name: a folder, or docker-image://IMAGE"
+    ),
+    values(
+        "--cache-from",
+        "NAME|type=TYPE,…",
+        "Look for steps in this cache too: registry (ref), local (src, tag), or an image that carries one",
+    ),
+    values(
+        "--cache-to",
+        "type=TYPE,…",
+        "Write the cache for others: registry (ref), local (dest, tag), or inline; mode=max for all steps",
     ),
     value("-f, --file", "FILE", "The Dockerfile, '-' for standard input (PATH/Dockerfile if not given)"),
     value("--iidfile", "FILE", "Write the image id into this file"),
@@ -41,7 +50,6 @@ OPTIONS = (
     values("-t, --tag", "NAME[:TAG]", "Give the image a name; can be repeated", dynamic="images"),
     value("--target", "STAGE", "Build this stage, and not the last one"),
     *refuse("forwarding of SSH agents is not in this release", "--ssh="),
-    *refuse(_CACHE, "--cache-from=", "--cache-to="),
     *refuse("single instructions cannot be left out of the cache yet; use --no-cache", "--no-cache-filter="),
     *refuse(_OUTPUT, "-o, --output="),
     *refuse("build first, and then use 'tiffin push'", "--push"),

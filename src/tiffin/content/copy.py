@@ -137,26 +137,35 @@ class _Work:
                 raise _StoppedError(f"copy of {descriptor.digest} was stopped")
             self._emit(StepProgress(str(descriptor.digest), count, descriptor.size))
 
-        return io.BufferedReader(_Watched(stream, told), _BUFFER)
+        return io.BufferedReader(Watched(stream, told), _BUFFER)
 
 
 class _StoppedError(FailedError):
     """Another blob failed, so this one was given up."""
 
 
-class _Watched(io.RawIOBase):
-    """A stream that tells how far it has been read; it does not own the stream beneath."""
+class Watched(io.RawIOBase):
+    """A stream that tells how far it has been read; it does not own the stream beneath, unless told so."""
 
-    def __init__(self, stream: BinaryIO, told: Callable[[int], None]) -> None:
+    def __init__(self, stream: BinaryIO, told: Callable[[int], None], *, owns: bool = False) -> None:
         super().__init__()
         self._stream = stream
         self._told = told
+        self._owns = owns
         self._count = 0
 
+    def close(self) -> None:
+        """Close it, and what it owns."""
+        if not self.closed and self._owns:
+            self._stream.close()
+        super().close()
+
     def readable(self) -> bool:
+        """It can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Fill `buffer` with the next bytes, and tell how many there were so far."""
         view = memoryview(buffer).cast("B")
         data = self._stream.read(len(view))
         view[: len(data)] = data

@@ -18,6 +18,7 @@ from tiffin.engine.buildinputs import read_contexts, read_dockerfile
 from tiffin.engine.buildoutput import name_result, store_image
 from tiffin.engine.buildplatforms import plan_requests
 from tiffin.engine.buildrequest import BuiltImage
+from tiffin.engine.caches import Solved, plan_caches
 from tiffin.engine.foreign import check_steps
 from tiffin.events import Notice
 from tiffin.linux.files import atomic_write
@@ -41,7 +42,8 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
     dockerfile = parse(text, name)
     contexts = read_contexts(request, beside)
     secrets = read_secrets(request.secrets, engine.settings.environ)
-    with engine.leases.hold("build") as lease:
+    caches = plan_caches(request)
+    with engine.leases.hold("build") as lease, caches.imported(engine) as imported:
         bases = BaseResolver(engine, lease, pull=request.pull)
         wanted = plan_requests(engine, request)
         graphs = merge([plan(dockerfile, each, bases.resolve) for each in wanted])
@@ -49,7 +51,7 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
         check_steps(engine, graphs[0])
         bench = Workbench(
             layers=engine.layers,
-            cache=BuildCache(engine.db, engine.layers),
+            cache=BuildCache(engine.db, engine.layers, imported),
             db=engine.db,
             lease=lease,
             contexts=contexts,
@@ -58,15 +60,19 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
         )
         fresh = _steps(graphs[0]) if request.no_cache else ()
         try:
-            results = Solver(graphs[0], bench, engine.emit, fresh).solve()  # it is one graph by now
+            wants = [graph.result for graph in graphs]
+            results = Solver(graphs[0], bench, engine.emit, fresh).solve(wants)  # it is one graph by now
         finally:
             bench.finish()
         configs = [image_config(graph, results, engine.settings.epoch) for graph in graphs]
+        made = tuple(diff_id for config in configs for diff_id in config.rootfs.diff_ids)
+        solved = Solved(results, made, bench.reader.digests, imported)
         images = [
-            BuiltImage(each.platform, *store_image(engine, config))
+            BuiltImage(each.platform, *store_image(engine, caches.carried(config, solved)))
             for each, config in zip(wanted, configs, strict=True)
         ]
         result = name_result(engine, images, tags, index=wanted[0].several)
+        caches.export(engine, solved)
     if request.iidfile is not None:
         atomic_write(request.iidfile, str(result.image_id).encode())
     return result

@@ -14,6 +14,7 @@ from tiffin.oci import codec
 from tiffin.oci.descriptor import Descriptor
 
 if TYPE_CHECKING:
+    from tiffin.content.protocol import Fetcher
     from tiffin.engine.engine import Engine
     from tiffin.image.view import FetchedImage
     from tiffin.oci.digest import Digest
@@ -42,7 +43,7 @@ class Outgoing:
 class Persistent:
     """A Pusher to a registry that sends a blob again when the connection was cut off."""
 
-    def __init__(self, source: Outgoing, repository: Repository) -> None:
+    def __init__(self, source: Fetcher, repository: Repository) -> None:
         self._source = source
         self._repository = repository
 

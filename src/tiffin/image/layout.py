@@ -6,15 +6,17 @@ import fcntl
 import os
 import shutil
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 import msgspec
 
 from tiffin.content.verify import VerifyingReader
-from tiffin.errors import CorruptError, NotFoundError, UnsupportedError
-from tiffin.image.naming import find, name_of, named
+from tiffin.content.walk import walk
+from tiffin.errors import CorruptError, NotFoundError, TiffinError, UnsupportedError
+from tiffin.image.naming import find, name_of, named, unnamed
 from tiffin.oci.codec import decode, encode
+from tiffin.oci.descriptor import Annotation
 from tiffin.oci.manifest import LIMIT, Index
 
 if TYPE_CHECKING:
@@ -111,6 +113,30 @@ class Layout:
             kept = [entry for entry in self.entries() if name_of(entry) != wanted]
             _replace(self.path / INDEX, encode(Index((*kept, named(descriptor, wanted)))))
 
+    def find(self, tag: str, digest: Digest | None = None) -> Descriptor:
+        """What a tag alone stands for, whatever stands before it; what has the digest, if there is one."""
+        for entry in self.entries():
+            if entry.digest == digest or (digest is None and _tag_of(entry) == tag):
+                return unnamed(entry)
+        raise NotFoundError(f"the OCI layout {self.path} has nothing with the name {digest or tag}")
+
+    def replace(self, tag: str, descriptor: Descriptor) -> None:
+        """Let the tag alone stand for `descriptor`, and delete what only its last holder needed.
+
+        Nobody may push to the layout meanwhile.
+        """
+        with self._locked():
+            before = self.entries()
+            entry = msgspec.structs.replace(unnamed(descriptor), annotations={Annotation.REF_NAME: tag})
+            kept = [each for each in before if _tag_of(each) != tag]
+            _replace(self.path / INDEX, encode(Index((*kept, entry))))
+            left = [each for each in before if _tag_of(each) == tag]
+            with suppress(TiffinError, OSError):  # a damaged layout keeps all that it has
+                needed = {blob.digest for each in (*kept, entry) for blob in walk(self, each)}
+                for blob in [blob for each in left for blob in walk(self, each)]:
+                    if blob.digest not in needed:
+                        self._blob(blob).unlink(missing_ok=True)
+
     def _blob(self, descriptor: Descriptor) -> Path:
         return self.path / blob_name(descriptor.digest)
 
@@ -124,6 +150,10 @@ class Layout:
                 yield
             finally:
                 os.close(fd)
+
+
+def _tag_of(entry: Descriptor) -> str:
+    return entry.annotations.get(Annotation.REF_NAME, "")
 
 
 def _read_small(path: Path) -> bytes:

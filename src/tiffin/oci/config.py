@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Empty = dict[str, str]
 KeySet = dict[str, Empty]
+_NOTHING = msgspec.Raw()
 
 
 def key_set(names: Iterable[str]) -> KeySet:
@@ -92,7 +93,10 @@ class History(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ImageConfig(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The config document; its digest is the image id."""
+    """The config document; its digest is the image id.
+
+    `cache` is the build cache that the image carries for `--cache-from`, a document of its own; mostly empty.
+    """
 
     architecture: str
     os: str
@@ -104,6 +108,7 @@ class ImageConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     history: tuple[History, ...] = ()
     os_version: str = msgspec.field(default="", name="os.version")
     os_features: tuple[str, ...] = msgspec.field(default=(), name="os.features")
+    cache: msgspec.Raw = msgspec.field(default=_NOTHING, name="tiffin.cache.v1")
 
     @property
     def platform(self) -> Platform:

@@ -39,8 +39,13 @@ def unpack_image(fetcher: Fetcher, manifest: Manifest, config: ImageConfig, laye
     layers.settle()
 
 
-def unpack_layer(fetcher: Fetcher, descriptor: Descriptor, diff_id: DiffID, layers: LayerStore) -> None:
-    """Apply the blob `descriptor` and commit it as the layer `diff_id`; once, also across processes."""
+def unpack_layer(
+    fetcher: Fetcher, descriptor: Descriptor, diff_id: DiffID, layers: LayerStore, *, keeps_blob: bool = True
+) -> None:
+    """Apply the blob `descriptor` and commit it as the layer `diff_id`; once, also across processes.
+
+    Of a layer whose blob is not kept, the directory has to give the very same tar: CorruptError if not.
+    """
     # Most images are unpacked already: `run` does not pay for what unpacking needs.
     from tiffin.layer.apply import apply
     from tiffin.layer.compress import decompress
@@ -62,6 +67,10 @@ def unpack_layer(fetcher: Fetcher, descriptor: Descriptor, diff_id: DiffID, laye
                     f"but the image's config says {diff_id.short}"
                 )
             canonical = layers.describe(tree).diff_id == diff_id
+            if not canonical and not keeps_blob:
+                raise CorruptError(
+                    f"the layer {descriptor.digest.short} is not written as tiffin writes layers"
+                )
             layers.record_blob(descriptor, diff_id)
             info = LayerInfo(diff_id, applied.size, applied.usage)
             layers.commit(tree, info, canonical=canonical)

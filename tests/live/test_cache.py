@@ -1,0 +1,338 @@
+"""The cache beyond one machine, by its effects: what another store has to run again, and what not."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.doubles.registry import RegistryDouble
+
+from tiffin.engine.buildrequest import BuildRequest
+from tiffin.engine.builds import build
+from tiffin.engine.engine import Engine
+from tiffin.engine.lookup import open_found
+from tiffin.engine.settings import DEFAULT_EPOCH, Settings
+from tiffin.engine.transfers import push
+from tiffin.errors import TiffinError
+from tiffin.events import Notice, StepDone, StepStarted
+from tiffin.store.home import Home
+
+BUSYBOX = Path("/bin/busybox")
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(os.geteuid() != 0, reason="a store with true owners in this process takes root"),
+    pytest.mark.skipif(not BUSYBOX.exists(), reason="the package busybox-static is not installed"),
+]
+
+DOCKERFILE = """
+FROM scratch AS base
+COPY busybox /bin/sh
+
+FROM base AS train
+COPY data.txt /in/
+RUN read id </proc/sys/kernel/random/uuid; echo $id >/model; echo $id >/log
+
+FROM base
+RUN echo nothing
+RUN read id </proc/sys/kernel/random/uuid; echo $id >/stamp
+COPY --from=train /model /model
+COPY code.txt /code/
+"""
+
+
+class Machine:
+    """A store of its own, and builds on it."""
+
+    def __init__(self, place, name) -> None:
+        environ = {"HOME": str(place), "PATH": "/usr/bin:/bin"}
+        settings = Settings(Home(place / name, place / f"{name}-run"), "auto", DEFAULT_EPOCH, environ)
+        self.events = []
+        self.engine = Engine.open(settings, emit=self.events.append)
+
+    def build(self, context, *tags, **options):
+        self.events.clear()
+        return build(self.engine, BuildRequest(context=context, tags=tags, network="none", **options))
+
+    def read(self, result, path):
+        image = open_found(self.engine, result.descriptor, None)
+        return self.engine.layers.tree(image.config.rootfs.diff_ids).read(path)
+
+    def ran(self):
+        """The names of the steps that were executed, without their numbers."""
+        names = {event.step: event.name for event in self.events if isinstance(event, StepStarted)}
+        done = [event for event in self.events if isinstance(event, StepDone) and event.step in names]
+        return [
+            names[event.step].partition("] ")[2]
+            for event in done
+            if event.status == "done" and event.step.isdigit() and "FROM" not in names[event.step]
+        ]
+
+    @property
+    def imported_layers(self):
+        return [e.name for e in self.events if isinstance(e, StepStarted) and "importing layer" in e.name]
+
+    @property
+    def notices(self):
+        return [event.message for event in self.events if isinstance(event, Notice)]
+
+
+@pytest.fixture
+def machine(tmp_path):
+    made = []
+
+    def new(name):
+        made.append(Machine(tmp_path, name))
+        return made[-1]
+
+    yield new
+    for each in made:
+        each.engine.__exit__(None, None, None)
+
+
+@pytest.fixture
+def context(tmp_path):
+    place = tmp_path / "context"
+    place.mkdir()
+    shutil.copy(BUSYBOX, place / "busybox")
+    (place / "data.txt").write_text("data\n")
+    (place / "code.txt").write_text("code\n")
+    (place / "Dockerfile").write_text(DOCKERFILE)
+    return place
+
+
+@pytest.fixture
+def double():
+    with RegistryDouble().serve() as served:
+        yield served
+
+
+def places(kind, double, tmp_path):
+    """`--cache-to` and `--cache-from` for the same place."""
+    if kind == "local":
+        return f"type=local,dest={tmp_path}/kept", f"type=local,src={tmp_path}/kept"
+    name = f"{double.address}/team/app:cache"
+    return f"type=registry,ref={name}", f"type=registry,ref={name}"
+
+
+@pytest.mark.parametrize("kind", ["local", "registry"])
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_another_machine_runs_nothing_again(machine, context, double, tmp_path, kind, mode):
+    to, origin = places(kind, double, tmp_path)
+    one, two = machine("one"), machine("two")
+    first = one.build(context, cache_to=(f"{to},mode={mode}",))
+    second = two.build(context, cache_from=(origin,))
+    assert second == first
+    assert two.ran() == []
+    assert two.read(second, "/stamp") == one.read(first, "/stamp") != b""
+    # What only the stage has is not fetched, in neither mode: nobody looks into it.
+    assert len(two.imported_layers) == 4
+    # From now on it is this machine's own memory, but for what it never needed.
+    again = two.build(context)
+    assert two.read(again, "/stamp") == one.read(first, "/stamp")
+
+
+def test_a_change_runs_what_it_touches_and_fetches_what_that_looks_into(machine, context, double, tmp_path):
+    to, origin = places("local", double, tmp_path)
+    one, two = machine("one"), machine("two")
+    first = one.build(context, cache_to=(f"{to},mode=max",))
+    (context / "code.txt").write_text("changed\n")
+    second = two.build(context, cache_from=(origin,))
+    assert two.ran() == ["COPY code.txt /code/"]
+    assert two.read(second, "/model") == one.read(first, "/model")
+    assert two.read(second, "/code/code.txt") == b"changed\n"
+
+
+def test_min_leaves_out_layers_that_the_image_has_not_and_their_steps_run_when_they_are_needed(
+    machine, context, double, tmp_path
+):
+    to, origin = places("local", double, tmp_path)
+    one, two, three = machine("one"), machine("two"), machine("three")
+    first = one.build(context, cache_to=(to,))
+    with (context / "Dockerfile").open("a") as file:
+        file.write("COPY --from=train /in/data.txt /data\n")
+    second = two.build(context, cache_from=(origin,))
+    assert sorted(two.ran()) == [
+        "COPY --from=train /in/data.txt /data",
+        "COPY --from=train /model /model",
+        "COPY code.txt /code/",
+        "COPY data.txt /in/",
+        "RUN read id </proc/sys/kernel/random/uuid; echo $id >/model; echo $id >/log",
+    ]
+    assert two.read(second, "/stamp") == one.read(first, "/stamp")
+    assert two.read(second, "/model") != one.read(first, "/model")
+    assert two.notices == []
+    assert three.build(context, cache_from=(origin,)).image_id != second.image_id
+
+
+def test_an_image_carries_its_cache(machine, context, double):
+    name = f"{double.address}/team/app:1"
+    one, two = machine("one"), machine("two")
+    plain = one.build(context)
+    first = one.build(context, name, cache_to=("type=inline",))
+    assert first.image_id != plain.image_id
+    assert one.build(context, name, build_args={"BUILDKIT_INLINE_CACHE": "1"}).image_id == first.image_id
+    push(one.engine, name)
+    second = two.build(context, cache_from=(name,))
+    assert two.ran() == []
+    assert second.image_id == plain.image_id
+    assert two.read(second, "/stamp") == one.read(first, "/stamp")
+    # An image that is built from it carries nothing of it.
+    (context / "Dockerfile").write_text(f"FROM {name}\nCOPY code.txt /\n")
+    child = one.build(context)
+    assert b"tiffin.cache" not in one.engine.blobs.path(child.image_id).read_bytes()
+
+
+def test_an_image_in_the_store_is_a_cache_when_the_registry_has_none(machine, context, double):
+    one, two = machine("one"), machine("two")
+    name = f"{double.address}/team/app:1"
+    one.build(context, name, cache_to=("type=inline",))
+    with one.engine.db.transaction() as connection:
+        connection.execute("DELETE FROM cache")
+    one.build(context, cache_from=(name,))
+    assert one.ran() == []
+    two.build(context, cache_from=(name,))
+    assert len(two.ran()) == 7
+    assert "is not used" in two.notices[0]
+
+
+def corrupt_blobs(place):
+    for blob in (place / "blobs/sha256").iterdir():
+        data = blob.read_bytes()
+        if not data.startswith(b"{"):
+            blob.write_bytes(data[:-20] + b"x" * 20)
+
+
+def drop_layers(place):
+    for blob in (place / "blobs/sha256").iterdir():
+        if not blob.read_bytes().startswith(b"{"):
+            blob.unlink()
+
+
+def swap_records(place):
+    """Every record speaks of the layer of another one, under its true name: nobody can find that out."""
+    config = next(b for b in (place / "blobs/sha256").iterdir() if b.read_bytes().startswith(b'{"version'))
+    document = json.loads(config.read_bytes())
+    document["layers"] = document["layers"][::-1]
+    rewrite(place, config, document)
+
+
+def rewrite(place, config, document):
+    """Put the document into the layout as if it had been there from the beginning."""
+    import hashlib
+
+    blobs = place / "blobs/sha256"
+    index = json.loads((place / "index.json").read_text())
+    manifest_path = blobs / index["manifests"][0]["digest"].partition(":")[2]
+    manifest = json.loads(manifest_path.read_bytes())
+
+    def put(value):
+        data = json.dumps(value).encode()
+        digest = hashlib.sha256(data).hexdigest()
+        (blobs / digest).write_bytes(data)
+        return {"digest": f"sha256:{digest}", "size": len(data)}
+
+    config.unlink()
+    manifest["config"] |= put(document)
+    index["manifests"][0] |= put(manifest)
+    (place / "index.json").write_text(json.dumps(index))
+
+
+def empty_folder(place):
+    shutil.rmtree(place)
+
+
+def garbage(place):
+    (place / "index.json").write_text("{" * 1000)
+
+
+def huge(place):
+    (place / "index.json").write_bytes(b" " * (5 << 20))
+
+
+@pytest.mark.parametrize("damage", [corrupt_blobs, drop_layers, swap_records, empty_folder, garbage, huge])
+def test_a_cache_that_lies_is_a_miss_and_a_notice(machine, context, double, tmp_path, damage):
+    to, origin = places("local", double, tmp_path)
+    one, two = machine("one"), machine("two")
+    first = one.build(context, cache_to=(f"{to},mode=max",))
+    damage(tmp_path / "kept")
+    second = two.build(context, cache_from=(origin,))
+    assert "RUN read id </proc/sys/kernel/random/uuid; echo $id >/stamp" in two.ran()
+    assert any("is not used" in notice for notice in two.notices)
+    assert two.read(second, "/code/code.txt") == b"code\n"
+    assert two.read(second, "/stamp") != one.read(first, "/stamp")
+    two.build(context)
+    assert two.ran() == []
+
+
+def test_a_folder_holds_what_its_tags_need_and_no_more(machine, context, double, tmp_path):
+    to, origin = places("local", double, tmp_path)
+    one, two = machine("one"), machine("two")
+    one.build(context, cache_to=(f"{to},tag=main,mode=max", f"{to},mode=max"))
+    blobs = tmp_path / "kept/blobs/sha256"
+    before = set(blobs.iterdir())
+    (context / "code.txt").write_text("changed\n")
+    one.build(context, cache_to=(f"{to},mode=max",))
+    both = set(blobs.iterdir())
+    assert before < both
+    one.build(context, cache_to=(f"{to},tag=main,mode=max",))
+    assert len(set(blobs.iterdir())) == len(before)
+    two.build(context, cache_from=(f"{origin},tag=main",))
+    assert two.ran() == []
+
+
+def test_what_the_registry_has_is_not_sent_again(machine, context, double, tmp_path):
+    to, _ = places("registry", double, tmp_path)
+    one = machine("one")
+    one.build(context, cache_to=(f"{to},mode=max",))
+    double.seen.clear()
+    one.build(context, cache_to=(f"{to},mode=max",))
+    assert double.requests("POST") == []
+
+
+def test_what_was_never_fetched_is_passed_on(machine, context, double, tmp_path):
+    to, origin = places("local", double, tmp_path)
+    one, two, three = machine("one"), machine("two"), machine("three")
+    one.build(context, cache_to=(f"{to},mode=max",))
+    two.build(context, cache_from=(origin,), cache_to=(f"type=local,dest={tmp_path}/second,mode=max",))
+    three.build(context, target="train", cache_from=(f"type=local,src={tmp_path}/second",))
+    assert three.ran() == []
+
+
+def test_a_cache_that_cannot_be_written_fails_the_build_unless_told_otherwise(machine, context, tmp_path):
+    one = machine("one")
+    (tmp_path / "file").write_text("")
+    to = f"type=local,dest={tmp_path}/file"
+    with pytest.raises((TiffinError, OSError)):
+        one.build(context, "app", cache_to=(to,))
+    one.build(context, "app", cache_to=(f"{to},ignore-error=true",))
+    assert any("the cache was not written" in notice for notice in one.notices)
+
+
+def test_no_cache_does_not_look_there(machine, context, double, tmp_path):
+    to, origin = places("local", double, tmp_path)
+    one, two = machine("one"), machine("two")
+    one.build(context, cache_to=(f"{to},mode=max",))
+    two.build(context, cache_from=(origin,), no_cache=True)
+    assert len(two.ran()) == 7
+
+
+@pytest.mark.parametrize("compression", ["zstd", "uncompressed", "gzip,compression-level=3"])
+def test_layers_travel_in_any_form(machine, context, double, tmp_path, compression):
+    to, origin = places("local", double, tmp_path)
+    one, two = machine("one"), machine("two")
+    first = one.build(context, cache_to=(f"{to},compression={compression}",))
+    assert two.build(context, cache_from=(origin,)) == first
+    assert two.ran() == []
+
+
+def test_what_one_rung_wrote_another_one_uses(tiffin, machine, context, folder):
+    """Written by the command on each rung, read in this process, which is root."""
+    shutil.copytree(context, folder / "context")
+    to = f"type=local,dest={folder}/kept,mode=max"
+    tiffin("build", "-q", "--network", "none", "--cache-to", to, folder / "context")
+    two = machine("two")
+    result = two.build(context, cache_from=(f"type=local,src={folder}/kept",))
+    assert two.ran() == []
+    assert len(two.read(result, "/stamp").strip()) == 36
