@@ -112,7 +112,6 @@ def test_contexts_from_elsewhere_are_refused(tiffin, engine, place):
 @pytest.mark.parametrize(
     "flag",
     [
-        "--ssh=default",
         "-o.",
         "--push",
         "--sbom=true",

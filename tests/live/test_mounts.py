@@ -1,6 +1,7 @@
 """RUN --mount, told by what steps see and what they leave: as Docker's reference describes it."""
 
 import os
+import shutil
 import subprocess
 import time
 
@@ -341,3 +342,85 @@ def test_a_secret_that_is_not_given(tiffin, busybox, folder):
     assert done.returncode == 1
     assert "Dockerfile:3" in done.stderr
     assert "--secret id=key,src=FILE" in done.stderr
+
+
+# -- type=ssh ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ssh_add(tiffin, busybox):
+    """An image with OpenSSH's client for agents, and the folder of two keys that belong to the account."""
+    folder = tiffin.home / "ssh"
+    program = "/usr/bin/ssh-add"
+    libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    for path in [program, *(word for word in libraries.split() if word.startswith("/"))]:
+        place = folder / "tree" / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place)
+    (folder / "Dockerfile").write_text(f"FROM {busybox}\nCOPY tree /\n")
+    for name in ("agent", "file"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    (folder / ".dockerignore").write_text("agent*\nfile*\n")
+    os.chown(folder, tiffin.home.stat().st_uid, tiffin.home.stat().st_gid)
+    write(folder, {})
+    tiffin("build", "-q", "-t", "ssh-add", folder)
+    return folder
+
+
+@pytest.fixture
+def agent(tiffin, ssh_add):
+    """The socket of an agent of the account's, with one key."""
+    path = ssh_add / "socket"
+    with subprocess.Popen(
+        [*tiffin.command[:-1], "ssh-agent", "-D", "-a", path], stdout=subprocess.PIPE, env=tiffin.env
+    ) as process:
+        process.stdout.readline()
+        subprocess.run(
+            ["ssh-add", "-q", ssh_add / "agent"], env={**os.environ, "SSH_AUTH_SOCK": str(path)}, check=True
+        )
+        yield path
+        process.terminate()
+
+
+def test_an_agent_is_forwarded_and_cannot_be_changed(tiffin, ssh_add, agent, folder):
+    public = {name: (ssh_add / f"{name}.pub").read_text() for name in ("agent", "file")}
+    text = (
+        "FROM ssh-add\nCOPY agent.pub file.pub /\n"
+        "RUN --mount=type=ssh --mount=type=ssh,id=own,target=/deep/own,mode=0660,uid=1000,gid=2000 "
+        "{ ssh-add -T /agent.pub && echo signed $SSH_AUTH_SOCK; ssh-add -D || echo kept; "
+        "stat -c '%a %u:%g %F' $SSH_AUTH_SOCK /deep/own; "
+        "SSH_AUTH_SOCK=/deep/own ssh-add -L; ssh-add -L; } > /seen 2>/dev/null\n"
+        'RUN ls -d /run /deep 2>/dev/null; echo "[$SSH_AUTH_SOCK]" >> /seen\n'
+    )
+    options = ("--ssh", f"own={ssh_add / 'file'}", "--ssh", "default")
+    env = {"SSH_AUTH_SOCK": str(agent)}
+    files = {f"{name}.pub": value for name, value in public.items()}
+    build(tiffin, folder, "forwarded", text, *options, files=files, env=env)
+    owner = "0:0" if tiffin.rung == "single-id" else "1000:2000"
+    signed, kept, first, second, *keys, last = show(tiffin, "forwarded", "cat /seen").splitlines()
+    assert signed == "signed /run/buildkit/ssh_agent.0"
+    assert kept == "kept"
+    assert (first, second) == ("600 0:0 socket", f"660 {owner} socket")
+    assert [key.split()[1] for key in keys] == [public[name].split()[1] for name in ("file", "agent")]
+    assert last == "[]"
+    assert show(tiffin, "forwarded", "ls -d /run /deep 2>/dev/null") == ""
+    # The keys are on no disk of ours, and another one is no reason to run again.
+    secret = (ssh_add / "file").read_text().splitlines()[2]
+    found = subprocess.run(["grep", "-rlaF", secret, store_of(tiffin)], capture_output=True, check=False)
+    assert (found.returncode, found.stdout) == (1, b"")
+    options = ("--ssh", f"own={ssh_add / 'agent'}", "--ssh", "default")
+    build(tiffin, folder, "forwarded", None, *options, env=env)
+    assert show(tiffin, "forwarded", "head -n 5 /seen | tail -n 1").split()[1] == public["file"].split()[1]
+
+
+def test_an_agent_that_is_not_given(tiffin, busybox, folder):
+    text = f'FROM {busybox}\nRUN --mount=type=ssh echo "[$SSH_AUTH_SOCK]" > /seen\n'
+    build(tiffin, folder, "unforwarded", text)
+    assert show(tiffin, "unforwarded", "cat /seen") == "[]\n"
+    required = f"FROM {busybox}\n\nRUN --mount=type=ssh,id=git,required true\n"
+    done = build(tiffin, folder, "unforwarded", required, check=False)
+    assert done.returncode == 1
+    assert "Dockerfile:3" in done.stderr
+    assert "--ssh git" in done.stderr
+    done = build(tiffin, folder, "unforwarded", None, "--ssh", "default", check=False)
+    assert "SSH_AUTH_SOCK is not set" in done.stderr

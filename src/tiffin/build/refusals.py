@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tiffin.dockerfile import ast
-from tiffin.dockerfile.mounts import mount_option
 from tiffin.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -22,9 +21,6 @@ def refuse(instruction: ast.Instruction) -> None:
 
 
 def _run(instruction: ast.Run) -> None:
-    for mount in instruction.mounts:
-        if mount_option(mount.text, "type") == "ssh":
-            raise _not_yet("RUN --mount=type=ssh", mount.span.where, "give a key with type=secret")
     if instruction.security == "insecure":
         raise _not_yet("RUN --security=insecure", instruction.span.where, "steps run in the sandbox")
     for device in instruction.devices:

@@ -47,9 +47,11 @@ OPTIONS = (
         "id=ID[,src=FILE|env=NAME]",
         "Let steps mount a secret: a file, or an environment variable",
     ),
+    values(
+        "--ssh", "default|ID[=SOCKET|KEY[,KEY]]", "Let steps mount an SSH agent, or one that holds these keys"
+    ),
     values("-t, --tag", "NAME[:TAG]", "Give the image a name; can be repeated", dynamic="images"),
     value("--target", "STAGE", "Build this stage, and not the last one"),
-    *refuse("forwarding of SSH agents is not in this release", "--ssh="),
     *refuse("single instructions cannot be left out of the cache yet; use --no-cache", "--no-cache-filter="),
     *refuse(_OUTPUT, "-o, --output="),
     *refuse("build first, and then use 'tiffin push'", "--push"),

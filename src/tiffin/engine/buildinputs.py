@@ -1,19 +1,29 @@
-"""What a build reads: the Dockerfile, and the contexts that it copies from."""
+"""What a build reads: the Dockerfile, the contexts that it copies from, and what its steps are lent."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.build.context import Context
 from tiffin.dockerfile.ignore import IgnoreRules
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tiffin.build.agents import Agent
     from tiffin.engine.buildrequest import BuildRequest
 
 _MAIN = "context"
+
+
+class Lent(NamedTuple):
+    """What steps are lent by name, if they mount it: secrets and SSH agents."""
+
+    secrets: Mapping[str, bytes] = {}
+    agents: Mapping[str, Agent] = {}
 
 
 def read_dockerfile(request: BuildRequest) -> tuple[bytes, str, Path | None]:
@@ -60,6 +70,20 @@ def read_contexts(request: BuildRequest, beside: Path | None) -> dict[str, Conte
                 raise NotFoundError(f"--build-context {name}={value}: {folder} is no directory")
             contexts[name] = Context(folder.resolve(), IgnoreRules.parse(""))
     return contexts
+
+
+def read_lent(request: BuildRequest, environ: Mapping[str, str]) -> Lent:
+    """Return the secrets and agents of a build. Raises what is wrong with one, before anything is run."""
+    lent = Lent()
+    if request.secrets:
+        from tiffin.build.secrets import read_secrets
+
+        lent = lent._replace(secrets=read_secrets(request.secrets, environ))
+    if request.ssh:
+        from tiffin.build.agents import find_agents
+
+        lent = lent._replace(agents=find_agents(request.ssh, environ))
+    return lent
 
 
 def context_kind(name: str, value: str) -> str:

@@ -19,8 +19,8 @@ class BuildRequest(NamedTuple):
 
     `dockerfile` is None for the one in the context, `-` for standard input;
     a build argument whose value is None comes from the environment;
-    `build_contexts` are the values of `--build-context`, by name; `secrets` those of `--secret`,
-    `cache_from` and `cache_to` those of the options with these names.
+    `build_contexts` are the values of `--build-context`, by name; `secrets`, `ssh`, `cache_from` and
+    `cache_to` those of the options with these names.
     `platforms` are those to build for, `local` among them perhaps; none is this machine's.
     """
 
@@ -37,6 +37,7 @@ class BuildRequest(NamedTuple):
     pull: bool = False
     iidfile: Path | None = None
     secrets: tuple[str, ...] = ()
+    ssh: tuple[str, ...] = ()
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
 

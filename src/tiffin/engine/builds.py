@@ -9,12 +9,11 @@ from tiffin.build.emit import image_config
 from tiffin.build.graph import Copy, MakeDirectory, Run
 from tiffin.build.merge import merge
 from tiffin.build.plan import plan
-from tiffin.build.secrets import read_secrets
 from tiffin.build.solve import Solver
 from tiffin.build.workbench import Workbench
 from tiffin.dockerfile.parser import parse
 from tiffin.engine.bases import BaseResolver
-from tiffin.engine.buildinputs import read_contexts, read_dockerfile
+from tiffin.engine.buildinputs import read_contexts, read_dockerfile, read_lent
 from tiffin.engine.buildoutput import name_result, store_image
 from tiffin.engine.buildplatforms import plan_requests
 from tiffin.engine.buildrequest import BuiltImage
@@ -25,11 +24,12 @@ from tiffin.linux.files import atomic_write
 from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from tiffin.build.graph import Graph
     from tiffin.build.ops.run import StepRunner
     from tiffin.dockerfile.ast import Dockerfile
+    from tiffin.engine.buildinputs import Lent
     from tiffin.engine.buildrequest import BuildRequest, BuildResult
     from tiffin.engine.engine import Engine
 
@@ -41,7 +41,7 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
     text, name, beside = read_dockerfile(request)
     dockerfile = parse(text, name)
     contexts = read_contexts(request, beside)
-    secrets = read_secrets(request.secrets, engine.settings.environ)
+    lent = read_lent(request, engine.settings.environ)
     caches = plan_caches(request)
     with engine.leases.hold("build") as lease, caches.imported(engine) as imported:
         bases = BaseResolver(engine, lease, pull=request.pull)
@@ -55,7 +55,7 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
             db=engine.db,
             lease=lease,
             contexts=contexts,
-            runner=lambda: _runner(engine, request, secrets),
+            runner=lambda: _runner(engine, request, lent),
             epoch=engine.settings.epoch,
         )
         fresh = _steps(graphs[0]) if request.no_cache else ()
@@ -78,11 +78,11 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
     return result
 
 
-def _runner(engine: Engine, request: BuildRequest, secrets: Mapping[str, bytes]) -> StepRunner:
+def _runner(engine: Engine, request: BuildRequest, lent: Lent) -> StepRunner:
     """Return what runs RUN steps; called when there is one to run, and loaded then."""
     from tiffin.engine.steprunner import make_runner
 
-    return make_runner(engine, request.network, secrets)
+    return make_runner(engine, request, lent)
 
 
 def _warn(engine: Engine, dockerfile: Dockerfile, graphs: Sequence[Graph]) -> None:

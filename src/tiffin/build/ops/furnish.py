@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.build import graph
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from tiffin.build.agents import Agent
     from tiffin.build.ops.cachemounts import CacheMounts
     from tiffin.build.reading import Shown
     from tiffin.build.selection import Selected
     from tiffin.layer.owners import Owners
 
+_AGENT = "SSH_AUTH_SOCK"
 # File systems whose owners can be shifted in a mount: ext4, xfs, btrfs, f2fs.
 _SHIFTABLE = (0xEF53, 0x58465342, 0x9123683E, 0xF2F52010)
 
@@ -73,11 +75,18 @@ class Furniture:
 
 
 class Furnisher:
-    """Makes the furniture of steps from `caches` and `secrets`."""
+    """Makes the furniture of steps from `caches`, `secrets` and `agents`."""
 
-    def __init__(self, caches: CacheMounts, secrets: Mapping[str, bytes], lodging: Lodging) -> None:
+    def __init__(
+        self,
+        caches: CacheMounts,
+        secrets: Mapping[str, bytes],
+        agents: Mapping[str, Agent],
+        lodging: Lodging,
+    ) -> None:
         self._caches = caches
         self._secrets = secrets
+        self._agents = agents
         self._lodging = lodging
 
     @contextmanager
@@ -87,6 +96,7 @@ class Furnisher:
         """Yield what `op` asks for; `shown` is what each of its mounts shows, `work` the step's workspace."""
         made = Furniture()
         caches: list[tuple[graph.CacheMount, Shown | None]] = []
+        agents: list[tuple[graph.SshMount, Path]] = []
         for number, (mount, each) in enumerate(zip(op.mounts, shown, strict=True)):
             match mount:
                 case graph.BindMount():
@@ -100,10 +110,13 @@ class Furnisher:
                 case graph.SecretMount():
                     self._secret(made, mount)
                 case graph.SshMount():
-                    raise AssertionError("refused when the build is planned")
-        with self._caches.use(caches, stop) as places:
+                    agents.append((mount, work / f"agent-{number}"))
+        with ExitStack() as held:
+            places = held.enter_context(self._caches.use(caches, stop))
             for (mount, _), place in zip(caches, places, strict=True):
                 made.mounts.append(_mount(mount.target, place, readonly=mount.read_only))
+            for wanted, place in agents:
+                self._agent(made, wanted, place, held)
             yield made
 
     def _bind(self, made: Furniture, mount: graph.BindMount, shown: Shown, place: Path, empty: Path) -> None:
@@ -172,6 +185,26 @@ class Furnisher:
                     hint="mount it as a file: leave env= out",
                 )
             made.env.append(f"{mount.env}={value.decode('utf-8', 'surrogateescape')}")
+
+    def _agent(self, made: Furniture, mount: graph.SshMount, place: Path, held: ExitStack) -> None:
+        agent = self._agents.get(mount.id)
+        if agent is None:
+            if mount.required:
+                raise NotFoundError(
+                    f"the step requires the SSH agent {mount.id}, and it was not given",
+                    code="agent-missing",
+                    hint=f"give it with --ssh {mount.id}, or --ssh {mount.id}=SOCKET or KEY",
+                )
+            return
+        from tiffin.build.ops.agentproxy import forwarded  # few steps have one
+
+        socket = held.enter_context(forwarded(agent, place))
+        if not self._lodging.single_id:
+            self._lodging.owners.change(str(socket), mount.uid, mount.gid)
+        socket.chmod(mount.mode)
+        made.mounts.append(_mount(mount.target, socket, readonly=True))
+        if not any(entry.startswith(f"{_AGENT}=") for entry in made.env):
+            made.env.append(f"{_AGENT}={mount.target}")
 
 
 def _mount(target: str, source: Path | str, *, readonly: bool) -> Mount:

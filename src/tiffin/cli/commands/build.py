@@ -52,6 +52,7 @@ def request(session: Session, arguments: Arguments, place: str, dockerfile: str 
         pull=arguments.flag("pull"),
         iidfile=Path(iidfile) if iidfile else None,
         secrets=arguments.texts("secret"),
+        ssh=arguments.texts("ssh"),
         cache_from=arguments.texts("cache-from"),
         cache_to=arguments.texts("cache-to"),
     )
