@@ -67,6 +67,14 @@ def test_build_asks_for_all_that_was_said(tiffin, engine, tmp_path):
     assert result.err == f"built finca:latest {ID}\n"
 
 
+def test_stages_to_build_anew(tiffin, engine):
+    engine.answers("builds", build=built())
+    tiffin("build", "--no-cache-filter", "a,b", "--no-cache-filter=c", ".")
+    assert engine.calls[-1][1].no_cache_filter == ("a", "b", "c")
+    result = tiffin("build", "--no-cache-filter", "a", "--no-cache", ".")
+    assert (result.status, "--no-cache runs all stages again" in result.err) == (1, True)
+
+
 def test_build_shows_progress_and_quiet_prints_the_id_alone(tiffin, engine):
     def build(_request):
         engine.emit(StepStarted("s", "FROM base", "build 1/1"))

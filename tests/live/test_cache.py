@@ -318,6 +318,45 @@ def test_no_cache_does_not_look_there(machine, context, double, tmp_path):
     assert len(two.ran()) == 7
 
 
+def test_stages_that_are_built_anew(machine, context):
+    one = machine("one")
+    first = one.build(context)
+    second = one.build(context, no_cache_filter=("TRAIN", "trainee"))
+    assert one.notices == ["--no-cache-filter trainee: there is no such stage; did you mean train?"]
+    assert "COPY data.txt /in/" in one.ran()
+    assert "RUN echo nothing" not in one.ran()
+    assert one.read(second, "/stamp") == one.read(first, "/stamp")
+    assert one.read(second, "/model") != one.read(first, "/model")
+    one.build(context)
+    assert one.ran() == []
+
+
+def test_pull_asks_for_a_newer_base(machine, context, double):
+    one, two = machine("one"), machine("two")
+    name = f"{double.address}/team/base:1"
+    child = "FROM {}\nRUN read id </proc/sys/kernel/random/uuid; echo $id >/stamp\n"
+    (context / "child").write_text(child.format(name))
+
+    def publish(text):
+        (context / "data.txt").write_text(text)
+        one.build(context, name, target="train")
+        push(one.engine, name)
+
+    publish("old\n")
+    first = two.build(context, dockerfile=context / "child")
+    publish("new\n")
+    two.build(context, dockerfile=context / "child")
+    assert two.ran() == []
+    second = two.build(context, dockerfile=context / "child", pull=True)
+    assert (two.read(first, "/in/data.txt"), two.read(second, "/in/data.txt")) == (b"old\n", b"new\n")
+    assert two.read(second, "/stamp") != two.read(first, "/stamp")
+    two.build(context, dockerfile=context / "child", pull=True)
+    assert two.ran() == []
+    double.manifests.clear()
+    with pytest.raises(TiffinError, match="stays as it is in the store"):
+        two.build(context, dockerfile=context / "child", pull=True)
+
+
 @pytest.mark.parametrize("compression", ["zstd", "uncompressed", "gzip,compression-level=3"])
 def test_layers_travel_in_any_form(machine, context, double, tmp_path, compression):
     to, origin = places("local", double, tmp_path)

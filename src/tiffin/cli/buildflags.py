@@ -34,6 +34,7 @@ OPTIONS = (
     value("--metadata-file", "FILE", "Write digests and names of the result into this file, as JSON"),
     value("--network", "MODE", "Network of the RUN instructions: default, none or host", default="default"),
     flag("--no-cache", "Run every instruction again"),
+    values("--no-cache-filter", "STAGE[,STAGE]", "Run every instruction of these stages again"),
     values(
         "--platform",
         "PLATFORM[,…]",
@@ -52,7 +53,6 @@ OPTIONS = (
     ),
     values("-t, --tag", "NAME[:TAG]", "Give the image a name; can be repeated", dynamic="images"),
     value("--target", "STAGE", "Build this stage, and not the last one"),
-    *refuse("single instructions cannot be left out of the cache yet; use --no-cache", "--no-cache-filter="),
     *refuse(_OUTPUT, "-o, --output="),
     *refuse("build first, and then use 'tiffin push'", "--push"),
     *refuse(_ATTEST, "--attest=", "--provenance=false|0|disabled=true", "--sbom=false|0|disabled=true"),

@@ -21,6 +21,7 @@ class BuildRequest(NamedTuple):
     a build argument whose value is None comes from the environment;
     `build_contexts` are the values of `--build-context`, by name; `secrets`, `ssh`, `cache_from` and
     `cache_to` those of the options with these names.
+    The stages of `no_cache_filter` are built anew, all stages with `no_cache`.
     `platforms` are those to build for, `local` among them perhaps; none is this machine's.
     """
 
@@ -40,6 +41,7 @@ class BuildRequest(NamedTuple):
     ssh: tuple[str, ...] = ()
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
+    no_cache_filter: tuple[str, ...] = ()
 
 
 class BuiltImage(NamedTuple):

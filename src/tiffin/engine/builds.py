@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from tiffin.build.cache import BuildCache
 from tiffin.build.emit import image_config
-from tiffin.build.graph import Copy, MakeDirectory, Run
 from tiffin.build.merge import merge
 from tiffin.build.plan import plan
 from tiffin.build.solve import Solver
@@ -58,7 +57,7 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
             runner=lambda: _runner(engine, request, lent),
             epoch=engine.settings.epoch,
         )
-        fresh = _steps(graphs[0]) if request.no_cache else ()
+        fresh = _fresh(engine, request, dockerfile, graphs[0])
         try:
             wants = [graph.result for graph in graphs]
             results = Solver(graphs[0], bench, engine.emit, fresh).solve(wants)  # it is one graph by now
@@ -92,7 +91,12 @@ def _warn(engine: Engine, dockerfile: Dockerfile, graphs: Sequence[Graph]) -> No
         engine.emit(Notice(message, where=where))
 
 
-def _steps(graph: Graph) -> tuple[int, ...]:
-    """The vertices that --no-cache makes run again: all that make something."""
-    made = (Run, Copy, MakeDirectory)
-    return tuple(index for index, vertex in enumerate(graph.vertices) if isinstance(vertex.op, made))
+def _fresh(engine: Engine, request: BuildRequest, dockerfile: Dockerfile, graph: Graph) -> tuple[int, ...]:
+    """The steps that run again whatever is remembered."""
+    if not (request.no_cache or request.no_cache_filter):
+        return ()
+    from tiffin.build.fresh import fresh_steps, unknown_stages
+
+    for message in unknown_stages(dockerfile, request.no_cache_filter):
+        engine.emit(Notice(message))
+    return fresh_steps(graph, None if request.no_cache else request.no_cache_filter)

@@ -55,6 +55,7 @@ def request(session: Session, arguments: Arguments, place: str, dockerfile: str 
         ssh=arguments.texts("ssh"),
         cache_from=arguments.texts("cache-from"),
         cache_to=arguments.texts("cache-to"),
+        no_cache_filter=_stages(arguments, session.path),
     )
 
 
@@ -98,6 +99,14 @@ def _build_args(arguments: Arguments, path: str) -> dict[str, str | None]:
             raise usage(f'invalid argument "{item}" for "--build-arg" flag: the name is missing', path)
         found[name] = text if equals else None
     return found
+
+
+def _stages(arguments: Arguments, path: str) -> tuple[str, ...]:
+    """The stages that are built anew."""
+    given = arguments.texts("no-cache-filter")
+    if given and arguments.flag("no-cache"):
+        raise usage("--no-cache runs all stages again, so --no-cache-filter says nothing", path)
+    return tuple(name for text in given for name in text.split(",") if name)
 
 
 def _named(arguments: Arguments, option: str, path: str) -> dict[str, str]:
