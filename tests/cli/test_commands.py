@@ -390,13 +390,15 @@ def test_rmi_prints_the_lines_of_the_engine(tiffin, engine):
 
 def test_inspect_finds_a_container_before_an_image(tiffin, engine):
     def only(name, document):
-        def find(names):
+        def find(names, platform=None):
+            asked.append(str(platform))
             if names != [name]:
                 raise NotFoundError(f"there is no {names[0]}")
             return [document]
 
         return find
 
+    asked = []
     engine.answers("containers", inspect=only("c", {"State": {"Pid": 7}}))
     engine.answers("images", inspect=only("i", {"Size": 5}))
     engine.answers("volumes", inspect=only("v", {"Mountpoint": "/v"}))
@@ -414,6 +416,8 @@ def test_inspect_finds_a_container_before_an_image(tiffin, engine):
     assert tiffin("image", "inspect", "c").status == 1
     assert tiffin("container", "inspect", "c").status == 0
     assert tiffin("volume", "inspect", "-f", "{{.Mountpoint}}", "v").out == "/v\n"
+    assert tiffin("image", "inspect", "--platform=aarch64", "i").status == 0
+    assert asked[-1] == "linux/arm64"
 
 
 def test_save_writes_a_file_whole_or_not_at_all(tiffin, engine, tmp_path):

@@ -14,6 +14,7 @@ from tiffin.engine.buildrequest import BuildRequest
 from tiffin.engine.builds import build
 from tiffin.engine.collection import collect
 from tiffin.engine.lookup import find_complete, need_image
+from tiffin.engine.prune import disk_usage
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.linux.binfmt import Handler
 from tiffin.oci.descriptor import MediaType
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a store with true own
 
 FILES = "FROM scratch\nCOPY a /a\nARG TARGETARCH\nLABEL for=$TARGETARCH\n"
 BOTH = ("linux/amd64,linux/arm64",)
+ARCHES = ("amd64", "arm64")
 
 
 @pytest.fixture
@@ -196,3 +198,17 @@ def test_nothing_runs_in_a_build_that_cannot_end(engine, make, events, monkeypat
     with pytest.raises(UnsupportedError):
         make("FROM scratch\nCOPY a /a\nRUN x\n", "linux/s390x")
     assert events == []
+
+
+def test_all_images_of_an_index_take_space(engine, make):
+    make("FROM scratch AS amd64\nCOPY a /a\nFROM scratch AS arm64\nCOPY a /b\nFROM $TARGETARCH\n", *BOTH)
+    (image,) = disk_usage(engine).images
+    sizes = engine.layers.sizes()
+    assert len(sizes) == 2
+    assert image.size >= sum(sizes.values())
+    shown = [
+        images.inspect(engine, ["it"], platform)[0]["Architecture"]
+        for platform in map(Platform.parse, ARCHES)
+    ]
+    assert shown == list(ARCHES)
+    assert images.history(engine, "it", Platform.parse("arm64"))[0].created_by.startswith("COPY a /b")

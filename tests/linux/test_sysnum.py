@@ -23,6 +23,12 @@ from tiffin.linux.sysnum import numbers
         ("aarch64", "pivot_root", 41),
         ("aarch64", "seccomp", 277),
         ("aarch64", "renameat", 38),
+        ("i386", "execve", 11),
+        ("i386", "socketcall", 102),
+        ("i386", "chown32", 212),
+        ("arm", "execve", 11),
+        ("arm", "openat", 322),
+        ("arm", "set_tls", 0xF0005),
     ],
 )
 def test_numbers_of_the_tables(machine, name, number):

@@ -17,6 +17,7 @@ from tiffin.runtime.seccomp import (
     choose,
     compile_filter,
     default_profile,
+    is_compat,
     parse_profile,
     with_emulated_ownership,
 )
@@ -61,8 +62,8 @@ def decode(value: int):
     return {0x7FFF0000: ALLOW, 0x80000000: KILL, 0x00050000: value & 0xFFFF}.get(action, value)
 
 
-def program(capabilities=DEFAULT, machine="x86_64", kernel=(6, 1), *, emulate=False):
-    seccomp = choose(default_profile(), Circumstances(machine, kernel, frozenset(capabilities)))
+def program(capabilities=DEFAULT, machine="x86_64", kernel=(6, 1), *, emulate=False, compat=False):
+    seccomp = choose(default_profile(), Circumstances(machine, kernel, frozenset(capabilities), compat))
     return compile_filter(with_emulated_ownership(seccomp) if emulate else seccomp, machine)
 
 
@@ -349,3 +350,45 @@ def test_unknown_machines_and_versions_are_refused():
     )
     with pytest.raises(InvalidError, match="'x'"):
         choose(profile, Circumstances("x86_64", (6, 1), frozenset()))
+
+
+ARM = 0x40000028
+
+
+@pytest.mark.parametrize(
+    ("machine", "native", "compat", "table"),
+    [("x86_64", X86_64, I386, "i386"), ("aarch64", AARCH64, ARM, "arm")],
+)
+def test_images_of_32_bit_programs_get_both_numberings(machine, native, compat, table):
+    both, plain = program(machine=machine, compat=True), program(machine=machine)
+    own, other = numbers(machine), numbers(table)
+    for name in ("read", "openat", "execve", "mmap2", "fcntl64", "ugetrlimit", "setuid32", "socket"):
+        assert interpret(both, other[name], arch=compat) == ALLOW, name
+        assert interpret(plain, other[name], arch=compat) == KILL
+    for name in ("mount", "keyctl", "bpf", "reboot", "unshare"):
+        assert interpret(both, other[name], arch=compat) == errno.EPERM, name
+    for name in own:
+        assert interpret(both, own[name], arch=native) == interpret(plain, own[name], arch=native), name
+    assert interpret(both, other["clone"], (0x10000000 | 17,), compat) == errno.EPERM
+    assert interpret(both, other["clone"], (17,), compat) == ALLOW
+    assert interpret(both, other["read"], arch=0x80000015) == KILL
+    assert interpret(both, 999, arch=compat) == errno.EPERM
+
+
+def test_what_only_32_bit_programs_of_arm_do():
+    both = program(machine="aarch64", compat=True)
+    for name in ("set_tls", "cacheflush", "arm_fadvise64_64"):
+        assert interpret(both, numbers("arm")[name], arch=ARM) == ALLOW
+    assert interpret(program(compat=True), numbers("i386")["socketcall"], arch=I386) == ALLOW
+
+
+def test_owners_are_emulated_for_32_bit_programs_too():
+    both = program(compat=True, emulate=True)
+    for name in ("chown", "chown32", "setgroups32", "fchownat"):
+        assert interpret(both, numbers("i386")[name], arch=I386) == 0
+
+
+def test_which_programs_are_32_bit_ones_of_a_machine():
+    assert is_compat("x86_64", "386")
+    assert is_compat("aarch64", "arm")
+    assert not any(is_compat(*pair) for pair in (("x86_64", "amd64"), ("x86_64", "arm"), ("riscv64", "arm")))

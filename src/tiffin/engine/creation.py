@@ -25,6 +25,7 @@ from tiffin.network import publish, resolver
 from tiffin.oci.codec import encode
 from tiffin.oci.platform import Platform
 from tiffin.oci.runtimespec import Mount
+from tiffin.runtime.seccomp import is_compat
 from tiffin.runtime.spec import HOST, NEW, Options, make_spec
 from tiffin.snapshot.unpack import unpack_image
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from tiffin.engine.engine import Engine
     from tiffin.engine.lookup import Found
     from tiffin.engine.request import RunRequest
-    from tiffin.oci.config import ContainerConfig
+    from tiffin.oci.config import ContainerConfig, ImageConfig
     from tiffin.oci.runtimespec import RuntimeSpec
     from tiffin.snapshot.merged import MergedTree
 
@@ -62,7 +63,7 @@ def make(engine: Engine, request: RunRequest) -> Made:
         try:
             mounted = _mounts(request, config, tree, volumes, made)
             record = _record(request, found, (identity, name), mounted)
-            spec, top = _spec(engine, request, record, config, tree), _top(engine, tree)
+            spec, top = _spec(engine, request, record, found.config, tree), _top(engine, tree)
             furnish(engine, directory, top, encode(spec))
             records.add(record)
         except BaseException:
@@ -243,9 +244,10 @@ def _mounts(
 
 
 def _spec(
-    engine: Engine, request: RunRequest, record: Record, config: ContainerConfig, tree: MergedTree
+    engine: Engine, request: RunRequest, record: Record, image: ImageConfig, tree: MergedTree
 ) -> RuntimeSpec:
     """The runtime spec of the container, whose directory is not made yet."""
+    config, place = image.config, engine.footing.place()
     kept, asked = environment.merge(config.env, variables(request.env, request.env_files, engine))
     options = Options(
         command=request.command,
@@ -260,9 +262,10 @@ def _spec(
         cap_add=request.cap_add,
         cap_drop=request.cap_drop,
         shm_size=request.shm_size,
+        compat=is_compat(place.machine, image.architecture),
     )
     user = find_user(request.user if request.user is not None else config.user, tree)
-    return make_spec(msgspec.structs.replace(config, env=kept), user, options, engine.footing.place())
+    return make_spec(msgspec.structs.replace(config, env=kept), user, options, place)
 
 
 def _top(engine: Engine, tree: MergedTree) -> Top:

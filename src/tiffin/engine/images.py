@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tiffin.engine.engine import Engine
-    from tiffin.oci.digest import Digest
+    from tiffin.oci.digest import DiffID, Digest
+    from tiffin.oci.platform import Platform
     from tiffin.store.images import StoredImage
 
 _NANO = 1_000_000_000
@@ -83,6 +84,19 @@ def open_whole(engine: Engine, image: StoredImage) -> Found | None:
         return None
 
 
+def stack_of(engine: Engine, image: StoredImage) -> tuple[DiffID, ...] | None:
+    """Return the layers of the image, of an index those of all its images; None if it is damaged."""
+    try:
+        if not image.descriptor.is_index:
+            return open_found(engine, image.descriptor, None).config.rootfs.diff_ids
+        from tiffin.image.platforms import open_platforms
+
+        members = open_platforms(engine.fetcher, image.descriptor).images
+    except (CorruptError, NotFoundError):
+        return None
+    return tuple(dict.fromkeys(each for member in members for each in member.image.config.rootfs.diff_ids))
+
+
 def _matches(reference: Reference, wanted: Reference) -> bool:
     return reference.name == wanted.name and wanted.tag in (None, reference.tag)
 
@@ -146,22 +160,22 @@ def _remove_one(engine: Engine, name: str, *, force: bool) -> list[str]:
     return [*(f"Untagged: {reference.familiar}" for reference in own), f"Deleted: {image_id}"]
 
 
-def inspect(engine: Engine, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return Docker's document of each image."""
+def inspect(engine: Engine, names: Sequence[str], platform: Platform | None = None) -> list[dict[str, Any]]:
+    """Return Docker's document of each image, of an index that for `platform`."""
     created = {image.descriptor.digest: image.created / _NANO for image in engine.images.all()}
     sizes = engine.layers.sizes()
     documents = []
     for name in names:
-        found = need_image(engine, name)
+        found = need_image(engine, name, platform)
         own = [tag.reference for tag in engine.tags.all() if tag.descriptor.digest == found.descriptor.digest]
         stored = created.get(found.descriptor.digest, 0.0)
         documents.append(image_document(found, own, _size(sizes, found), stored))
     return documents
 
 
-def history(engine: Engine, name: str) -> list[HistoryRow]:
-    """Return what made the image, the newest instruction first."""
-    found = need_image(engine, name)
+def history(engine: Engine, name: str, platform: Platform | None = None) -> list[HistoryRow]:
+    """Return what made the image, of an index that for `platform`, the newest instruction first."""
+    found = need_image(engine, name, platform)
     diff_ids = iter(found.config.rootfs.diff_ids)
     sizes = engine.layers.sizes()
     rows = []

@@ -103,7 +103,7 @@ def disk_usage(engine: Engine) -> DiskUsage:
             image.id,
             image.references,
             image.created,
-            image.size,
+            max(image.size, sum(sizes.get(diff_id, 0) for diff_id in stacks[image.digest])),
             sum(sizes.get(diff_id, 0) for diff_id in stacks[image.digest] if uses[diff_id] > 1),
             sum(container.image_id == image.id for container in everything),
         )
@@ -144,10 +144,9 @@ def _layer_sizes(engine: Engine) -> dict[str, int]:
 
 
 def _stacks(engine: Engine) -> dict[str, tuple[str, ...]]:
-    """The layers of each image that is not damaged, by the digest of its manifest."""
-    stored = engine.images.all()
-    opened = ((str(image.descriptor.digest), images.open_whole(engine, image)) for image in stored)
-    return {digest: found.config.rootfs.diff_ids for digest, found in opened if found is not None}
+    """The layers of each image that is not damaged, by the digest of its manifest or index."""
+    stacks = ((image.descriptor.digest, images.stack_of(engine, image)) for image in engine.images.all())
+    return {str(digest): stack for digest, stack in stacks if stack is not None}
 
 
 def _cache(engine: Engine, uses: Mapping[str, int]) -> Iterable[CacheUsage]:

@@ -2,6 +2,7 @@
 
 Where several rules name one call, the first whose conditions hold decides. A program begins with the
 architecture: calls of another one, and of the x32 interface, have other numbers, and end the process.
+Images of 32-bit programs get a filter with both numberings.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ _ARCHITECTURES = {
     "x86_64": ("amd64", 0xC000003E, "SCMP_ARCH_X86_64"),
     "aarch64": ("arm64", 0xC00000B7, "SCMP_ARCH_AARCH64"),
 }
+# The 32-bit calls of a machine: in an image's words, the kernel's, the profile's, and our tables'.
+_COMPAT = {
+    "x86_64": ("386", 0x40000003, "SCMP_ARCH_X86", "i386"),
+    "aarch64": ("arm", 0x40000028, "SCMP_ARCH_ARM", "arm"),
+}
 _X32_BIT = 0x40000000
 _EPERM = 1
 _ACTIONS = {
@@ -37,6 +43,9 @@ _NEAR = 255  # the farthest that a conditional jump reaches
 _OWNERSHIP = (
     *("chown", "fchown", "lchown", "fchownat", "setuid", "setgid", "setreuid", "setregid"),
     *("setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups"),
+    # The same again for 32-bit programs, whose first calls knew ids of 16 bits only.
+    *("chown32", "fchown32", "lchown32", "setuid32", "setgid32", "setreuid32", "setregid32"),
+    *("setresuid32", "setresgid32", "setfsuid32", "setfsgid32", "setgroups32"),
 )
 _NODE_KINDS = (0o020000, 0o060000)  # character and block devices
 _KIND = 0o170000
@@ -69,11 +78,20 @@ class Profile(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Circumstances(NamedTuple):
-    """What a profile's conditions ask about: the machine, the kernel's version, the bounding set."""
+    """What a profile's conditions ask about: the machine, the kernel's version, the bounding set.
+
+    `compat`: the programs are 32-bit ones, which the machine runs too.
+    """
 
     machine: str
     kernel: tuple[int, int]
     capabilities: frozenset[str]
+    compat: bool = False
+
+
+def is_compat(machine: str, architecture: str) -> bool:
+    """Whether programs of `architecture` make the 32-bit calls of `machine`."""
+    return machine in _COMPAT and _COMPAT[machine][0] == architecture
 
 
 def default_profile() -> Profile:
@@ -91,14 +109,18 @@ def parse_profile(data: bytes, what: str) -> Profile:
 
 def choose(profile: Profile, where: Circumstances) -> Seccomp:
     """Return the rules that hold in these circumstances, as the runtime spec has them."""
-    known = _ARCHITECTURES.get(where.machine)
     rules = [
         SeccompRule(rule.names or (rule.name,), rule.action, rule.errno_ret, rule.args or ())
         for rule in profile.syscalls
         if _included(rule.includes, where) and not _excluded(rule.excludes, where)
     ]
-    architectures = (known[2],) if known else ()
-    return Seccomp(profile.default_action, profile.default_errno_ret, architectures, tuple(rules))
+    return Seccomp(profile.default_action, profile.default_errno_ret, architectures(where), tuple(rules))
+
+
+def architectures(where: Circumstances) -> tuple[str, ...]:
+    """Return the architectures whose calls are let through, in the words of the runtime spec."""
+    known, compat = _ARCHITECTURES.get(where.machine), _COMPAT.get(where.machine)
+    return (*((known[2],) if known else ()), *((compat[2],) if compat and where.compat else ()))
 
 
 def _included(condition: _Condition | None, where: Circumstances) -> bool:
@@ -157,7 +179,19 @@ def compile_filter(seccomp: Seccomp, machine: str) -> bytes:
     """Return the program. Names that the machine does not have are passed over."""
     if machine not in _ARCHITECTURES:
         raise UnsupportedError(f"there is no seccomp filter for {machine} machines yet")
-    table = numbers(machine)
+    compat = _COMPAT[machine]
+    program = _by_architecture(_ARCHITECTURES[machine][1], _native(seccomp, machine))
+    if compat[2] in seccomp.architectures:
+        program += _by_architecture(compat[1], _number() + _calls(seccomp, compat[3]))
+    program += _return(bpf.KILL_PROCESS)
+    if len(program) // 8 > bpf.MOST_INSTRUCTIONS:
+        raise InvalidError("the seccomp profile is too long for a filter of the kernel")
+    return program
+
+
+def _calls(seccomp: Seccomp, architecture: str) -> bytes:
+    """Return the code that decides about the call whose number is in the accumulator."""
+    table = numbers(architecture)
     default = _result(seccomp.default_action, seccomp.default_errno_ret)
     rules: dict[int, list[tuple[tuple[SeccompArg, ...], int]]] = {}
     for rule in seccomp.syscalls:
@@ -166,10 +200,7 @@ def compile_filter(seccomp: Seccomp, machine: str) -> bytes:
             if name in table:
                 rules.setdefault(table[name], []).append((rule.args, result))
     leaves = _leaves({number: _decide(entries, default) for number, entries in rules.items()}, default)
-    program = b"".join((*_prologue(machine), _search(leaves)))
-    if len(program) // 8 > bpf.MOST_INSTRUCTIONS:
-        raise InvalidError("the seccomp profile is too long for a filter of the kernel")
-    return program
+    return _search(leaves)
 
 
 def _result(action: str, errno: int | None) -> int:
@@ -184,16 +215,23 @@ def _return(result: int) -> bytes:
     return bpf.instruction(bpf.RETURN, result)
 
 
-def _prologue(machine: str) -> list[bytes]:
-    lines = [
-        bpf.instruction(bpf.LOAD_WORD, bpf.ARCH_AT),
-        bpf.instruction(bpf.JUMP_EQUAL, _ARCHITECTURES[machine][1], 1, 0),
-        _return(bpf.KILL_PROCESS),
-        bpf.instruction(bpf.LOAD_WORD, bpf.NUMBER_AT),
-    ]
+def _by_architecture(architecture: int, code: bytes) -> bytes:
+    """Return code that does `code` for calls of `architecture`, and goes on after it for others."""
+    skip = bpf.instruction(bpf.JUMP, len(code) // 8)
+    check = bpf.instruction(bpf.JUMP_EQUAL, architecture, 1, 0)
+    return bpf.instruction(bpf.LOAD_WORD, bpf.ARCH_AT) + check + skip + code
+
+
+def _number() -> bytes:
+    return bpf.instruction(bpf.LOAD_WORD, bpf.NUMBER_AT)
+
+
+def _native(seccomp: Seccomp, machine: str) -> bytes:
+    """Return the code for the machine's own calls; those of x32 share its architecture, not its numbers."""
+    x32 = b""
     if machine == "x86_64":
-        lines += [bpf.instruction(bpf.JUMP_GREATER_EQUAL, _X32_BIT, 0, 1), _return(bpf.KILL_PROCESS)]
-    return lines
+        x32 = bpf.instruction(bpf.JUMP_GREATER_EQUAL, _X32_BIT, 0, 1) + _return(bpf.KILL_PROCESS)
+    return _number() + x32 + _calls(seccomp, machine)
 
 
 def _decide(entries: list[tuple[tuple[SeccompArg, ...], int]], default: int) -> bytes:

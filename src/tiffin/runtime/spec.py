@@ -76,6 +76,8 @@ class Options(NamedTuple):
     """Another seccomp profile than the default one."""
     unconfined: bool = False
     """No seccomp profile."""
+    compat: bool = False
+    """The programs are 32-bit ones, which the machine runs too."""
     shm_size: int | None = None
     rlimits: tuple[Rlimit, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
@@ -241,12 +243,12 @@ def _linux(options: Options, place: Place) -> Linux:
 
 
 def _seccomp(options: Options, place: Place) -> Seccomp | None:
+    names = frozenset(capabilities.select(options.cap_add, options.cap_drop))
+    where = seccomp.Circumstances(place.machine, place.kernel, names, options.compat)
     if options.privileged or options.unconfined:
-        chosen = Seccomp("SCMP_ACT_ALLOW")
+        chosen = Seccomp("SCMP_ACT_ALLOW", architectures=seccomp.architectures(where))
     else:
-        names = capabilities.select(options.cap_add, options.cap_drop)
-        where = seccomp.Circumstances(place.machine, place.kernel, frozenset(names))
         chosen = seccomp.choose(options.profile or seccomp.default_profile(), where)
     if place.single_id:
         return seccomp.with_emulated_ownership(chosen)
-    return None if chosen == Seccomp("SCMP_ACT_ALLOW") else chosen
+    return None if chosen.default_action == "SCMP_ACT_ALLOW" and not chosen.syscalls else chosen

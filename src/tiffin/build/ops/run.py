@@ -21,6 +21,7 @@ from tiffin.oci.runtimespec import Mount
 from tiffin.runtime import step_process
 from tiffin.runtime.model import Rootfs
 from tiffin.runtime.plan import make_plan, mount_targets
+from tiffin.runtime.seccomp import is_compat
 from tiffin.runtime.spec import HOST, NEW, Options, make_spec
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ class StepRunner:
             working_dir=op.directory,
             mounts=(*self._mounts(op, work), *furniture.mounts),
             network=HOST if self._connection.shares_host(op.network) else NEW,
+            compat=op.platform is not None and is_compat(self._place.machine, op.platform.architecture),
         )
         spec = make_spec(ContainerConfig(env=op.env), user, options, self._place)
         spec = msgspec.structs.replace(spec, hostname=HOSTNAME)

@@ -6,8 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 from tiffin.cli.command import Command
-from tiffin.cli.options import flag, refuse
+from tiffin.cli.options import flag
 from tiffin.cli.output import NO_TRUNC, format_option, print_rows
+from tiffin.cli.platform import PLATFORM, platform_of
 from tiffin.ui.columns import ago, human_size, shorten
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ OPTIONS = (
     flag("-H, --human", "Print sizes and times for people", default=True),
     NO_TRUNC,
     flag("-q, --quiet", "Show only ids"),
-    *refuse("an image is for one platform in this release", "--platform="),
+    PLATFORM,
 )
 
 
@@ -40,7 +41,7 @@ def run(session: Session, arguments: Arguments) -> int:
     from tiffin.engine.images import history
 
     with session.engine() as engine:
-        found = history(engine, arguments.words[0])
+        found = history(engine, arguments.words[0], platform_of(arguments))
     human, whole = arguments.flag("human"), arguments.flag("no-trunc")
     rows = [_row(layer, human=human, whole=whole) for layer in found]
     form = arguments.text("format")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tiffin.cli.command import MANY, Command
 from tiffin.cli.options import refuse, value
 from tiffin.cli.output import print_documents
+from tiffin.cli.platform import PLATFORM, platform_of
 from tiffin.errors import NotFoundError, TiffinError
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from tiffin.cli.command import Session
     from tiffin.cli.options import Arguments
     from tiffin.engine.engine import Engine
+    from tiffin.oci.platform import Platform
 
     Document = Mapping[str, object]
     Finder = Callable[[Engine, list[str]], list[dict[str, object]]]
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 TYPES = ("container", "image", "volume")
 FORMAT = value("-f, --format", "FORMAT", "Print as 'json' or through a TEMPLATE such as {{.Config.Env}}")
 _SIZE = refuse("the size of a container is shown by 'tiffin ps --size'", "-s, --size")
-_PLATFORM = refuse("an image is for one platform in this release", "--platform=")
 
 
 def run(session: Session, arguments: Arguments) -> int:
@@ -37,17 +38,19 @@ def run_container(session: Session, arguments: Arguments) -> int:
 
 def run_image(session: Session, arguments: Arguments) -> int:
     """Show images."""
-    return show(session, arguments, ("image",))
+    return show(session, arguments, ("image",), platform_of(arguments))
 
 
-def show(session: Session, arguments: Arguments, types: tuple[str | None, ...]) -> int:
+def show(
+    session: Session, arguments: Arguments, types: tuple[str | None, ...], platform: Platform | None = None
+) -> int:
     """Print the documents that were found; a name that was not found fails after them."""
     documents: list[dict[str, object]] = []
     failures: list[TiffinError] = []
     with session.engine() as engine:
         for name in arguments.words:
             try:
-                documents.append(_find(engine, name, types))
+                documents.append(_find(engine, name, types, platform))
             except TiffinError as error:
                 failures.append(error)
     if documents or arguments.text("format") is None:
@@ -56,12 +59,14 @@ def show(session: Session, arguments: Arguments, types: tuple[str | None, ...]) 
     return session.report(failures)
 
 
-def _find(engine: Engine, name: str, types: tuple[str | None, ...]) -> dict[str, object]:
+def _find(
+    engine: Engine, name: str, types: tuple[str | None, ...], platform: Platform | None
+) -> dict[str, object]:
     missing: list[NotFoundError] = []
     for kind in TYPES:
         if kind in types:
             try:
-                return _finder(kind)(engine, [name])[0]
+                return _finder(kind, platform)(engine, [name])[0]
             except NotFoundError as error:
                 missing.append(error)
     if len(missing) == 1:
@@ -72,7 +77,7 @@ def _find(engine: Engine, name: str, types: tuple[str | None, ...]) -> dict[str,
     )
 
 
-def _finder(kind: str) -> Finder:
+def _finder(kind: str, platform: Platform | None) -> Finder:
     if kind == "container":
         from tiffin.engine.containers import inspect as containers
 
@@ -80,7 +85,7 @@ def _finder(kind: str) -> Finder:
     if kind == "image":
         from tiffin.engine.images import inspect as images
 
-        return images
+        return lambda engine, names: images(engine, names, platform)
     from tiffin.engine.volumes import inspect as volumes
 
     return volumes
@@ -105,7 +110,7 @@ COMMAND = Command(
 IMAGE = Command(
     "inspect [OPTIONS] IMAGE [IMAGE...]",
     run_image,
-    options=(FORMAT, *_PLATFORM),
+    options=(FORMAT, PLATFORM),
     words=(1, MANY),
     names="images",
     examples=("tiffin image inspect --format '{{json .RootFS.Layers}}' finca-serving",),
