@@ -8,9 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from tiffin.engine.buildrequest import BuildRequest
+from tiffin.engine.buildrequest import BuildRequest, BuildResult
 from tiffin.errors import ConflictError, NotFoundError
 from tiffin.events import StepDone, StepStarted
+from tiffin.oci.descriptor import Descriptor, MediaType
+from tiffin.oci.digest import Digest
+from tiffin.oci.reference import Reference
 
 ID = "sha256:" + "a" * 64
 
@@ -33,9 +36,8 @@ def stdin(monkeypatch):
 
 
 def built(*names):
-    tags = tuple(SimpleNamespace(familiar=name) for name in names)
-    descriptor = SimpleNamespace(digest="sha256:" + "b" * 64)
-    return SimpleNamespace(image_id=ID, descriptor=descriptor, tags=tags, images=())
+    descriptor = Descriptor(MediaType.OCI_MANIFEST, Digest("sha256:" + "b" * 64), 5)
+    return BuildResult(Digest(ID), descriptor, tuple(Reference.parse(name) for name in names), ())
 
 
 def test_build_asks_for_all_that_was_said(tiffin, engine, tmp_path):
@@ -44,7 +46,8 @@ def test_build_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         *("build", "-t", "finca", "-tfinca:1", "--build-arg", "A=b=c", "--build-arg=HOME", "--label", "k=v"),
         *("-f", "D", "--target", "train", "--no-cache", "--pull", "--build-context", "m=/models", "--load"),
         *("--cache-from", "a/b", "--cache-to", "type=inline", "--cache-to=type=local,dest=c"),
-        *("--platform", "linux/amd64", "--network=none", "--provenance=false", "--rm", str(tmp_path)),
+        *("--platform", "linux/amd64", "--network=none", "--provenance=false", "--rm", "--push"),
+        *("-o", "out", "--output=type=image,name=a", "--annotation", "index:a=b", str(tmp_path)),
     )
     assert result.status == 0
     (_, request) = engine.calls[-1]
@@ -62,6 +65,10 @@ def test_build_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         pull=True,
         cache_from=("a/b",),
         cache_to=("type=inline", "type=local,dest=c"),
+        outputs=("out", "type=image,name=a"),
+        annotations=("index:a=b",),
+        push=True,
+        load=True,
     )
     assert result.out == ""
     assert result.err == f"built finca:latest {ID}\n"
@@ -120,8 +127,6 @@ def test_contexts_from_elsewhere_are_refused(tiffin, engine, place):
 @pytest.mark.parametrize(
     "flag",
     [
-        "-o.",
-        "--push",
         "--sbom=true",
         "--squash",
     ],
@@ -145,9 +150,33 @@ def test_build_writes_metadata_and_removes_an_old_id_first(tiffin, engine, tmp_p
     assert engine.calls[-1][1].iidfile == old
     assert json.loads(metadata.read_text()) == {
         "containerimage.config.digest": ID,
+        "containerimage.descriptor": {
+            "digest": "sha256:" + "b" * 64,
+            "mediaType": MediaType.OCI_MANIFEST,
+            "size": 5,
+        },
         "containerimage.digest": "sha256:" + "b" * 64,
-        "image.name": "",
     }
+    engine.answers("builds", build=built("finca:1", "localhost:5000/x:2"))
+    assert tiffin("build", "--metadata-file", str(metadata), ".").status == 0
+    names = json.loads(metadata.read_text())["image.name"]
+    assert names == "docker.io/library/finca:1,localhost:5000/x:2"
+
+
+def test_where_only_files_come_out_no_image_is_spoken_of(tiffin, engine, tmp_path):
+    engine.answers("builds", build=built()._replace(kept=False))
+    result = tiffin("build", "-o", "out", "--metadata-file", str(tmp_path / "meta.json"), ".")
+    assert (result.status, result.out, result.err) == (0, "", "")
+    assert json.loads((tmp_path / "meta.json").read_text()) == {}
+    assert tiffin("build", "-q", "-o", "-", ".").out == ""
+
+
+def test_an_id_is_not_printed_behind_an_archive(tiffin, engine):
+    engine.answers("builds", build=built())
+    result = tiffin("build", "-q", "-o", "type=docker,dest=-", ".")
+    assert result.status == 1
+    assert "standard output too" in result.err
+    assert not [call for call in engine.calls if call[0] == "build"]
 
 
 def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):

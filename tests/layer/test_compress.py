@@ -68,11 +68,19 @@ def test_gzip_names_no_time_and_no_system():
 
 
 @pytest.mark.parametrize(
-    ("kind", "level"), [("gzip", 4), ("gzip", -1), ("zstd", 0), ("zstd", 23), ("none", 1)]
+    ("kind", "level"), [("gzip", 10), ("gzip", -1), ("zstd", 0), ("zstd", 23), ("none", 1)]
 )
 def test_a_level_that_does_not_exist_is_refused(kind, level):
     with pytest.raises(InvalidError):
         compress(io.BytesIO(b""), kind, level)
+
+
+@pytest.mark.parametrize(("kind", "level"), [("gzip", 0), ("gzip", 3), ("gzip", 9), ("zstd", 22)])
+def test_every_level_can_be_read_and_is_the_same_for_any_number_of_threads(kind, level):
+    data = TEXT[: 3 << 19]
+    wanted = packed(data, kind, level=level, threads=1)[0]
+    assert decompress(io.BytesIO(wanted)).read() == data
+    assert packed(data, kind, level=level, threads=4)[0] == wanted
 
 
 def test_levels_make_a_difference():

@@ -8,9 +8,9 @@ MODES = ("auto", "tty", "plain", "quiet", "rawjson")
 
 _LIMITS = "limits on the steps of a build are not in this release"
 _ATTEST = "attestations are not in this release"
-_OUTPUT = "the image goes into the store; 'tiffin save' writes it into an archive"
 
 OPTIONS = (
+    values("--annotation", "[LEVEL:]KEY=VALUE", "Put an annotation on the manifest, or the index"),
     values(
         "--build-arg", "NAME[=VALUE]", "Set a build argument; without a value it comes from the environment"
     ),
@@ -30,7 +30,7 @@ OPTIONS = (
     value("-f, --file", "FILE", "The Dockerfile, '-' for standard input (PATH/Dockerfile if not given)"),
     value("--iidfile", "FILE", "Write the image id into this file"),
     values("--label", "KEY=VALUE", "Put a label on the image"),
-    flag("--load", "Keep the image in the store, which is always done"),
+    flag("--load", "Keep the image in the store, which is done unless --output says otherwise"),
     value("--metadata-file", "FILE", "Write digests and names of the result into this file, as JSON"),
     value("--network", "MODE", "Network of the RUN instructions: default, none or host", default="default"),
     flag("--no-cache", "Run every instruction again"),
@@ -41,7 +41,13 @@ OPTIONS = (
         "Build for these platforms, like linux/arm64 or local; several make an index",
     ),
     value("--progress", "MODE", f"How to show progress: {', '.join(MODES)}", default="auto", choices=MODES),
+    values(
+        "-o, --output",
+        "TYPE|FOLDER|-",
+        "Put the result out: type=local or tar (files), oci or docker (archives), image or registry",
+    ),
     flag("--pull", "Ask the registry for newer base images"),
+    flag("--push", "Send the image to the registry of its names: --output=type=registry"),
     flag("-q, --quiet", "Print nothing but the image id"),
     values(
         "--secret",
@@ -53,10 +59,7 @@ OPTIONS = (
     ),
     values("-t, --tag", "NAME[:TAG]", "Give the image a name; can be repeated", dynamic="images"),
     value("--target", "STAGE", "Build this stage, and not the last one"),
-    *refuse(_OUTPUT, "-o, --output="),
-    *refuse("build first, and then use 'tiffin push'", "--push"),
     *refuse(_ATTEST, "--attest=", "--provenance=false|0|disabled=true", "--sbom=false|0|disabled=true"),
-    *refuse("annotations on the manifest are not in this release; use --label", "--annotation="),
     *refuse("privileged steps are not in this release", "--allow=", "--security-opt="),
     *refuse("layers are never squashed; use a stage of its own to leave files behind", "--squash"),
     *refuse("lines cannot be added to /etc/hosts of the steps yet", "--add-host="),

@@ -19,8 +19,8 @@ class BuildRequest(NamedTuple):
 
     `dockerfile` is None for the one in the context, `-` for standard input;
     a build argument whose value is None comes from the environment;
-    `build_contexts` are the values of `--build-context`, by name; `secrets`, `ssh`, `cache_from` and
-    `cache_to` those of the options with these names.
+    `build_contexts` are the values of `--build-context`, by name; `secrets`, `ssh`, `cache_from`,
+    `cache_to`, `outputs` and `annotations` those of the options with these names.
     The stages of `no_cache_filter` are built anew, all stages with `no_cache`.
     `platforms` are those to build for, `local` among them perhaps; none is this machine's.
     """
@@ -42,6 +42,10 @@ class BuildRequest(NamedTuple):
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
     no_cache_filter: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    annotations: tuple[str, ...] = ()
+    push: bool = False
+    load: bool = False
 
 
 class BuiltImage(NamedTuple):
@@ -55,10 +59,13 @@ class BuiltImage(NamedTuple):
 class BuildResult(NamedTuple):
     """What was built: an index of several images, or the manifest of one, and its names.
 
-    `image_id` is the digest of the config, or of the index, as in BuildKit's file of image ids.
+    `image_id` is the digest of the config, or of the index, as in BuildKit's file of image ids. After a
+    push `descriptor` is what the registry has. Where only files were put out, `kept` is false: there is no
+    image then that anybody could find.
     """
 
     image_id: Digest
     descriptor: Descriptor
     tags: tuple[Reference, ...]
     images: tuple[BuiltImage, ...]
+    kept: bool = True

@@ -13,7 +13,7 @@ from tiffin.build.workbench import Workbench
 from tiffin.dockerfile.parser import parse
 from tiffin.engine.bases import BaseResolver
 from tiffin.engine.buildinputs import read_contexts, read_dockerfile, read_lent
-from tiffin.engine.buildoutput import name_result, store_image
+from tiffin.engine.buildoutput import deliver, store_image, store_result, wanted_outputs
 from tiffin.engine.buildplatforms import plan_requests
 from tiffin.engine.buildrequest import BuiltImage
 from tiffin.engine.caches import Solved, plan_caches
@@ -37,6 +37,7 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
     """Build the image that `request` asks for. A failed build leaves nothing but its finished steps."""
     engine.enter()
     tags = tuple(Reference.parse(tag).tagged() for tag in request.tags)
+    outputs = wanted_outputs(request, tags)
     text, name, beside = read_dockerfile(request)
     dockerfile = parse(text, name)
     contexts = read_contexts(request, beside)
@@ -70,10 +71,12 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
             BuiltImage(each.platform, *store_image(engine, caches.carried(config, solved)))
             for each, config in zip(wanted, configs, strict=True)
         ]
-        result = name_result(engine, images, tags, index=wanted[0].several)
+        built = store_result(engine, images, tags, index=wanted[0].several)
+        lease.add_all([("blob", each.digest) for each in (built.descriptor, *(i.descriptor for i in images))])
+        result = deliver(engine, lease, outputs, built)
         caches.export(engine, solved)
     if request.iidfile is not None:
-        atomic_write(request.iidfile, str(result.image_id).encode())
+        atomic_write(request.iidfile, str(result.image_id if result.kept else "").encode())
     return result
 
 

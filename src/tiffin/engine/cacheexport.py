@@ -69,7 +69,7 @@ def _export(engine: Engine, target: CacheTarget, solved: Solved) -> str:
             _send(engine, outgoing, layout)
             layout.replace(target.tag, outgoing.root)
         return outgoing.told
-    from tiffin.engine.outgoing import Persistent
+    from tiffin.engine.sending import Persistent
     from tiffin.registry.access import Registries
 
     assert target.reference is not None

@@ -1,4 +1,4 @@
-"""The parts of a push: an image as it is sent, and a sender that sends again what was cut off."""
+"""An image as it leaves the store, for an archive or a registry: its documents in the form that is wanted."""
 
 from __future__ import annotations
 
@@ -7,97 +7,133 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
 
-from tiffin.engine.packing import Packer, known_blob
-from tiffin.errors import TiffinError, UnavailableError
+from tiffin.content.verify import read_manifest
+from tiffin.engine.annotations import check_annotations, chosen
+from tiffin.engine.outputspec import Form
+from tiffin.engine.packing import Compression, Packer
+from tiffin.image.attestation import follow
+from tiffin.image.edit import docker_manifest, oci_manifest
+from tiffin.image.platforms import is_attestation, open_platforms
 from tiffin.image.view import open_image
 from tiffin.oci import codec
-from tiffin.oci.descriptor import Descriptor
+from tiffin.oci.descriptor import Descriptor, MediaType
+from tiffin.oci.manifest import Index
 
 if TYPE_CHECKING:
-    from tiffin.content.protocol import Fetcher
+    from collections.abc import Mapping
+    from typing import TypeVar
+
+    from tiffin.content.protocol import Fetcher, Pusher
     from tiffin.engine.engine import Engine
     from tiffin.image.view import FetchedImage
     from tiffin.oci.digest import Digest
-    from tiffin.oci.reference import Reference
-    from tiffin.registry.client import Repository
+    from tiffin.oci.manifest import Manifest
 
-_ATTEMPTS: Final = 4
-_TAGS: Final = 64
+    _Annotable = TypeVar("_Annotable", Descriptor, Manifest, Index)
+
+GZIP: Final = Form(Compression())
+"""What a registry gets, unless something else is asked for."""
 
 
 class Outgoing:
-    """A Fetcher of the image as it is sent: the store's content, and a manifest that was made for sending."""
+    """A Fetcher of an image as it leaves: what `fetcher` gives, and the documents that were made anew.
 
-    def __init__(self, engine: Engine, manifest: bytes, descriptor: Descriptor) -> None:
+    `descriptor` is the manifest, or the index; with annotations, if some were asked for.
+    """
+
+    def __init__(self, fetcher: Fetcher, documents: Mapping[Digest, bytes], descriptor: Descriptor) -> None:
         self.descriptor = descriptor
-        self._engine = engine
-        self._manifest = manifest
+        self.documents = documents
+        self._fetcher = fetcher
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
         """A stream of the content, as `Fetcher` says."""
-        if descriptor.digest == self.descriptor.digest:
-            return io.BytesIO(self._manifest)
-        return self._engine.fetcher.open(descriptor)
+        made = self.documents.get(descriptor.digest)
+        return self._fetcher.open(descriptor) if made is None else io.BytesIO(made)
 
 
-class Persistent:
-    """A Pusher to a registry that sends a blob again when the connection was cut off."""
+def prepare(engine: Engine, root: Descriptor, form: Form, sink: Pusher | None = None) -> Outgoing:
+    """Return the image, or the index of images, in `form`; byte for byte as it is, if that changes nothing.
 
-    def __init__(self, source: Fetcher, repository: Repository) -> None:
-        self._source = source
-        self._repository = repository
-
-    def has(self, descriptor: Descriptor) -> bool:
-        """The registry has the content."""
-        return self._repository.has(descriptor)
-
-    def push(self, descriptor: Descriptor, stream: BinaryIO) -> None:
-        """Send the content: first from `stream`, and from its source for another attempt."""
-        for attempt in range(_ATTEMPTS):
-            try:
-                if attempt == 0:
-                    self._repository.push(descriptor, stream)
-                else:
-                    with self._source.open(descriptor) as again:
-                        self._repository.push(descriptor, again)
-            except UnavailableError as error:
-                if attempt == _ATTEMPTS - 1 or error.code not in ("cut-off", "registry-status", "in-pieces"):
-                    raise
-                if error.code != "in-pieces":
-                    self._repository.pause(attempt)
-            else:
-                return
-
-
-def prepare(engine: Engine, image: FetchedImage, repository: Repository) -> Outgoing:
-    """The image with every plain layer compressed; byte for byte as it is, if there is none.
-
-    A layer that was compressed before is not compressed again while the store or the registry has it.
+    What `sink` has is not packed for it again. Raises InvalidError for annotations that have no place in it.
     """
-    packer = Packer(engine, repository)
-    layers = tuple(packer.pack(layer.descriptor, layer.diff_id) for layer in image.layers)
-    if layers == image.manifest.layers:
-        return Outgoing(engine, image.raw_manifest, image.descriptor.bare())
-    manifest = msgspec.structs.replace(image.manifest, layers=layers)
-    data = codec.encode(manifest)
-    return Outgoing(engine, data, Descriptor.of(data, manifest.media_type))
+    shaper = _Shaper(engine, form, sink)
+    if root.is_index:
+        descriptor = shaper.index(root)
+    else:
+        image = open_image(engine.fetcher, root)
+        check_annotations(form.annotations, [image.config.platform], index=False)
+        descriptor = shaper.image(root.bare(), image)
+    return Outgoing(engine.fetcher, shaper.documents, descriptor)
 
 
-def mounts(engine: Engine, reference: Reference) -> dict[Digest, str]:
-    """Blobs that other repositories of the same registry may have, going by the names in the store."""
-    found: dict[Digest, str] = {}
-    others = [
-        tag
-        for tag in engine.tags.all()
-        if tag.reference.registry == reference.registry and tag.reference.repository != reference.repository
-    ]
-    for tag in others[:_TAGS]:
-        try:
-            image = open_image(engine.fetcher, tag.descriptor, engine.platform)
-        except TiffinError:
-            continue
-        for layer in image.layers:
-            digest = layer.descriptor.digest
-            known = known_blob(engine, layer.diff_id) if digest == layer.diff_id else None
-            found.setdefault(known.digest if known else digest, tag.reference.repository)
-    return found
+class _Shaper:
+    """Documents in another form, and what they are now."""
+
+    def __init__(self, engine: Engine, form: Form, sink: Pusher | None) -> None:
+        self._engine = engine
+        self._form = form
+        packing = form.compression
+        self._packer = None if packing is None else Packer(engine, sink or engine.blobs, packing)
+        self.documents: dict[Digest, bytes] = {}
+
+    def image(self, entry: Descriptor, image: FetchedImage) -> Descriptor:
+        """Return `entry`, which points to the manifest of `image`, as one that points to the new one."""
+        form, platform = self._form, image.config.platform.normalised()
+        manifest = image.manifest
+        if self._packer is not None:
+            layers = tuple(self._packer.pack(layer.descriptor, layer.diff_id) for layer in image.layers)
+            manifest = msgspec.structs.replace(manifest, layers=layers)
+        manifest = _annotated(manifest, chosen(form.annotations, "manifest", platform))
+        if form.docker:
+            manifest = docker_manifest(manifest)
+        elif form.annotations or (form.compression and form.compression.kind == "zstd"):
+            manifest = oci_manifest(manifest)  # Docker's words have neither
+        if manifest != image.manifest:
+            entry = self._point(entry, codec.encode(manifest), manifest.media_type)
+        return _annotated(entry, chosen(form.annotations, "manifest-descriptor", platform))
+
+    def index(self, root: Descriptor) -> Descriptor:
+        """The same of an index, with all images that it holds."""
+        index = read_manifest(self._engine.fetcher, root)
+        assert isinstance(index, Index)
+        found = open_platforms(self._engine.fetcher, root)
+        images = {entry.digest: image for entry, image in found.images}
+        annotations = self._form.annotations
+        check_annotations(annotations, [each.config.platform for each in images.values()], index=True)
+        entries = [
+            self.image(entry, images[entry.digest]) if entry.digest in images else entry
+            for entry in index.manifests
+        ]
+        moved = {
+            old.digest: new for old, new in zip(index.manifests, entries, strict=True) if old.digest in images
+        }
+        made = msgspec.structs.replace(index, manifests=tuple(self._follow(each, moved) for each in entries))
+        if self._form.docker:
+            made = msgspec.structs.replace(made, media_type=MediaType.DOCKER_INDEX)
+        made = _annotated(made, chosen(annotations, "index"))
+        if made != index:
+            root = self._point(root.bare(), codec.encode(made), made.media_type)
+        return _annotated(root, chosen(annotations, "index-descriptor"))
+
+    def _follow(self, entry: Descriptor, moved: Mapping[Digest, Descriptor]) -> Descriptor:
+        """Return an entry with attestations as it speaks of the new manifest."""
+        if not is_attestation(entry):
+            return entry
+        entry, documents = follow(self._engine.fetcher, entry, moved)
+        self.documents |= documents
+        return entry
+
+    def _point(self, entry: Descriptor, data: bytes, media_type: str) -> Descriptor:
+        found = Descriptor.of(data, media_type)
+        self.documents[found.digest] = data
+        return msgspec.structs.replace(
+            entry, media_type=media_type, digest=found.digest, size=found.size, data=None
+        )
+
+
+def _annotated(value: _Annotable, annotations: Mapping[str, str]) -> _Annotable:
+    """The document or descriptor with more annotations."""
+    if not annotations:
+        return value
+    return msgspec.structs.replace(value, annotations={**value.annotations, **annotations})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from tiffin.errors import CorruptError
 from tiffin.events import StepDone, StepProgress, StepStarted
-from tiffin.oci.descriptor import Descriptor, MediaType
+from tiffin.oci.descriptor import FOREIGN_LAYERS, Descriptor, MediaType
 
 if TYPE_CHECKING:
     from tiffin.content.protocol import Pusher
@@ -48,6 +48,8 @@ class Packer:
         wanted = self._compression
         if descriptor.media_type not in _PLAIN and not wanted.force:
             return descriptor
+        if descriptor.media_type in FOREIGN_LAYERS:
+            return descriptor
         docker = descriptor.media_type in _DOCKER
         media_type = _TYPES[wanted.kind][docker]
         if descriptor.media_type == media_type and wanted.level is None:
@@ -81,7 +83,10 @@ class Packer:
         engine.emit(StepProgress(step, descriptor.size, descriptor.size))
         engine.emit(StepDone(step, "done", time.monotonic() - begun))
         found = Descriptor(media_type, written.digest, written.size)
-        engine.layers.record_blob(found, diff_id)
+        # Remembered is only what is the same for everyone: another level would change what later pushes
+        # send, and another form of a layer that came compressed what later builds on it are.
+        if wanted.level is None and engine.layers.is_canonical(diff_id):
+            engine.layers.record_blob(found, diff_id)
         return found
 
 

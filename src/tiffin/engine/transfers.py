@@ -15,7 +15,6 @@ from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
     from tiffin.engine.engine import Engine
-    from tiffin.engine.lookup import Found
     from tiffin.engine.settings import Settings
     from tiffin.image.view import FetchedImage
     from tiffin.oci.descriptor import Descriptor
@@ -63,7 +62,7 @@ def push(engine: Engine, name: str, quiet: bool = False) -> Descriptor:
     """Send the image `name` to the registry in its name; return the descriptor of the manifest there.
 
     Layers that were built here are sent compressed, so that the manifest there is another than here; the
-    image id is the same. Of an index only the image for this machine is sent.
+    image id is the same. Of an index all images are sent if they are all here, else the one for this machine.
     """
     del quiet
     engine.enter()
@@ -76,12 +75,11 @@ def push(engine: Engine, name: str, quiet: bool = False) -> Descriptor:
             f"{name} is an image id, and only names can be pushed",
             hint=f"give it a name first: tiffin tag {name} REGISTRY/NAME:TAG",
         )
-    with engine.leases.hold("push") as lease, _registries(engine) as registries:
+    from tiffin.engine.sending import send, to_send
+
+    with engine.leases.hold("push") as lease:
         lease.add("blob", found.descriptor.digest)
-        descriptor = _push(engine, registries, reference, found)
-    message = f"{reference.tag}: digest: {descriptor.digest} size: {descriptor.size}"
-    engine.emit(Notice(message, "info"))
-    return descriptor
+        return send(engine, [reference], to_send(engine, found.descriptor, reference.familiar))
 
 
 def login(settings: Settings, server: str, user: str, password: str) -> str:
@@ -225,20 +223,3 @@ def _explained(engine: Engine, reference: Reference, error: TiffinError) -> Tiff
             hints.append(f"an image from packages needs no registry: tiffin base{python} -t {familiar}")
     hints += [error.hint] if error.hint else []
     return type(error)(message, code=error.code, hint="; ".join(hints), exit_status=error.exit_status)
-
-
-def _push(engine: Engine, registries: Registries, reference: Reference, found: Found) -> Descriptor:
-    from tiffin.content.copy import copy_graph
-    from tiffin.engine.outgoing import Persistent, mounts, prepare
-
-    repository = registries.to_push(reference, mounts(engine, reference))
-    image = open_image(engine.fetcher, found.descriptor, engine.platform, what=reference.familiar)
-    outgoing = prepare(engine, image, repository)
-    if found.descriptor.is_index:
-        engine.emit(
-            Notice(f"only the image for {image.config.platform} is pushed, not the whole index", "info")
-        )
-    sink = Persistent(outgoing, repository)
-    copy_graph(outgoing, sink, outgoing.descriptor, emit=engine.emit, threads=_THREADS)
-    repository.tag(reference, outgoing.descriptor)
-    return outgoing.descriptor

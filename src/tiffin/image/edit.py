@@ -28,6 +28,8 @@ _OCI_NAMES: Final = {
     MediaType.DOCKER_FOREIGN_LAYER_GZIP: MediaType.OCI_FOREIGN_LAYER_GZIP,
 }
 
+_DOCKER_NAMES: Final = {oci: docker for docker, oci in _OCI_NAMES.items()}
+
 
 class Built(NamedTuple):
     """The documents of an image, and the descriptors that they are stored under."""
@@ -141,6 +143,20 @@ def oci_manifest(manifest: Manifest) -> Manifest:
         media_type=_OCI_NAMES.get(manifest.media_type, manifest.media_type),
         config=oci_descriptor(manifest.config),
         layers=tuple(oci_descriptor(layer) for layer in manifest.layers),
+    )
+
+
+def docker_manifest(manifest: Manifest) -> Manifest:
+    """The same image in Docker's words, which know no annotations: they are left away."""
+
+    def renamed(descriptor: Descriptor) -> Descriptor:
+        media_type = _DOCKER_NAMES.get(descriptor.media_type, descriptor.media_type)
+        return msgspec.structs.replace(descriptor, media_type=media_type, annotations={})
+
+    return Manifest(
+        config=renamed(manifest.config),
+        layers=tuple(renamed(layer) for layer in manifest.layers),
+        media_type=_DOCKER_NAMES.get(manifest.media_type, manifest.media_type),
     )
 
 

@@ -137,6 +137,13 @@ class Layout:
                     if blob.digest not in needed:
                         self._blob(blob).unlink(missing_ok=True)
 
+    def enter(self, descriptor: Descriptor) -> None:
+        """List the content in `index.json` without a name, unless it is there already, with one or not."""
+        with self._locked():
+            entries = self.entries()
+            if all(entry.digest != descriptor.digest for entry in entries):
+                _replace(self.path / INDEX, encode(Index((*entries, unnamed(descriptor)))))
+
     def _blob(self, descriptor: Descriptor) -> Path:
         return self.path / blob_name(descriptor.digest)
 

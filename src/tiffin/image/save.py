@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import io
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 import msgspec
 
+from tiffin.content.verify import VerifyingReader
+from tiffin.content.walk import walk
 from tiffin.image.archive import DOCKER_MANIFEST, DockerItem
 from tiffin.image.edit import oci_manifest
 from tiffin.image.layout import INDEX, MARKER, MARKER_BYTES, blob_name
@@ -23,6 +26,7 @@ from tiffin.oci.manifest import Index
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tiffin.content.protocol import Fetcher
     from tiffin.image.view import Image
     from tiffin.oci.digest import Digest
     from tiffin.oci.reference import Reference
@@ -38,26 +42,35 @@ class Saved(NamedTuple):
     references: tuple[Reference, ...] = ()
 
 
+class SavedGraph(NamedTuple):
+    """All that `entry` refers to, an index perhaps, to write as it is; and its names in the archive."""
+
+    fetcher: Fetcher
+    entry: Descriptor
+    references: tuple[Reference, ...] = ()
+
+
 class _Blob(NamedTuple):
     size: int
     open: Callable[[], BinaryIO]
 
 
-def write_archive(out: BinaryIO, saved: Sequence[Saved], *, docker: bool = True) -> None:
+def write_archive(out: BinaryIO, saved: Sequence[Saved | SavedGraph], *, docker: bool = True) -> None:
     """Write the images to `out`, each layer once; `docker=False` leaves `manifest.json` away.
 
-    Manifests in Docker's words are written in OCI's, for a layout that all tools can read; configs, and
-    with them the image ids, stay as they are. The layers are verified on their way: when this
-    raises, what has been written is no archive.
+    Manifests of images in Docker's words are written in OCI's, for a layout that all tools can read; configs,
+    and with them the image ids, stay as they are. Graphs are in no `manifest.json`. The layers are
+    verified on their way: when this raises, what has been written is no archive.
     """
     blobs: dict[Digest, _Blob] = {}
     entries: dict[Descriptor, None] = {}
     items: dict[Digest, DockerItem] = {}
-    for image, references in saved:
-        entry = _collect(image, blobs)
-        tagged = sorted((name.tagged() for name in references if name.digest is None), key=str)
+    for each in saved:
+        tagged = sorted((name.tagged() for name in each.references if name.digest is None), key=str)
+        entry = _collect(each.image, blobs) if isinstance(each, Saved) else _collect_graph(each, blobs)
         entries |= dict.fromkeys([named(entry, name) for name in tagged] or [entry])
-        _add_item(items, image, tagged)
+        if isinstance(each, Saved):
+            _add_item(items, each.image, tagged)
     writer = _Writer(out)
     writer.file(MARKER, _in_memory(MARKER_BYTES))
     writer.file(INDEX, _in_memory(encode(Index(tuple(entries)))))
@@ -81,6 +94,17 @@ def _collect(image: Image, blobs: dict[Digest, _Blob]) -> Descriptor:
     for layer in image.layers:
         blobs.setdefault(layer.descriptor.digest, _Blob(layer.descriptor.size, layer.open))
     return msgspec.structs.replace(entry, platform=image.config.platform.normalised())
+
+
+def _collect_graph(graph: SavedGraph, blobs: dict[Digest, _Blob]) -> Descriptor:
+    """Note all that the entry refers to; the entry."""
+    for found in walk(graph.fetcher, graph.entry):
+        blobs.setdefault(found.digest, _Blob(found.size, partial(_open_verified, graph.fetcher, found)))
+    return graph.entry
+
+
+def _open_verified(fetcher: Fetcher, descriptor: Descriptor) -> BinaryIO:
+    return VerifyingReader(fetcher.open(descriptor), descriptor)
 
 
 def _add_item(items: dict[Digest, DockerItem], image: Image, tagged: list[Reference]) -> None:

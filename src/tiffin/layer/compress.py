@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 Kind = Literal["gzip", "zstd", "none"]
 
 _BLOCK: Final = 1 << 20
-_LEVELS: Final[dict[Kind, tuple[int, int, int]]] = {"gzip": (0, 3, 1), "zstd": (1, 19, 3), "none": (0, 0, 0)}
+_LEVELS: Final[dict[Kind, tuple[int, int, int]]] = {"gzip": (0, 9, 1), "zstd": (1, 22, 3), "none": (0, 0, 0)}
+_ISAL: Final = 3  # the highest level of ISA-L; zlib has those above
 _GZIP_HEAD: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # no name, no time, system unknown
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -113,20 +114,25 @@ class Compressed(io.RawIOBase):
             self._futures.append(self._pool.submit(self._work, block))
 
 
+def check_level(kind: Kind, level: int | None) -> None:
+    """Raise InvalidError for a level that `kind` has not got."""
+    low, high, usual = _LEVELS[kind]
+    if not low <= (usual if level is None else level) <= high:
+        raise InvalidError(
+            f"{kind} has no compression level {level}", hint=f"choose one from {low} to {high}", code="level"
+        )
+
+
 def compress(
     stream: BinaryIO, kind: Kind, level: int | None = None, threads: int | None = None
 ) -> Compressed:
     """Return the compressed form of `stream`, made while it is read.
 
-    Levels are 0 to 3 for gzip and 1 to 19 for zstd. The bytes depend on kind and
-    level, never on `threads` (None: one for each core).
+    Levels are 0 to 9 for gzip and 1 to 22 for zstd; more than 3 of gzip takes many times as long. The
+    bytes depend on kind and level, never on `threads` (None: one for each core).
     """
-    low, high, usual = _LEVELS[kind]
-    level = usual if level is None else level
-    if not low <= level <= high:
-        raise InvalidError(
-            f"{kind} has no compression level {level}", hint=f"choose one from {low} to {high}", code="level"
-        )
+    check_level(kind, level)
+    level = _LEVELS[kind][2] if level is None else level
     if kind == "none":
         return Compressed(stream, lambda block: block, 1)
     work = _gzip_member if kind == "gzip" else _zstd_frame
@@ -169,7 +175,11 @@ def _open(source: BinaryIO, head: bytes) -> Any:
 def _gzip_member(block: bytes, level: int) -> bytes:
     from isal import isal_zlib
 
-    packer = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
+    library = isal_zlib
+    if level > _ISAL:
+        import zlib as library  # type: ignore[no-redef]  # the same interface
+
+    packer = library.compressobj(level, library.DEFLATED, -library.MAX_WBITS)
     body = packer.compress(block) + packer.flush()
     trailer = isal_zlib.crc32(block).to_bytes(4, "little") + len(block).to_bytes(4, "little")
     return b"".join((_GZIP_HEAD, body, trailer))

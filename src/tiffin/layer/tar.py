@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from tiffin.layer.owners import Owners
     from tiffin.layer.tree import Entry
+    from tiffin.linux.files import RootPath
 
 BLOCK: Final = 512
 SMALL: Final = 1 << 19
@@ -52,6 +53,11 @@ _OCTAL_12: Final = 0o100000000000
 def tar_chunks(entries: Iterable[Entry], root: Path) -> Iterator[bytes]:
     """Yield the canonical tar of `entries`, content read below `root`, in pieces of about a megabyte."""
     base = os.fspath(root)
+    return tar_of(entries, lambda path: f"{base}/{path}")
+
+
+def tar_of(entries: Iterable[Entry], host: Callable[[RootPath], str]) -> Iterator[bytes]:
+    """Yield the same, content read where `host` says that it lies."""
     parts: list[bytes] = []
     pending = 0
     for entry in entries:
@@ -61,10 +67,10 @@ def tar_chunks(entries: Iterable[Entry], root: Path) -> Iterator[bytes]:
         if entry.size > SMALL:
             yield b"".join(parts)
             parts, pending = [], 0
-            yield from _content(f"{base}/{entry.path}", entry.size)
+            yield from _content(host(entry.path), entry.size)
             parts.append(_PADDING[entry.size % BLOCK])
         elif entry.size:
-            data = entry.content or _read_small(f"{base}/{entry.path}", entry.size)
+            data = entry.content or _read_small(host(entry.path), entry.size)
             parts += (data, _PADDING[entry.size % BLOCK])
             pending += entry.size
         if pending > SMALL:

@@ -99,7 +99,7 @@ def scan(root: Path, owners: Owners, *, small: int = 0) -> Iterator[Entry]:
             continue
         entry = _entry(host, path, status, xattrs, owners, content)
         if status.st_nlink > 1 and entry.kind == "file":
-            entry = _linked(entry, status, seen)
+            entry = as_hard_link(entry, status, seen)
         yield entry
         if entry.kind == "directory":
             stack.append((f"{path}/", iter(_names(host))))
@@ -208,7 +208,12 @@ def _entry(
     )
 
 
-def _linked(entry: Entry, status: os.stat_result, seen: dict[tuple[int, int], RootPath]) -> Entry:
+def entry_at(host: str, path: RootPath, status: os.stat_result, owners: Owners) -> Entry:
+    """The entry `path` that lies at `host`, of which `status` is what lstat says."""
+    return _entry(host, path, status, _all_xattrs(host), owners)
+
+
+def as_hard_link(entry: Entry, status: os.stat_result, seen: dict[tuple[int, int], RootPath]) -> Entry:
     """The entry of a file with several names, as a hard link if one of them came before."""
     first = seen.setdefault((status.st_dev, status.st_ino), entry.path)
     if first == entry.path:

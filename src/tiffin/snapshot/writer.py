@@ -14,23 +14,22 @@ import os
 import stat
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.errors import FailedError, InvalidError
 from tiffin.layer.tree import kept_xattrs
 from tiffin.linux.files import RootPath, copy_data, setxattr, write_all
 from tiffin.linux.remove import remove_tree
+from tiffin.snapshot.copies import Copies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from concurrent.futures import Executor, Future
+    from collections.abc import Iterator
 
     from tiffin.layer.owners import Owners
     from tiffin.snapshot.merged import MergedTree, Node
 
 _SECOND = 1_000_000_000
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_BATCH = 64  # files: handing over one at a time costs as much as copying it
 
 
 class Meta(NamedTuple):
@@ -59,7 +58,7 @@ class LayerWriter:
         self._directories: dict[str, Node | None] = {"/": parent.root}
         self._files: set[str] = set()
         self._links: dict[tuple[int, int], str] = {}
-        self._later = _Copies()
+        self._later = Copies()
         if parent.root is not None:
             self._dress(self._upper, self._meta_of(parent.root))
         else:
@@ -217,50 +216,6 @@ class LayerWriter:
         if meta.xattrs_of is not None:
             for name, value in kept_xattrs(meta.xattrs_of).items():
                 setxattr(target, name, value)
-
-
-class _Copies:
-    """Copies that other threads make: most of the time of a small file is spent in the kernel."""
-
-    def __init__(self) -> None:
-        self._batch: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-        self._futures: list[Future[None]] = []
-        self._pool: Executor | None = None
-
-    def add(self, act: Callable[..., None], *arguments: Any) -> None:
-        self._batch.append((act, arguments))
-        if len(self._batch) >= _BATCH:
-            self._send()
-
-    def _send(self) -> None:
-        from concurrent.futures import ThreadPoolExecutor
-
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(os.cpu_count(), "copy")
-        batch, self._batch = self._batch, []
-        self._futures.append(self._pool.submit(_act_all, batch))
-
-    def drain(self) -> None:
-        """Wait until all is done. Raises what the first failing copy raised."""
-        if self._pool is None:  # too few for threads to pay
-            batch, self._batch = self._batch, []
-            _act_all(batch)
-            return
-        self._send()
-        futures, self._futures = self._futures, []
-        for future in futures:
-            future.result()
-
-    def abandon(self) -> None:
-        """Drop what has not begun, wait for the rest, and let the threads go."""
-        self._batch = []
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _act_all(batch: list[tuple[Callable[..., None], tuple[Any, ...]]]) -> None:
-    for act, arguments in batch:
-        act(*arguments)
 
 
 def _check_unchanged(source: Node, now: os.stat_result) -> None:

@@ -56,6 +56,10 @@ def request(session: Session, arguments: Arguments, place: str, dockerfile: str 
         cache_from=arguments.texts("cache-from"),
         cache_to=arguments.texts("cache-to"),
         no_cache_filter=_stages(arguments, session.path),
+        outputs=tuple(text for text in arguments.texts("output") if text),
+        annotations=arguments.texts("annotation"),
+        push=arguments.flag("push"),
+        load=arguments.flag("load"),
     )
 
 
@@ -63,15 +67,18 @@ def _build(session: Session, arguments: Arguments, wanted: BuildRequest) -> int:
     from tiffin.engine.builds import build
 
     mode = _mode(session, arguments)
+    if mode == "quiet" and wanted.outputs:
+        _keep_apart(session, wanted.outputs)
     _remove_old(wanted.iidfile)
     with session.reporter(mode) as reporter:
         with session.engine(reporter.emit) as engine:
             result = build(engine, wanted)
         names = [reference.familiar for reference in result.tags]
-        reporter.say(f"built {' '.join([*names, str(result.image_id)] if names else [str(result.image_id)])}")
+        if result.kept:
+            reporter.say(f"built {' '.join([*names, str(result.image_id)])}")
     if path := arguments.text("metadata-file"):
         _write_metadata(path, result)
-    if mode == "quiet":
+    if mode == "quiet" and result.kept:
         session.print(str(result.image_id))
     return 0
 
@@ -129,6 +136,14 @@ def _refuse_remote(place: str) -> None:
         )
 
 
+def _keep_apart(session: Session, outputs: tuple[str, ...]) -> None:
+    """Refuse to print an image id behind an archive."""
+    from tiffin.engine.outputspec import parse_output
+
+    if any(output.dest == "-" and output.holds_image for output in map(parse_output, outputs)):
+        raise usage("--quiet prints the image id, and the output goes to standard output too", session.path)
+
+
 def _remove_old(path: Path | None) -> None:
     """An id file tells of this build or of none, as in Docker."""
     if path is not None:
@@ -139,14 +154,10 @@ def _write_metadata(path: str, result: BuildResult) -> None:
     import json
     from pathlib import Path
 
+    from tiffin.engine.buildoutput import metadata
     from tiffin.linux.files import atomic_write
 
-    document = {
-        "containerimage.config.digest": str(result.image_id),
-        "containerimage.digest": str(result.descriptor.digest),
-        "image.name": ",".join(str(reference) for reference in result.tags),
-    }
-    atomic_write(Path(path), (json.dumps(document, indent=2) + "\n").encode())
+    atomic_write(Path(path), (json.dumps(metadata(result), indent=2) + "\n").encode())
 
 
 COMMAND = Command(

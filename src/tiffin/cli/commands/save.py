@@ -21,7 +21,7 @@ def run(session: Session, arguments: Arguments) -> int:
 
     form: Literal["docker", "oci"] = "oci" if arguments.text("format") == "oci" else "docker"
     output = arguments.text("output")
-    if output is None:
+    if output in (None, "-"):
         if session.stdout.isatty():
             raise InvalidError(
                 "an archive is not for a terminal",
@@ -31,20 +31,10 @@ def run(session: Session, arguments: Arguments) -> int:
         with session.engine() as engine:
             save(engine, list(arguments.words), session.stdout.buffer, form)
         return 0
-    from pathlib import Path
+    from tiffin.engine.replacedfile import replaced_file
 
-    path = Path(output)
-    if path.exists() and not path.is_file():  # a device or a pipe: there is nothing to put in its place
-        with session.engine() as engine, path.open("wb") as out:
-            save(engine, list(arguments.words), out, form)
-        return 0
-    beside = path.with_name(f".{path.name}.partial")
-    try:
-        with session.engine() as engine, beside.open("wb") as out:
-            save(engine, list(arguments.words), out, form)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with session.engine() as engine, replaced_file(str(output)) as out:
+        save(engine, list(arguments.words), out, form)
     return 0
 
 

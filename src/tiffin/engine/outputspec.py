@@ -1,0 +1,278 @@
+"""What `--output` asks for, as values: the words that buildx has for it. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from tiffin.engine.annotations import Annotated, parse_option
+from tiffin.engine.packing import Compression
+from tiffin.errors import InvalidError, UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Kind = Literal["local", "tar", "oci", "docker", "image", "cacheonly"]
+
+_COMPRESSIONS: Final[dict[str, Literal["gzip", "zstd", "none"]]] = {
+    "gzip": "gzip",
+    "zstd": "zstd",
+    "uncompressed": "none",
+}
+_TRUE: Final = ("1", "t", "true", "")
+_FALSE: Final = ("0", "f", "false")
+_FORM: Final = frozenset(
+    {
+        "attestation-inline",
+        "buildinfo",
+        "buildinfo-attrs",
+        "compression",
+        "compression-level",
+        "force-compression",
+        "oci-artifact",
+        "oci-mediatypes",
+        "prefer-nondist-layers",
+        "rewrite-timestamp",
+    }
+)
+_KEYS: Final[dict[Kind, frozenset[str]]] = {
+    "local": frozenset({"dest", "platform-split"}),
+    "tar": frozenset({"dest", "platform-split"}),
+    "oci": _FORM | {"dest", "name", "tar"},
+    "docker": _FORM | {"dest", "name", "tar"},
+    "image": _FORM
+    | {
+        "dangling-name-prefix",
+        "name",
+        "name-canonical",
+        "push",
+        "push-by-digest",
+        "registry.insecure",
+        "store",
+        "unpack",
+    },
+    "cacheonly": frozenset(),
+}
+# Options that are refused unless they are off, and why.
+_REFUSED: Final = {
+    "attestation-inline": "attestations are entries of an index here",
+    "dangling-name-prefix": "an image without a name is found by its id; give it a name with -t",
+    "oci-artifact": "attestations have the form that every registry takes",
+    "prefer-nondist-layers": "layers that a registry must not hand out keep their type anyhow",
+    "registry.insecure": "name the registry in registries.conf, with insecure = true, for all commands",
+}
+
+
+class Form(NamedTuple):
+    """How an image is written down: how its layers are packed, in whose words, with which annotations.
+
+    `compression` None leaves layers as they are; `docker` writes Docker's media types.
+    """
+
+    compression: Compression | None = None
+    docker: bool = False
+    annotations: tuple[Annotated, ...] = ()
+
+
+class Output(NamedTuple):
+    """One `--output`, with a word for each option; `notes` say which of them change nothing here.
+
+    `dest` is None where none was given, and `-` for standard output. `split` is None unless asked for.
+    """
+
+    kind: Kind
+    dest: str | None = None
+    names: tuple[str, ...] = ()
+    push: bool = False
+    by_digest: bool = False
+    canonical: bool = False
+    store: bool = True
+    archive: bool = True
+    split: bool | None = None
+    form: Form = Form()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the image goes into the store."""
+        return (self.kind == "image" and self.store) or (self.kind == "docker" and self.dest is None)
+
+    @property
+    def holds_image(self) -> bool:
+        """Whether an image comes out of it, and not only files."""
+        return self.kind in ("image", "docker", "oci")
+
+
+def parse_output(text: str) -> Output:
+    """Return what `--output text` asks for. Raises InvalidError, or UnsupportedError by the option's name."""
+    fields = _fields(text)
+    if len(fields) == 1 and fields[0] == text and not text.startswith("type="):
+        return Output("tar" if text == "-" else "local", text)
+    options = dict(_pair(field, text) for field in fields)
+    word = options.pop("type", "")
+    if not word:
+        raise _invalid(text, "the type is missing")
+    if word == "registry":
+        word, options = "image", {"push": "true", **options}
+    kind = _kind(word, text)
+    annotations = []
+    for key in list(options):
+        annotated = parse_option(key, options[key]) if _KEYS[kind] & _FORM else None
+        if annotated is not None:
+            annotations.append(annotated)
+            del options[key]
+        elif key not in _KEYS[kind]:
+            raise _invalid(text, f"there is no option {key}", kind)
+    return _output(kind, _Options(text, options), tuple(annotations))
+
+
+def with_shorthands(outputs: Sequence[Output], *, push: bool, load: bool) -> tuple[Output, ...]:
+    """Return `outputs` and what `--push` and `--load` add: an option to one that is there, or one more."""
+    found = list(outputs)
+    if push and not any(output.kind == "image" for output in found):
+        found.append(Output("image"))
+    if push:
+        found = [output._replace(push=True) if output.kind == "image" else output for output in found]
+    if load and not any(output.kind == "docker" and output.dest is None for output in found):
+        found.append(Output("docker"))
+    return tuple(found)
+
+
+class _Options:
+    """The options of one `--output`, read by their types."""
+
+    def __init__(self, text: str, values: dict[str, str]) -> None:
+        self.text = text
+        self._values = values
+
+    def given(self, key: str) -> bool:
+        return key in self._values
+
+    def get(self, key: str) -> str | None:
+        return self._values.get(key)
+
+    def flag(self, key: str, default: bool = False) -> bool:
+        value = self._values.get(key)
+        if value is None:
+            return default
+        if value.lower() not in _TRUE + _FALSE:
+            raise _invalid(self.text, f"{key} is {value!r}, and it must be true or false")
+        return value.lower() in _TRUE
+
+    def number(self, key: str) -> int | None:
+        value = self._values.get(key)
+        if value is None:
+            return None
+        if not (value.isascii() and value.isdecimal() and len(value) < 4):
+            raise _invalid(self.text, f"{key} is {value!r}, and it must be a number")
+        return int(value)
+
+
+def _output(kind: Kind, options: _Options, annotations: tuple[Annotated, ...]) -> Output:
+    for key, why in _REFUSED.items():
+        if options.given(key) and options.get(key) not in _FALSE:
+            raise UnsupportedError(
+                f"--output {options.text}: {key} is not supported: {why}", code="output-option"
+            )
+    archive = options.flag("tar", default=True)
+    if kind == "docker" and not archive:
+        raise UnsupportedError(
+            f"--output {options.text}: Docker's archive is one tar",
+            code="output-option",
+            hint="use type=oci,tar=false for a folder",
+        )
+    names = tuple(name.strip() for name in (options.get("name") or "").split(",") if name.strip())
+    output = Output(
+        kind,
+        options.get("dest") or None,
+        names,
+        push=options.flag("push"),
+        by_digest=options.flag("push-by-digest"),
+        canonical=options.flag("name-canonical"),
+        store=options.flag("store", default=True),
+        archive=archive,
+        split=options.flag("platform-split") if options.given("platform-split") else None,
+        form=_form(kind, options, annotations),
+        notes=_notes(options),
+    )
+    if kind == "local" and output.dest in (None, "-"):
+        raise _invalid(options.text, "type=local writes a folder; name it with dest=FOLDER")
+    if kind == "oci" and not archive and output.dest in (None, "-"):
+        raise _invalid(options.text, "tar=false writes a folder; name it with dest=FOLDER")
+    if kind in ("tar", "oci") and output.dest is None:
+        output = output._replace(dest="-")
+    return output
+
+
+def _form(kind: Kind, options: _Options, annotations: tuple[Annotated, ...]) -> Form:
+    word = options.get("compression")
+    if word in ("estargz", "nydus"):
+        raise UnsupportedError(
+            f"--output {options.text}: layers cannot be packed as {word}",
+            code="compression",
+            hint="use gzip, zstd or uncompressed",
+        )
+    if word is not None and word not in _COMPRESSIONS:
+        raise _invalid(options.text, f"there is no compression {word}; it is gzip, zstd or uncompressed")
+    level, force = options.number("compression-level"), options.flag("force-compression")
+    docker = not options.flag("oci-mediatypes", default=True)
+    # Docker's manifests know no layers but those; and a layout is what a registry would get.
+    if level is not None:
+        from tiffin.layer.compress import check_level
+
+        check_level(_COMPRESSIONS[word or "gzip"], level)
+    packed = word is not None or level is not None or force or docker or kind == "oci"
+    compression = Compression(_COMPRESSIONS[word or "gzip"], level, force) if packed else None
+    if docker and (word == "zstd" or annotations):
+        what = "annotations" if annotations else "a type for layers packed with zstd"
+        raise _invalid(options.text, f"oci-mediatypes=false: Docker's media types have not got {what}")
+    return Form(compression, docker, annotations)
+
+
+def _notes(options: _Options) -> tuple[str, ...]:
+    """Say of options that mean something elsewhere what they mean here."""
+    notes = []
+    if options.given("rewrite-timestamp") and not options.flag("rewrite-timestamp"):
+        notes.append("rewrite-timestamp=false changes nothing: new files have one fixed time always")
+    if options.given("unpack") and not options.flag("unpack"):
+        notes.append("unpack=false changes nothing: layers lie in the store unpacked")
+    notes += [
+        f"{key} changes nothing: it was given up in favour of provenance attestations"
+        for key in ("buildinfo", "buildinfo-attrs")
+        if options.given(key)
+    ]
+    return tuple(notes)
+
+
+def _fields(text: str) -> list[str]:
+    """The fields of a line of CSV, in which a value with commas stands in quotes."""
+    import csv  # only who writes an output needs it
+
+    try:
+        return next(csv.reader([text], strict=True), [])
+    except csv.Error as error:
+        raise _invalid(text, str(error)) from None
+
+
+def _pair(field: str, text: str) -> tuple[str, str]:
+    key, equals, value = field.partition("=")
+    if not equals:
+        raise _invalid(text, f"{field!r} is no KEY=VALUE", quote="," in text)
+    key = key.strip()
+    return key if key.startswith("annotation") else key.lower(), value
+
+
+def _kind(word: str, text: str) -> Kind:
+    for kind in _KEYS:
+        if kind == word:
+            return kind
+    raise _invalid(text, f"there is no type {word}; there are {', '.join(sorted([*_KEYS, 'registry']))}")
+
+
+def _invalid(text: str, why: str, kind: Kind | None = None, *, quote: bool = False) -> InvalidError:
+    hint = "write --output type=local,dest=FOLDER, type=tar, oci, docker, image or registry"
+    if kind is not None:
+        known = sorted(_KEYS[kind] - set(_REFUSED))
+        hint = f"type={kind} has {', '.join(known)}" if known else f"type={kind} has no options"
+    if quote:
+        hint = "a value with commas stands in quotes, as in 'type=image,\"name=a,b\",push=true'"
+    return InvalidError(f"--output {text}: {why}", code="invalid-output", hint=hint)
