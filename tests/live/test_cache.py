@@ -366,6 +366,69 @@ def test_layers_travel_in_any_form(machine, context, double, tmp_path, compressi
     assert two.ran() == []
 
 
+def with_mounts(context):
+    (context / "Dockerfile").write_text(
+        "FROM scratch AS base\nCOPY busybox /bin/sh\n"
+        "FROM base\nCOPY code.txt /\n"
+        "RUN --mount=type=cache,id=pip,target=/cache,mode=0750,uid=33"
+        " --mount=type=cache,id=own,target=/own,sharing=private"
+        ' read old </cache/wheel; echo "$old" >/found; echo kept >/cache/wheel; : >/own/f\n'
+    )
+
+
+def test_cache_mounts_travel_when_asked_for(machine, context, double, tmp_path):
+    to, origin = places("registry", double, tmp_path)
+    with_mounts(context)
+    one, two, three, four = (machine(name) for name in ("one", "two", "three", "four"))
+    first = one.build(context, cache_to=(f"{to},mounts=true",))
+    assert one.read(first, "/found") == b"\n"
+    (context / "code.txt").write_text("changed\n")
+    second = two.build(context, cache_from=(origin,))
+    assert two.read(second, "/found") == b"kept\n"
+    (mount,) = [each for each in (tmp_path / "two/cache/mounts").iterdir() if (each / "data/wheel").exists()]
+    status = (mount / "data").stat()
+    assert (status.st_mode & 0o7777, status.st_uid) == (0o750, 33)
+    assert {folder.id for folder in cache_mounts(two)} == {"pip", "own"}
+    # What is here already stays as it is.
+    (context / "code.txt").write_text("changed again\n")
+    (mount / "data/wheel").write_text("mine\n")
+    assert two.read(two.build(context, cache_from=(origin,)), "/found") == b"mine\n"
+    # And it can be left out, on either side.
+    third = three.build(context, cache_from=(f"{origin},mounts=false",), cache_to=(f"{to},mode=max",))
+    assert three.read(third, "/found") == b"\n"
+    (context / "code.txt").write_text("changed once more\n")
+    assert four.read(four.build(context, cache_from=(origin,)), "/found") == b"\n"
+
+
+def cache_mounts(machine):
+    from tiffin.build.ops.cachemounts import CacheMounts
+
+    return CacheMounts(machine.engine.layers, 0).all()
+
+
+def test_a_cache_mount_that_is_in_use_does_not_hold_up_the_export(machine, context, tmp_path):
+    from tiffin.linux.files import lock
+
+    with_mounts(context)
+    one = machine("one")
+    one.build(context)
+    place = next(each for each in (tmp_path / "one/cache/mounts").iterdir() if (each / "data/wheel").exists())
+    with lock(place.with_name(f"{place.name}.lock"), exclusive=False):
+        one.build(context, cache_to=(f"type=local,dest={tmp_path}/kept,mounts=true",))
+    assert one.notices == ["the cache mount pip is in use or gone, and is not exported"]
+
+
+def test_a_cache_mount_that_was_damaged_on_the_way_begins_empty(machine, context, double, tmp_path):
+    to, origin = places("local", double, tmp_path)
+    with_mounts(context)
+    one, two = machine("one"), machine("two")
+    one.build(context, cache_to=(f"{to},mounts=true",))
+    corrupt_blobs(tmp_path / "kept")
+    second = two.build(context, cache_from=(origin,))
+    assert two.read(second, "/found") == b"\n"
+    assert {folder.id for folder in cache_mounts(two)} == {"pip", "own"}
+
+
 def test_what_one_rung_wrote_another_one_uses(tiffin, machine, context, folder):
     """Written by the command on each rung, read in this process, which is root."""
     shutil.copytree(context, folder / "context")

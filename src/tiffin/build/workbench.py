@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 
 class Workbench:
-    """The means of one build. `epoch` is the time of new files, in seconds."""
+    """The means of one build. `epoch` is the time of new files, in seconds.
+
+    `mounts` are the cache mounts of its steps, executed or not, with what fills new ones.
+    """
 
     def __init__(  # noqa: PLR0913  # it is the one place where a build's means come together
         self,
@@ -50,6 +53,7 @@ class Workbench:
         self.cache = cache
         self.epoch = epoch
         self.locks: Path = layers.home.locks
+        self.mounts: list[tuple[CacheMount, Shown | None]] = []
         self.reader = Reader(layers, db, contexts, cache)
         self._lease = lease
         self._make_runner = runner
@@ -75,12 +79,18 @@ class Workbench:
 
     def shown(self, op: Run, origins: Sequence[Origin]) -> list[Shown | None]:
         """Return what each mount of RUN shows; `origins` are those of the vertex's inputs."""
-        return [
+        found = [
             self.reader.shown(origins[mount.input], mount.source)
             if isinstance(mount, BindMount | CacheMount) and mount.input is not None
             else None
             for mount in op.mounts
         ]
+        self.mounts += [
+            (mount, shown)
+            for mount, shown in zip(op.mounts, found, strict=True)
+            if isinstance(mount, CacheMount)
+        ]
+        return found
 
     def run(
         self, op: Run, parent: Sequence[DiffID], shown: Sequence[Shown | None], report: Report

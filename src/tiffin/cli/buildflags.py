@@ -25,7 +25,7 @@ OPTIONS = (
     values(
         "--cache-to",
         "type=TYPE,…",
-        "Write the cache for others: registry (ref), local (dest, tag), or inline; mode=max for all steps",
+        "Write the cache for others: registry (ref), local (dest, tag), or inline; mode=max, mounts=true",
     ),
     value("-f, --file", "FILE", "The Dockerfile, '-' for standard input (PATH/Dockerfile if not given)"),
     value("--iidfile", "FILE", "Write the image id into this file"),

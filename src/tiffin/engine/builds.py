@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tiffin.build.graph import Graph
+    from tiffin.build.imported import ImportedCaches
     from tiffin.build.ops.run import StepRunner
     from tiffin.dockerfile.ast import Dockerfile
     from tiffin.engine.buildinputs import Lent
@@ -55,7 +56,7 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
             db=engine.db,
             lease=lease,
             contexts=contexts,
-            runner=lambda: _runner(engine, request, lent),
+            runner=lambda: _runner(engine, request, lent, imported),
             epoch=engine.settings.epoch,
         )
         fresh = _fresh(engine, request, dockerfile, graphs[0])
@@ -66,7 +67,7 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
             bench.finish()
         configs = [image_config(graph, results, engine.settings.epoch) for graph in graphs]
         made = tuple(diff_id for config in configs for diff_id in config.rootfs.diff_ids)
-        solved = Solved(results, made, bench.reader.digests, imported)
+        solved = Solved(results, made, bench.reader.digests, bench.mounts, imported)
         images = [
             BuiltImage(each.platform, *store_image(engine, caches.carried(config, solved)))
             for each, config in zip(wanted, configs, strict=True)
@@ -80,11 +81,11 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
     return result
 
 
-def _runner(engine: Engine, request: BuildRequest, lent: Lent) -> StepRunner:
+def _runner(engine: Engine, request: BuildRequest, lent: Lent, imported: ImportedCaches | None) -> StepRunner:
     """Return what runs RUN steps; called when there is one to run, and loaded then."""
     from tiffin.engine.steprunner import make_runner
 
-    return make_runner(engine, request, lent)
+    return make_runner(engine, request, lent, imported)
 
 
 def _warn(engine: Engine, dockerfile: Dockerfile, graphs: Sequence[Graph]) -> None:

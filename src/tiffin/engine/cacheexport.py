@@ -24,11 +24,13 @@ from tiffin.snapshot.export import layer_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from tiffin.content.protocol import Fetcher, Pusher
     from tiffin.engine.cacheflags import CacheTarget
     from tiffin.engine.caches import Solved
     from tiffin.engine.engine import Engine
+    from tiffin.engine.mountexport import PackedMount
     from tiffin.oci.config import ImageConfig
     from tiffin.oci.digest import DiffID, Digest
 
@@ -64,8 +66,9 @@ def _export(engine: Engine, target: CacheTarget, solved: Solved) -> str:
         from tiffin.linux.files import lock
 
         layout = Layout.create(target.folder)
-        with lock(layout.path / MARKER):  # one export at a time: each removes what the last one left
-            outgoing = _prepare(engine, layout, target, solved)
+        # One export at a time: each removes what only the one before it needed.
+        with lock(layout.path / MARKER), engine.layers.workspace() as place:
+            outgoing = _prepare(engine, layout, target, solved, place)
             _send(engine, outgoing, layout)
             layout.replace(target.tag, outgoing.root)
         return outgoing.told
@@ -73,9 +76,10 @@ def _export(engine: Engine, target: CacheTarget, solved: Solved) -> str:
     from tiffin.registry.access import Registries
 
     assert target.reference is not None
-    with Registries(engine.settings.environ, emit=engine.emit) as registries:
+    environ = engine.settings.environ
+    with Registries(environ, emit=engine.emit) as registries, engine.layers.workspace() as place:
         repository = registries.to_push(target.reference)
-        outgoing = _prepare(engine, repository, target, solved)
+        outgoing = _prepare(engine, repository, target, solved, place)
         _send(engine, outgoing, Persistent(outgoing, repository))
         repository.tag(target.reference, outgoing.root)
     return outgoing.told
@@ -104,23 +108,36 @@ class _Outgoing:
         return self.elsewhere.get(descriptor.digest, self._engine.fetcher).open(descriptor)
 
 
-def _prepare(engine: Engine, sink: Pusher, target: CacheTarget, solved: Solved) -> _Outgoing:
-    """Return the cache as it is sent to `sink`, its layers compressed."""
+def _prepare(engine: Engine, sink: Pusher, target: CacheTarget, solved: Solved, place: Path) -> _Outgoing:
+    """Return the cache as it is sent to `sink`, compressed; what is made of cache mounts lies in `place`."""
     document = _document(solved)
     outgoing, packer = _Outgoing(engine), Packer(engine, sink, target.compression)
-    wanted = solved.diff_ids if target.mode == "min" else tuple(_made(document.records))
-    made = set(_made(document.records))
+    made = _made(document.records)
     packed: dict[DiffID, Descriptor] = {}
-    for diff_id in wanted:
+    for diff_id in solved.diff_ids if target.mode == "min" else made:
         if diff_id in made and (descriptor := _pack(engine, packer, diff_id, solved, outgoing)):
             packed[diff_id] = descriptor
-    document = msgspec.structs.replace(document, layers=tuple(packed))
+    steps = len(packed)
+    mounts = _pack_mounts(engine, target, solved, place) if target.mounts else ()
+    for mount in mounts:
+        packed[mount.saved.layer] = mount.descriptor
+        outgoing.elsewhere[mount.descriptor.digest] = mount
+    document = msgspec.structs.replace(
+        document, layers=tuple(packed), mounts=tuple(mount.saved for mount in mounts)
+    )
     config = outgoing.add(codec.encode(document), cachedocument.CONFIG)
     layers = tuple(packed.values()) or (outgoing.add(b"{}", MediaType.OCI_EMPTY),)
     manifest = Manifest(config, layers, artifact_type=cachedocument.ARTIFACT)
     outgoing.root = outgoing.add(codec.encode(manifest), manifest.media_type)
-    outgoing.told = f"{len(document.records)} steps, {len(packed)} layers"
+    outgoing.told = f"{len(document.records)} steps, {steps} layers"
+    outgoing.told += f", {len(mounts)} cache mounts" if target.mounts else ""
     return outgoing
+
+
+def _pack_mounts(engine: Engine, target: CacheTarget, solved: Solved, place: Path) -> tuple[PackedMount, ...]:
+    from tiffin.engine.mountexport import pack_mounts
+
+    return tuple(pack_mounts(engine, solved.mounts, target.compression, place))
 
 
 def _send(engine: Engine, outgoing: _Outgoing, sink: Pusher) -> None:

@@ -6,10 +6,12 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from tiffin.build.graph import CacheMount
     from tiffin.build.imported import ImportedCaches
+    from tiffin.build.reading import Shown
     from tiffin.build.solve import Result
     from tiffin.engine.buildrequest import BuildRequest
     from tiffin.engine.cacheflags import CacheSource, CacheTarget
@@ -21,14 +23,16 @@ _INLINE = "BUILDKIT_INLINE_CACHE"
 
 
 class Solved(NamedTuple):
-    """What a build came to, as far as its cache is concerned: all results, and the layers of the image.
+    """What a build came to, as far as its cache is concerned: all results, and the layers of the images.
 
-    `digests` are those of what was read of layers, by chain and selector.
+    `digests` are those of what was read of layers, by chain and selector; `mounts` the cache mounts
+    of its steps, with what fills new ones.
     """
 
     results: Mapping[int, Result]
     diff_ids: tuple[DiffID, ...]
     digests: Mapping[tuple[str, str], str]
+    mounts: Sequence[tuple[CacheMount, Shown | None]] = ()
     imported: ImportedCaches | None = None
 
 

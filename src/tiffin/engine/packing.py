@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _PLAIN: Final = (MediaType.OCI_LAYER, MediaType.DOCKER_LAYER)
 _DOCKER: Final = (MediaType.DOCKER_LAYER, MediaType.DOCKER_LAYER_GZIP, MediaType.DOCKER_LAYER_ZSTD)
-_TYPES: Final = {
+TYPES: Final = {
     "none": _PLAIN,
     "gzip": (MediaType.OCI_LAYER_GZIP, MediaType.DOCKER_LAYER_GZIP),
     "zstd": (MediaType.OCI_LAYER_ZSTD, MediaType.DOCKER_LAYER_ZSTD),
@@ -51,7 +51,7 @@ class Packer:
         if descriptor.media_type in FOREIGN_LAYERS:
             return descriptor
         docker = descriptor.media_type in _DOCKER
-        media_type = _TYPES[wanted.kind][docker]
+        media_type = TYPES[wanted.kind][docker]
         if descriptor.media_type == media_type and wanted.level is None:
             return descriptor
         if wanted.kind == "none" and self._engine.layers.is_canonical(diff_id):
@@ -94,7 +94,7 @@ def known_blob(
     engine: Engine, diff_id: DiffID, kind: Literal["gzip", "zstd", "none"] = "gzip"
 ) -> Descriptor | None:
     """A blob of that compression that unpacks to the layer, if one was recorded."""
-    types = _TYPES[kind]
+    types = TYPES[kind]
     return next((found for found in engine.layers.blobs_of(diff_id) if found.media_type in types), None)
 
 

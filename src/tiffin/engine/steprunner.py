@@ -16,18 +16,22 @@ from tiffin.linux.isolation import Rung
 from tiffin.network.leases import state_directory
 
 if TYPE_CHECKING:
+    from tiffin.build.imported import ImportedCaches
     from tiffin.engine.buildinputs import Lent
     from tiffin.engine.buildrequest import BuildRequest
     from tiffin.engine.engine import Engine
 
 
-def make_runner(engine: Engine, request: BuildRequest, lent: Lent) -> StepRunner:
-    """Return what runs the RUN steps of `request`."""
+def make_runner(
+    engine: Engine, request: BuildRequest, lent: Lent, imported: ImportedCaches | None
+) -> StepRunner:
+    """Return what runs the RUN steps of `request`; new cache mounts are filled from what is `imported`."""
     connection = Connection(request.network, state_directory(engine.home.run), root=engine.rung is Rung.ROOT)
     for notice in connection.notices:
         engine.emit(Notice(notice))
     settings = engine.settings
     place = engine.footing.place()
     lodging = Lodging(engine.layers.owners, settings.epoch, bool(place.users.uids), place.single_id)
-    furnisher = Furnisher(CacheMounts(engine.layers, settings.epoch), lent.secrets, lent.agents, lodging)
+    caches = CacheMounts(engine.layers, settings.epoch, imported.restore if imported else None)
+    furnisher = Furnisher(caches, lent.secrets, lent.agents, lodging)
     return StepRunner(engine.layers, place, connection, settings.environ, furnisher, settings.epoch)

@@ -3,7 +3,8 @@
 `home.cache/mounts/KEY/data` is what steps see, beside it `about.json` says
 which mount it is for; `KEY.lock` is held while a step uses it: shared, or
 alone for `sharing=locked`. Mounts with `sharing=private` have directories of
-their own, `KEY-1` and so on: the first that nobody uses.
+their own, `KEY-1` and so on: the first that nobody uses. A cache of another
+machine may have the content of a mount that is not here yet.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tiffin.linux.remove import remove_tree
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from tiffin.build.graph import CacheMount
@@ -46,11 +47,17 @@ class CacheFolder(NamedTuple):
 
 
 class CacheMounts:
-    """The cache mounts of one home. Safe for any number of processes and threads."""
+    """The cache mounts of one home. Safe for any number of processes and threads.
 
-    def __init__(self, layers: LayerStore, epoch: int) -> None:
+    `restore` makes a directory with the content that another machine has for a key, or returns False.
+    """
+
+    def __init__(
+        self, layers: LayerStore, epoch: int, restore: Callable[[str, Path], bool] | None = None
+    ) -> None:
         self._layers = layers
         self._epoch = epoch
+        self._restore = restore
         self._root = layers.home.cache / _FOLDER
 
     @contextmanager
@@ -114,6 +121,8 @@ class CacheMounts:
         made = work / "cache"
         made.mkdir(mode=0o700)
         data = made / "data"
+        if self._restore is not None and self._restore(key(mount, shown), data):
+            return made
         mode, uid, gid = 0o755, 0, 0
         if shown is None:
             data.mkdir()
@@ -133,6 +142,22 @@ class CacheMounts:
         self._layers.owners.change(str(data), uid, gid)
         data.chmod(mode if mount.mode is None else mount.mode)
         return made
+
+    @contextmanager
+    def alone(self, mount: CacheMount, shown: Shown | None) -> Iterator[Path | None]:
+        """Yield the directory of a mount while no step uses it; None if there is none, or one does."""
+        private = "-1" if mount.sharing == "private" else ""
+        place = self._root / (key(mount, shown) + private)
+        if not (place / "about.json").exists():
+            yield None
+            return
+        with ExitStack() as held:
+            try:
+                held.enter_context(lock(_lock_file(place), blocking=False))
+            except BlockingIOError:
+                yield None
+            else:
+                yield place / "data"
 
     def all(self) -> list[CacheFolder]:
         """Return all cache mounts there are."""
