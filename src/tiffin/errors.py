@@ -25,15 +25,27 @@ class Where(namedtuple("Where", "file line column end_column text", defaults=(1,
     text: str
 
 
+class Excerpt(namedtuple("Excerpt", "first lines start end")):  # noqa: PYI024
+    """Lines of a text, `first` being the number of the first one; those from `start` to `end` are meant."""
+
+    __slots__ = ()
+    first: int
+    lines: tuple[str, ...]
+    start: int
+    end: int
+
+
 class TiffinError(Exception):
     """Something that a user can be told: one line for what is wrong, one for what to do.
 
     `message` says what was tried on which object and what was found; `hint` says
     what to do about it; `where` points into a text; `code` is a stable
     kebab-case name; `exit_status` overrides the status of the process.
+    `excerpt` is what is shown of the text in the place of the one line at `where`.
     """
 
     kind: ClassVar[str] = "failed"
+    excerpt: Excerpt | None = None
 
     def __init__(
         self,

@@ -44,11 +44,12 @@ class StepDone(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """Something worth a line that is no failure."""
+    """Something worth a line that is no failure; `rule` is the lint rule that is broken, if one is."""
 
     message: str
     level: Literal["info", "warning"] = "warning"
     where: Where | None = None
+    rule: str = ""
 
 
 Event = StepStarted | StepLog | StepProgress | StepDone | Notice

@@ -4,6 +4,8 @@ import pytest
 
 from tiffin.build.graph import BaseImage, Copy, Local, MakeDirectory, Run, Source
 from tiffin.build.plan import PlanRequest, plan
+from tiffin.dockerfile.lint.linter import Linter
+from tiffin.dockerfile.lint.rules import UNDEFINED_VAR, UNUSED_BUILD_ARG
 from tiffin.dockerfile.parser import parse
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.oci.config import ContainerConfig, Healthcheck, ImageConfig
@@ -56,6 +58,12 @@ class Resolver:
 
 def graph(text, resolver=None, **request):
     return plan(parse(text), PlanRequest(HOST, **request), resolver or Resolver())
+
+
+def findings(text, **request):
+    linter = Linter()
+    plan(parse(text), PlanRequest(HOST, **request), Resolver(), linter)
+    return linter.findings
 
 
 def refused(kind, text, **request):
@@ -389,7 +397,7 @@ def test_proxies_reach_run_undeclared_and_nothing_else():
     assert op.ambient == ("HTTP_PROXY=h", "http_proxy=h", "NO_PROXY=n", "no_proxy=n")
     assert op.env == (PATH, "A=")
     assert config(text, build_args=given).labels == {"b": ""}
-    assert graph("FROM plain\nRUN true\n", build_args=given).warnings == ()
+    assert findings("FROM plain\nRUN true\n", build_args=given) == []
     declared = run("FROM plain\nARG HTTP_PROXY\nRUN true\n", build_args=given)
     assert "HTTP_PROXY=h" in declared.env
     assert "HTTP_PROXY=h" not in declared.ambient
@@ -410,7 +418,7 @@ def test_run_cmd_and_entrypoint_are_not_expanded():
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("ENV B=$LAGN", [("LAGN", 2, "did you mean LANG?")]),
+        ("ENV B=$LAGN", [("LAGN", 2, "did you mean $LANG?")]),
         ("ENV B=${none:-x}", []),
         ("ARG none\nENV B=$none", []),  # declared, without a value: as meant
         ("COPY <<EOF /a\n$none\nEOF", [("none", 2, "")]),
@@ -419,12 +427,13 @@ def test_run_cmd_and_entrypoint_are_not_expanded():
     ],
 )
 def test_unset_variables_are_warned_of(line, expected):
-    warnings = graph(f"FROM base\n{line}\n").warnings
-    assert len(warnings) == len(expected)
-    for (message, where), (name, number, hint) in zip(warnings, expected, strict=True):
+    found = findings(f"FROM base\n{line}\n")
+    assert len(found) == len(expected)
+    for (rule, message, span), (name, number, hint) in zip(found, expected, strict=True):
+        assert rule == UNDEFINED_VAR
         assert name in message
         assert hint in message
-        assert where.line == number
+        assert span.line == number
 
 
 @pytest.mark.parametrize(
@@ -441,8 +450,8 @@ def test_unset_variables_are_warned_of(line, expected):
     ],
 )
 def test_arguments_that_nothing_declares(given, warned):
-    warnings = graph("ARG G\nFROM plain\nARG B\nFROM plain\nARG A\n", build_args=given).warnings
-    assert bool(warnings) is warned
+    found = findings("ARG G\nFROM plain\nARG B\nFROM plain\nARG A\n", build_args=given)
+    assert [each.rule for each in found] == [UNUSED_BUILD_ARG] * warned
 
 
 def test_the_escape_character_of_the_file_holds():

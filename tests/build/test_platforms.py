@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tiffin.build.graph import BaseImage, Copy, Local, Run, Source
 from tiffin.build.merge import merge
 from tiffin.build.plan import PlanRequest, plan
+from tiffin.dockerfile.lint.linter import Linter
 from tiffin.dockerfile.parser import parse
 from tiffin.oci.config import ImageConfig
 from tiffin.oci.digest import DiffID
@@ -121,11 +122,16 @@ def test_what_the_image_says_it_is_for(text, asked, chosen, said):
 
 
 def test_an_image_for_another_platform_is_warned_of():
-    ((message, where),) = one("FROM only-amd64\n").warnings
-    assert message == "the image only-amd64 is made for linux/amd64, and this build is for linux/arm64"
-    assert where.line == 1
-    assert one("FROM only-linux/arm/v7\n").warnings == ()  # such a machine runs it
-    assert one("FROM scratch\n").warnings == ()
+    def found(text):
+        linter = Linter()
+        plan(parse(text), PlanRequest(ARM, host=AMD), Images(), linter)
+        return linter.findings
+
+    ((rule, message, span),) = found("FROM only-amd64\n")
+    assert (rule.name, span.line) == ("InvalidBaseImagePlatform", 1)
+    assert 'pulled with platform "linux/amd64", expected "linux/arm64"' in message
+    assert found("FROM only-linux/arm/v7\n") == []  # such a machine runs it
+    assert found("FROM scratch\n") == []
 
 
 CROSS = """\

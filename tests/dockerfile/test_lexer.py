@@ -38,7 +38,7 @@ def refused(text):
     ],
 )
 def test_directives_stand_at_the_top(text, syntax, escape, check):
-    assert tuple(read(text).directives) == (syntax, escape, check)
+    assert tuple(read(text).directives)[:3] == (syntax, escape, check)
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,23 @@ def test_physical_lines_become_logical_ones(text, lines):
     assert texts(text) == lines
 
 
-def test_an_empty_line_in_a_continued_instruction_is_remarked():
-    remarks = read("FROM a\nRUN b \\\n\n  c").remarks
-    assert [remark.span.line for remark in remarks] == [3]
+def test_empty_lines_in_continued_instructions_are_told():
+    assert [span.line for span in read("FROM a\nRUN b \\\n\n  c").empty_lines] == [3]
+
+
+@pytest.mark.parametrize(
+    ("above", "comments"),
+    [
+        ("", ()),
+        ("# one\n  #  two \n", ("one", "two")),
+        ("# one\n\n# two\n", ("one", "two")),  # an empty line means nothing
+        ("# one\n#\n# two\n", ("two",)),  # an empty comment does
+        ("# one\nARG A\n", ()),
+        ("# syntax=a\n# check=skip=all\n# one\n", ("one",)),
+    ],
+)
+def test_comments_belong_to_the_instruction_below(above, comments):
+    assert read(f"{above}FROM a \\\n# within\n AS b").lines[-1].comments == comments
 
 
 def test_places_survive_continuation():

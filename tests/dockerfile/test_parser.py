@@ -97,10 +97,23 @@ def test_stages_that_nothing_needs_are_checked_as_well():
     assert "EXPOSE" in refused("EXPOSE\nFROM scratch AS last\n").message
 
 
-def test_the_empty_continued_line_is_a_warning():
-    ((message, where),) = parse("FROM a\nRUN b \\\n\n c\n").warnings
-    assert "empty line" in message
-    assert where.line == 3
+def test_what_a_comment_says_of_a_name():
+    parsed = parse("# A is one\n# B is two\nARG A B\n# s\n# s serves it\nFROM scratch AS s\n")
+    assert [parsed.description(3, name) for name in ("A", "B", "C")] == ["is one", "is two", ""]
+    assert parsed.description(6, "s") == "serves it"
+
+
+def test_the_instruction_at_a_line():
+    parsed = parse("ARG A\nFROM a\nRUN b \\\n c\n")
+    assert [(span.line, span.end_line) for span in map(parsed.span_at, (1, 2, 3))] == [(1, 1), (2, 2), (3, 4)]
+    assert parsed.span_at(4) is None
+
+
+@pytest.mark.parametrize("line", ["ENV a b c", "LABEL a b"])
+def test_the_old_form_of_pairs_is_told(line):
+    assert parse(f"FROM a\n{line}\n").stages[0].instructions[0].legacy
+    keyword, key = line.split()[:2]
+    assert not parse(f"FROM a\n{keyword} {key}=b\n").stages[0].instructions[0].legacy
 
 
 # -- FROM -------------------------------------------------------------------------------------------

@@ -85,4 +85,4 @@ def test_the_naive_build_ignores_nothing(finca):
 @pytest.mark.parametrize(("name", "stages"), [("Dockerfile", 2), ("Dockerfile.naive", 1)])
 def test_the_dockerfiles_parse_without_a_warning(finca, name, stages):
     parsed = parse((finca / name).read_text(), name)
-    assert (len(parsed.stages), parsed.warnings) == (stages, ())
+    assert (len(parsed.stages), parsed.empty_lines) == (stages, ())

@@ -1,6 +1,7 @@
 from io import StringIO
 
 from tiffin.errors import InvalidError, NotFoundError, Where
+from tiffin.events import Notice
 from tiffin.ui.diagnostic import colours, notice, render
 
 
@@ -62,4 +63,5 @@ def test_colour_is_for_terminals_and_only_if_nobody_minds():
 
 
 def test_a_notice_is_one_line():
-    assert notice("two\nlines", "warning", Where("D", 3)) == "warning: D:3: two lines"
+    assert notice(Notice("two\nlines", where=Where("D", 3))) == "warning: D:3: two lines"
+    assert notice(Notice("so", "info", rule="Big")) == "info: Big: so"

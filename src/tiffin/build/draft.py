@@ -69,6 +69,11 @@ class Draft:
             self.variables[name] = value
 
     @property
+    def known(self) -> bool:
+        """Whether it is known what the stage begins from."""
+        return self.base is None or self.base.known
+
+    @property
     def environment(self) -> dict[str, str]:
         """What a RUN sees: ENVs, then ARGs, each name once, with the value that counts."""
         names = [*self.config.environment(), *self.declared]

@@ -20,12 +20,16 @@ from tiffin.oci.platform import Platform
 
 
 class BaseImage(msgspec.Struct, frozen=True):
-    """A resolved image that a stage starts from or copies from; `digest` is of what its name stands for."""
+    """A resolved image that a stage starts from or copies from; `digest` is of what its name stands for.
+
+    Of one that is not `known` nothing could be read; only a check goes on with such.
+    """
 
     reference: str
     config: ImageConfig
     diff_ids: tuple[DiffID, ...]
     digest: Digest | None = None
+    known: bool = True
 
 
 class Source(msgspec.Struct, frozen=True, tag="source"):
@@ -193,7 +197,7 @@ class Graph(msgspec.Struct, frozen=True):
     `result` is the vertex of the final root filesystem; `config` the final
     container config; `base` the image at the bottom of the target stage's
     chain (its history and metadata come first); `steps` is the history after
-    that; `platform` is what the image says it is for. `warnings` are for the user.
+    that; `platform` is what the image says it is for.
     """
 
     vertices: tuple[Vertex, ...]
@@ -203,4 +207,3 @@ class Graph(msgspec.Struct, frozen=True):
     steps: tuple[HistoryStep, ...]
     platform: Platform
     author: str = ""
-    warnings: tuple[tuple[str, Where | None], ...] = ()

@@ -91,15 +91,17 @@ def _familiar(name: str) -> str:
         return name
 
 
-def needed(table: StageTable, target: StageEntry, places: Places, platform: Platform) -> list[Planned]:
-    """Return the stages that `target` needs and itself, in the order of the Dockerfile.
+def needed(
+    table: StageTable, target: StageEntry, places: Places, platform: Platform, *, every: bool = False
+) -> list[Planned]:
+    """Return the stages that `target` needs and itself, or all, in the order of the Dockerfile.
 
     `platform` is the one that the build is for, and so are the images that `--from` names: the platform
     of the stage that copies does not count, as in BuildKit.
     """
-    wanted = {target.number}
+    wanted = set(range(len(table.entries))) if every else {target.number}
     found: list[Planned] = []
-    for entry in reversed(table.entries[: target.number + 1]):  # a stage needs only stages before it
+    for entry in reversed(table.entries):  # a stage needs only stages before it
         if entry.number in wanted:
             planned = _planned(entry, table, places, platform)
             below = (planned.start, *planned.origins.values(), *planned.mounted.values())

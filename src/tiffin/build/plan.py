@@ -7,7 +7,7 @@ are looked at no further than their FROM.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tiffin.build.draft import Draft
 from tiffin.build.filesteps import Step, run_step, transfer_step, workdir_step
@@ -15,16 +15,19 @@ from tiffin.build.graph import BaseImage, Graph, Local, Source, Vertex
 from tiffin.build.metadata import Arguments, fold
 from tiffin.build.mountplan import plan_mounts
 from tiffin.build.needs import Folder, Places, needed
-from tiffin.build.scope import Expander, global_arguments, platform_arguments, proxies, undeclared
+from tiffin.build.scope import Expander, global_arguments, platform_arguments, proxies, report_undeclared
+from tiffin.build.stagerules import StageRules, report_starts
 from tiffin.build.stages import SCRATCH, StageEntry, StageTable
 from tiffin.build.stepnames import StepNames, shown
 from tiffin.dockerfile import ast
+from tiffin.dockerfile.lint.linter import Linter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tiffin.build.graph import Mount, Op
     from tiffin.build.needs import Place, Planned, Resolve
+    from tiffin.dockerfile.source import Span
     from tiffin.errors import Where
     from tiffin.oci.platform import Platform
 
@@ -38,7 +41,8 @@ class PlanRequest(NamedTuple):
     `platform` is the one built for, `host` the one built on, if that is another. A platform that was
     `chosen` is what the image says it is for, whatever its base says; one of `several` is in the names of
     the steps. `contexts` are the named contexts: `local`, or `image:` and the name of an image that
-    stands for this one.
+    stands for this one. With `every`, stages that the target does not need are planned as well: a check
+    looks at all.
     """
 
     platform: Platform
@@ -49,27 +53,49 @@ class PlanRequest(NamedTuple):
     target: str | None = None
     contexts: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
+    every: bool = False
 
 
-def plan(dockerfile: ast.Dockerfile, request: PlanRequest, resolve: Resolve) -> Graph:
-    """Return the graph of the target.
+class Watcher(Protocol):
+    """Looks on while stages are planned."""
+
+    def begin(self, planned: Planned) -> None:
+        """See the next stage."""
+
+    def see(self, draft: Draft, instruction: ast.Instruction, span: Span) -> None:
+        """See the next instruction of it, at `span`, before it changes the stage's draft."""
+
+
+def plan(
+    dockerfile: ast.Dockerfile,
+    request: PlanRequest,
+    resolve: Resolve,
+    linter: Linter | None = None,
+    watchers: Sequence[Watcher] = (),
+) -> Graph:
+    """Return the graph of the target, and report to `linter` what is to be said of what was planned.
 
     `resolve` gives the image of a name. Raises InvalidError or UnsupportedError
     with the line that is to blame, NotFoundError for the target, and what `resolve` raises.
     """
-    expander = Expander(dockerfile.directives.escape)
+    linter = linter or Linter()
+    expander = Expander(dockerfile.directives.escape, linter)
     target_name = request.target or dockerfile.stages[-1].start.name or ""
     built_in = platform_arguments(request.host or request.platform, request.platform, target_name)
+    report_undeclared(dockerfile, request.build_args, built_in, linter)
+    defaults = global_arguments(dockerfile.arguments, built_in, {}, expander)
+    report_starts(dockerfile, defaults, linter)
     outer = global_arguments(dockerfile.arguments, built_in, request.build_args, expander)
     table = StageTable(dockerfile, outer, expander, request.platform)
     target = table.target(request.target)
     places = Places(table, request.contexts, resolve)
-    planner = _Planner(Arguments(request.build_args, outer), expander, request, alone=len(table.entries) == 1)
-    for planned in needed(table, target, places, request.platform):
+    arguments = Arguments(request.build_args, outer)
+    watchers = (StageRules(dockerfile.directives.escape, linter), *watchers)
+    planner = _Planner(arguments, expander, request, watchers, alone=len(table.entries) == 1)
+    for planned in needed(table, target, places, request.platform, every=request.every):
         planner.add(planned)
     draft = planner.drafts[target.number]
     draft.change(labels=draft.config.labels | dict(request.labels))
-    unused = undeclared(dockerfile, request.build_args, built_in)
     return Graph(
         vertices=tuple(planner.vertices),
         result=draft.vertex,
@@ -78,7 +104,6 @@ def plan(dockerfile: ast.Dockerfile, request: PlanRequest, resolve: Resolve) -> 
         steps=tuple(draft.steps),
         platform=_own_platform(draft, request),
         author=draft.author,
-        warnings=(*expander.warnings, *planner.warnings, *((message, None) for message in unused)),
     )
 
 
@@ -95,15 +120,21 @@ class _Planner:
     """Adds the vertices of one stage after the other."""
 
     def __init__(
-        self, arguments: Arguments, expander: Expander, request: PlanRequest, *, alone: bool
+        self,
+        arguments: Arguments,
+        expander: Expander,
+        request: PlanRequest,
+        watchers: Sequence[Watcher],
+        *,
+        alone: bool,
     ) -> None:
         self.vertices: list[Vertex] = []
         self.drafts: dict[int, Draft] = {}
-        self.warnings: list[tuple[str, Where]] = []
         self._arguments = arguments
         self._expander = expander
         self._platform = request.platform
         self._several = request.several
+        self._watchers = watchers
         self._alone = alone
         self._proxies = proxies(arguments.given)
         self._shared: dict[str, int] = {}
@@ -124,9 +155,13 @@ class _Planner:
             text = names.name(name) if planned.start else name
             vertex = self._source(planned.start, text, entry, entry.platform)
             draft = Draft(vertex, planned.start, entry.platform)
-            self._compare(entry, draft)
         self.drafts[entry.number] = draft
+        for watcher in self._watchers:
+            watcher.begin(planned)
+        self._expander.certain = draft.known
         for instruction, triggered in planned.instructions:
+            for watcher in self._watchers:
+                watcher.see(draft, instruction, entry.stage.start.span if triggered else instruction.span)
             self._instruction(draft, instruction, planned, names, triggered=triggered)
 
     def _names(self, entry: StageEntry, total: int) -> StepNames:
@@ -134,12 +169,6 @@ class _Planner:
         if not self._several:
             return StepNames(labels, total, None)
         return StepNames((str(entry.platform), *labels), total, self._platform)
-
-    def _compare(self, entry: StageEntry, draft: Draft) -> None:
-        """Warn of an image that is for another platform than the stage: programs in it may not run."""
-        if entry.platform.rank(draft.platform) is None:
-            message = f"the image {entry.base} is made for {draft.platform}, and this build is for"
-            self.warnings.append((f"{message} {entry.platform}", entry.where))
 
     def _instruction(
         self,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tiffin.dockerfile.expand import expand, expand_document, expand_words
-from tiffin.dockerfile.nearest import did_you_mean
+from tiffin.dockerfile.lint import rules
+from tiffin.dockerfile.nearest import did_you_mean, nearest
 from tiffin.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
 
     from tiffin.dockerfile import ast
     from tiffin.dockerfile.expand import Expansion
+    from tiffin.dockerfile.lint.linter import Linter
+    from tiffin.dockerfile.lint.rule import Rule
     from tiffin.dockerfile.source import Span
-    from tiffin.errors import Where
     from tiffin.oci.platform import Platform
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -25,26 +27,30 @@ _FOR_THE_BUILDER = ("SOURCE_DATE_EPOCH",)
 
 
 class Expander:
-    """Expands words of a Dockerfile, and notes the variables that were not set."""
+    """Expands words of a Dockerfile, and reports variables that are not set to `linter`.
 
-    def __init__(self, escape: str) -> None:
+    It does not while `certain` is false: what a stage begins from could not be read.
+    """
+
+    def __init__(self, escape: str, linter: Linter) -> None:
         self._escape = escape
-        self._unset: dict[tuple[str, Where], None] = {}
-
-    @property
-    def warnings(self) -> list[tuple[str, Where]]:
-        """What the user should hear: variables that stood for nothing, in order."""
-        return list(self._unset)
+        self._linter = linter
+        self.certain = True
 
     def word(
-        self, text: str, variables: Mapping[str, str], span: Span, declared: Collection[str] = ()
+        self,
+        text: str,
+        variables: Mapping[str, str],
+        span: Span,
+        declared: Collection[str] = (),
+        rule: Rule | None = rules.UNDEFINED_VAR,
     ) -> str:
-        """Return `text` expanded. Raises InvalidError at `span`."""
+        """Return `text` expanded; variables without a value break `rule`. Raises InvalidError at `span`."""
         try:
             expansion = expand(text, variables, escape=self._escape)
         except InvalidError as error:
             raise _at(error, span) from None
-        self._note(expansion, variables, span, declared)
+        self._note(expansion, variables, span, declared, rule)
         return expansion.text
 
     def words(self, text: str, variables: Mapping[str, str], span: Span) -> list[str]:
@@ -62,17 +68,24 @@ class Expander:
             expansion = expand_document(text, variables)
         except InvalidError as error:
             raise _at(error, span) from None
-        self._note(expansion, variables, span, declared)
+        self._note(expansion, variables, span, declared, rules.UNDEFINED_VAR)
         return expansion.text
 
     def _note(
-        self, expansion: Expansion, variables: Mapping[str, str], span: Span, declared: Collection[str]
+        self,
+        expansion: Expansion,
+        variables: Mapping[str, str],
+        span: Span,
+        declared: Collection[str],
+        rule: Rule | None,
     ) -> None:
+        if rule is None or not self.certain:
+            return
+        sign = "$" if rule is rules.UNDEFINED_VAR else ""
         for name in sorted(expansion.unset):
             if name.isidentifier() and name not in declared:
-                hint = did_you_mean(name, (*variables, *declared))
-                message = f"the variable {name} is not set, and stands for nothing here"
-                self._unset[f"{message}; {hint}" if hint else message, span.where] = None
+                near = nearest(name, (*variables, *declared))
+                self._linter.report(rule, span, name, f" (did you mean {sign}{near}?)" if near else "")
 
 
 def _at(error: InvalidError, span: Span) -> InvalidError:
@@ -107,7 +120,7 @@ def global_arguments(
             if name in given:
                 values[name] = given[name]
             elif default is not None:
-                values[name] = expander.word(default, values, instruction.span)
+                values[name] = expander.word(default, values, instruction.span, rule=None)
     return values
 
 
@@ -121,18 +134,16 @@ def proxies(given: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
-def undeclared(
-    dockerfile: ast.Dockerfile, given: Mapping[str, str], built_in: Mapping[str, str]
-) -> list[str]:
-    """Return a warning for each given argument that nothing asks for."""
+def report_undeclared(
+    dockerfile: ast.Dockerfile, given: Mapping[str, str], built_in: Mapping[str, str], linter: Linter
+) -> None:
+    """Report each given argument that nothing asks for."""
     found = {name for instruction in _arguments(dockerfile) for name, _ in instruction.declarations}
     known = {*found, *built_in, *_PROXIES, *map(str.lower, _PROXIES), *_FOR_THE_BUILDER}
-    warnings = []
     for name in given:
         if name not in known and not name.startswith("BUILDKIT_"):
             hint = did_you_mean(name, found, "declare it with ARG")
-            warnings.append(f"--build-arg {name} is not used: no ARG declares it; {hint}")
-    return warnings
+            linter.report(rules.UNUSED_BUILD_ARG, None, name, hint)
 
 
 def _arguments(dockerfile: ast.Dockerfile) -> list[ast.Arg]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from tiffin.dockerfile.lint.rules import UNDEFINED_ARG_IN_FROM
 from tiffin.dockerfile.nearest import did_you_mean
 from tiffin.errors import InvalidError, NotFoundError
 from tiffin.oci.platform import Platform
 from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from tiffin.build.scope import Expander
     from tiffin.dockerfile import ast
@@ -55,9 +56,14 @@ class StageTable:
     ) -> None:
         self.entries: list[StageEntry] = []
         self._names: dict[str, int] = {}
+        declared = {name for each in dockerfile.arguments for name, _ in each.declarations}
+
+        def word(text: str, start: ast.From) -> str:
+            return expander.word(text, arguments, start.span, declared, UNDEFINED_ARG_IN_FROM)
+
         for index, stage in enumerate(dockerfile.stages):
             start = stage.start
-            base = expander.word(start.base, arguments, start.span)
+            base = word(start.base, start)
             if not base:
                 raise InvalidError(
                     f"the image of FROM is empty: {start.base}",
@@ -66,7 +72,7 @@ class StageTable:
                     where=start.span.where,
                 )
             parent = self._names.get(base)
-            platform = _platform(start, arguments, expander) or target
+            platform = _platform(start, word) or target
             if base == SCRATCH:
                 platform = target
             elif parent is not None:
@@ -146,10 +152,10 @@ def check_reference(name: str, where: Where) -> None:
         raise
 
 
-def _platform(start: ast.From, arguments: Mapping[str, str], expander: Expander) -> Platform | None:
+def _platform(start: ast.From, word: Callable[[str, ast.From], str]) -> Platform | None:
     if start.platform is None:
         return None
-    text = expander.word(start.platform, arguments, start.span)
+    text = word(start.platform, start)
     try:
         return Platform.parse(text)
     except InvalidError as error:

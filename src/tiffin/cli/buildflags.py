@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tiffin.cli.options import flag, ignore, refuse, value, values
 
+CALLS = ("build", "check", "outline", "targets")
 MODES = ("auto", "tty", "plain", "quiet", "rawjson")
 
 _LIMITS = "limits on the steps of a build are not in this release"
@@ -27,6 +28,8 @@ OPTIONS = (
         "type=TYPE,…",
         "Write the cache for others: registry (ref), local (dest, tag), or inline; mode=max, mounts=true",
     ),
+    value("--call", "METHOD", f"What to do: {', '.join(CALLS)}", default="build"),
+    flag("--check", "Look at the Dockerfile by all lint rules and build nothing, like --call=check"),
     value("-f, --file", "FILE", "The Dockerfile, '-' for standard input (PATH/Dockerfile if not given)"),
     value("--iidfile", "FILE", "Write the image id into this file"),
     values("--label", "KEY=VALUE", "Put a label on the image"),
@@ -63,7 +66,6 @@ OPTIONS = (
     *refuse("privileged steps are not in this release", "--allow=", "--security-opt="),
     *refuse("layers are never squashed; use a stage of its own to leave files behind", "--squash"),
     *refuse("lines cannot be added to /etc/hosts of the steps yet", "--add-host="),
-    *refuse("checks of the Dockerfile are not in this release", "--check", "--call=build"),
     *refuse("there is one builder, tiffin itself", "--builder=default"),
     *refuse("policies are not in this release", "--policy="),
     *refuse(

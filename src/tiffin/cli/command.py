@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tiffin.cli.options import Arguments, Option
     from tiffin.engine.engine import Engine
     from tiffin.engine.settings import Settings
+    from tiffin.errors import TiffinError
     from tiffin.events import Emit
     from tiffin.ui.later import Later
     from tiffin.ui.progress import Mode
@@ -106,7 +107,7 @@ class Session:
 
         if isinstance(event, Notice):
             colour = colours(self.stderr, self.environ)
-            self.stderr.write(notice(event.message, event.level, event.where, colour=colour) + "\n")
+            self.stderr.write(notice(event, colour=colour) + "\n")
 
     def reporter(self, mode: Mode = "auto") -> Reporter:
         """Progress on standard error."""
@@ -140,15 +141,20 @@ class Session:
         self.stdout.flush()
         return self.report(failures)
 
+    def show(self, error: TiffinError) -> None:
+        """Show a failure that does not end the command."""
+        from tiffin.ui.diagnostic import colours, render
+
+        for line in render(error, colour=colours(self.stderr, self.environ)):
+            self.stderr.write(line + "\n")
+
     def report(self, failures: Sequence[Exception]) -> int:
         """Show all failures but the last, and raise that one; 0 if there are none."""
         from tiffin.errors import TiffinError
-        from tiffin.ui.diagnostic import colours, render
 
         for error in failures[:-1]:
             assert isinstance(error, TiffinError)
-            for line in render(error, colour=colours(self.stderr, self.environ)):
-                self.stderr.write(line + "\n")
+            self.show(error)
         if failures:
             raise failures[-1]
         return 0

@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tiffin.dockerfile.heredoc import HereDocument
     from tiffin.dockerfile.lexer import Directives
     from tiffin.dockerfile.source import Source, Span
-    from tiffin.errors import Where
 
 Network = Literal["default", "none", "host"]
 Security = Literal["sandbox", "insecure"]
@@ -82,19 +83,21 @@ class Arg(NamedTuple):
 
 
 class Env(NamedTuple):
-    """ENV."""
+    """ENV; `legacy` says that it is written with a blank in the place of the `=`."""
 
     span: Span
     text: str
     pairs: tuple[Pair, ...]
+    legacy: bool = False
 
 
 class Label(NamedTuple):
-    """LABEL."""
+    """LABEL; `legacy` as in ENV."""
 
     span: Span
     text: str
     pairs: tuple[Pair, ...]
+    legacy: bool = False
 
 
 class Run(NamedTuple):
@@ -271,10 +274,24 @@ class Stage(NamedTuple):
 
 
 class Dockerfile(NamedTuple):
-    """A whole Dockerfile; `arguments` are the ARGs before the first FROM."""
+    """A whole Dockerfile; `arguments` are the ARGs before the first FROM.
+
+    `comments` are those above an instruction, by its line; `empty_lines` stand within one.
+    """
 
     source: Source
     directives: Directives
     arguments: tuple[Arg, ...]
     stages: tuple[Stage, ...]
-    warnings: tuple[tuple[str, Where], ...] = ()
+    comments: Mapping[int, tuple[str, ...]] = {}
+    empty_lines: tuple[Span, ...] = ()
+
+    def span_at(self, line: int) -> Span | None:
+        """Return the place of the instruction that begins at `line`."""
+        lines = (each for stage in self.stages for each in (stage.start, *stage.instructions))
+        return next((each.span for each in (*self.arguments, *lines) if each.span.line == line), None)
+
+    def description(self, line: int, name: str) -> str:
+        """Return what a comment above the instruction at `line` says of `name`: `# name description`."""
+        found = (comment.partition(" ") for comment in self.comments.get(line, ()))
+        return next((rest for first, _, rest in found if first == name and rest), "")

@@ -58,19 +58,20 @@ def arg(statement: Statement, _flags: Flags) -> ast.Arg:
 
 def env(statement: Statement, _flags: Flags) -> ast.Env:
     """ENV."""
-    return ast.Env(statement.span, statement.text, _pairs(statement))
+    return ast.Env(statement.span, statement.text, *_pairs(statement))
 
 
 def label(statement: Statement, _flags: Flags) -> ast.Label:
     """LABEL."""
-    return ast.Label(statement.span, statement.text, _pairs(statement))
+    return ast.Label(statement.span, statement.text, *_pairs(statement))
 
 
 def _quoted(statement: Statement) -> list[Word]:
     return quoted_words(statement.line.text, statement.escape, statement.head.rest, statement.head.end)
 
 
-def _pairs(statement: Statement) -> tuple[ast.Pair, ...]:
+def _pairs(statement: Statement) -> tuple[tuple[ast.Pair, ...], bool]:
+    """Return keys and values, and whether they are written in the old form."""
     words = _quoted(statement)
     form = f"write {statement.keyword} KEY=VALUE"
     if not words:
@@ -79,7 +80,7 @@ def _pairs(statement: Statement) -> tuple[ast.Pair, ...]:
         match = _KEY_AND_REST.match(statement.arguments)
         if match is None:
             raise statement.error(f"{statement.keyword} {words[0].text} has no value", words[0], form)
-        return (ast.Pair(match[1], match[2]),)
+        return (ast.Pair(match[1], match[2]),), True
     pairs = []
     for word in words:
         key, equals, value = word.text.partition("=")
@@ -88,7 +89,7 @@ def _pairs(statement: Statement) -> tuple[ast.Pair, ...]:
         if not key:
             raise statement.error(f"a key of {statement.keyword} is empty", word, form)
         pairs.append(ast.Pair(key, value))
-    return tuple(pairs)
+    return tuple(pairs), False
 
 
 def run(statement: Statement, flags: Flags) -> ast.Run:

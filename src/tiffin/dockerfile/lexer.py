@@ -24,18 +24,12 @@ _WITH_DOCUMENTS = ("ADD", "COPY", "RUN")
 
 
 class Directives(NamedTuple):
-    """The parser directives at the top of a Dockerfile."""
+    """The parser directives at the top of a Dockerfile, and how many lines they are."""
 
     syntax: str | None = None
     escape: str = "\\"
     check: str | None = None
-
-
-class Remark(NamedTuple):
-    """Something the user should hear of that is no error."""
-
-    message: str
-    span: Span
+    lines: int = 0
 
 
 class Piece(NamedTuple):
@@ -47,7 +41,10 @@ class Piece(NamedTuple):
 
 
 class LogicalLine(NamedTuple):
-    """One instruction as text; `last_line` is where it ends, here-documents included."""
+    """One instruction as text; `last_line` is where it ends, here-documents included.
+
+    `comments` stand above it: all since the last instruction or empty comment.
+    """
 
     source: Source
     text: str
@@ -55,6 +52,7 @@ class LogicalLine(NamedTuple):
     last_line: int
     documents: tuple[HereDocument, ...] = ()
     marks: tuple[Mark, ...] = ()
+    comments: tuple[str, ...] = ()
 
     def span(self, start: int = 0, end: int | None = None) -> Span:
         """Return the place of the characters from `start` to `end`."""
@@ -71,12 +69,12 @@ class LogicalLine(NamedTuple):
 
 
 class Lexed(NamedTuple):
-    """A Dockerfile in logical lines."""
+    """A Dockerfile in logical lines, and the empty lines within continued ones."""
 
     source: Source
     directives: Directives
     lines: tuple[LogicalLine, ...]
-    remarks: tuple[Remark, ...]
+    empty_lines: tuple[Span, ...]
 
 
 def lex(source: Source) -> Lexed:
@@ -90,9 +88,9 @@ def lex(source: Source) -> Lexed:
                 hint="give the Dockerfile with -f",
             )
     directives = _directives(source)
-    reader = _Reader(source, directives.escape)
+    reader = _Reader(source, directives)
     lines = tuple(reader.read())
-    return Lexed(source, directives, lines, tuple(reader.remarks))
+    return Lexed(source, directives, lines, tuple(reader.empty_lines))
 
 
 def is_comment(line: str) -> bool:
@@ -123,17 +121,18 @@ def _directives(source: Source) -> Directives:
                 hint="the escape directive takes \\ or `",
             )
         found[name] = match[2]
-    return Directives(found.get("syntax"), found.get("escape", "\\"), found.get("check"))
+    return Directives(found.get("syntax"), found.get("escape", "\\"), found.get("check"), len(found))
 
 
 class _Reader:
     """Walks the physical lines once."""
 
-    def __init__(self, source: Source, escape: str) -> None:
+    def __init__(self, source: Source, directives: Directives) -> None:
         self.source = source
-        self.escape = escape
-        self.next = 1  # the number of the line to read next
-        self.remarks: list[Remark] = []
+        self.escape = directives.escape
+        self.next = directives.lines + 1  # the number of the line to read next
+        self.empty_lines: list[Span] = []
+        self.comments: list[str] = []
 
     def read(self) -> list[LogicalLine]:
         lines = []
@@ -150,9 +149,11 @@ class _Reader:
     def _instruction(self) -> LogicalLine | None:
         first = self.next
         physical = self._take()
-        if is_comment(physical):
-            return None
         text = physical.lstrip(SPACE)
+        if is_comment(physical):
+            comment = text[1:].strip(SPACE)
+            self.comments = [*self.comments, comment] if comment else []
+            return None
         column = len(physical) - len(text) + 1
         text, continued = self._continuation(text)
         pieces = [Piece(0, first, column)]
@@ -173,9 +174,10 @@ class _Reader:
         line = LogicalLine(self.source, "".join(parts), tuple(pieces), self.next - 1)
         if not line.text.strip(SPACE):
             return None
+        line = line._replace(comments=tuple(self.comments))
+        self.comments = []
         if empty:
-            message = "empty line in a continued instruction: begin it with # or take it out"
-            self.remarks.append(Remark(message, self.source.whole_line(empty)))
+            self.empty_lines.append(self.source.whole_line(empty))
         return self._with_documents(line)
 
     def _continuation(self, line: str) -> tuple[str, bool]:

@@ -68,8 +68,10 @@ def parse(text: str | bytes, filename: str = "Dockerfile") -> ast.Dockerfile:
     if not starts:
         raise _nothing(lexed)
     stages = tuple(ast.Stage(start, tuple(body)) for start, body in zip(starts, bodies, strict=True))
-    warnings = tuple((remark.message, remark.span.where) for remark in lexed.remarks)
-    return ast.Dockerfile(lexed.source, lexed.directives, tuple(arguments), stages, warnings)
+    comments = {line.pieces[0].line: line.comments for line in lexed.lines if line.comments}
+    return ast.Dockerfile(
+        lexed.source, lexed.directives, tuple(arguments), stages, comments, lexed.empty_lines
+    )
 
 
 def parse_trigger(expression: str, name: str) -> ast.Trigger:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tiffin.errors import Where
+from tiffin.errors import Excerpt, Where
 
 BOM = "\ufeff"
 
@@ -50,6 +50,15 @@ class Source(NamedTuple):
     def line(self, number: int) -> str:
         """Return line `number` without its ending; empty beyond the end."""
         return self.lines[number - 1].rstrip("\r\n") if 0 < number <= len(self.lines) else ""
+
+    def excerpt(self, start: int, end: int) -> Excerpt:
+        """Return the lines from `start` to `end` with some around them, as BuildKit shows them."""
+        around = 2 if start == end else 1
+        # What follows the last line ending is a line too, if an empty one.
+        last = len(self.lines) + bool(self.lines and self.lines[-1].endswith("\n"))
+        first, end = max(1, start - around), min(end, last)
+        numbers = range(first, min(last, end + around) + 1)
+        return Excerpt(first, tuple(self.line(number) for number in numbers), start, end)
 
     def whole_line(self, number: int) -> Span:
         """Return the range of line `number` without its leading blanks."""

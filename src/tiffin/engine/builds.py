@@ -13,6 +13,7 @@ from tiffin.build.workbench import Workbench
 from tiffin.dockerfile.parser import parse
 from tiffin.engine.bases import BaseResolver
 from tiffin.engine.buildinputs import read_contexts, read_dockerfile, read_lent
+from tiffin.engine.buildlint import linted, pointing_into
 from tiffin.engine.buildoutput import deliver, store_image, store_result, wanted_outputs
 from tiffin.engine.buildplatforms import plan_requests
 from tiffin.engine.buildrequest import BuiltImage
@@ -23,8 +24,6 @@ from tiffin.linux.files import atomic_write
 from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tiffin.build.graph import Graph
     from tiffin.build.imported import ImportedCaches
     from tiffin.build.ops.run import StepRunner
@@ -47,8 +46,8 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
     with engine.leases.hold("build") as lease, caches.imported(engine) as imported:
         bases = BaseResolver(engine, lease, pull=request.pull)
         wanted = plan_requests(engine, request)
-        graphs = merge([plan(dockerfile, each, bases.resolve) for each in wanted])
-        _warn(engine, dockerfile, graphs)
+        with linted(dockerfile, wanted[0].build_args, engine.emit) as linter:
+            graphs = merge([plan(dockerfile, each, bases.resolve, linter) for each in wanted])
         check_steps(engine, graphs[0])
         bench = Workbench(
             layers=engine.layers,
@@ -62,7 +61,8 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
         fresh = _fresh(engine, request, dockerfile, graphs[0])
         try:
             wants = [graph.result for graph in graphs]
-            results = Solver(graphs[0], bench, engine.emit, fresh).solve(wants)  # it is one graph by now
+            with pointing_into(dockerfile):
+                results = Solver(graphs[0], bench, engine.emit, fresh).solve(wants)  # it is one graph by now
         finally:
             bench.finish()
         configs = [image_config(graph, results, engine.settings.epoch) for graph in graphs]
@@ -86,13 +86,6 @@ def _runner(engine: Engine, request: BuildRequest, lent: Lent, imported: Importe
     from tiffin.engine.steprunner import make_runner
 
     return make_runner(engine, request, lent, imported)
-
-
-def _warn(engine: Engine, dockerfile: Dockerfile, graphs: Sequence[Graph]) -> None:
-    """Say each warning once, whichever platforms it is for."""
-    of_graphs = (warning for graph in graphs for warning in graph.warnings)
-    for message, where in dict.fromkeys((*dockerfile.warnings, *of_graphs)):
-        engine.emit(Notice(message, where=where))
 
 
 def _fresh(engine: Engine, request: BuildRequest, dockerfile: Dockerfile, graph: Graph) -> tuple[int, ...]:

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TextIO
 
-    from tiffin.errors import TiffinError, Where
+    from tiffin.errors import Excerpt, TiffinError, Where
+    from tiffin.events import Notice
 
 EXCERPT = 100  # columns of the line that are shown
 LEAD = 40  # columns of it that are kept before the caret
+RULE = "-" * 20
 
 BOLD, RED, CYAN, YELLOW, RESET = "\x1b[1m", "\x1b[31m", "\x1b[36m", "\x1b[33m", "\x1b[0m"
 
@@ -29,16 +31,25 @@ def colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
 
 def render(error: TiffinError, *, colour: bool = False) -> list[str]:
     """Lines for `error`: the failure, an excerpt where there is a place, the hint."""
-    return describe(error.message, error.hint, error.where, colour=colour)
+    return describe(error.message, error.hint, error.where, error.excerpt, colour=colour)
 
 
-def describe(message: str, hint: str = "", where: Where | None = None, *, colour: bool = False) -> list[str]:
+def describe(
+    message: str,
+    hint: str = "",
+    where: Where | None = None,
+    lines_there: Excerpt | None = None,
+    *,
+    colour: bool = False,
+) -> list[str]:
     """Lines for a failure that is given in parts."""
     place = f"{sanitise(where.file)}:{where.line}: " if where else ""
     first, *rest = [sanitise(line) for line in message.splitlines()] or [""]
     lines = [_paint("error:", BOLD + RED, colour=colour) + f" {place}{first}"]
     lines += [f"  {line}" for line in rest]
-    if where is not None and where.text:
+    if lines_there is not None:
+        lines += block(lines_there)
+    elif where is not None and where.text:
         lines += excerpt(where, colour=colour)
     for position, line in enumerate(hint.splitlines()):
         lines.append(
@@ -48,11 +59,22 @@ def describe(message: str, hint: str = "", where: Where | None = None, *, colour
     return lines
 
 
-def notice(message: str, level: str, where: Where | None, *, colour: bool = False) -> str:
+def notice(event: Notice, *, colour: bool = False) -> str:
     """One line for something that is no failure."""
+    where = event.where
     place = f"{sanitise(where.file)}:{where.line}: " if where else ""
-    label = _paint(f"{level}:", BOLD + (YELLOW if level == "warning" else CYAN), colour=colour)
-    return f"{label} {place}{sanitise(' '.join(message.split()))}"
+    rule = f"{event.rule}: " if event.rule else ""
+    label = _paint(f"{event.level}:", BOLD + (YELLOW if event.level == "warning" else CYAN), colour=colour)
+    return f"{label} {place}{rule}{sanitise(' '.join(event.message.split()))}"
+
+
+def block(lines: Excerpt) -> list[str]:
+    """Whole lines of a text between rules, those that are meant marked, as BuildKit shows them."""
+    shown = []
+    for number, line in enumerate(lines.lines, lines.first):
+        mark = ">>>" if lines.start <= number <= lines.end else "   "
+        shown.append(f"{number:4} | {mark} {sanitise(line)}")
+    return [RULE, *shown, RULE]
 
 
 def excerpt(where: Where, *, colour: bool = False) -> list[str]:

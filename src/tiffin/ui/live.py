@@ -95,7 +95,7 @@ class LiveReporter:
                 case StepDone() if event.step in self._steps:
                     self._finish(self._steps.pop(event.step), event)
                 case Notice():
-                    self._draw([notice(event.message, event.level, event.where, colour=self._colour)])
+                    self._draw([notice(event, colour=self._colour)])
                 case _:
                     pass
 

@@ -72,7 +72,7 @@ class PlainReporter:
                 case StepDone() if event.step in self._steps:
                     self._done(self._steps[event.step], event)
                 case Notice():
-                    self._print(notice(event.message, event.level, event.where, colour=self._colour))
+                    self._print(notice(event, colour=self._colour))
                 case _:
                     pass
             self._stream.flush()

@@ -11,7 +11,8 @@ one thread only.
     {"event": "log", "time": …, "step": "s3", "stream": 1, "data": "cc -c a.c\n"}
     {"event": "progress", "time": …, "step": "s1", "done": 1048576, "total": 45600000, "unit": "B"}
     {"event": "done", "time": …, "step": "s3", "status": "cached", "seconds": 0.0, "detail": ""}
-    {"event": "notice", "time": …, "level": "warning", "message": "…", "file": "Dockerfile", "line": 3}
+    {"event": "notice", "time": …, "level": "warning", "message": "…", "file": "Dockerfile", "line": 3,
+     "rule": "UndefinedVar"}
 
 `status` is one of done, cached, failed, canceled; `data` is text, with bytes
 that are not UTF-8 replaced; further fields and kinds may be added.
@@ -116,13 +117,17 @@ def _fields(event: Event) -> dict[str, object]:
             return {"step": event.step, "stream": event.stream, "data": data}
         case Notice():
             place = {"file": event.where.file, "line": event.where.line} if event.where else {}
-            return {"level": event.level, "message": event.message, **place}
+            rule = {"rule": event.rule} if event.rule else {}
+            return {"level": event.level, "message": event.message, **place, **rule}
         case _:
             return dict(event._asdict())
 
 
 class QuietReporter:
-    """Shows nothing but warnings and, of a step that fails, its name and last output."""
+    """Shows nothing but warnings and, of a step that fails, its name and last output.
+
+    What lint rules find is not shown: like Docker's, a quiet build speaks of the Dockerfile only if it fails.
+    """
 
     def __init__(self, stream: TextIO, *, colour: bool = False) -> None:
         self._stream = stream
@@ -142,8 +147,8 @@ class QuietReporter:
                     del lines[:-KEPT_LINES]
                 case StepDone():
                     self._finish(event)
-                case Notice() if event.level == "warning":
-                    self._print(notice(event.message, event.level, event.where, colour=self._colour))
+                case Notice() if event.level == "warning" and not event.rule:
+                    self._print(notice(event, colour=self._colour))
                 case _:
                     pass
 

@@ -64,6 +64,12 @@ def request(session: Session, arguments: Arguments, place: str, dockerfile: str 
 
 
 def _build(session: Session, arguments: Arguments, wanted: BuildRequest) -> int:
+    if not arguments.given.isdisjoint(("call", "check")):
+        from tiffin.cli.calls import answer, read_call
+
+        call = read_call(arguments, session.path)
+        if call.method != "build":
+            return answer(session, call, wanted)
     from tiffin.engine.builds import build
 
     mode = _mode(session, arguments)

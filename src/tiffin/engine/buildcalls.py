@@ -1,0 +1,160 @@
+"""What can be asked of a Dockerfile without building it: a check, an outline, its targets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tiffin.build.graph import BaseImage
+from tiffin.build.outline import OutlineWatcher
+from tiffin.build.plan import plan
+from tiffin.build.scope import platform_arguments
+from tiffin.dockerfile.lint.linter import Linter
+from tiffin.dockerfile.lint.syntax import check_syntax
+from tiffin.dockerfile.parser import parse
+from tiffin.dockerfile.source import Source
+from tiffin.engine.buildinputs import read_dockerfile
+from tiffin.engine.buildlint import violation
+from tiffin.engine.buildplatforms import plan_requests
+from tiffin.engine.lookup import find_complete
+from tiffin.errors import InvalidError, NotFoundError, TiffinError
+from tiffin.events import Notice
+from tiffin.image.view import open_image
+from tiffin.oci.config import ImageConfig
+from tiffin.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from tiffin.build.outline import Outline
+    from tiffin.dockerfile.lint.rule import Finding
+    from tiffin.engine.buildrequest import BuildRequest
+    from tiffin.engine.engine import Engine
+    from tiffin.errors import Where
+    from tiffin.oci.platform import Platform
+
+
+class Checked(NamedTuple):
+    """What a check came to: its findings in order, and why the build would fail, if it would."""
+
+    source: Source
+    findings: tuple[Finding, ...]
+    error: TiffinError | None = None
+
+
+class Outlined(NamedTuple):
+    """The outline of a target, and the text that it is of."""
+
+    source: Source
+    outline: Outline
+
+
+class Target(NamedTuple):
+    """A stage that can be built, as its FROM has it."""
+
+    name: str
+    description: str
+    default: bool
+    base: str
+    platform: str
+    line: int
+    end_line: int
+
+
+class Targets(NamedTuple):
+    """The stages of a Dockerfile, and the text that they are of."""
+
+    source: Source
+    targets: tuple[Target, ...]
+
+
+def check(engine: Engine, request: BuildRequest) -> Checked:
+    """Look at the Dockerfile of `request` by all rules, at all its stages or at those of its target.
+
+    What is wrong with the build is part of the result; only what keeps it from being looked at is raised.
+    """
+    text, name, _ = read_dockerfile(request)
+    wanted = [each._replace(every=request.target is None) for each in plan_requests(engine, request)]
+    source = Source.of(text, name)
+    try:
+        dockerfile = parse(text, name)
+    except InvalidError as error:
+        return Checked(source, (), error)
+    linter = Linter.of(dockerfile, wanted[0].build_args, checking=True)
+    check_syntax(dockerfile, linter)
+    failure: TiffinError | None = None
+    try:
+        for each in wanted:
+            plan(dockerfile, each, _Configs(engine).resolve, linter)
+    except TiffinError as error:
+        failure = error
+    return Checked(source, tuple(linter.findings), failure or violation(linter))
+
+
+def outline(engine: Engine, request: BuildRequest) -> Outlined:
+    """Return what a build of the target can be given. Raises what planning it does."""
+    text, name, _ = read_dockerfile(request)
+    dockerfile = parse(text, name)
+    wanted = plan_requests(engine, request)[0]
+    built_in = platform_arguments(engine.platform, wanted.platform, "")
+    watcher = OutlineWatcher(dockerfile, wanted.build_args, built_in)
+    plan(dockerfile, wanted, _Configs(engine).resolve, watchers=(watcher,))
+    return Outlined(dockerfile.source, watcher.outline())
+
+
+def targets(_engine: Engine, request: BuildRequest) -> Targets:
+    """Return the stages of the Dockerfile."""
+    text, name, _ = read_dockerfile(request)
+    dockerfile = parse(text, name)
+    found = []
+    for stage in dockerfile.stages:
+        start = stage.start
+        found.append(
+            Target(
+                start.name or "",
+                dockerfile.description(start.span.line, start.name) if start.name else "",
+                stage is dockerfile.stages[-1],
+                start.base,
+                start.platform or "",
+                start.span.line,
+                start.span.end_line,
+            )
+        )
+    return Targets(dockerfile.source, tuple(found))
+
+
+class _Configs:
+    """Reads of base images no more than their configs, from the store or a registry; nothing is kept."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._known: dict[tuple[str, Platform], BaseImage] = {}
+
+    def resolve(self, name: str, platform: Platform, where: Where | None) -> BaseImage:
+        """Return the image, or a stand-in of which nothing is known if no registry answers.
+
+        Raises NotFoundError at `where` for one that its registry does not have.
+        """
+        key = name, platform
+        if key not in self._known:
+            try:
+                config = self._config(name, platform)
+                self._known[key] = BaseImage(name, config, config.rootfs.diff_ids)
+            except NotFoundError as error:
+                error.where = error.where or where
+                raise
+            except TiffinError as error:
+                message = f"{name} cannot be read, so nothing is said of variables that it may set: "
+                self._engine.emit(Notice(message + error.message, where=where))
+                stand_in = ImageConfig(platform.architecture, platform.os, variant=platform.variant)
+                self._known[key] = BaseImage(name, stand_in, (), known=False)
+        return self._known[key]
+
+    def _config(self, name: str, platform: Platform) -> ImageConfig:
+        found = find_complete(self._engine, name, platform)
+        if found is not None:
+            return found.config
+        from tiffin.registry.access import Registries
+
+        reference = Reference.parse(name).tagged()
+        with Registries(self._engine.settings.environ, emit=self._engine.emit) as registries:
+            repository = registries.to_pull(reference)
+            root = repository.resolve(reference)
+            return open_image(repository, root, platform, what=reference.familiar).config

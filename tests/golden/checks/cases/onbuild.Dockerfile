@@ -1,0 +1,7 @@
+FROM scratch AS base
+ONBUILD WORKDIR rel
+ONBUILD CMD x
+ONBUILD ARG SECRET_KEY
+onbuild ENV a b
+FROM base
+CMD x

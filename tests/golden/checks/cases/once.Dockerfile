@@ -1,0 +1,13 @@
+FROM scratch AS a
+ENTRYPOINT foo
+ENTRYPOINT bar
+HEALTHCHECK CMD foo
+HEALTHCHECK NONE
+FROM a AS b
+CMD foo
+CMD []
+SHELL ["/bin/sh", "-c"]
+CMD foo
+FROM b
+ENTRYPOINT foo
+CMD ["x"]

@@ -1,0 +1,11 @@
+FROM scratch
+ARG API_KEY
+ARG KEYS
+ARG PUBLIC_KEY
+ARG myToken
+ARG TOKEN_A B_PASSWD=1 C=2
+ENV password=x PASSWORDS=y auth=z
+ENV GITHUB_TOKEN x
+ARG name=SECRET
+ENV MY_${name}_X=1
+LABEL token=x

@@ -1,0 +1,5 @@
+# check=skip=all
+FROM scratch AS A
+WORKDIR a
+CMD b
+maintainer x
