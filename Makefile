@@ -20,12 +20,10 @@ format: setup-test
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 check: setup-test
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/codespell src tests docs examples tools README.md CHANGELOG.md
-# A folder of our own for the tests: pytest's numbered ones are cleaned by whoever comes next.
-PYTEST = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/python -m pytest --basetemp="$$folder/tests"
 test: check
-	@$(PYTEST)
+	@tools/run-tests $(BIN)/python
 live: setup-test
-	@$(PYTEST) -m live
+	@tools/run-tests $(BIN)/python live
 demo: setup
 	$(BIN)/python examples/demo.py
 bench: setup-test

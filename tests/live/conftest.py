@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from tests.suites import accounts
 
 PROJECT = Path(__file__).parents[2]
 BUSYBOX = Path("/bin/busybox")
@@ -53,29 +54,18 @@ class Tiffin(NamedTuple):
         )
 
 
-def subordinate_ids(name, line):
-    """Let `line` be all that the system says of the subordinate ids of `name`."""
-    for file in ("/etc/subuid", "/etc/subgid"):
-        path = Path(file)
-        lines = path.read_text().splitlines() if path.exists() else []
-        lines = [other for other in lines if not other.startswith(f"{name}:")]
-        path.write_text("".join(f"{other}\n" for other in (*lines, *line)))
-
-
 @contextmanager
 def account(name, *, subordinate):
-    """The user `name` with or without subordinate ids; one that had to be made is removed again."""
-    try:
-        pwd.getpwnam(name)
-        new = False
-    except KeyError:
+    """A new user `name`, with or without subordinate ids, until the end."""
+    with accounts.turn():
         subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", name], check=True)
-        new = True
-    subordinate_ids(name, [f"{name}:{SUBORDINATE}:65536"] if subordinate else [])
-    yield pwd.getpwnam(name)
-    if new:
+        accounts.subordinate_ids(name, [f"{name}:{SUBORDINATE}:65536"] if subordinate else [])
+    entry = pwd.getpwnam(name)
+    yield entry
+    accounts.end_processes(entry.pw_uid)
+    with accounts.turn():
         subprocess.run(["userdel", "--remove", name], check=True, capture_output=True)
-        subordinate_ids(name, [])
+        accounts.subordinate_ids(name, [])
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +99,7 @@ def tiffin(request, readable_tiffin, tmp_path_factory):
         env |= {"HOME": str(home), "TIFFIN_HOME": str(home / "store")}
         yield Tiffin(rung, (*tunnel(home), *readable_tiffin), env, home)
         return
-    with account(f"tiffin-{rung}", subordinate=rung == "rootless") as entry:
+    with account(f"tiffin-{rung}-{os.getpid()}", subordinate=rung == "rootless") as entry:
         home = Path(entry.pw_dir) / f"test-{os.getpid()}"
         home.mkdir()
         os.chown(home, entry.pw_uid, entry.pw_gid)

@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from tests.suites import accounts
 
 from tiffin.linux.namespace import IdMap
 from tiffin.oci.config import ContainerConfig
@@ -120,23 +121,10 @@ def make_account(name, layer, ids, ranges, *, single_id):
         pytest.skip("useradd is not installed (package passwd)")
     if ranges and not shutil.which("newuidmap"):
         pytest.skip("newuidmap is not installed (package uidmap)")
-    keys = ("SUB_UID_COUNT=0", "SUB_GID_COUNT=0")
     home = f"/var/tmp/{name}"
-    command = [
-        "useradd",
-        "--create-home",
-        "--home-dir",
-        home,
-        *(word for key in keys for word in ("-K", key)),
-        name,
-    ]
-    subprocess.run(command, check=True)
-    for kind in ("uids", "gids"):
-        subprocess.run(
-            ["usermod", f"--del-sub{kind}", "1-4294967294", name], check=False, capture_output=True
-        )
-        if ranges:
-            subprocess.run(["usermod", f"--add-sub{kind}", ranges, name], check=True)
+    with accounts.turn():
+        subprocess.run(["useradd", "--create-home", "--home-dir", home, name], check=True)
+        accounts.subordinate_ids(name, [f"{name}:{ranges}"] if ranges else [])
     account = Account(name, ids, single_id=single_id)
     account.folder.mkdir(mode=0o755)
     shutil.copytree(layer, account.folder / "layer", symlinks=True)
@@ -149,7 +137,9 @@ def make_account(name, layer, ids, ranges, *, single_id):
 def remove_account(name):
     if os.geteuid() != 0:
         return  # then none was made
-    subprocess.run(["userdel", "--force", name], check=False, capture_output=True)
+    with accounts.turn():
+        subprocess.run(["userdel", "--force", name], check=False, capture_output=True)
+        accounts.subordinate_ids(name, [])
     shutil.rmtree(f"/var/tmp/{name}", ignore_errors=True)
 
 
@@ -159,7 +149,7 @@ def ada(layer):
     name = f"tfada{os.getpid()}"
     try:
         ids = (IdMap(0, 1, 65537),)
-        yield make_account(name, layer, ids, "1300000-1365535", single_id=False)
+        yield make_account(name, layer, ids, "1300000:65536", single_id=False)
     finally:
         remove_account(name)
 

@@ -1,0 +1,38 @@
+"""Accounts of the system that tests make: one process at a time, however many share the work."""
+
+import fcntl
+import os
+import signal
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def turn():
+    """Be the only one that changes accounts: useradd gives up where another holds its lock."""
+    descriptor = os.open(
+        Path(tempfile.gettempdir()) / "tiffin-test-accounts.lock", os.O_CREAT | os.O_RDWR, 0o600
+    )
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def subordinate_ids(name, line):
+    """Let `line` be all that the system says of the subordinate ids of `name`."""
+    for file in ("/etc/subuid", "/etc/subgid"):
+        path = Path(file)
+        lines = path.read_text().splitlines() if path.exists() else []
+        lines = [other for other in lines if not other.startswith(f"{name}:")]
+        path.write_text("".join(f"{other}\n" for other in (*lines, *line)))
+
+
+def end_processes(uid):
+    """End what a user of ours still runs, such as what a killed build left to end by itself."""
+    for entry in Path("/proc").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if entry.name.isdigit() and entry.stat().st_uid == uid:
+                os.kill(int(entry.name), signal.SIGKILL)
