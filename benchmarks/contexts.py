@@ -27,6 +27,26 @@ def many_files(folder: Path, files: int, size: int) -> Path:
     return folder
 
 
+def many_stages(folder: Path, base: str, stages: int) -> Path:
+    """A context whose stages know nothing of each other, each with some work, and one that joins them."""
+    folder.mkdir()
+    work = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo $i"
+    lines = [
+        line
+        for number in range(stages)
+        for line in (
+            f"FROM {base} AS stage{number}",
+            f"COPY part{number} /part",
+            f"RUN {work} | cat /part - > /result",
+        )
+    ]
+    lines += ["FROM scratch", *(f"COPY --from=stage{number} /result /{number}" for number in range(stages))]
+    (folder / "Dockerfile").write_text("\n".join(lines) + "\n")
+    for number in range(stages):
+        (folder / f"part{number}").write_text(f"{number}\n")
+    return folder
+
+
 def example(folder: Path) -> Path:
     """A copy of the example that may be changed."""
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("__pycache__"))

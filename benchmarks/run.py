@@ -24,7 +24,7 @@ from engines import Buildah, BuildKit, Crun, Engine, Tiffin, call
 from measure import Contender, Result, Unavailable, machine, markdown, side_by_side
 
 BASE, TAG = "localhost/bench-base:1", "localhost/bench-built:1"
-KINDS = ("example", "small", "large", "start")
+KINDS = ("example", "stages", "small", "large", "start")
 
 
 class Bench:
@@ -137,6 +137,19 @@ def bench_example(bench: Bench, archive: Path, reference: str, python: str, cach
         bench.builds("example", folders, "serve.py", ready)
 
 
+def bench_stages(bench: Bench, archive: Path, reference: str) -> None:
+    """Twenty stages that could all be built at once."""
+
+    def ready(engine: Engine) -> list[str]:
+        engine.load(archive)
+        return []
+
+    folders = {
+        name: contexts.many_stages(bench.work / f"stages-{name}", reference, 20) for name in bench.engines
+    }
+    bench.builds("20 stages", folders, "part7", ready)
+
+
 def bench_files(bench: Bench, title: str, files: int, size: int) -> None:
     """Many files, copied into an empty image."""
     folder = contexts.many_files(bench.work / title.replace(" ", "-"), files, size)
@@ -203,11 +216,13 @@ def main() -> None:
         work = Path(name)
         bench = Bench(work, options)
         try:
-            if {"example", "start"} & set(options.only):
+            if {"example", "stages", "start"} & set(options.only):
                 archive = options.archive or base_archive(work)
                 reference, python = unpack(archive, work / "bundle")
                 if "example" in options.only:
                     bench_example(bench, archive, reference, python, work / "wheels")
+                if "stages" in options.only:
+                    bench_stages(bench, archive, reference)
                 if "start" in options.only:
                     bench_start(bench, archive, reference, work / "bundle")
             if "small" in options.only:
