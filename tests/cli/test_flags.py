@@ -40,7 +40,12 @@ login: -p,--password= --password-stdin -u,--username=
 logout:
 image prune: -a,--all --filter= -f,--force
 container prune: --filter= -f,--force
-builder prune: -a,--all --filter= -f,--force --keep-storage=
+builder prune: -a,--all --builder= --filter= -f,--force --keep-storage= --max-used-space= --min-free-space= \
+--reserved-space=
+builder du: --builder= --filter= --format= --verbose
+builder ls: --format= --no-trunc
+builder inspect: --bootstrap --builder=
+builder use: --builder= --default --global
 """
 
 

@@ -66,7 +66,7 @@ OPTIONS = (
     *refuse("privileged steps are not in this release", "--allow=", "--security-opt="),
     *refuse("layers are never squashed; use a stage of its own to leave files behind", "--squash"),
     *refuse("lines cannot be added to /etc/hosts of the steps yet", "--add-host="),
-    *refuse("there is one builder, tiffin itself", "--builder=default"),
+    *refuse("there is one builder, tiffin itself", "--builder=default|tiffin"),
     *refuse("policies are not in this release", "--policy="),
     *refuse(
         _LIMITS, "--cgroup-parent=", "--cpu-period=", "--cpu-quota=", "-c, --cpu-shares=", "--cpuset-cpus="

@@ -48,10 +48,14 @@ HIDDEN = {"__complete": ("complete", "Names for shell completion")}
 
 GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "builder": (
-        "Manage the build cache",
+        "Look after the builder and its cache; 'buildx' is the same",
         {
             "build": COMMON["build"],
+            "du": ("builder:USAGE", "Show what the build cache takes"),
+            "inspect": ("builder:INSPECT", "Show the builder"),
+            "ls": ("builder:LIST", "List the one builder"),
             "prune": ("prune:BUILDER", "Remove unused build cache"),
+            "use": ("builder:USE", "Choose the builder, of which there is one"),
         },
     ),
     "container": (
@@ -114,8 +118,16 @@ ALIASES = {
     "image remove": "image rm",
     "volume list": "volume ls",
     "volume remove": "volume rm",
+    "builder b": "builder build",
+    "buildx b": "builder build",
     "buildx build": "builder build",
+    "buildx du": "builder du",
+    "buildx inspect": "builder inspect",
+    "buildx ls": "builder ls",
     "buildx prune": "builder prune",
+    "buildx use": "builder use",
+    "buildx version": "version",
+    "buildx bake": "bake",
 }
 
 # Verbs of Docker that a user may expect here, and what to do instead.
@@ -140,6 +152,16 @@ ABSENT = {
     "top": "use 'tiffin exec NAME ps', or the host's own tools",
     "unpause": "use 'tiffin kill -s CONT NAME'",
     "update": "remove the container and run it again with other options",
+}
+_ONE = "there is one builder, tiffin itself, which is always there: use 'tiffin build'"
+# The same for the verbs of buildx.
+ABSENT_BUILDX = {
+    "create": _ONE,
+    "dial-stdio": _ONE,
+    "history": "what was built is shown by 'tiffin history IMAGE', and the cache by 'tiffin builder du'",
+    "imagetools": "use 'tiffin inspect IMAGE' for what is here, and skopeo for what is in a registry",
+    "rm": _ONE,
+    "stop": _ONE,
 }
 
 

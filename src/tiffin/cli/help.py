@@ -82,13 +82,16 @@ def unknown_command(path: str) -> Exception:
     """The error for a verb that there is not: nearest names, or what to do instead."""
     verb = path.rsplit(maxsplit=1)[-1]
     group_name = path.split(maxsplit=1)[0] if " " in path else ""
-    if verb in catalog.ABSENT and group_name in ("", "container", "image"):
+    builder = group_name in ("builder", "buildx")
+    absent = catalog.ABSENT_BUILDX if builder else catalog.ABSENT
+    if verb in absent and group_name in ("", "container", "image", "builder", "buildx"):
         from tiffin.errors import UnsupportedError
 
-        hint = catalog.ABSENT[verb]
+        hint = absent[verb]
         return UnsupportedError(f"tiffin has no command '{path}'", code="unsupported-command", hint=hint)
     from difflib import get_close_matches
 
+    group_name = "builder" if builder else group_name
     known = list(catalog.GROUPS[group_name][1]) if group_name in catalog.GROUPS else _top_level()
     near = get_close_matches(verb, known, 3)
     advice = f"did you mean {' or '.join(near)}?" if near else ""

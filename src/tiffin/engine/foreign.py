@@ -6,14 +6,25 @@ from typing import TYPE_CHECKING
 
 from tiffin.build.graph import Run
 from tiffin.errors import UnsupportedError
+from tiffin.oci.platform import Platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tiffin.build.graph import Graph, Vertex
     from tiffin.engine.engine import Engine
-    from tiffin.oci.platform import Platform
 
+_KNOWN = (
+    "linux/amd64",
+    "linux/arm64",
+    "linux/arm/v7",
+    "linux/arm/v6",
+    "linux/386",
+    "linux/riscv64",
+    "linux/ppc64le",
+    "linux/s390x",
+    "linux/loong64",
+)
 _INSTALL = "install one, on Debian and Ubuntu by: apt-get install qemu-user-static binfmt-support"
 _AVOID = (
     "or begin the stage FROM --platform=$BUILDPLATFORM, if what it makes does not depend on where it runs"
@@ -65,6 +76,12 @@ def obstacle(engine: Engine, platform: Platform, within: Callable[[str], bool]) 
             "register the emulator with the flag F (fix-binary), as newer packages of qemu-user-static do",
         )
     return None
+
+
+def runnable_platforms(engine: Engine) -> list[Platform]:
+    """Return the platforms whose programs run here, natively or by an emulator; this machine's first."""
+    known = dict.fromkeys([engine.platform, *(Platform.parse(text) for text in _KNOWN)])
+    return [platform for platform in known if obstacle(engine, platform, lambda _path: True) is None]
 
 
 def _is_own(own: Platform, platform: Platform) -> bool:

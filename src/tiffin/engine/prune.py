@@ -122,6 +122,12 @@ def disk_usage(engine: Engine) -> DiskUsage:
     )
 
 
+def cache_usage(engine: Engine) -> list[CacheUsage]:
+    """Return what the build cache takes, what was used last first."""
+    engine.enter()
+    return list(_cache(engine, {diff_id: 1 for stack in _stacks(engine).values() for diff_id in stack}))
+
+
 def prune(engine: Engine, request: PruneRequest) -> PruneReport:
     """Remove what the request names and nothing uses, then what nothing keeps any more."""
     engine.enter()

@@ -171,6 +171,7 @@ BUILDER = Command(
             "--min-free-space=",
             "--reserved-space=",
         ),
+        *refuse("there is one builder, tiffin itself", "--builder=default|tiffin"),
     ),
     examples=("tiffin builder prune -f --filter until=24h",),
 )
