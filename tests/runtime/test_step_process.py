@@ -1,6 +1,7 @@
 """A step in a process of its own, started from threads (rung root)."""
 
 import os
+import signal
 import threading
 import time
 
@@ -73,6 +74,22 @@ def test_it_can_be_ended(box, way):
     assert step.wait() in {137, 143}  # 143: when it had not yet seen the program begin
     assert os.read(read, 1) == b""  # the container is gone too: nobody holds the pipe any more
     assert time.monotonic() - began < 20
+    os.close(read)
+
+
+def test_it_ends_with_a_caller_that_is_killed(box):
+    plan = box.plan("sh", "-c", "echo begun; sleep 1000")
+    read, write = os.pipe()
+    caller = os.fork()
+    if caller == 0:
+        null = os.open("/dev/null", os.O_RDONLY)
+        step_process.start(plan, stdin=null, stdout=write, stderr=write).wait()
+        os._exit(0)
+    os.close(write)
+    assert os.read(read, 6) == b"begun\n"
+    os.kill(caller, signal.SIGKILL)
+    os.waitpid(caller, 0)
+    assert os.read(read, 1) == b""  # nobody has the other end any more
     os.close(read)
 
 

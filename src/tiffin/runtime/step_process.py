@@ -1,8 +1,9 @@
 """A container for one command, started by a process of its own: how a caller with threads runs a plan.
 
 `start` executes a bare interpreter that launches the plan, waits for its end and exits with its status. When
-that process is killed, the kernel kills the container with it. The room that also has a network brings an
-entry module of its own, whose `main` calls `serve` with the function that attaches it.
+that process is killed, the kernel kills the container with it; when the caller is, the process ends orderly.
+The caller is the thread that calls `start`: it has to wait for the end. The room that also has a network
+brings an entry module of its own, whose `main` calls `serve` with the function that attaches it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import marshal
 import os
 import sys
 
+from tiffin.linux import prctl
 from tiffin.runtime.child import OUR_FAILURE, Streams
 from tiffin.runtime.launch import launch
 from tiffin.runtime.model import pack, unpack
@@ -92,7 +94,7 @@ def start(
         os.close(plan_read)
         os.close(report_write)
     with open(plan_write, "wb") as pipe:  # it is a descriptor
-        pipe.write(marshal.dumps((pack(plan), extra)))
+        pipe.write(marshal.dumps((pack(plan), extra, os.getpid())))
     return StepProcess(process, report_read)
 
 
@@ -105,7 +107,7 @@ def serve(attach: Callable[[int, bytes], object] | None = None) -> None:
     plan_fd, report_fd = int(sys.argv[1]), int(sys.argv[2])
     os.set_inheritable(report_fd, False)
     with open(plan_fd, "rb") as pipe:  # it is a descriptor
-        packed, extra = marshal.loads(pipe.read())  # noqa: S302 # our own parent wrote it
+        packed, extra, caller = marshal.loads(pipe.read())  # noqa: S302 # our own parent wrote it
     attachments: list[object] = []
 
     def attach_network(pid: int) -> None:
@@ -122,6 +124,9 @@ def serve(attach: Callable[[int, bytes], object] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, stop)
     try:
+        prctl.set_death_signal(signal.SIGTERM)
+        if os.getppid() != caller:
+            raise _StoppedError(signal.SIGTERM)  # noqa: TRY301 - ends as every other failure does
         child = launch(unpack(packed), Streams(), attach_network)
         os.close(report_fd)
         status = child.wait()
