@@ -1,6 +1,7 @@
 """The network of steps: from what the machine has and what is asked, to files and a plan."""
 
 import marshal
+from pathlib import Path
 
 import pytest
 
@@ -30,8 +31,13 @@ def connect(monkeypatch, tmp_path):
     return make
 
 
+def packed(connection, wanted="default"):
+    plan, hosts = marshal.loads(connection.pack(wanted, "box", Path("/w/hosts")))
+    return NetworkPlan.from_wire(plan), hosts
+
+
 def plan_of(connection, wanted="default"):
-    return NetworkPlan.from_wire(marshal.loads(connection.pack(wanted)))
+    return packed(connection, wanted)[0]
 
 
 @pytest.mark.parametrize(("facts", "mode"), [(BRIDGE, "bridge"), (PASTA, "pasta"), (NOTHING, "host")])
@@ -92,6 +98,24 @@ def test_extra_hosts_are_in_both(connect):
         assert any(
             line.split() == ["10.0.0.5", "db"] for line in connection.hosts("box", wanted).splitlines()
         )
+
+
+def test_the_way_to_the_host_is_known_when_the_network_is_there(connect):
+    extra = [ExtraHost("db", "10.0.0.5"), ExtraHost("me", "host-gateway")]
+    connection = connect(BRIDGE, extra=extra)
+    plan, hosts = packed(connection)
+    assert plan.map_gateway
+    assert hosts == ("/w/hosts", "box", (("db", "10.0.0.5"), ("me", "host-gateway")))
+    assert "me" not in connection.hosts("box", "default").split()
+    # Who shares the host's network reaches it by the loopback; who has none is told of no way.
+    assert packed(connection, "host")[1] is packed(connection, "none")[1] is None
+    assert "127.0.0.1\tme" in connection.hosts("box", "host")
+    assert "me" not in connection.hosts("box", "none").split()
+
+
+def test_nothing_is_completed_that_was_not_asked_for(connect):
+    plan, hosts = packed(connect(BRIDGE, extra=[ExtraHost("db", "10.0.0.5")]))
+    assert (plan.map_gateway, hosts) == (False, None)
 
 
 def test_name_servers_of_the_hosts_loopback_are_of_no_use_in_a_private_network(connect):

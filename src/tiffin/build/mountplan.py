@@ -5,6 +5,8 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from tiffin.build import graph
 from tiffin.build.paths import absolute
 from tiffin.dockerfile import mounts
@@ -23,9 +25,11 @@ _DEFAULT_AGENT = "default"
 
 
 def plan_mounts(
-    draft: Draft, instruction: ast.Run, expander: Expander, take: Callable[[str], int]
+    draft: Draft, instruction: ast.Run, expander: Expander, take: Callable[[str], int], caches: str = ""
 ) -> tuple[graph.Mount, ...]:
     """Return the mounts of `instruction`; `take` makes what `from=` names (empty: the context) an input.
+
+    `caches` is the name space that the ids of cache mounts are in.
 
     It returns the input's number. Raises InvalidError at the flag.
     """
@@ -39,7 +43,10 @@ def plan_mounts(
             mount = mounts.parse_mount(flag.text, expand)
             assert mount is not None  # it is None for unknown variables only
             agents = sum(isinstance(each, graph.SshMount) for each in found)
-            found.append(_planned(mount, draft.config.working_dir, take, agents))
+            planned = _planned(mount, draft.config.working_dir, take, agents)
+            if caches and isinstance(planned, graph.CacheMount):
+                planned = msgspec.structs.replace(planned, id=f"{caches}/{planned.id.lstrip('/')}")
+            found.append(planned)
         except InvalidError as error:
             error.where = error.where or flag.span.where
             raise

@@ -15,18 +15,18 @@ from tiffin.build.graph import BaseImage, Graph, Local, Source, Vertex
 from tiffin.build.metadata import Arguments, fold
 from tiffin.build.mountplan import plan_mounts
 from tiffin.build.needs import Folder, Places, needed
-from tiffin.build.scope import Expander, global_arguments, platform_arguments, proxies, report_undeclared
+from tiffin.build.scope import Expander, global_arguments, platform_arguments, report_undeclared
 from tiffin.build.stagerules import StageRules, report_starts
 from tiffin.build.stages import SCRATCH, StageEntry, StageTable
 from tiffin.build.stepnames import StepNames, shown
+from tiffin.build.surroundings import surroundings
 from tiffin.dockerfile import ast
 from tiffin.dockerfile.lint.linter import Linter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tiffin.build.addplan import Fetched
-    from tiffin.build.graph import Git, Http, Mount, Op
+    from tiffin.build.graph import Mount, Op
     from tiffin.build.needs import Place, Planned, Resolve
     from tiffin.dockerfile.source import Span
     from tiffin.errors import Where
@@ -42,8 +42,8 @@ class PlanRequest(NamedTuple):
     `platform` is the one built for, `host` the one built on, if that is another. A platform that was
     `chosen` is what the image says it is for, whatever its base says; one of `several` is in the names of
     the steps. `contexts` are the named contexts: `local`, or `image:` and the name of an image that
-    stands for this one. With `every`, stages that the target does not need are planned as well: a check
-    looks at all.
+    stands for this one; `hosts` the names that steps find in /etc/hosts besides the usual ones. With
+    `every`, stages that the target does not need are planned as well: a check looks at all.
     """
 
     platform: Platform
@@ -55,6 +55,7 @@ class PlanRequest(NamedTuple):
     contexts: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
     every: bool = False
+    hosts: tuple[str, ...] = ()
 
 
 class Watcher(Protocol):
@@ -137,7 +138,7 @@ class _Planner:
         self._several = request.several
         self._watchers = watchers
         self._alone = alone
-        self._proxies = proxies(arguments.given)
+        self._around = surroundings(arguments.given, request.hosts)
         self._shared: dict[str, int] = {}
 
     def add(self, planned: Planned) -> None:
@@ -184,14 +185,12 @@ class _Planner:
         match instruction:
             case ast.Run():
                 mounts = self._mounts(draft, instruction, planned, inputs)
-                step: Step | None = run_step(draft, instruction, self._proxies, mounts)
+                step: Step | None = run_step(draft, instruction, self._around, mounts)
             case ast.Workdir():
                 step = workdir_step(draft, instruction, self._expander)
             case ast.Copy() | ast.Add():
                 step = transfer_step(draft, instruction, self._expander)
-                if step.fetched:
-                    inputs += self._fetched(step.fetched, planned, instruction.span.where)
-                elif instruction.transfer.sources:
+                if instruction.transfer.sources:
                     inputs.append(self._from(instruction, planned))
             case _:
                 fold(draft, instruction, self._arguments, self._expander)
@@ -213,7 +212,7 @@ class _Planner:
             inputs.append(self._place(place, origin, planned.entry, instruction.span.where))
             return len(inputs) - 1
 
-        return plan_mounts(draft, instruction, self._expander, take)
+        return plan_mounts(draft, instruction, self._expander, take, self._around.caches)
 
     def _from(self, instruction: ast.Copy | ast.Add, planned: Planned) -> int:
         """Return the vertex that COPY or ADD takes its sources from."""
@@ -221,19 +220,6 @@ class _Planner:
         if isinstance(instruction, ast.Add) or instruction.origin is None:
             return self._local(_MAIN, planned.entry, where)
         return self._place(planned.origins[instruction.origin], instruction.origin, planned.entry, where)
-
-    def _fetched(self, fetched: Fetched, planned: Planned, where: Where) -> list[int]:
-        """Return the vertices of what an ADD fetches, and of the context if it reads that too."""
-        return [
-            self._fetch(op, planned.entry, where) if op else self._local(_MAIN, planned.entry, where)
-            for op in fetched.inputs
-        ]
-
-    def _fetch(self, op: Git | Http, entry: StageEntry, where: Where) -> int:
-        """Return the vertex that fetches `op`; one for all that use it."""
-        from tiffin.build.remote import title
-
-        return self._once(f"fetch {op}", op, f"[internal] {title(op)}", entry, where)
 
     def _place(self, place: Place, name: str, entry: StageEntry, where: Where) -> int:
         """Return the vertex of a stage, a context or an image that goes by `name`."""

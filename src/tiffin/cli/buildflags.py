@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tiffin.cli import stepflags
 from tiffin.cli.options import flag, ignore, refuse, value, values
 
 CALLS = ("build", "check", "outline", "targets")
@@ -62,10 +63,10 @@ OPTIONS = (
     ),
     values("-t, --tag", "NAME[:TAG]", "Give the image a name; can be repeated", dynamic="images"),
     value("--target", "STAGE", "Build this stage, and not the last one"),
+    *stepflags.OPTIONS,
     *refuse(_ATTEST, "--attest=", "--provenance=false|0|disabled=true", "--sbom=false|0|disabled=true"),
     *refuse("privileged steps are not in this release", "--allow=", "--security-opt="),
     *refuse("layers are never squashed; use a stage of its own to leave files behind", "--squash"),
-    *refuse("lines cannot be added to /etc/hosts of the steps yet", "--add-host="),
     *refuse("there is one builder, tiffin itself", "--builder=default|tiffin"),
     *refuse("policies are not in this release", "--policy="),
     *refuse(
@@ -76,8 +77,6 @@ OPTIONS = (
         "--cpuset-mems=",
         "-m, --memory=",
         "--memory-swap=",
-        "--shm-size=",
-        "--ulimit=",
         "--resource=",
     ),
     *refuse("use the global option: tiffin --isolation RUNG build", "--isolation=default"),

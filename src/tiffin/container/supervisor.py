@@ -22,8 +22,7 @@ from tiffin.container.logs import LogWriter
 from tiffin.container.loop import Loop, Output
 from tiffin.linux.process import Identity
 from tiffin.linux.remove import remove_tree
-from tiffin.network import resolver
-from tiffin.network.attach import Attachment, attach
+from tiffin.network.attach import Attachment, attach, write_hosts
 from tiffin.runtime import model
 from tiffin.runtime.child import Child, Streams
 from tiffin.runtime.launch import launch
@@ -142,11 +141,7 @@ class Supervisor:
         self.notices += self._attachment.notices
         hosts = self.job.hosts
         if hosts is not None:
-            extra = [resolver.ExtraHost(*line) for line in hosts.extra]
-            text = resolver.hosts(hosts.name, self._attachment.address, extra, self._attachment.gateway)
-            # Written in place: the container has this very file mounted.
-            with Path(hosts.path).open("w", encoding="utf-8") as file:
-                file.write(text)
+            write_hosts(hosts.path, hosts.name, hosts.extra, self._attachment)
 
     def _listen(self) -> None:
         from tiffin.network.listen import close_all, listen  # most containers publish nothing

@@ -37,6 +37,7 @@ def plan_requests(engine: Engine, request: BuildRequest) -> list[PlanRequest]:
         target=request.target,
         contexts={name: context_kind(name, value) for name, value in request.build_contexts.items()},
         labels=dict(request.labels),
+        hosts=tuple({line.name for line in request.steps.hosts}),
     )
     return [one._replace(platform=platform) for platform in chosen or (engine.platform,)]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from tiffin.engine.steprequest import StepRequest
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -39,6 +41,7 @@ class BuildRequest(NamedTuple):
     iidfile: Path | None = None
     secrets: tuple[str, ...] = ()
     ssh: tuple[str, ...] = ()
+    steps: StepRequest = StepRequest()
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
     no_cache_filter: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tiffin.build.ops.cachemounts import CacheMounts
 from tiffin.build.ops.connection import Connection
 from tiffin.build.ops.furnish import Furnisher, Lodging
-from tiffin.build.ops.run import StepRunner
+from tiffin.build.ops.run import StepRunner, StepSettings
 from tiffin.events import Notice
 from tiffin.linux.isolation import Rung
 from tiffin.network.leases import state_directory
@@ -26,7 +26,9 @@ def make_runner(
     engine: Engine, request: BuildRequest, lent: Lent, imported: ImportedCaches | None
 ) -> StepRunner:
     """Return what runs the RUN steps of `request`; new cache mounts are filled from what is `imported`."""
-    connection = Connection(request.network, state_directory(engine.home.run), root=engine.rung is Rung.ROOT)
+    steps = request.steps
+    state = state_directory(engine.home.run)
+    connection = Connection(request.network, state, root=engine.rung is Rung.ROOT, extra=steps.hosts)
     for notice in connection.notices:
         engine.emit(Notice(notice))
     settings = engine.settings
@@ -34,4 +36,5 @@ def make_runner(
     lodging = Lodging(engine.layers.owners, settings.epoch, bool(place.users.uids), place.single_id)
     caches = CacheMounts(engine.layers, settings.epoch, imported.restore if imported else None)
     furnisher = Furnisher(caches, lent.secrets, lent.agents, lodging)
-    return StepRunner(engine.layers, place, connection, settings.environ, furnisher, settings.epoch)
+    same = StepSettings(settings.environ, settings.epoch, steps.shm_size or None, steps.rlimits)
+    return StepRunner(engine.layers, place, connection, furnisher, same)

@@ -20,11 +20,11 @@ from tiffin.network.tool import find
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tiffin.network.plan import NetworkPlan
 
-__all__ = ["Attachment", "attach", "examine", "gateway_of_host"]
+__all__ = ["Attachment", "attach", "examine", "gateway_of_host", "write_hosts"]
 
 _NET_ADMIN = 12
 _TUN = Path("/dev/net/tun")
@@ -74,6 +74,17 @@ def attach(plan: NetworkPlan, pid: int) -> Attachment:
         attachment.close()
         raise
     return attachment
+
+
+def write_hosts(path: str, name: str, extra: Iterable[tuple[str, str]], attachment: Attachment) -> None:
+    """Write /etc/hosts of a container that got this connection; `extra` are names with their addresses."""
+    from tiffin.network import resolver
+
+    lines = [resolver.ExtraHost(*line) for line in extra]
+    text = resolver.hosts(name, attachment.address, lines, attachment.gateway)
+    # Written in place: the container has this very file mounted.
+    with Path(path).open("w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def examine(*, root: bool) -> Facts:

@@ -145,7 +145,8 @@ def _rlimit(limit: Rlimit) -> tuple[int, int, int]:
         raise InvalidError(
             f"there is no resource limit called {limit.type}", hint="see setrlimit(2) for their names"
         )
-    return _RLIMITS.index(limit.type), limit.soft, limit.hard
+    soft, hard = (number if number < 1 << 63 else -1 for number in (limit.soft, limit.hard))  # -1: no limit
+    return _RLIMITS.index(limit.type), soft, hard
 
 
 def _maps(mappings: tuple[IDMapping, ...]) -> tuple[IdMap, ...]:

@@ -11,6 +11,8 @@ from tiffin.linux.record import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+
+    from tiffin.errors import TiffinError
 else:
     import _signal as signal  # what `signal` wraps in enums that take longer to make than a container
 
@@ -49,7 +51,21 @@ def limit(process: Process, pid: int) -> None:
         import resource
 
         for kind, soft, hard in process.rlimits:
-            resource.prlimit(pid, kind, (soft, hard))
+            try:
+                resource.prlimit(pid, kind, (soft, hard))
+            except PermissionError:
+                raise _too_high(resource.prlimit(pid, kind)[1]) from None
+
+
+def _too_high(most: int) -> TiffinError:
+    from tiffin.errors import UnsupportedError
+
+    return UnsupportedError(
+        f"a limit of a process cannot be set above {most}, which is this account's own",
+        code="limit-too-high",
+        hint="ask for less, or have the account's limit raised (ulimit -H, limits.conf)",
+        exit_status=125,
+    )
 
 
 def become(process: Process) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import marshal
 from typing import TYPE_CHECKING
 
-from tiffin.network.attach import attach
+from tiffin.network.attach import attach, write_hosts
 from tiffin.network.plan import NetworkPlan
 from tiffin.runtime.step_process import serve
 
@@ -13,8 +13,18 @@ if TYPE_CHECKING:
     from tiffin.network.attach import Attachment
 
 
-def _attach(pid: int, plan: bytes) -> Attachment:
-    return attach(NetworkPlan.from_wire(marshal.loads(plan)), pid)  # noqa: S302  # our own parent wrote it
+def _attach(pid: int, packed: bytes) -> Attachment:
+    plan, hosts = marshal.loads(packed)  # noqa: S302  # our own parent wrote it
+    attachment = attach(NetworkPlan.from_wire(plan), pid)
+    if hosts is None:
+        return attachment
+    try:
+        path, name, extra = hosts
+        write_hosts(path, name, extra, attachment)
+    except BaseException:
+        attachment.close()
+        raise
+    return attachment
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tiffin.network.resolver import ExtraHost
 
+_LOOPBACK = "127.0.0.1"
 _RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 
 
@@ -28,6 +29,7 @@ class Connection:
         self._facts = facts
         self._state = state
         self._extra = tuple(extra)
+        self._of_gateway = [line for line in extra if line.address == resolver.HOST_GATEWAY]
         self.notices = self._choice.notices
 
     def _mode(self, wanted: str) -> str:
@@ -39,25 +41,34 @@ class Connection:
         return self._mode(wanted) == "host"
 
     def hosts(self, name: str, wanted: str) -> str:
-        """Return /etc/hosts for such a step."""
-        base = _read("/etc/hosts") if self.shares_host(wanted) else None
-        return resolver.hosts(name, "", self._extra, base=base)
+        """Return /etc/hosts for such a step, as far as it is known before it has its network."""
+        if self.shares_host(wanted):
+            return resolver.hosts(name, "", self._extra, gateway=_LOOPBACK, base=_read("/etc/hosts"))
+        return resolver.hosts(name, "", [line for line in self._extra if line not in self._of_gateway])
 
     def resolv_conf(self, wanted: str) -> str:
         """Return /etc/resolv.conf for such a step."""
         texts = [_read(path) for path in _RESOLVERS]
         return resolver.resolv_conf(texts, private=not self.shares_host(wanted)).text
 
-    def pack(self, wanted: str) -> bytes:
-        """Return the plan for one such step, as bytes for the process that runs it."""
+    def pack(self, wanted: str, name: str, hosts: Path) -> bytes:
+        """Return the plan for one such step, as bytes for the process that runs it.
+
+        That completes the file `hosts` of the step called `name`, if the way to the host is asked for.
+        """
+        mode = self._mode(wanted)
+        # Without a network there is no way: the name is left out rather than the step refused.
+        completed = bool(self._of_gateway) and mode not in ("host", "none")
         plan = NetworkPlan(
-            mode=self._mode(wanted),  # type: ignore[arg-type]  # both are modes
+            mode=mode,  # type: ignore[arg-type]  # both are modes
             identity=os.urandom(32).hex(),
             state=os.fspath(self._state),
             nft=self._facts.nft,
             pasta=self._facts.pasta,
+            map_gateway=completed,
         )
-        return marshal.dumps(plan.to_wire())
+        file = (os.fspath(hosts), name, tuple(map(tuple, self._extra))) if completed else None
+        return marshal.dumps((plan.to_wire(), file))
 
 
 def _read(path: str) -> str:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tiffin.events import Emit
     from tiffin.linux.files import RootPath
     from tiffin.oci.digest import DiffID
+    from tiffin.oci.runtimespec import Rlimit
     from tiffin.runtime.model import Plan
     from tiffin.runtime.spec import Place
     from tiffin.runtime.step_process import StepProcess
@@ -55,25 +56,36 @@ class Report(NamedTuple):
     emit: Emit
 
 
+class StepSettings(NamedTuple):
+    """What is the same for all steps of a build, and in no cache key but for `epoch`.
+
+    `environ` is the host's environment, `epoch` the time of new files in seconds,
+    `shm_size` the size of /dev/shm in bytes, None for the usual one.
+    """
+
+    environ: Mapping[str, str]
+    epoch: int
+    shm_size: int | None = None
+    rlimits: tuple[Rlimit, ...] = ()
+
+
 class StepRunner:
-    """Runs the RUN steps of one build, several at once. `environ` is the host's environment."""
+    """Runs the RUN steps of one build, several at once."""
 
     def __init__(
         self,
         layers: LayerStore,
         place: Place,
         connection: Connection,
-        environ: Mapping[str, str],
         furnisher: Furnisher,
-        epoch: int,
+        settings: StepSettings,
     ) -> None:
         self._layers = layers
         self._place = place
         self._connection = connection
-        self._environ = environ
         self._furnisher = furnisher
-        self._epoch = epoch
-        self._bundle = find_bundle(environ)
+        self._settings = settings
+        self._bundle = find_bundle(settings.environ)
         self._running: set[StepProcess] = set()
         self._guard = threading.Lock()
 
@@ -95,13 +107,13 @@ class StepRunner:
         with self._furnisher.furnish(op, shown, work, report.stop) as furniture:
             plan = self._plan(op, parent, tree, work, furniture)
             stubs = missing_points(mount_targets(plan), tree)
-            status, tail = self._execute(plan, op, report)
+            status, tail = self._execute(plan, op, work, report)
         if status != 0:
             raise _failure(op, status, tail)
         furniture.check()
         remove_points(work / "upper", stubs)
         below = _Below(tree)
-        normalise(work / "upper", below.status, self._epoch, self._layers.owners, place=below.host)
+        normalise(work / "upper", below.status, self._settings.epoch, self._layers.owners, place=below.host)
 
     def _prepare(self, work: Path, tree: MergedTree) -> None:
         for name in ("upper", "work", "empty"):
@@ -119,7 +131,7 @@ class StepRunner:
         """Return the plan of the step's container."""
         user = find_user(op.user, tree)
         own = {name: value for name, _, value in (item.partition("=") for item in (*op.env, *op.ambient))}
-        loan = lend(self._environ, self._bundle, own)
+        loan = lend(self._settings.environ, self._bundle, own)
         variables = dict(loan.variables)
         if self._place.single_id:
             variables.setdefault("APT_CONFIG", _APT_CONFIG)
@@ -134,9 +146,11 @@ class StepRunner:
             mounts=(*self._mounts(op, work), *furniture.mounts),
             network=HOST if self._connection.shares_host(op.network) else NEW,
             compat=op.platform is not None and is_compat(self._place.machine, op.platform.architecture),
+            shm_size=self._settings.shm_size,
+            rlimits=self._settings.rlimits,
         )
         spec = make_spec(ContainerConfig(env=op.env), user, options, self._place)
-        spec = msgspec.structs.replace(spec, hostname=HOSTNAME)
+        spec = msgspec.structs.replace(spec, hostname=op.hostname or HOSTNAME)
         lowers = tuple(str(self._layers.path(diff_id)) for diff_id in reversed(parent)) or (
             str(work / "empty"),
         )
@@ -146,7 +160,7 @@ class StepRunner:
     def _mounts(self, op: Run, work: Path) -> tuple[Mount, ...]:
         """Write what the step is given as files, and return how they are mounted: read only."""
         given = {"/etc/hosts": work / "hosts", "/etc/resolv.conf": work / "resolv.conf"}
-        (work / "hosts").write_text(self._connection.hosts(HOSTNAME, op.network))
+        (work / "hosts").write_text(self._connection.hosts(op.hostname or HOSTNAME, op.network))
         (work / "resolv.conf").write_text(self._connection.resolv_conf(op.network))
         if op.script is not None:
             script = work / "script"
@@ -164,7 +178,7 @@ class StepRunner:
             for target, source in given.items()
         )
 
-    def _execute(self, plan: Plan, op: Run, report: Report) -> tuple[int, bytes]:
+    def _execute(self, plan: Plan, op: Run, work: Path, report: Report) -> tuple[int, bytes]:
         """Run the container to its end; return its exit status and the end of its output."""
         reading, writing = os.pipe()
         nothing = os.open(os.devnull, os.O_RDONLY)
@@ -175,7 +189,7 @@ class StepRunner:
                 stdout=writing,
                 stderr=writing,
                 entry=connected.__name__,
-                extra=self._connection.pack(op.network),
+                extra=self._connection.pack(op.network, op.hostname or HOSTNAME, work / "hosts"),
             )
         except BaseException:
             os.close(reading)

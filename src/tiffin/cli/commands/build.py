@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tiffin.cli.buildflags import OPTIONS
 from tiffin.cli.command import Command
 from tiffin.cli.options import usage
+from tiffin.cli.stepflags import step_request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +54,7 @@ def request(session: Session, arguments: Arguments, place: str, dockerfile: str 
         iidfile=Path(iidfile) if iidfile else None,
         secrets=arguments.texts("secret"),
         ssh=arguments.texts("ssh"),
+        steps=step_request(arguments),
         cache_from=arguments.texts("cache-from"),
         cache_to=arguments.texts("cache-to"),
         no_cache_filter=_stages(arguments, session.path),

@@ -1,0 +1,17 @@
+"""What the RUN steps of a build are given and allowed besides what the Dockerfile says, as a value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from tiffin.network.resolver import ExtraHost
+    from tiffin.oci.runtimespec import Rlimit
+
+
+class StepRequest(NamedTuple):
+    """The options of `build` that are about steps; `shm_size` in bytes, 0 for the usual size."""
+
+    hosts: tuple[ExtraHost, ...] = ()
+    shm_size: int = 0
+    rlimits: tuple[Rlimit, ...] = ()
