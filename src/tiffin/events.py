@@ -43,6 +43,14 @@ class StepDone(NamedTuple):
     detail: str = ""
 
 
+class StepUnreached(NamedTuple):
+    """A step that never began, because another one failed; named as by StepStarted."""
+
+    step: str
+    name: str
+    group: str = ""
+
+
 class Notice(NamedTuple):
     """Something worth a line that is no failure; `rule` is the lint rule that is broken, if one is."""
 
@@ -52,7 +60,7 @@ class Notice(NamedTuple):
     rule: str = ""
 
 
-Event = StepStarted | StepLog | StepProgress | StepDone | Notice
+Event = StepStarted | StepLog | StepProgress | StepDone | StepUnreached | Notice
 Emit = Callable[[Event], None]
 
 

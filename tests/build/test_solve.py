@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import contextmanager
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 
@@ -15,7 +16,7 @@ from tiffin.build.cache import Hit
 from tiffin.build.graph import Copy, Graph, Local, MakeDirectory, Run, Source, Vertex
 from tiffin.build.solve import Solver
 from tiffin.errors import FailedError, Where
-from tiffin.events import StepDone
+from tiffin.events import StepDone, StepStarted, StepUnreached
 from tiffin.oci.config import ContainerConfig
 from tiffin.oci.digest import DiffID
 from tiffin.oci.platform import Platform
@@ -250,6 +251,51 @@ def test_the_first_failure_is_raised_with_its_place_and_stops_the_rest(make):
     assert bench.cache.kept == {}
     ends = {event.step: event.status for event in events if isinstance(event, StepDone)}
     assert ends == {"0": "done", "1": "canceled", "2": "failed"}
+    assert [event.step for event in events if isinstance(event, StepUnreached)] == ["3", "4"]
+
+
+def test_of_failures_at_once_one_is_the_failure(make):
+    """Whichever comes first is raised and told of; all others were stopped for it."""
+    count = 4
+    together = threading.Barrier(count)
+
+    def act(name):
+        def failing(_stop):
+            together.wait(PATIENCE)
+            raise FailedError(name)
+
+        return failing
+
+    for _ in range(20):
+        together.reset()
+        events = []
+        bench = make(**{f"s{n}": act(f"s{n}") for n in range(count)})
+        with patch("os.cpu_count", return_value=count), pytest.raises(FailedError) as caught:
+            solve(bench, source(), *(run(f"s{n}") for n in range(count)), emit=events.append)
+        ends = [(event.step, event.status) for event in events if isinstance(event, StepDone)]
+        failed = [int(step) - 1 for step, status in ends if status == "failed"]
+        assert failed == [int(caught.value.message[1:])]
+        assert len(ends) == count + 1
+
+
+def test_steps_that_wait_for_a_free_thread_are_not_reached(make):
+    events = []
+    with patch("os.cpu_count", return_value=1), pytest.raises(FailedError):
+        solve(make(bad=fail("bad")), source(), run("bad"), *map(run, "rstuvwxy"), emit=events.append)
+    begun = {event.step for event in events if isinstance(event, StepStarted)}
+    left = {event.step for event in events if isinstance(event, StepUnreached)}
+    assert begun | left == {str(n) for n in range(10)}
+    assert begun & left == set()
+
+
+def test_a_build_that_is_interrupted_speaks_of_nothing_unreached(make):
+    def interrupt(_stop):
+        raise KeyboardInterrupt
+
+    events = []
+    with pytest.raises(KeyboardInterrupt):
+        solve(make(one=interrupt), source(), run("one"), run("two", 1), emit=events.append)
+    assert [event for event in events if isinstance(event, StepUnreached)] == []
 
 
 def test_what_was_done_before_a_failure_is_remembered(make):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -109,6 +110,46 @@ def test_a_failing_step_passes_its_status_on_and_is_not_remembered(tiffin, busyb
         assert done.returncode == 3
         assert "to-the-user" in done.stderr
         assert "Dockerfile:3" in done.stderr
+
+
+# The step that fails waits until the other one has begun, and said something.
+FAILING = """\
+FROM {base} AS other
+RUN --mount=type=cache,id={id},target=/c echo other-says; : > /c/begun; sleep 600
+FROM {base} AS failing
+RUN --mount=type=cache,id={id},target=/c \\
+    echo failing-says; while ! test -e /c/begun; do sleep 0.05; done; \\
+    rm /c/begun; echo why-it-fails; exit 3
+RUN true # never-reached
+FROM {base}
+COPY --from=other / /o
+COPY --from=failing / /f
+"""
+
+
+def test_one_failure_stops_the_rest_and_is_told_alone(tiffin, busybox, folder):
+    write(folder, {"Dockerfile": FAILING.format(base=busybox, id=folder.name)})
+    for mode in ("quiet", "plain", "rawjson") if tiffin.rung == "root" else ("quiet",):
+        done = tiffin("build", "--progress", mode, folder, check=False)
+        assert (done.returncode, done.stdout) == (3, "")
+        *told, error = re.split("^error: ", done.stderr, flags=re.MULTILINE)
+        assert error.startswith("Dockerfile:4: ")
+        assert "\n   4 | >>> RUN --mount" in error
+        assert "\n   6 | >>>     rm /c/begun" in error
+        assert "\n   7 |     RUN true" in error
+        if mode == "rawjson":
+            events = [json.loads(line) for line in told[0].splitlines()]
+            ends = {event["step"]: event["status"] for event in events if event["event"] == "done"}
+            assert sorted(ends.values()) == ["canceled", "done", "failed"]
+            assert len([event for event in events if event["event"] == "unreached"]) == 3
+            assert (events[-1]["event"], events[-1]["line"]) == ("error", 4)
+            continue
+        *before, report = told[0].split("------\n > ")
+        assert report.partition("\n")[0].startswith("[failing 2/3] RUN ")
+        lines = [line.split(" ", mode == "plain")[-1] for line in report.splitlines()[1:]]
+        assert lines == ["failing-says", "why-it-fails", "------"]
+        assert "not reached: 3 steps" in before[0]
+        assert "CACHED" not in done.stderr
 
 
 def test_mount_points_are_not_left_behind(tiffin, folder, busybox):

@@ -4,11 +4,13 @@ import json
 import re
 import threading
 from io import StringIO
+from pathlib import Path
 
 import pytest
 
 from tiffin.errors import InvalidError, Where
-from tiffin.events import Notice, StepDone, StepLog, StepProgress, StepStarted
+from tiffin.events import Notice, StepDone, StepLog, StepProgress, StepStarted, StepUnreached
+from tiffin.ui.failed import KEPT, RULE
 from tiffin.ui.live import LiveReporter
 from tiffin.ui.plain import PlainReporter
 from tiffin.ui.progress import JsonReporter, QuietReporter, open_reporter
@@ -126,6 +128,79 @@ def test_plain_says_why_a_step_failed_and_what_was_canceled():
     assert "#2 CANCELED\n" in text
 
 
+# One step fails while another runs; the third stops with an error of its own, because it is stopped.
+FAILING = (
+    StepStarted("a", "[1/5] RUN long"),
+    StepStarted("b", "[2/5] RUN short"),
+    StepLog("a", b"a goes on\n"),
+    StepLog("b", b"b says no\n"),
+    StepDone("b", "failed", 0.1),
+    StepDone("a", "canceled", 0.2),
+    StepUnreached("c", "[3/5] RUN never"),
+    StepUnreached("d", "[4/5] COPY a b"),
+)
+REPORT = f"{RULE}\n > [2/5] RUN short:\n{{}}b says no\n{RULE}\n"
+LEFT = "not reached: 2 steps: [3/5] RUN never, [4/5] COPY a b\n"
+
+
+def test_plain_closes_with_the_step_that_failed_and_its_output_alone():
+    text = plain(*FAILING)
+    assert text.endswith("#2 ERROR\n" + LEFT + REPORT.format("0.000 "))
+    assert "#1 CANCELED\n" in text
+    assert text.count("a goes on") == 1
+    assert "CACHED" not in text
+
+
+def test_plain_closes_with_the_end_of_much_output():
+    output = "".join(f"line {n}\n" for n in range(1000)).encode()
+    text = plain(StepStarted("a", "RUN x"), StepLog("a", output), StepDone("a", "failed"))
+    closing = text.rpartition(f"{RULE}\n > RUN x:\n")[2].splitlines()
+    assert closing == [*(f"0.000 line {n}" for n in range(1000 - KEPT, 1000)), RULE]
+
+
+def test_plain_says_nothing_of_the_kind_after_a_build_that_is_whole():
+    assert RULE not in plain(StepStarted("a", "RUN x"), StepLog("a", b"out\n"), StepDone("a", "done"))
+
+
+def test_quiet_says_the_same_and_no_more():
+    stream = StringIO()
+    with QuietReporter(stream) as reporter:
+        for event in FAILING:
+            reporter.emit(event)
+    assert stream.getvalue() == LEFT + REPORT.format("")
+
+
+def test_many_steps_that_were_not_reached_are_counted():
+    stream = StringIO()
+    with QuietReporter(stream) as reporter:
+        for number in range(9):
+            reporter.emit(StepUnreached(str(number), f"RUN {number}", "stage"))
+    assert stream.getvalue() == "not reached: 9 steps: [stage] RUN 0 and those after it\n"
+
+
+def test_live_closes_with_the_step_that_failed_and_its_output_alone():
+    reporter, stream = live(*FAILING)
+    reporter.__exit__(None, None, None)
+    shown = [line.rstrip() for line in Screen(stream.getvalue()).shown]
+    assert [line.split()[-1] for line in shown[:2]] == ["FAILED", "CANCELED"]
+    assert shown[2:] == [LEFT.rstrip(), " > [2/5] RUN short:", "   │ b says no"]
+
+
+def test_rawjson_tells_what_was_not_reached():
+    stream = StringIO()
+    JsonReporter(stream, now=lambda: 1.0).emit(StepUnreached("s", "RUN x", "build"))
+    event = {"event": "unreached", "time": 1.0, "step": "s", "name": "RUN x", "group": "build"}
+    assert json.loads(stream.getvalue()) == event
+
+
+def test_quiet_does_not_speak_of_lint():
+    stream = StringIO()
+    with QuietReporter(stream) as reporter:
+        reporter.emit(Notice("found", rule="UndefinedVar"))
+        reporter.emit(Notice("careful"))
+    assert stream.getvalue() == "warning: careful\n"
+
+
 def test_plain_loses_nothing_when_it_ends_in_the_middle():
     text = plain(StepStarted("a", "RUN a"), StepStarted("b", "RUN b"), StepLog("b", b"b1\nb2"))
     assert "#2 0.000 b1\n" in text
@@ -186,6 +261,7 @@ def test_rawjson_is_an_object_a_line_with_the_fields_that_are_documented():
         reporter.emit(StepProgress("s", 1, 2))
         reporter.emit(StepDone("s", "done", 1.5, "ok"))
         reporter.emit(Notice("careful", where=Where("D", 3)))
+        reporter.emit(Notice("found", rule="UndefinedVar"))
         reporter.say("not for programs")
     assert [json.loads(line) for line in stream.getvalue().splitlines()] == [
         {"event": "started", "time": 12.346, "step": "s", "name": "RUN x", "group": "build 1/2"},
@@ -193,6 +269,7 @@ def test_rawjson_is_an_object_a_line_with_the_fields_that_are_documented():
         {"event": "progress", "time": 12.346, "step": "s", "done": 1, "total": 2, "unit": "B"},
         {"event": "done", "time": 12.346, "step": "s", "status": "done", "seconds": 1.5, "detail": "ok"},
         {"event": "notice", "time": 12.346, "level": "warning", "message": "careful", "file": "D", "line": 3},
+        {"event": "notice", "time": 12.346, "level": "warning", "message": "found", "rule": "UndefinedVar"},
     ]
 
 
@@ -209,7 +286,7 @@ def test_quiet_shows_only_the_output_of_what_failed():
         ):
             reporter.emit(event)
         reporter.say("built")
-    assert stream.getvalue() == " > [2/2] RUN bad:\nno such file\nbye\n"
+    assert stream.getvalue() == f"{RULE}\n > [2/2] RUN bad:\nno such file\nbye\n{RULE}\n"
 
 
 def test_auto_is_live_on_a_terminal_and_plain_elsewhere():
@@ -295,7 +372,8 @@ def test_live_shows_the_whole_output_of_a_failed_step():
     reporter.__exit__(None, None, None)
     shown = Screen(stream.getvalue()).shown
     assert shown[0].endswith("FAILED")
-    assert [line.strip("│ ") for line in shown[1:]] == [*(f"line {n}" for n in range(200)), "exit code 3"]
+    assert shown[1] == " > RUN x:"
+    assert [line.strip("│ ") for line in shown[2:]] == [*(f"line {n}" for n in range(200)), "exit code 3"]
 
 
 def test_live_never_draws_more_lines_than_the_screen_has():
@@ -327,3 +405,39 @@ def test_live_starts_no_thread_before_the_first_step():
 def test_live_without_colour_has_none():
     _, stream = live(StepStarted("a", "x"), 1.0, StepDone("a", "done", 1.0))
     assert not re.search(r"\x1b\[\d*m", stream.getvalue())
+
+
+def test_rawjson_closes_with_the_error():
+    stream = StringIO()
+    error = InvalidError("no", code="bad", hint="do", where=Where("D", 3))
+    JsonReporter(stream, now=lambda: 1.0).__exit__(InvalidError, error, None)
+    expected = {
+        "event": "error",
+        "time": 1.0,
+        "message": "no",
+        "code": "bad",
+        "hint": "do",
+        "file": "D",
+        "line": 3,
+    }
+    assert json.loads(stream.getvalue()) == expected
+
+
+def test_the_page_has_every_event_of_rawjson_with_its_fields():
+    text = (Path(__file__).parents[2] / "docs" / "build-progress.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", text.partition("## The events")[2], re.MULTILINE)
+    documented = {event: set(re.findall(r"`(\w+)`", fields)) for event, fields in rows}
+    stream = StringIO()
+    reporter = JsonReporter(stream)
+    for event in (
+        StepStarted("s", "n", "g"),
+        StepLog("s", b"x"),
+        StepProgress("s", 1),
+        StepDone("s", "done"),
+        StepUnreached("s", "n", "g"),
+        Notice("m", where=Where("D", 3), rule="R"),
+    ):
+        reporter.emit(event)
+    reporter.__exit__(InvalidError, InvalidError("m", where=Where("D", 3)), None)
+    written = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert {each["event"]: each.keys() - {"event", "time"} for each in written} == documented

@@ -21,7 +21,7 @@ from tiffin.build import cachekey
 from tiffin.build.canceled import Canceled, LayerLost
 from tiffin.build.graph import Copy, Local, MakeDirectory, Run, Source
 from tiffin.errors import TiffinError
-from tiffin.events import StepDone, StepStarted
+from tiffin.events import StepDone, StepStarted, StepUnreached
 from tiffin.linux.files import lock
 
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ class Solver:
         self._results: dict[int, Result] = {}
         self._used: list[str] = []
         self._stop = threading.Event()
+        self._guard = threading.Lock()
+        self._failure: Exception | None = None
+        self._begun: set[int] = set()
 
     def solve(self, wanted: Sequence[int] = ()) -> dict[int, Result]:
         """Return the result of every vertex; all layers of those that are `wanted` are here.
@@ -73,6 +76,10 @@ class Solver:
                 self._bench.cache.need(layer for n in wanted for layer in self._results[n].diff_ids)
             except LayerLost:  # the cache does not speak of it again
                 self._results.clear()
+                self._begun.clear()
+            except Exception:
+                self._tell_unreached()
+                raise
             else:
                 return self._results
 
@@ -92,9 +99,11 @@ class Solver:
             except LayerLost:
                 self._let_end(running)
                 raise
-            except BaseException:
+            except BaseException as error:
                 self._cancel(running)
-                raise
+                if self._failure is None or not isinstance(error, Exception):
+                    raise
+                raise self._failure  # noqa: B904 - not what failed because of it
             finally:
                 self._bench.cache.touch(self._used)
 
@@ -118,23 +127,38 @@ class Solver:
     def _perform(self, index: int, vertex: Vertex) -> Result:
         if self._stop.is_set():
             raise Canceled
-        if isinstance(vertex.op, Local):
+        if _is_silent(vertex):
             return Result(())
-        if isinstance(vertex.op, Source) and not vertex.op.diff_ids:
-            return Result(())  # scratch: nothing to speak of
         step, start = str(index), time.monotonic()
+        self._begun.add(index)
         self._emit(StepStarted(step, vertex.name, vertex.stage))
         try:
             result = self._execute(index, vertex, step)
         except BaseException as error:
-            stopped = self._stop.is_set() or isinstance(error, Canceled)
-            self._emit(StepDone(step, "canceled" if stopped else "failed", time.monotonic() - start))
             if isinstance(error, TiffinError) and error.where is None:
                 error.where = vertex.where
+            first = self._is_first(error)
+            self._emit(StepDone(step, "failed" if first else "canceled", time.monotonic() - start))
             raise
         seconds = time.monotonic() - start
         self._emit(StepDone(step, "cached" if result.cached else "done", seconds))
         return result
+
+    def _is_first(self, error: BaseException) -> bool:
+        """Whether `error` is the failure that ends the build: what fails later fails because of it."""
+        if isinstance(error, Canceled) or not isinstance(error, Exception):
+            return False
+        with self._guard:
+            if self._stop.is_set():
+                return False
+            self._stop.set()
+            self._failure = error
+            return True
+
+    def _tell_unreached(self) -> None:
+        for index, vertex in enumerate(self._graph.vertices):
+            if index not in self._begun and not _is_silent(vertex):
+                self._emit(StepUnreached(str(index), vertex.name, vertex.stage))
 
     def _execute(self, index: int, vertex: Vertex, step: str) -> Result:
         op = vertex.op
@@ -222,3 +246,8 @@ class Solver:
 
 def _stack(parent: tuple[DiffID, ...], layer: DiffID | None) -> tuple[DiffID, ...]:
     return (*parent, layer) if layer else parent
+
+
+def _is_silent(vertex: Vertex) -> bool:
+    """Whether nothing is to be done for `vertex`, so that progress does not speak of it: context, scratch."""
+    return isinstance(vertex.op, Local) or (isinstance(vertex.op, Source) and not vertex.op.diff_ids)

@@ -13,9 +13,10 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Self, TextIO
 
-from tiffin.events import Event, Notice, StepDone, StepLog, StepProgress, StepStarted
+from tiffin.events import Event, Notice, StepDone, StepLog, StepProgress, StepStarted, StepUnreached
 from tiffin.ui.columns import elapsed
 from tiffin.ui.diagnostic import notice
+from tiffin.ui.failed import Failed
 from tiffin.ui.reporter import amount, headline
 from tiffin.ui.text import LineSplitter, display_width, fit, sanitise
 
@@ -72,6 +73,8 @@ class LiveReporter:
         self._ticker: threading.Thread | None = None
         self._steps: dict[str, _Step] = {}
         self._begun = clock()
+        self._failed = Failed()
+        self._output: list[str] = []
         self._ended = 0
         self._drawn = 0
         self._frame = 0
@@ -94,6 +97,8 @@ class LiveReporter:
                     self._steps[event.step].amount = amount(event)
                 case StepDone() if event.step in self._steps:
                     self._finish(self._steps.pop(event.step), event)
+                case StepUnreached():
+                    self._failed.leave(event)
                 case Notice():
                     self._draw([notice(event, colour=self._colour)])
                 case _:
@@ -111,14 +116,17 @@ class LiveReporter:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop drawing; steps that never ended stay on the screen as canceled."""
+        """Stop drawing; steps that never ended stay on the screen as canceled.
+
+        Below them is what was not reached, and the output of the step that failed.
+        """
         self._stop.set()
         if self._ticker is not None:
             self._ticker.join()
         with self._lock:
             left = [self._ended_line(step.title, "canceled", "CANCELED") for step in self._steps.values()]
             self._steps.clear()
-            self._draw(left)
+            self._draw([*left, *self._failed.remainder(), *self._output])
             self._write(SHOW_CURSOR)
 
     def tick(self) -> None:
@@ -149,13 +157,13 @@ class LiveReporter:
         words = [right[event.status]]
         if event.detail and event.status in ("done", "cached"):
             words.insert(0, fit(sanitise(event.detail), 30))
-        lines = [self._ended_line(step.title, event.status, "  ".join(words))]
-        if event.status == "failed":
+        self._draw([self._ended_line(step.title, event.status, "  ".join(words))])
+        if event.status == "failed" and not self._output:
             bar = self._paint(self._signs["bar"], RED)
-            lines += [f"   {bar} {line}" for line in step.lines]
+            self._output = [f"   {bar} {line}" for line in step.lines]
             if event.detail:
-                lines.append(f"   {bar} {sanitise(event.detail)}")
-        self._draw(lines)
+                self._output.append(f"   {bar} {sanitise(event.detail)}")
+            self._output[:0] = [f" > {step.title}:"] * bool(self._output)
 
     def _ended_line(self, title: str, status: str, right: str) -> str:
         return self._row(self._paint(self._signs[status], _COLOURS[status]), title, right)

@@ -3,17 +3,20 @@
 Steps are numbered as they begin. Output carries the seconds since its step
 began. Steps may run at once: one is shown at a time, the others' lines wait
 until it ends or has had its turn, and a step that is taken up again is named again.
+The last that a failed build shows is the step that failed, with the end of its output.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Self, TextIO
 
-from tiffin.events import Event, Notice, StepDone, StepLog, StepProgress, StepStarted
+from tiffin.events import Event, Notice, StepDone, StepLog, StepProgress, StepStarted, StepUnreached
 from tiffin.ui.columns import elapsed
 from tiffin.ui.diagnostic import notice
+from tiffin.ui.failed import KEPT, Failed
 from tiffin.ui.reporter import amount, headline
 from tiffin.ui.text import LineSplitter, sanitise
 
@@ -36,6 +39,7 @@ class _Step:
         self.started = started
         self.splitters = {1: LineSplitter(), 2: LineSplitter()}
         self.waiting: list[str] = []
+        self.recent: deque[str] = deque(maxlen=KEPT)
         self.progress_shown = started
 
 
@@ -54,6 +58,7 @@ class PlainReporter:
         self._ended: list[_Step] = []  # those that have not been shown to their end
         self._count = 0
         self._current: _Step | None = None
+        self._failed = Failed()
         self._since = 0.0
         self._wrote = False
 
@@ -71,6 +76,8 @@ class PlainReporter:
                     self._progress(self._steps[event.step], event)
                 case StepDone() if event.step in self._steps:
                     self._done(self._steps[event.step], event)
+                case StepUnreached():
+                    self._failed.leave(event)
                 case Notice():
                     self._print(notice(event, colour=self._colour))
                 case _:
@@ -91,11 +98,13 @@ class PlainReporter:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Show the lines that still wait."""
+        """Show the lines that still wait, and at last the step that failed."""
         with self._lock:
             for step in self._steps.values():
                 self._take(step, [line for one in step.splitters.values() for line in one.finish()])
             self._drain()
+            for line in self._failed.lines():
+                self._print(line)
             self._stream.flush()
 
     def _log(self, step: _Step, event: StepLog) -> None:
@@ -104,9 +113,9 @@ class PlainReporter:
 
     def _take(self, step: _Step, lines: list[str]) -> None:
         at = self._clock() - step.started
-        step.waiting += [
-            f"#{step.number} {at:.3f} {sanitise(line) if self._clean else line}" for line in lines
-        ]
+        shown = [f"{at:.3f} {sanitise(line) if self._clean else line}" for line in lines]
+        step.waiting += [f"#{step.number} {line}" for line in shown]
+        step.recent += shown
 
     def _progress(self, step: _Step, event: StepProgress) -> None:
         now = self._clock()
@@ -123,8 +132,9 @@ class PlainReporter:
         if event.status == "done":
             ending += f" {elapsed(event.seconds)}"
             step.waiting += [f"#{step.number} {sanitise(event.detail)}"] if event.detail else []
-        elif event.status == "failed" and event.detail:
-            ending += f": {sanitise(event.detail)}"
+        elif event.status == "failed":
+            ending += f": {sanitise(event.detail)}" if event.detail else ""
+            self._failed.fail(step.title, step.recent)
         step.waiting.append(ending)
         del self._steps[event.step]
         if self._current is step or self._current is None:

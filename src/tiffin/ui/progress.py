@@ -11,11 +11,12 @@ one thread only.
     {"event": "log", "time": …, "step": "s3", "stream": 1, "data": "cc -c a.c\n"}
     {"event": "progress", "time": …, "step": "s1", "done": 1048576, "total": 45600000, "unit": "B"}
     {"event": "done", "time": …, "step": "s3", "status": "cached", "seconds": 0.0, "detail": ""}
+    {"event": "unreached", "time": …, "step": "s4", "name": "RUN make test", "group": "build 3/4"}
     {"event": "notice", "time": …, "level": "warning", "message": "…", "file": "Dockerfile", "line": 3,
      "rule": "UndefinedVar"}
+    {"event": "error", "time": …, "message": "…", "code": "step-failed", "hint": "", "file": "D", "line": 4}
 
-`status` is one of done, cached, failed, canceled; `data` is text, with bytes
-that are not UTF-8 replaced; further fields and kinds may be added.
+docs/build-progress.md says what each is for; further fields and kinds may be added.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Literal, Self, TextIO
 
-from tiffin.errors import InvalidError
-from tiffin.events import Event, Notice, StepDone, StepLog, StepProgress, StepStarted
+from tiffin.errors import InvalidError, TiffinError
+from tiffin.events import Event, Notice, StepDone, StepLog, StepProgress, StepStarted, StepUnreached
 from tiffin.ui.diagnostic import colours, notice
+from tiffin.ui.failed import KEPT, Failed
 from tiffin.ui.reporter import Reporter, headline
 from tiffin.ui.text import LineSplitter, sanitise
 
@@ -34,9 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
+    from tiffin.errors import Where
+
 Mode = Literal["auto", "tty", "plain", "quiet", "rawjson"]
 MODES: tuple[Mode, ...] = ("auto", "tty", "plain", "quiet", "rawjson")
-KEPT_LINES = 100  # of the output of a step, for the case that it fails
 
 
 def open_reporter(
@@ -87,7 +90,10 @@ class JsonReporter:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing is held back."""
+        """Write what the build failed with; it is shown to people as well, when the command ends."""
+        if isinstance(value, TiffinError):
+            with self._lock:
+                self._write({"event": "error", "time": round(self._now(), 3), **_of_error(value)})
 
     def _write(self, document: dict[str, object]) -> None:
         import json
@@ -106,6 +112,8 @@ def _kind(event: Event) -> str:
             return "progress"
         case StepDone():
             return "done"
+        case StepUnreached():
+            return "unreached"
         case Notice():
             return "notice"
 
@@ -116,11 +124,18 @@ def _fields(event: Event) -> dict[str, object]:
             data = event.data.decode("utf-8", "replace")
             return {"step": event.step, "stream": event.stream, "data": data}
         case Notice():
-            place = {"file": event.where.file, "line": event.where.line} if event.where else {}
             rule = {"rule": event.rule} if event.rule else {}
-            return {"level": event.level, "message": event.message, **place, **rule}
+            return {"level": event.level, "message": event.message, **_place(event.where), **rule}
         case _:
             return dict(event._asdict())
+
+
+def _of_error(error: TiffinError) -> dict[str, object]:
+    return {"message": error.message, "code": error.code, "hint": error.hint, **_place(error.where)}
+
+
+def _place(where: Where | None) -> dict[str, object]:
+    return {"file": where.file, "line": where.line} if where else {}
 
 
 class QuietReporter:
@@ -134,6 +149,7 @@ class QuietReporter:
         self._colour = colour
         self._lock = threading.Lock()
         self._steps: dict[str, tuple[str, LineSplitter, list[str]]] = {}
+        self._failed = Failed()
 
     def emit(self, event: Event) -> None:
         """Remember output, show failures."""
@@ -144,9 +160,11 @@ class QuietReporter:
                 case StepLog() if event.step in self._steps:
                     _, splitter, lines = self._steps[event.step]
                     lines += splitter.feed(event.data)
-                    del lines[:-KEPT_LINES]
+                    del lines[:-KEPT]
                 case StepDone():
                     self._finish(event)
+                case StepUnreached():
+                    self._failed.leave(event)
                 case Notice() if event.level == "warning" and not event.rule:
                     self._print(notice(event, colour=self._colour))
                 case _:
@@ -162,16 +180,17 @@ class QuietReporter:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing is held back."""
+        """Show the step that failed, if one did."""
+        with self._lock:
+            for line in self._failed.lines():
+                self._print(line)
 
     def _finish(self, event: StepDone) -> None:
         step = self._steps.pop(event.step, None)
         if step is None or event.status != "failed":
             return
         name, splitter, lines = step
-        self._print(f" > {name}:")
-        for line in [*lines, *splitter.finish()]:
-            self._print(sanitise(line))
+        self._failed.fail(name, [sanitise(line) for line in [*lines, *splitter.finish()]])
 
     def _print(self, line: str) -> None:
         self._stream.write(line + "\n")

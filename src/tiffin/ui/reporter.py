@@ -10,7 +10,7 @@ from tiffin.ui.text import sanitise
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from tiffin.events import Event, StepProgress, StepStarted
+    from tiffin.events import Event, StepProgress, StepStarted, StepUnreached
 
 
 class Reporter(Protocol):
@@ -31,7 +31,7 @@ class Reporter(Protocol):
         """Show what is still held back, and leave the terminal as it was."""
 
 
-def headline(event: StepStarted) -> str:
+def headline(event: StepStarted | StepUnreached) -> str:
     """A step in one line: `[build 2/4] RUN pip install`."""
     name = sanitise(" ".join(event.name.split()))
     return f"[{sanitise(event.group)}] {name}" if event.group and not name.startswith("[") else name

@@ -204,7 +204,8 @@ class StepRunner:
         tail = b""
         with open(reading, "rb", buffering=0) as output:
             while data := output.read(65536):
-                report.emit(StepLog(report.step, data))
+                if not report.stop.is_set():  # what a step says that is stopped belongs to no report
+                    report.emit(StepLog(report.step, data))
                 tail = (tail + data)[-_TAIL:]
         try:
             return process.wait(), tail
@@ -230,6 +231,7 @@ class _Below:
 
 def _failure(op: Run, status: int, tail: bytes) -> FailedError:
     command = op.arguments[-1].strip().splitlines()[0] if op.arguments[-1].strip() else " ".join(op.arguments)
+    command = " ".join(command.split())
     shown = command if len(command) <= 80 else command[:79] + "…"
     error = FailedError(f"`{shown}` ended with exit status {status}", code="step-failed", exit_status=status)
     error.output = tail.decode(errors="replace")
