@@ -7,7 +7,7 @@ import tarfile
 import pytest
 
 from tiffin.build.graph import Copy, InlineFile
-from tiffin.build.ops.copy import CopyStep, Target
+from tiffin.build.ops.copy import CopyStep, Taking, Target
 from tiffin.build.selection import select
 from tiffin.errors import InvalidError, NotFoundError
 from tiffin.layer.owners import RecordedOwners, TrueOwners
@@ -55,8 +55,8 @@ def run_copy(tmp_path, context, image, op, *, owner=None, keeps=False):
     parent = MergedTree([plant(tmp_path / "image", image)])
     place = tmp_path / "place"
     place.mkdir()
-    step = CopyStep(op, Target(place, parent, OWNERS, EPOCH), owner, keeps=keeps)
-    return step.write(select(source, op.sources))
+    step = CopyStep(op, Target(place, parent, OWNERS, EPOCH), owner)
+    return step.write([Taking(select(source, op.sources), keeps, op.unpack)])
 
 
 CASES = [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tiffin.build.graph import BaseImage, Copy, Local, MakeDirectory, Run, Source
+from tiffin.build.graph import BaseImage, Copy, Git, Http, Local, MakeDirectory, Run, Source, Taken
 from tiffin.build.plan import PlanRequest, plan
 from tiffin.dockerfile.lint.linter import Linter
 from tiffin.dockerfile.lint.rules import UNDEFINED_VAR, UNUSED_BUILD_ARG
@@ -233,9 +233,6 @@ def test_an_unknown_target_names_the_nearest(target, hint):
     [
         ("RUN --security=insecure true", "--security"),
         ("RUN --device=a/b=c true", "--device"),
-        ("ADD https://example.org/a.tar b", "https://example.org/a.tar"),
-        ("ADD git@example.org:a/b.git b", "git@example.org"),
-        ("ADD https://example.org/a.git#main b", "example.org"),
     ],
 )
 def test_what_cannot_be_done_yet_is_refused_with_its_line(line, what):
@@ -275,7 +272,16 @@ def test_what_is_around_every_run():
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("ADD --checksum=sha256:0 a b", "--checksum"), ("COPY --exclude=[ a b", "pattern [")],
+    [
+        ("ADD --checksum=sha256:0 a b", "--checksum"),
+        ("ADD --checksum=sha256:0 https://h/f b", "no digest"),
+        (f"ADD --checksum=sha256:{'0' * 64} https://h/f https://h/g b", "one source"),
+        ("ADD --keep-git-dir=true https://h/f b", "--keep-git-dir"),
+        ("ADD https://h/x.git?depth=1 b", "there is no depth"),
+        ("COPY https://h/f b", "COPY cannot fetch https://h/f"),
+        ("COPY git@h:x b", "COPY cannot fetch git@h:x"),
+        ("COPY --exclude=[ a b", "pattern ["),
+    ],
 )
 def test_flags_that_are_wrong(line, message):
     error = refused(InvalidError, f"FROM scratch\n\n{line}\n")
@@ -787,6 +793,53 @@ def test_a_broken_trigger_says_whose_it_is():
     error = refused(InvalidError, "FROM broken\n")
     assert error.where.file == "ONBUILD of broken"
     assert "RUNN" in error.message  # codespell:ignore
+
+
+# -- what ADD fetches -------------------------------------------------------------------------------
+
+
+def test_what_add_fetches_is_an_input_for_each_source():
+    found = graph(
+        "FROM plain\nARG V=1\n"
+        "ADD --unpack=true a https://u:p@h/f-$V*.tar https://h/r.git#v$V b https://u:p@h/f-$V*.tar /d/\n"
+    )
+    add = found.vertices[found.result]
+    assert [found.vertices[number].op for number in add.inputs[1:]] == [
+        Local("context"), Http("https://u:p@h/f-1*.tar", "f-1*.tar"), Git("https://h/r.git", "v1"),
+    ]  # fmt: skip
+    assert add.op.sources == ("a", r"f-1\*.tar", ".", "b", r"f-1\*.tar")
+    assert add.op.taken == (Taken(1, True), Taken(2, True), Taken(3), Taken(1, True), Taken(2, True))
+    assert not add.op.unpack
+    assert "u:p" not in "".join(vertex.name for vertex in found.vertices)
+    assert (
+        found.steps[-1].history.created_by
+        == "ADD a https://h/f-1*.tar https://h/r.git#v1 b https://h/f-1*.tar /d/"
+    )
+
+
+def test_what_add_fetches_is_not_unpacked_unless_it_shall_be():
+    (op,) = ops("FROM scratch\nADD https://h/f.tar a.tar /d/\n", Copy)
+    assert op.taken == (Taken(1), Taken(2, True))
+    (op,) = ops("FROM scratch\nADD --unpack=false https://h/f.tar a.tar /d/\n", Copy)
+    assert op.taken == (Taken(1), Taken(2))
+
+
+def test_what_is_fetched_twice_is_fetched_once():
+    digest = "sha256:" + "0" * 64
+    text = f"ADD --checksum=$D https://h/f /a\nADD --checksum={digest} https://h/f /b\nADD https://h/f /c\n"
+    found = ops(f"FROM scratch\nARG D={digest}\n{text}", Http)
+    assert found == [Http("https://h/f", "f", digest), Http("https://h/f", "f")]
+
+
+def test_options_for_repositories():
+    (op,) = ops(f"FROM scratch\nADD --keep-git-dir --checksum={'0' * 40} git@h:r#v1 /d\n", Git)
+    assert op == Git("git@h:r", "v1", commit="0" * 40, keep_git_dir=True)
+
+
+def test_a_path_that_only_looks_like_elsewhere_is_a_path():
+    assert ops("FROM scratch\nADD a@b c:/d github.com/x/y ftp://h/f /d/\n", Copy)[0].sources == (
+        "a@b", "c:/d", "github.com/x/y", "ftp:/h/f",
+    )  # fmt: skip
 
 
 # -- named contexts ---------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tiffin.build.graph import Copy
-from tiffin.build.ops.copy import CopyStep, Target
+from tiffin.build.ops.copy import CopyStep, Taking, Target
 from tiffin.build.selection import select
 from tiffin.errors import InvalidError, NotFoundError
 from tiffin.layer.owners import RecordedOwners, TrueOwners
@@ -37,7 +37,7 @@ def copy(tmp_path):
         selection = select(MergedTree([base]), sources, exclude=exclude, parents=parents)
         (tmp_path / "place").mkdir()
         target = Target(tmp_path / "place", MergedTree([]), OWNERS, 0)
-        made = CopyStep(Copy(sources, (), "/out/"), target, None, keeps=False).write(selection)
+        made = CopyStep(Copy(sources, (), "/out/"), target, None).write([Taking(selection, keeps=False)])
         return sorted(str(path.relative_to(made / "out")) for path in made.rglob("*") if not path.is_dir())
 
     return act

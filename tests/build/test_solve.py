@@ -13,7 +13,8 @@ import pytest
 
 from tiffin.build import cachekey
 from tiffin.build.cache import Hit
-from tiffin.build.graph import Copy, Graph, Local, MakeDirectory, Run, Source, Vertex
+from tiffin.build.fetching import Fetched
+from tiffin.build.graph import Copy, Graph, Http, Local, MakeDirectory, Run, Source, Vertex
 from tiffin.build.solve import Solver
 from tiffin.errors import FailedError, Where
 from tiffin.events import StepDone, StepStarted, StepUnreached
@@ -78,18 +79,25 @@ class Bench:
         self.parents[op.path] = parent
         return None if op.path == "/there" else layer(op.path)
 
-    def copied(self, _op, origin):
-        """What a COPY reads: nothing, of a context by its name, or of layers."""
-        if origin is None:
-            return SimpleNamespace(content="nothing")
-        return SimpleNamespace(
-            content=f"{origin}: {self.context}" if isinstance(origin, str) else f"layers {origin}"
-        )
+    def copied(self, _op, origins):
+        """What a COPY reads: of a context by its name, or of layers."""
+        return [
+            SimpleNamespace(
+                content=f"{origin}: {self.context}" if isinstance(origin, str) else f"layers {origin}"
+            )
+            for origin in origins
+        ]
 
-    def copy(self, _op, reading, parent):
-        self.ran.append(reading.content)
-        self.parents[reading.content] = parent
-        return layer(reading.content)
+    def copy(self, _op, readings, parent):
+        content = "\n".join(reading.content for reading in readings)
+        self.ran.append(content)
+        self.parents[content] = parent
+        return layer(content)
+
+    def fetch(self, op, step):
+        self.ran.append(f"{op.url} as {step}")
+        layer_ = None if op.url == "nothing" else layer(op.url)
+        return Fetched(layer_, f"key of {op.url}", 1.0, cached=op.url == "known")
 
 
 @pytest.fixture
@@ -179,8 +187,8 @@ def test_a_copy_of_a_stage_reads_its_layers_and_one_of_texts_nothing(make):
         Vertex(COPY, (0, 1), "COPY --from", "1"),
         Vertex(COPY, (2,), "COPY <<EOF", "1"),
     )
-    assert bench.ran == ["stage", f"layers {(BASE, layer('stage'))}", "nothing"]
-    assert results[3].diff_ids == (BASE, layer(bench.ran[1]), layer("nothing"))
+    assert bench.ran == ["stage", f"layers {(BASE, layer('stage'))}", ""]
+    assert results[3].diff_ids == (BASE, layer(bench.ran[1]), layer(""))
 
 
 def test_a_stage_built_anew_with_the_same_output_keeps_its_consumers(make):
@@ -410,6 +418,27 @@ def test_no_thread_outlives_the_build(make):
     with pytest.raises(FailedError):
         solve(make(bad=fail("bad")), source(), run("bad"), *(run(f"r{number}") for number in range(20)))
     assert threading.active_count() == before
+
+
+def test_what_is_fetched_is_a_layer_to_copy_from(make):
+    def fetch(url):
+        return Vertex(Http(url, "f"), (), f"fetch {url}", "0")
+
+    bench, events = make(), []
+    results = solve(
+        bench,
+        source(),
+        fetch("new"),
+        fetch("known"),
+        fetch("nothing"),
+        Vertex(COPY, (0, 1, 2), "ADD", "0"),
+        emit=events.append,
+    )
+    assert [results[index].diff_ids for index in (1, 2, 3)] == [(layer("new"),), (layer("known"),), ()]
+    assert results[1].key == "key of new"
+    assert bench.ran[-1] == f"layers {(layer('new'),)}\nlayers {(layer('known'),)}"
+    done = {event.step: event.status for event in events if isinstance(event, StepDone)}
+    assert (done["1"], done["2"]) == ("done", "cached")
 
 
 def test_every_step_tells_when_it_begins_and_how_it_ends(make):

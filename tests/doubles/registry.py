@@ -7,12 +7,13 @@ import base64
 import hashlib
 import json
 import re
-import socket
 import threading
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
+
+from tests.doubles.server import Server
 
 REPOSITORY = r"/v2/(?P<name>[a-z0-9._/-]+?)"
 ROUTES = [
@@ -83,7 +84,7 @@ class RegistryDouble:
         class Handler(_Handler):
             registry = double
 
-        server = _Server(("127.0.0.1", 0), Handler)
+        server = Server(("127.0.0.1", 0), Handler)
         scheme = "http"
         if tls is not None:
             server.socket = tls.wrap_socket(server.socket, server_side=True)
@@ -98,33 +99,6 @@ class RegistryDouble:
             server.shutdown()
             server.server_close()
             thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    """Ends its connections when it is closed, so that no thread outlives the test."""
-
-    daemon_threads = False
-
-    def __init__(self, *arguments) -> None:
-        super().__init__(*arguments)
-        self.connections = set()
-
-    def process_request(self, request, client_address):
-        self.connections.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request):
-        self.connections.discard(request)
-        super().shutdown_request(request)
-
-    def server_close(self):
-        for connection in list(self.connections):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        super().server_close()
-
-    def handle_error(self, request, client_address):
-        """A client that goes away is no news."""
 
 
 class _Handler(BaseHTTPRequestHandler):

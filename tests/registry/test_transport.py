@@ -2,13 +2,13 @@
 
 import socket
 import ssl
-import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from select import select
 from typing import ClassVar
 
 import pytest
+from tests.doubles.pki import make, tls
 from tests.doubles.registry import RegistryDouble
 from tests.registry.conftest import offer
 
@@ -27,28 +27,7 @@ def resolve(ours, name):
 
 @pytest.fixture(scope="session")
 def pki(tmp_path_factory):
-    """A CA of our own, a server certificate for 127.0.0.1 and localhost, and one for another name."""
-    place = tmp_path_factory.mktemp("pki")
-
-    def openssl(*words):
-        subprocess.run(["openssl", *words], cwd=place, check=True, capture_output=True)
-
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=our CA", "-days", "2")
-    for name, names in (("server", "IP:127.0.0.1,DNS:localhost"), ("other", "DNS:other.example.org")):
-        openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        (place / "names").write_text(f"subjectAltName={names}")
-        openssl(
-            "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
-            "-out", f"{name}.crt", "-days", "2", "-extfile", "names",
-        )  # fmt: skip
-    return place
-
-
-def tls(pki, name="server"):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pki / f"{name}.crt", pki / f"{name}.key")
-    return context
+    return make(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture

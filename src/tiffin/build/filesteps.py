@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.build import created_by
@@ -11,23 +10,29 @@ from tiffin.build.modes import change_mode
 from tiffin.build.paths import absolute, destination, pivoted, relative
 from tiffin.dockerfile import ast
 from tiffin.dockerfile.ignore import IgnoreRules
-from tiffin.errors import InvalidError, UnsupportedError
+from tiffin.errors import InvalidError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tiffin.build.addplan import Fetched
     from tiffin.build.draft import Draft
     from tiffin.build.graph import Mount
     from tiffin.build.scope import Expander
     from tiffin.build.surroundings import Surroundings
 
-_REMOTE = re.compile(r"(?:https?|git|ssh)://|[\w.-]+@[\w.-]+:")
 _SCRIPTS = "/dev/pipes"
 
 
 class Step(NamedTuple):
-    """An operation, and the words that the history has for it."""
+    """An operation, and the words that the history has for it.
+
+    `fetched` is what fetches the sources of an ADD that are elsewhere.
+    """
 
     op: Copy | Run | MakeDirectory
     history: str
+    fetched: Fetched | None = None
 
 
 def run_step(draft: Draft, instruction: ast.Run, around: Surroundings, mounts: tuple[Mount, ...]) -> Step:
@@ -98,30 +103,44 @@ def transfer_step(draft: Draft, instruction: ast.Copy | ast.Add, expander: Expan
     transfer = instruction.transfer
     keyword = "ADD" if isinstance(instruction, ast.Add) else "COPY"
     sources = [word(source) for source in transfer.sources]
-    for source in sources:
-        if _REMOTE.match(source):
-            raise _remote(instruction, source)
-    if isinstance(instruction, ast.Add) and instruction.checksum is not None:
-        raise _checksum_of_local(instruction)
+    fetched = _fetched(instruction, sources, word)
     into = word(transfer.destination)
     chown = word(transfer.chown or "") or None
     chmod = word(transfer.chmod or "") or None
     _check_mode(chmod, instruction)
     parents = isinstance(instruction, ast.Copy) and instruction.parents
+    normal = pivoted if parents else relative
     op = Copy(
-        sources=tuple(map(pivoted if parents else relative, sources)),
+        sources=fetched.paths(sources) if fetched else tuple(map(normal, sources)),
         files=_files(draft, instruction, expander),
         destination=destination(draft.config.working_dir, into),
         chown=chown,
         chmod=chmod,
-        unpack=isinstance(instruction, ast.Add) and bool(sources) and instruction.unpack is not False,
+        unpack=isinstance(instruction, ast.Add)
+        and bool(sources)
+        and instruction.unpack is not False
+        and fetched is None,
         exclude=_patterns(tuple(map(word, transfer.exclude)), instruction),
         parents=parents,
         link=transfer.link,
+        taken=fetched.taken if fetched else (),
     )
     flags = ["--parents"] * parents + [f"--chown={chown}"] * bool(chown) + [f"--chmod={chmod}"] * bool(chmod)
     marks = [f"<<{document.name}" for document in transfer.documents]
-    return Step(op, " ".join([keyword, *flags, *sources, *marks, into]))
+    shown = fetched.shown(sources) if fetched else sources
+    return Step(op, " ".join([keyword, *flags, *shown, *marks, into]), fetched)
+
+
+def _fetched(
+    instruction: ast.Copy | ast.Add, sources: Sequence[str], word: Callable[[str], str]
+) -> Fetched | None:
+    """Return what fetches the sources that are elsewhere, if there are any."""
+    checksum = instruction.checksum if isinstance(instruction, ast.Add) else None
+    if checksum is None and not any("://" in source or "@" in source for source in sources):
+        return None
+    from tiffin.build.addplan import fetched_sources  # most builds fetch nothing
+
+    return fetched_sources(instruction, sources, word(checksum or "") or None)
 
 
 def _files(draft: Draft, instruction: ast.Copy | ast.Add, expander: Expander) -> tuple[InlineFile, ...]:
@@ -131,31 +150,6 @@ def _files(draft: Draft, instruction: ast.Copy | ast.Add, expander: Expander) ->
     return tuple(
         InlineFile(document.name, _bytes(expand(document.stripped) if document.expand else document.stripped))
         for document in instruction.transfer.documents
-    )
-
-
-def _remote(instruction: ast.Copy | ast.Add, source: str) -> Exception:
-    if isinstance(instruction, ast.Copy):
-        return InvalidError(
-            f"COPY cannot fetch {source}",
-            code="remote-source",
-            hint="COPY takes files of the build context; fetch it in a RUN",
-            where=instruction.span.where,
-        )
-    return UnsupportedError(
-        f"ADD cannot fetch {source} yet",
-        code="not-yet",
-        hint="fetch it in a RUN, with curl or git",
-        where=instruction.span.where,
-    )
-
-
-def _checksum_of_local(instruction: ast.Add) -> InvalidError:
-    return InvalidError(
-        "--checksum is for what ADD fetches, and this is a file of the build context",
-        code="checksum-of-local",
-        hint="leave --checksum out: the content of the file is in the cache key",
-        where=instruction.span.where,
     )
 
 

@@ -50,6 +50,34 @@ class Local(msgspec.Struct, frozen=True, tag="local"):
     name: str
 
 
+class Http(msgspec.Struct, frozen=True, tag="http"):
+    """A file of the web, as a root filesystem with nothing in it but that file, called `name`. No inputs.
+
+    `checksum` is the digest that it must have. With `unpack`, an archive stands for what is in it.
+    """
+
+    url: str
+    name: str
+    checksum: str | None = None
+    unpack: bool = False
+
+
+class Git(msgspec.Struct, frozen=True, tag="git"):
+    """What is in a commit of a repository, as a root filesystem. No inputs.
+
+    `ref` is a branch, a tag or a commit, empty for the default branch; `commit`
+    the beginning of the commit that it must lead to, or empty; `subdir` the
+    only folder that is wanted.
+    """
+
+    remote: str
+    ref: str = ""
+    subdir: str = ""
+    commit: str = ""
+    keep_git_dir: bool = False
+    submodules: bool = True
+
+
 class InlineFile(msgspec.Struct, frozen=True):
     """A here-document: its file name and its content after expansion."""
 
@@ -57,7 +85,14 @@ class InlineFile(msgspec.Struct, frozen=True):
     data: bytes
 
 
-class Copy(msgspec.Struct, frozen=True, tag="copy"):
+class Taken(msgspec.Struct, frozen=True):
+    """Where one source of an ADD is: the number of its input, and whether an archive is unpacked there."""
+
+    input: int
+    unpack: bool = False
+
+
+class Copy(msgspec.Struct, frozen=True, tag="copy", omit_defaults=True):
     """COPY and ADD. Inputs: the root filesystem to add to, then the source of `sources` if there are any.
 
     `sources` are patterns in Go's filepath.Match language, relative to the
@@ -68,7 +103,8 @@ class Copy(msgspec.Struct, frozen=True, tag="copy"):
     With `unpack`, a local archive named as a source is unpacked (ADD). With
     `parents`, sources keep their paths, from the part `/./` on if it is there;
     `exclude` are patterns of an ignore file. With `link`, the result does not
-    depend on the root filesystem that is added to.
+    depend on the root filesystem that is added to. Where some of the sources
+    are fetched, `taken` says for each of them which input it is in.
     """
 
     sources: tuple[str, ...]
@@ -80,6 +116,7 @@ class Copy(msgspec.Struct, frozen=True, tag="copy"):
     exclude: tuple[str, ...] = ()
     parents: bool = False
     link: bool = False
+    taken: tuple[Taken, ...] = ()
 
 
 class MakeDirectory(msgspec.Struct, frozen=True, tag="mkdir"):
@@ -171,7 +208,7 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     platform: Platform | None = None
 
 
-Op = Source | Local | Copy | MakeDirectory | Run
+Op = Source | Local | Http | Git | Copy | MakeDirectory | Run
 
 
 class Vertex(msgspec.Struct, frozen=True):

@@ -26,7 +26,8 @@ from tiffin.dockerfile.lint.linter import Linter
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tiffin.build.graph import Mount, Op
+    from tiffin.build.addplan import Fetched
+    from tiffin.build.graph import Git, Http, Mount, Op
     from tiffin.build.needs import Place, Planned, Resolve
     from tiffin.dockerfile.source import Span
     from tiffin.errors import Where
@@ -190,7 +191,9 @@ class _Planner:
                 step = workdir_step(draft, instruction, self._expander)
             case ast.Copy() | ast.Add():
                 step = transfer_step(draft, instruction, self._expander)
-                if instruction.transfer.sources:
+                if step.fetched:
+                    inputs += self._fetched(step.fetched, planned, instruction.span.where)
+                elif instruction.transfer.sources:
                     inputs.append(self._from(instruction, planned))
             case _:
                 fold(draft, instruction, self._arguments, self._expander)
@@ -220,6 +223,19 @@ class _Planner:
         if isinstance(instruction, ast.Add) or instruction.origin is None:
             return self._local(_MAIN, planned.entry, where)
         return self._place(planned.origins[instruction.origin], instruction.origin, planned.entry, where)
+
+    def _fetched(self, fetched: Fetched, planned: Planned, where: Where) -> list[int]:
+        """Return the vertices of what an ADD fetches, and of the context if it reads that too."""
+        return [
+            self._fetch(op, planned.entry, where) if op else self._local(_MAIN, planned.entry, where)
+            for op in fetched.inputs
+        ]
+
+    def _fetch(self, op: Git | Http, entry: StageEntry, where: Where) -> int:
+        """Return the vertex that fetches `op`; one for all that use it."""
+        from tiffin.build.remote import title
+
+        return self._once(f"fetch {op}", op, f"[internal] {title(op)}", entry, where)
 
     def _place(self, place: Place, name: str, entry: StageEntry, where: Where) -> int:
         """Return the vertex of a stage, a context or an image that goes by `name`."""

@@ -32,11 +32,15 @@ if TYPE_CHECKING:
 
 
 class Reading(NamedTuple):
-    """What a COPY takes; `keeps` says whether owners and hard links of the source are kept."""
+    """What a COPY takes from one source.
+
+    `keeps` says whether owners and hard links are kept, `unpack` whether an archive is unpacked.
+    """
 
     content: str
     entries: Callable[[], Sequence[Selected]]
     keeps: bool = False
+    unpack: bool = False
 
 
 class Shown(NamedTuple):
@@ -72,21 +76,27 @@ class Reader:
         for checksums in self._checksums.values():
             checksums.save()
 
-    def copied(self, op: Copy, origin: Origin | None) -> Reading:
-        """Return what COPY takes from `origin`; None for one of here-documents only."""
-        if origin is None:
-            return Reading("", tuple)
+    def copied(self, op: Copy, origins: Sequence[Origin]) -> list[Reading]:
+        """Return what COPY takes from `origins`, which are its inputs after the root filesystem."""
+        if not op.taken:
+            return [self._copied(op, origin, unpack=op.unpack) for origin in origins[:1]]
+        return [
+            self._copied(msgspec.structs.replace(op, sources=(source,)), origins[each.input - 1], each.unpack)
+            for source, each in zip(op.sources, op.taken, strict=True)
+        ]
+
+    def _copied(self, op: Copy, origin: Origin, unpack: bool) -> Reading:
         if isinstance(origin, str):
             context = self._contexts[origin]
             try:
                 selection = _select(context.tree, op)
             except NotFoundError as error:
                 raise context.missing(error.message.removesuffix(" does not exist")) from error
-            return Reading(self._digest_files(origin, selection), lambda: selection)
+            return Reading(self._digest_files(origin, selection), lambda: selection, unpack=unpack)
         layers = origin
         selector = _selector(op)
         content = self._digest_layers(layers, selector, lambda: _select(self._tree(layers), op))
-        return Reading(content, lambda: _select(self._tree(layers), op), keeps=True)
+        return Reading(content, lambda: _select(self._tree(layers), op), keeps=True, unpack=unpack)
 
     def shown(self, origin: Origin, source: str) -> Shown:
         """Return what a mount of the path `source` in `origin` shows. Raises NotFoundError."""

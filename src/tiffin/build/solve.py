@@ -14,18 +14,16 @@ from __future__ import annotations
 import os
 import threading
 import time
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.build import cachekey
-from tiffin.build.canceled import Canceled, LayerLost
-from tiffin.build.graph import Copy, Local, MakeDirectory, Run, Source
+from tiffin.build.canceled import Canceled, LayerLost, patient_lock
+from tiffin.build.graph import Copy, Git, Http, Local, MakeDirectory, Run, Source
 from tiffin.errors import TiffinError
 from tiffin.events import StepDone, StepStarted, StepUnreached
-from tiffin.linux.files import lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from concurrent.futures import Future
 
     from tiffin.build.graph import Graph, Vertex
@@ -33,8 +31,6 @@ if TYPE_CHECKING:
     from tiffin.build.workbench import Workbench
     from tiffin.events import Emit
     from tiffin.oci.digest import DiffID
-
-_PATIENCE = 0.05  # between looks at a lock that another build holds, in seconds
 
 
 class Result(NamedTuple):
@@ -167,6 +163,9 @@ class Solver:
                 return Result(op.diff_ids)
             case Local():
                 return Result(())
+            case Http() | Git():
+                layer, key, seconds, cached = self._bench.fetch(op, step)
+                return Result(_stack((), layer), layer, cached, key, seconds)
             case Run():
                 return self._run(index, vertex, op, step)
             case MakeDirectory():
@@ -190,13 +189,13 @@ class Solver:
 
     def _copy(self, index: int, vertex: Vertex, op: Copy) -> Result:
         parent = self._parent(vertex)
-        origin = self._origin(vertex.inputs[1]) if len(vertex.inputs) > 1 else None
-        reading = self._bench.reader.copied(op, origin)
-        key = self._key(op, parent, reading.content)
+        readings = self._bench.reader.copied(op, [self._origin(number) for number in vertex.inputs[1:]])
+        content = "\n".join(each.content for each in readings)
+        key = self._key(op, parent, content)
         if op.link:
             op = self._bench.detached(op, parent)
-            key = self._key(op, (), reading.content)
-        return self._remember(index, vertex, key, lambda: self._bench.copy(op, reading, parent))
+            key = self._key(op, (), content)
+        return self._remember(index, vertex, key, lambda: self._bench.copy(op, readings, parent))
 
     def _origin(self, number: int) -> Origin:
         """Return what is read of the vertex `number`: a build context by its name, or layers."""
@@ -215,7 +214,7 @@ class Solver:
         usable = index not in self._fresh
         hit = self._bench.cache.get(key) if usable else None
         if hit is None:
-            with self._lock(key):
+            with patient_lock(self._bench.locks / f"step-{key}", self._stop):
                 hit = self._bench.cache.get(key) if usable else None
                 if hit is None:
                     self._bench.cache.need(
@@ -229,19 +228,6 @@ class Solver:
         self._used.append(key)
         self._bench.keep(hit.diff_id)
         return Result(_stack(parent, hit.diff_id), hit.diff_id, cached=True, key=key, seconds=hit.seconds)
-
-    @contextmanager
-    def _lock(self, key: str) -> Iterator[None]:
-        """Hold the lock of a key; while another build holds it, keep an eye on the stop sign."""
-        with ExitStack() as stack:
-            while True:
-                try:
-                    stack.enter_context(lock(self._bench.locks / f"step-{key}", blocking=False))
-                    break
-                except BlockingIOError:
-                    if self._stop.wait(_PATIENCE):
-                        raise Canceled from None
-            yield
 
 
 def _stack(parent: tuple[DiffID, ...], layer: DiffID | None) -> tuple[DiffID, ...]:

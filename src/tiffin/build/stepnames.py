@@ -44,4 +44,8 @@ def shown(instruction: ast.Run | ast.Copy | ast.Add | ast.Workdir) -> str:
     if isinstance(instruction, ast.Run) and instruction.whole:
         first, *more = instruction.documents[0].content.strip().splitlines() or [""]
         text += f" ({first}{'…' if more else ''})"
+    if isinstance(instruction, ast.Add) and "@" in text:
+        from tiffin.build.giturl import without_login
+
+        return without_login(text)
     return text

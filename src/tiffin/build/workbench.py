@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from tiffin.build.cache import BuildCache
     from tiffin.build.context import Context
-    from tiffin.build.graph import Copy, MakeDirectory, Run
+    from tiffin.build.fetching import Fetched, Fetching
+    from tiffin.build.graph import Copy, Git, Http, MakeDirectory, Run
     from tiffin.build.ops.run import Report, StepRunner
     from tiffin.build.reading import Origin, Reading, Shown
     from tiffin.oci.digest import DiffID
@@ -47,6 +48,7 @@ class Workbench:
         lease: Lease,
         contexts: Mapping[str, Context],
         runner: Callable[[], StepRunner],
+        fetching: Fetching,
         epoch: int,
     ) -> None:
         self.layers = layers
@@ -57,6 +59,7 @@ class Workbench:
         self.reader = Reader(layers, db, contexts, cache)
         self._lease = lease
         self._make_runner = runner
+        self._fetching = fetching
         self._runner: StepRunner | None = None
         self._guard = threading.Lock()
 
@@ -66,7 +69,8 @@ class Workbench:
             self._lease.add("layer", layer)
 
     def stop_processes(self) -> None:
-        """End every process of a step that runs, and what is being fetched for one."""
+        """End every process of a step that runs, and what is being fetched."""
+        self._fetching.stop()
         if self.cache.imported is not None:
             self.cache.imported.stop()
         with self._guard:
@@ -106,6 +110,10 @@ class Workbench:
                 self._runner = self._make_runner()
             return self._runner
 
+    def fetch(self, op: Git | Http, step: str) -> Fetched:
+        """Execute what fetches from elsewhere; it has a memory of its own."""
+        return self._fetching.fetch(op, step)
+
     def make_directory(self, op: MakeDirectory, parent: Sequence[DiffID]) -> DiffID | None:
         """Execute WORKDIR."""
         from tiffin.build.owner import find_owner
@@ -134,22 +142,27 @@ class Workbench:
         uid, gid = find_owner(op.chown, self.layers.tree(parent))
         return msgspec.structs.replace(op, chown=f"{uid}:{gid}")
 
-    def copy(self, op: Copy, reading: Reading, parent: Sequence[DiffID]) -> DiffID | None:
+    def copy(self, op: Copy, readings: Sequence[Reading], parent: Sequence[DiffID]) -> DiffID | None:
         """Execute COPY or ADD."""
-        from tiffin.build.ops.copy import CopyStep, Target
+        from tiffin.build.ops.copy import CopyStep, Taking, Target
         from tiffin.build.owner import find_owner
 
         tree = self.layers.tree(() if op.link else parent)
         owner = find_owner(op.chown, tree) if op.chown else None
         with self.layers.workspace() as place:
             target = Target(place, tree, self.layers.owners, self.epoch)
-            step = CopyStep(op, target, owner, keeps=reading.keeps)
-            return self._adopt(step.write(reading.entries()))
+            takings = [Taking(each.entries(), each.keeps, each.unpack) for each in readings]
+            return self._adopt(CopyStep(op, target, owner).write(takings))
 
     def _adopt(self, upper: Path) -> DiffID | None:
-        if not os.listdir(upper):
-            return None
-        info = self.layers.describe(upper)
-        self.keep(info.diff_id)  # before it is there: so it is never there without a holder
-        self.layers.commit(upper, info, canonical=True)
-        return info.diff_id
+        return adopt(self.layers, self._lease, upper)
+
+
+def adopt(layers: LayerStore, lease: Lease, upper: Path) -> DiffID | None:
+    """Make the finished directory `upper` a layer of the store, held by `lease`; None if it is empty."""
+    if not os.listdir(upper):
+        return None
+    info = layers.describe(upper)
+    lease.add("layer", info.diff_id)  # before it is there: so it is never there without a holder
+    layers.commit(upper, info, canonical=True)
+    return info.diff_id

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tiffin.build.cache import BuildCache
 from tiffin.build.emit import image_config
+from tiffin.build.fetching import Fetching
 from tiffin.build.merge import merge
 from tiffin.build.plan import plan
 from tiffin.build.solve import Solver
@@ -26,11 +27,13 @@ from tiffin.oci.reference import Reference
 if TYPE_CHECKING:
     from tiffin.build.graph import Graph
     from tiffin.build.imported import ImportedCaches
+    from tiffin.build.ops.fetch import Fetcher
     from tiffin.build.ops.run import StepRunner
     from tiffin.dockerfile.ast import Dockerfile
     from tiffin.engine.buildinputs import Lent
     from tiffin.engine.buildrequest import BuildRequest, BuildResult
     from tiffin.engine.engine import Engine
+    from tiffin.store.leases import Lease
 
 
 def build(engine: Engine, request: BuildRequest) -> BuildResult:
@@ -49,13 +52,16 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
         with linted(dockerfile, wanted[0].build_args, engine.emit) as linter:
             graphs = merge([plan(dockerfile, each, bases.resolve, linter) for each in wanted])
         check_steps(engine, graphs[0])
+        cache = BuildCache(engine.db, engine.layers, imported)
+        fetching = Fetching(lambda: _fetcher(engine, cache, lease, lent))
         bench = Workbench(
             layers=engine.layers,
-            cache=BuildCache(engine.db, engine.layers, imported),
+            cache=cache,
             db=engine.db,
             lease=lease,
             contexts=contexts,
             runner=lambda: _runner(engine, request, lent, imported),
+            fetching=fetching,
             epoch=engine.settings.epoch,
         )
         fresh = _fresh(engine, request, dockerfile, graphs[0])
@@ -65,6 +71,7 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
                 results = Solver(graphs[0], bench, engine.emit, fresh).solve(wants)  # it is one graph by now
         finally:
             bench.finish()
+            fetching.close()
         configs = [image_config(graph, results, engine.settings.epoch) for graph in graphs]
         made = tuple(diff_id for config in configs for diff_id in config.rootfs.diff_ids)
         solved = Solved(results, made, bench.reader.digests, bench.mounts, imported)
@@ -86,6 +93,13 @@ def _runner(engine: Engine, request: BuildRequest, lent: Lent, imported: Importe
     from tiffin.engine.steprunner import make_runner
 
     return make_runner(engine, request, lent, imported)
+
+
+def _fetcher(engine: Engine, cache: BuildCache, lease: Lease, lent: Lent) -> Fetcher:
+    """Return what fetches; called when there is something to fetch, and loaded then."""
+    from tiffin.engine.fetching import make_fetcher
+
+    return make_fetcher(engine, cache, lease, lent.secrets)
 
 
 def _fresh(engine: Engine, request: BuildRequest, dockerfile: Dockerfile, graph: Graph) -> tuple[int, ...]:

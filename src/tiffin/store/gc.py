@@ -188,4 +188,5 @@ class _Collector:
             connection.executemany(f"DELETE FROM {table} WHERE diff_id = ?", rows)  # noqa: S608  # names of ours
         if rows:
             connection.execute("DELETE FROM tree_digest")  # only a memory, of stacks that may be gone
-        connection.execute("DELETE FROM checksum WHERE used < ?", (time.time_ns() - _FORGET,))
+        for table in ("checksum", "fetched"):
+            connection.execute(f"DELETE FROM {table} WHERE used < ?", (time.time_ns() - _FORGET,))  # noqa: S608

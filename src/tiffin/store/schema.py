@@ -104,4 +104,14 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         # The boot of the machine that the layer was made in, until all of it is known to be on the disk.
         "ALTER TABLE layer ADD COLUMN boot TEXT NOT NULL DEFAULT ''",
     ),
+    (
+        # What URLs gave, by their hash, and checksums by other algorithms; see `urlmemory`.
+        """CREATE TABLE fetched (
+            source TEXT PRIMARY KEY,
+            digest TEXT NOT NULL,
+            etag TEXT NOT NULL,
+            modified TEXT NOT NULL,
+            used INTEGER NOT NULL
+        ) WITHOUT ROWID""",
+    ),
 )

@@ -33,61 +33,72 @@ class Target(NamedTuple):
     epoch: int
 
 
-class CopyStep:
-    """One COPY: `owner` is what `--chown` came to; `keeps` whether owners and hard links are kept.
+class Taking(NamedTuple):
+    """What is taken from one source.
 
-    They are for what comes out of a stage or an image; files of a context
-    belong to root, so that the same checkout gives the same layer to everybody.
+    Owners and hard links are kept (`keeps`) of what comes out of a stage or an image; files of a context
+    belong to root, so that the same checkout gives the same layer to everybody. With `unpack`, an archive
+    is unpacked.
     """
 
-    def __init__(self, op: Copy, target: Target, owner: tuple[int, int] | None, *, keeps: bool) -> None:
+    selection: Sequence[Selected]
+    keeps: bool
+    unpack: bool = False
+
+
+class CopyStep:
+    """One COPY: `owner` is what `--chown` came to."""
+
+    def __init__(self, op: Copy, target: Target, owner: tuple[int, int] | None) -> None:
         self._op = op
         self._target = target
         self._owner = owner
-        self._keeps = keeps
         self._upper = target.place / "upper"
         self._upper.mkdir()
         self._writer = LayerWriter(self._upper, target.parent, target.owners, target.epoch)
         self._archives = 0
         self._new = Meta(*(owner or (0, 0)), _NEW_DIRECTORY)
 
-    def write(self, selection: Sequence[Selected]) -> Path:
-        """Copy `selection` and the instruction's own files; return the directory of the layer."""
+    def write(self, takings: Sequence[Taking]) -> Path:
+        """Copy what is taken and the instruction's own files; return the directory of the layer."""
         try:
-            self._write(selection)
+            self._write(takings)
         except BaseException:
             self._writer.abandon()
             raise
         self._writer.finish()
         return self._upper
 
-    def _write(self, selection: Sequence[Selected]) -> None:
+    def _write(self, takings: Sequence[Taking]) -> None:
         destination = self._target.parent.resolve(self._op.destination).path
         into = self._op.destination.endswith("/") or self._writer.is_directory(destination)
-        for chosen in selection:
-            if chosen.node.is_directory:
-                self._copy_contents(chosen, destination)
-            elif not (self._op.unpack and self._unpack(chosen.node, destination)):
-                self._copy_file(chosen.node, _name(destination, chosen.name, into=into))
+        for taking in takings:
+            for chosen in taking.selection:
+                if chosen.node.is_directory:
+                    self._copy_contents(chosen, destination, keeps=taking.keeps)
+                elif not (taking.unpack and self._unpack(chosen.node, destination)):
+                    self._copy_file(
+                        chosen.node, _name(destination, chosen.name, into=into), keeps=taking.keeps
+                    )
         for file in self._op.files:
             path = _name(destination, file.name, into=into)
             self._make_parent(path)
             self._writer.put_bytes(path, file.data, Meta(*self._new[:2], self._mode(_NEW_FILE, "file")))
-        if not selection and not self._op.files and into:
+        if into and not self._op.files and not any(taking.selection for taking in takings):
             self._writer.make_directory(destination, self._new)
 
     def _make_parent(self, path: RootPath) -> None:
         self._writer.make_directory(RootPath(path.rpartition("/")[0] or "/"), self._new)
 
-    def _copy_file(self, node: Node, path: RootPath) -> None:
+    def _copy_file(self, node: Node, path: RootPath, *, keeps: bool) -> None:
         self._make_parent(path)
-        self._put(node, path, self._writer, keeps=self._keeps)
+        self._put(node, path, self._writer, keeps=keeps)
 
-    def _copy_contents(self, chosen: Selected, destination: RootPath) -> None:
+    def _copy_contents(self, chosen: Selected, destination: RootPath, *, keeps: bool) -> None:
         self._make_parent(destination)
-        meta = self._new if chosen.partial else self._meta(chosen.node, keeps=self._keeps)
+        meta = self._new if chosen.partial else self._meta(chosen.node, keeps=keeps)
         self._writer.make_directory(destination, meta)
-        self._copy_below(chosen.node, chosen.below, destination, self._writer, keeps=self._keeps)
+        self._copy_below(chosen.node, chosen.below, destination, self._writer, keeps=keeps)
 
     def _copy_below(
         self, top: Node, below: Sequence[Node], destination: RootPath, writer: LayerWriter, *, keeps: bool

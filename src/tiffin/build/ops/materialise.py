@@ -6,7 +6,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from tiffin.build.graph import Copy
-from tiffin.build.ops.copy import CopyStep, Target
+from tiffin.build.ops.copy import CopyStep, Taking, Target
 from tiffin.snapshot.merged import MergedTree
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def materialise(shown: Shown, place: Path, owners: Owners, epoch: int) -> Path:
     selected = shown.selected()
     keeps = shown.context is None
     place.mkdir()
-    step = CopyStep(Copy((), (), "/"), Target(place, MergedTree([]), owners, epoch), None, keeps=keeps)
-    made = step.write([selected])
+    step = CopyStep(Copy((), (), "/"), Target(place, MergedTree([]), owners, epoch), None)
+    made = step.write([Taking([selected], keeps)])
     if not selected.node.is_directory:
         return made / selected.name
     if keeps:

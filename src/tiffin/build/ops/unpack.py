@@ -22,19 +22,23 @@ def unpack_archive(node: Node, place: Path, owners: Owners) -> MergedTree | None
 
     It may be compressed. Returns None if the file holds no tar.
     """
-    if node.status.st_size == 0:
-        return None
-    with open(node.host, "rb") as file:
-        if not _is_tar(file):
-            return None
+    return MergedTree([place]) if unpack_file(node.host, place, owners) else None
+
+
+def unpack_file(host: str, place: Path, owners: Owners) -> bool:
+    """Unpack the tar within the file at `host` into the new directory `place`; False if it holds none."""
+    with open(host, "rb") as file:
+        if not is_tar(file):
+            return False
         file.seek(0)
         place.mkdir()
         with decompress(file) as stream:
             apply(stream, place, owners)
-    return MergedTree([place])
+    return True
 
 
-def _is_tar(file: BinaryIO) -> bool:
+def is_tar(file: BinaryIO) -> bool:
+    """Whether `file` begins as a tar does, perhaps a compressed one; reads its beginning."""
     import tarfile
 
     try:

@@ -1,0 +1,179 @@
+"""Executes what fetches: a file of the web or a commit of a repository becomes a layer, which is remembered.
+
+What is remembered is found by content: the digest of a file, the name of a
+commit. A checksum or a whole commit in the Dockerfile says that beforehand, so
+that no network is asked; else the server is asked what there is now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from tiffin.build import cachekey
+from tiffin.build.canceled import patient_lock
+from tiffin.build.fetching import Fetched
+from tiffin.build.giturl import without_login
+from tiffin.build.graph import Git, Http
+from tiffin.build.ops.download import Downloads, Offer, Web
+from tiffin.build.ops.repository import Repositories
+from tiffin.build.ops.unpack import unpack_file
+from tiffin.build.remote import title
+from tiffin.build.workbench import adopt
+from tiffin.errors import CorruptError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from tiffin.build.cache import BuildCache
+    from tiffin.build.ops.urlmemory import UrlMemory
+    from tiffin.events import Emit
+    from tiffin.snapshot.layers import LayerStore
+    from tiffin.store.leases import Lease
+
+_SHA256 = "sha256:"
+
+
+class Store(NamedTuple):
+    """Where what was fetched stays: layers held by `lease`, the keys they are found by, what URLs gave."""
+
+    layers: LayerStore
+    cache: BuildCache
+    urls: UrlMemory
+    lease: Lease
+    epoch: int
+
+
+class Fetcher:
+    """Fetches for one build. `secrets` may hold logins. Safe for threads."""
+
+    def __init__(
+        self, store: Store, environ: Mapping[str, str], secrets: Mapping[str, bytes], emit: Emit
+    ) -> None:
+        self._store = store
+        self._emit = emit
+        self._stop = threading.Event()
+        self._web = Downloads(Web(environ, secrets), self._stop)
+        self._repositories = Repositories(environ, secrets, self._stop)
+
+    def stop(self) -> None:
+        """End what is under way."""
+        self._stop.set()
+        self._repositories.stop()
+
+    def close(self) -> None:
+        """Close the connections that were kept open."""
+        self._web.close()
+
+    def fetch(self, op: Git | Http, step: str) -> Fetched:
+        """Return the layer of what `op` says, fetched if it is not here. Raises what fetching does."""
+        return self._fetch_file(op, step) if isinstance(op, Http) else self._fetch_commit(op)
+
+    def _fetch_file(self, op: Http, step: str) -> Fetched:
+        urls = self._store.urls
+        known = _digest_of(op.checksum) or (urls.digest(op.checksum) if op.checksum else None)
+        hit = self._hit(op, known) if known else None
+        if hit is not None:
+            return hit
+        with patient_lock(self._lock(op.url), self._stop):
+            memory = None if op.checksum else urls.get(op.url)
+            hit = self._hit(op, memory.digest) if memory else None
+            offer = self._web.ask(op.url, memory.validators if memory and hit else None)
+            if offer is None:
+                assert hit is not None  # only of what is here the server was told
+                return hit
+            return self._receive(op, offer, step)
+
+    def _receive(self, op: Http, offer: Offer, step: str) -> Fetched:
+        urls = self._store.urls
+        with self._store.layers.workspace() as place:
+            start, body = time.monotonic(), place / "body"
+            algorithm = op.checksum.partition(":")[0] if op.checksum else "sha256"
+            found = self._web.receive(offer, body, algorithm, self._emit, step)
+            if op.checksum not in (None, found.checksum):
+                raise CorruptError(
+                    f"{without_login(op.url)} is not what --checksum says: its digest is {found.checksum}",
+                    code="checksum-mismatch",
+                    hint="it was altered, here or there; if that is meant, write the new digest",
+                )
+            urls.put(op.url, found.digest, offer.validators)
+            if found.checksum != found.digest:
+                urls.put(found.checksum, found.digest)
+            hit = self._hit(op, found.digest)
+            return hit or self._make(op, found.digest, start, lambda: self._lay(op, body, place / "upper"))
+
+    def _lay(self, op: Http, body: Path, upper: Path) -> Path:
+        """Make the tree of the layer: what is in the archive `body`, or the file itself."""
+        if not (op.unpack and unpack_file(os.fspath(body), upper, self._store.layers.owners)):
+            upper.mkdir()
+            body.chmod(0o600)
+            body.rename(upper / op.name)
+        return settle(upper, self._store.epoch)
+
+    def _fetch_commit(self, op: Git) -> Fetched:
+        with (
+            patient_lock(self._lock(f"{op.remote} {op.ref}"), self._stop),
+            self._store.layers.workspace() as place,
+        ):
+            start = time.monotonic()
+            commit = self._repositories.resolve(op, place)
+
+            def lay() -> Path:
+                return settle(self._repositories.check_out(op, commit, place), self._store.epoch)
+
+            return self._hit(op, commit.content) or self._make(op, commit.content, start, lay)
+
+    def _hit(self, op: Git | Http, content: str) -> Fetched | None:
+        key = self._key(op, content)
+        hit = self._store.cache.get(key)
+        if hit is None:
+            return None
+        self._store.cache.touch([key])
+        if hit.diff_id is not None:
+            self._store.lease.add("layer", hit.diff_id)
+        return Fetched(hit.diff_id, key, hit.seconds, cached=True)
+
+    def _make(self, op: Git | Http, content: str, start: float, lay: Callable[[], Path]) -> Fetched:
+        layer = adopt(self._store.layers, self._store.lease, lay())
+        key, seconds = self._key(op, content), time.monotonic() - start
+        self._store.cache.put(key, layer, title(op), seconds)
+        return Fetched(layer, key, seconds, cached=False)
+
+    def _key(self, op: Git | Http, content: str) -> str:
+        """The cache key: where a file came from is not in it, nor how a commit was named."""
+        if isinstance(op, Http):
+            bare: Git | Http = msgspec.structs.replace(op, url="", checksum=None)
+        else:
+            # With its .git directory, a tree tells by which name it was found.
+            ref = op.ref if op.keep_git_dir else ""
+            bare = msgspec.structs.replace(op, remote=without_login(op.remote), ref=ref, commit="")
+        return cachekey.key(bare, (), content, self._store.epoch)
+
+    def _lock(self, subject: str) -> Path:
+        name = hashlib.sha256(subject.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        return self._store.layers.home.locks / f"fetch-{name}"
+
+
+def _digest_of(checksum: str | None) -> str | None:
+    return checksum if checksum and checksum.startswith(_SHA256) else None
+
+
+def settle(tree: Path, epoch: int) -> Path:
+    """Give everything in the new directory `tree` the time `epoch`, and itself the usual mode; return it."""
+    tree.chmod(0o755)
+    pending = [os.fspath(tree)]
+    while pending:
+        folder = pending.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                os.utime(entry.path, (epoch, epoch), follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+    os.utime(tree, (epoch, epoch))
+    return tree
