@@ -195,6 +195,44 @@ def line(entry):
     return re.sub(r" --[a-z]+=\S+", "", text), empty
 
 
+PUT_OUT = """\
+FROM {base}
+RUN mkdir -p /d/e && echo made > /d/e/f && ln /d/e/f /d/hard && ln -s /etc/passwd /d/link && rm /etc/group
+COPY --chown=1000:2000 --chmod=750 tell /bin/tool
+"""
+
+
+@pytest.mark.parametrize("output", ["type=tar,dest=", ""], ids=["tar", "folder"])
+def test_docker_puts_out_the_same_files(tiffin, base, docker, folder, output):
+    cases.write(folder, {"Dockerfile": PUT_OUT.format(base=base), "tell": "#!/bin/sh\n"})
+    found = []
+    for engine, place in ((tiffin, folder / "ours"), (docker, folder / "theirs")):
+        network = ["--network", "host"] if engine is docker else []
+        engine("build", "-q", *network, "-o", f"{output}{place}", folder)
+        if place.is_dir():
+            with tarfile.open(f"{place}.tar", "w") as archive:
+                archive.add(place, "", filter=anonymous)
+            place = place.with_suffix(".tar")  # noqa: PLW2901  # what it came to
+        found.append(trees.tree([place.read_bytes()]))
+    assert found[0] == found[1]
+    shutil.rmtree(folder / "ours", ignore_errors=True)
+    shutil.rmtree(folder / "theirs", ignore_errors=True)
+
+
+def anonymous(info):
+    info.uid = info.gid = 0
+    return info
+
+
+def test_docker_loads_what_a_build_puts_out(tiffin, base, docker, folder):
+    archive = folder / "told.tar"
+    output = f"type=docker,dest={archive},compression=gzip"
+    tiffin("build", "-q", "-t", "put-out", "-o", output, told(folder, base))
+    cases.own(archive)
+    assert "Loaded image: put-out:latest\n" in docker("load", "-i", archive).stdout
+    assert docker.run("put-out").stdout.startswith("1000:1000 /home/anna /home/anna [rioja tinto]")
+
+
 class Digests:
     """Image ids of the same case on other rungs."""
 

@@ -250,6 +250,28 @@ def test_logins_are_those_of_docker_and_skopeo(closed, make, skopeo, tmp_path):
     assert pull(make("two"), name).digest == sent.digest
 
 
+def test_an_index_is_pushed_whole_as_it_was_built(registry, make, skopeo, tmp_path):
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "Dockerfile").write_text("FROM scratch\nARG TARGETARCH\nCOPY ${TARGETARCH} /name\n")
+    for name in ("amd64", "arm64"):
+        (context / name).write_text(name)
+    name = f"{registry}/ours/both:1"
+    wanted = BuildRequest(
+        context, tags=(name,), platforms=("linux/amd64,linux/arm64",), push=True, annotations=("index:a=b",)
+    )
+    sent = build(make("one"), wanted)
+    raw = skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{name}")
+    assert Descriptor.of(raw.encode(), MediaType.OCI_INDEX).digest == sent.descriptor.digest
+    assert json.loads(raw)["annotations"] == {"a": "b"}
+    # skopeo checks every digest of every image.
+    skopeo("copy", "--all", "--src-tls-verify=false", f"docker://{name}", f"dir:{tmp_path}/dir")
+    two = make("two")
+    pull(two, name, "linux/arm64")
+    diff_ids = need_image(two, name).config.rootfs.diff_ids
+    assert (two.layers.path(diff_ids[0]) / "name").read_text() == "arm64"
+
+
 def test_a_cache_is_an_artifact_that_this_registry_takes(registry, make, skopeo, tmp_path):
     context = tmp_path / "context"
     context.mkdir()
