@@ -12,12 +12,13 @@ import stat
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from tiffin.layer.moments import settle
 from tiffin.layer.tree import kept_xattrs
 from tiffin.layer.whiteout import clear_opaque, is_opaque, is_whiteout
 from tiffin.linux.files import RootPath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from tiffin.layer.owners import Owners
@@ -37,6 +38,7 @@ def normalise(
     owners: Owners,
     *,
     place: Callable[[RootPath], str | None] | None = None,
+    began: int | None = None,
 ) -> None:
     """Make the overlay upper directory `upper`, which nobody uses any more, say only what was changed.
 
@@ -46,6 +48,8 @@ def normalise(
        directory at least that one's time, else at least a second more, so that whatever
        compares times sees the change.
     3. Compiled Python files that name the old time of their source (PEP 552) name the new one.
+    4. The known files in which programs note the time (see `layer.moments`) name the epoch, if
+       `began` says when the step began, in seconds.
 
     `place` gives the host path of what `lower` finds; it is needed to compare
     attributes and recorded owners: without it a directory that has any is kept.
@@ -53,6 +57,8 @@ def normalise(
     base = os.fspath(upper)
     times = _Times(epoch)
     _Pruner(base, lower, owners, place, times).prune()
+    if began is not None:
+        times.forget(settle(base, times.paths, began, epoch))
     for compiled, source in times.compiled():
         _retime(f"{base}/{compiled}", *times.seconds(source))
     times.set(base)
@@ -80,6 +86,16 @@ class _Times:
             names.append(path)
             latest = max(self._new[name] for name in names)
             self._new.update((name, latest) for name in names)
+
+    @property
+    def paths(self) -> Collection[str]:
+        """Everything that gets a time."""
+        return self._new.keys()
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Set no time for these, which are gone."""
+        for path in paths:
+            del self._new[path]
 
     def compiled(self) -> Iterator[tuple[str, str]]:
         """Each compiled Python file whose source is here too, and that source."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -102,6 +103,7 @@ class StepRunner:
 
         `shown` is what each of its mounts shows. Raises FailedError with the step's exit status if not 0.
         """
+        began = int(time.time())
         tree = self._layers.tree(parent)
         self._prepare(work, tree)
         with self._furnisher.furnish(op, shown, work, report.stop) as furniture:
@@ -113,7 +115,14 @@ class StepRunner:
         furniture.check()
         remove_points(work / "upper", stubs)
         below = _Below(tree)
-        normalise(work / "upper", below.status, self._settings.epoch, self._layers.owners, place=below.host)
+        normalise(
+            work / "upper",
+            below.status,
+            self._settings.epoch,
+            self._layers.owners,
+            place=below.host,
+            began=began,
+        )
 
     def _prepare(self, work: Path, tree: MergedTree) -> None:
         for name in ("upper", "work", "empty"):
