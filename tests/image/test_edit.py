@@ -5,11 +5,10 @@ from tests.image.images import AMD64, CREATED, draft_of, make_image, tar
 
 from tiffin.content.memory import MemoryPlace
 from tiffin.errors import InvalidError
-from tiffin.image.edit import Draft, oci_descriptor, oci_manifest, uncompressed_layer
+from tiffin.image.edit import Draft, uncompressed_layer
 from tiffin.oci.config import ContainerConfig, History, ImageConfig, RootFS
 from tiffin.oci.descriptor import Descriptor, MediaType
 from tiffin.oci.digest import DiffID, Digest
-from tiffin.oci.manifest import Manifest
 from tiffin.oci.platform import Platform
 
 ONE, TWO, THREE = tar(a=b"1"), tar(b=b"2"), tar(c=b"3")
@@ -116,14 +115,3 @@ def test_rebasing_exchanges_what_lies_below():
     assert moved.config.config.user == "app"
     with pytest.raises(InvalidError, match="does not stand on"):
         app.rebase(new, old)
-
-
-def test_docker_s_words_become_oci_s_for_the_same_content():
-    layer = Descriptor.of(b"x", MediaType.DOCKER_LAYER_GZIP)
-    config = Descriptor.of(b"{}", MediaType.DOCKER_CONFIG)
-    assert oci_manifest(Manifest(config, (layer,), media_type=MediaType.DOCKER_MANIFEST)) == Manifest(
-        Descriptor.of(b"{}", MediaType.OCI_CONFIG), (Descriptor.of(b"x", MediaType.OCI_LAYER_GZIP),)
-    )
-    assert (
-        oci_descriptor(Descriptor.of(b"x", MediaType.OCI_LAYER_ZSTD)).media_type == MediaType.OCI_LAYER_ZSTD
-    )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tiffin.build.agents import Agent
     from tiffin.engine.buildrequest import BuildRequest
+    from tiffin.engine.engine import Engine
 
 _MAIN = "context"
 
@@ -24,6 +25,19 @@ class Lent(NamedTuple):
 
     secrets: Mapping[str, bytes] = {}
     agents: Mapping[str, Agent] = {}
+
+
+def dated(engine: Engine, request: BuildRequest) -> Engine:
+    """Return the engine for the time that the build argument SOURCE_DATE_EPOCH names, if it has a value.
+
+    The environment's is in the settings already. Raises InvalidError.
+    """
+    text = request.build_args.get("SOURCE_DATE_EPOCH")
+    if not text:
+        return engine
+    from tiffin.engine.settings import parse_epoch
+
+    return engine.at_epoch(parse_epoch(text))
 
 
 def read_dockerfile(request: BuildRequest) -> tuple[bytes, str, Path | None]:

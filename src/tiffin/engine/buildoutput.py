@@ -8,7 +8,7 @@ import msgspec
 
 from tiffin.build.emit import manifest
 from tiffin.engine.buildrequest import BuildResult
-from tiffin.image.edit import oci_descriptor
+from tiffin.image.mediatypes import oci_descriptor
 from tiffin.oci import codec
 from tiffin.oci.descriptor import MediaType
 from tiffin.oci.manifest import Index

@@ -13,7 +13,7 @@ from tiffin.build.solve import Solver
 from tiffin.build.workbench import Workbench
 from tiffin.dockerfile.parser import parse
 from tiffin.engine.bases import BaseResolver
-from tiffin.engine.buildinputs import read_contexts, read_dockerfile, read_lent
+from tiffin.engine.buildinputs import dated, read_contexts, read_dockerfile, read_lent
 from tiffin.engine.buildlint import linted, pointing_into
 from tiffin.engine.buildoutput import deliver, store_image, store_result, wanted_outputs
 from tiffin.engine.buildplatforms import plan_requests
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 def build(engine: Engine, request: BuildRequest) -> BuildResult:
     """Build the image that `request` asks for. A failed build leaves nothing but its finished steps."""
     engine.enter()
+    engine = dated(engine, request)
     tags = tuple(Reference.parse(tag).tagged() for tag in request.tags)
     outputs = wanted_outputs(request, tags)
     text, name, beside = read_dockerfile(request)

@@ -111,6 +111,14 @@ class Engine:
         """Find the rung and open the store. Raises UnsupportedError where no rung will do."""
         return cls(settings, emit=emit)
 
+    def at_epoch(self, epoch: int) -> Self:
+        """Return the same engine, for which new files and images get the time `epoch`, in seconds."""
+        from copy import copy
+
+        other = copy(self)
+        other.settings = self.settings._replace(epoch=epoch)
+        return other
+
     @property
     def rung(self) -> Rung:
         """The rung of the ladder of isolation."""

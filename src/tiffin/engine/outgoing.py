@@ -12,7 +12,7 @@ from tiffin.engine.annotations import check_annotations, chosen
 from tiffin.engine.outputspec import Form
 from tiffin.engine.packing import Compression, Packer
 from tiffin.image.attestation import follow
-from tiffin.image.edit import docker_manifest, oci_manifest
+from tiffin.image.mediatypes import docker_manifest, oci_manifest
 from tiffin.image.platforms import is_attestation, open_platforms
 from tiffin.image.view import open_image
 from tiffin.oci import codec

@@ -43,13 +43,16 @@ class Settings(NamedTuple):
         return cls(
             home=Home.locate(environ, os.geteuid()),
             isolation=isolation or environ.get("TIFFIN_ISOLATION") or "auto",
-            epoch=_epoch(environ.get("SOURCE_DATE_EPOCH")),
+            epoch=parse_epoch(environ.get("SOURCE_DATE_EPOCH")),
             environ=environ,
         )
 
 
-def _epoch(text: str | None) -> int:
-    """The time that SOURCE_DATE_EPOCH names (reproducible-builds.org/specs/source-date-epoch)."""
+def parse_epoch(text: str | None) -> int:
+    """The time that SOURCE_DATE_EPOCH names; our own if it is empty.
+
+    The variable is that of reproducible-builds.org/specs/source-date-epoch.
+    """
     if not text:
         return DEFAULT_EPOCH
     if not text.isascii() or not text.isdigit():

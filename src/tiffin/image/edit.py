@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
 from tiffin.errors import InvalidError
+from tiffin.image.mediatypes import oci_descriptor
 from tiffin.oci.codec import encode
 from tiffin.oci.config import ContainerConfig, History, ImageConfig, RootFS
 from tiffin.oci.descriptor import Descriptor, MediaType
@@ -16,19 +17,6 @@ if TYPE_CHECKING:
     from tiffin.image.view import Image
     from tiffin.oci.digest import DiffID
     from tiffin.oci.platform import Platform
-
-# The same bytes under Docker's name and OCI's.
-_OCI_NAMES: Final = {
-    MediaType.DOCKER_MANIFEST: MediaType.OCI_MANIFEST,
-    MediaType.DOCKER_CONFIG: MediaType.OCI_CONFIG,
-    MediaType.DOCKER_LAYER: MediaType.OCI_LAYER,
-    MediaType.DOCKER_LAYER_GZIP: MediaType.OCI_LAYER_GZIP,
-    MediaType.DOCKER_LAYER_ZSTD: MediaType.OCI_LAYER_ZSTD,
-    MediaType.DOCKER_FOREIGN_LAYER: MediaType.OCI_FOREIGN_LAYER,
-    MediaType.DOCKER_FOREIGN_LAYER_GZIP: MediaType.OCI_FOREIGN_LAYER_GZIP,
-}
-
-_DOCKER_NAMES: Final = {oci: docker for docker, oci in _OCI_NAMES.items()}
 
 
 class Built(NamedTuple):
@@ -127,37 +115,6 @@ class Draft(msgspec.Struct, frozen=True):
 def uncompressed_layer(diff_id: DiffID, size: int) -> Descriptor:
     """The descriptor of a layer that is stored as its plain tar of `size` bytes."""
     return Descriptor(MediaType.OCI_LAYER, diff_id, size)
-
-
-def oci_descriptor(descriptor: Descriptor) -> Descriptor:
-    """The same content under OCI's media type, where Docker has one of its own."""
-    return msgspec.structs.replace(
-        descriptor, media_type=_OCI_NAMES.get(descriptor.media_type, descriptor.media_type)
-    )
-
-
-def oci_manifest(manifest: Manifest) -> Manifest:
-    """The same image in OCI's words; an OCI manifest comes back as it is."""
-    return msgspec.structs.replace(
-        manifest,
-        media_type=_OCI_NAMES.get(manifest.media_type, manifest.media_type),
-        config=oci_descriptor(manifest.config),
-        layers=tuple(oci_descriptor(layer) for layer in manifest.layers),
-    )
-
-
-def docker_manifest(manifest: Manifest) -> Manifest:
-    """The same image in Docker's words, which know no annotations: they are left away."""
-
-    def renamed(descriptor: Descriptor) -> Descriptor:
-        media_type = _DOCKER_NAMES.get(descriptor.media_type, descriptor.media_type)
-        return msgspec.structs.replace(descriptor, media_type=media_type, annotations={})
-
-    return Manifest(
-        config=renamed(manifest.config),
-        layers=tuple(renamed(layer) for layer in manifest.layers),
-        media_type=_DOCKER_NAMES.get(manifest.media_type, manifest.media_type),
-    )
 
 
 def _complete(config: ImageConfig) -> tuple[History, ...]:

@@ -16,8 +16,8 @@ import msgspec
 from tiffin.content.verify import VerifyingReader
 from tiffin.content.walk import walk
 from tiffin.image.archive import DOCKER_MANIFEST, DockerItem
-from tiffin.image.edit import oci_manifest
 from tiffin.image.layout import INDEX, MARKER, MARKER_BYTES, blob_name
+from tiffin.image.mediatypes import oci_manifest
 from tiffin.image.naming import named
 from tiffin.oci.codec import encode
 from tiffin.oci.descriptor import Descriptor, MediaType
