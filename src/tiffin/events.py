@@ -51,6 +51,19 @@ class StepUnreached(NamedTuple):
     group: str = ""
 
 
+class StepWhy(NamedTuple):
+    """Why a step was remembered or was not; it comes between the step's beginning and its end.
+
+    A hit saves `seconds`, and was made `age` seconds ago, None if on another machine. A miss has `reasons`.
+    """
+
+    step: str
+    verdict: Literal["hit", "miss"]
+    reasons: tuple[str, ...] = ()
+    seconds: float = 0.0
+    age: float | None = None
+
+
 class Notice(NamedTuple):
     """Something worth a line that is no failure; `rule` is the lint rule that is broken, if one is."""
 
@@ -60,7 +73,7 @@ class Notice(NamedTuple):
     rule: str = ""
 
 
-Event = StepStarted | StepLog | StepProgress | StepDone | StepUnreached | Notice
+Event = StepStarted | StepLog | StepProgress | StepDone | StepUnreached | StepWhy | Notice
 Emit = Callable[[Event], None]
 
 

@@ -83,7 +83,8 @@ class Bench:
         """What a COPY reads: of a context by its name, or of layers."""
         return [
             SimpleNamespace(
-                content=f"{origin}: {self.context}" if isinstance(origin, str) else f"layers {origin}"
+                content=f"{origin}: {self.context}" if isinstance(origin, str) else f"layers {origin}",
+                entries=tuple,
             )
             for origin in origins
         ]

@@ -74,6 +74,15 @@ def test_build_asks_for_all_that_was_said(tiffin, engine, tmp_path):
     assert result.err == f"built finca:latest {ID}\n"
 
 
+def test_why_is_asked_for_by_name_and_by_programs(tiffin, engine):
+    engine.answers("builds", build=built())
+    asked = []
+    for words in (("--why",), ("--progress=rawjson",), ("--progress=plain",)):
+        tiffin("build", *words, ".")
+        asked.append(engine.calls[-1][1].why)
+    assert asked == [True, True, False]
+
+
 def test_stages_to_build_anew(tiffin, engine):
     engine.answers("builds", build=built())
     tiffin("build", "--no-cache-filter", "a,b", "--no-cache-filter=c", ".")

@@ -158,3 +158,19 @@ def busybox(tiffin):
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
     tiffin("build", "-q", "-t", "busybox", place)
     return "busybox"
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """Machines by name, each with a store of its own in this process."""
+    from tests.live.machine import Machine
+
+    made = []
+
+    def new(name):
+        made.append(Machine(tmp_path, name))
+        return made[-1]
+
+    yield new
+    for each in made:
+        each.engine.__exit__(None, None, None)

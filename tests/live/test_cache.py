@@ -8,15 +8,8 @@ from pathlib import Path
 import pytest
 from tests.doubles.registry import RegistryDouble
 
-from tiffin.engine.buildrequest import BuildRequest
-from tiffin.engine.builds import build
-from tiffin.engine.engine import Engine
-from tiffin.engine.lookup import open_found
-from tiffin.engine.settings import DEFAULT_EPOCH, Settings
 from tiffin.engine.transfers import push
 from tiffin.errors import TiffinError
-from tiffin.events import Notice, StepDone, StepStarted
-from tiffin.store.home import Home
 
 BUSYBOX = Path("/bin/busybox")
 
@@ -40,55 +33,6 @@ RUN read id </proc/sys/kernel/random/uuid; echo $id >/stamp
 COPY --from=train /model /model
 COPY code.txt /code/
 """
-
-
-class Machine:
-    """A store of its own, and builds on it."""
-
-    def __init__(self, place, name) -> None:
-        environ = {"HOME": str(place), "PATH": "/usr/bin:/bin"}
-        settings = Settings(Home(place / name, place / f"{name}-run"), "auto", DEFAULT_EPOCH, environ)
-        self.events = []
-        self.engine = Engine.open(settings, emit=self.events.append)
-
-    def build(self, context, *tags, **options):
-        self.events.clear()
-        return build(self.engine, BuildRequest(context=context, tags=tags, network="none", **options))
-
-    def read(self, result, path):
-        image = open_found(self.engine, result.descriptor, None)
-        return self.engine.layers.tree(image.config.rootfs.diff_ids).read(path)
-
-    def ran(self):
-        """The names of the steps that were executed, without their numbers."""
-        names = {event.step: event.name for event in self.events if isinstance(event, StepStarted)}
-        done = [event for event in self.events if isinstance(event, StepDone) and event.step in names]
-        return [
-            names[event.step].partition("] ")[2]
-            for event in done
-            if event.status == "done" and event.step.isdigit() and "FROM" not in names[event.step]
-        ]
-
-    @property
-    def imported_layers(self):
-        return [e.name for e in self.events if isinstance(e, StepStarted) and "importing layer" in e.name]
-
-    @property
-    def notices(self):
-        return [event.message for event in self.events if isinstance(event, Notice)]
-
-
-@pytest.fixture
-def machine(tmp_path):
-    made = []
-
-    def new(name):
-        made.append(Machine(tmp_path, name))
-        return made[-1]
-
-    yield new
-    for each in made:
-        each.engine.__exit__(None, None, None)
 
 
 @pytest.fixture

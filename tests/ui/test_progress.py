@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tiffin.errors import InvalidError, Where
-from tiffin.events import Notice, StepDone, StepLog, StepProgress, StepStarted, StepUnreached
+from tiffin.events import Notice, StepDone, StepLog, StepProgress, StepStarted, StepUnreached, StepWhy
 from tiffin.ui.failed import KEPT, RULE
 from tiffin.ui.live import LiveReporter
 from tiffin.ui.plain import PlainReporter
@@ -260,6 +260,7 @@ def test_rawjson_is_an_object_a_line_with_the_fields_that_are_documented():
         reporter.emit(StepLog("s", b"\xc3\xa9t\xc3\xa9 \xff\n", 2))
         reporter.emit(StepProgress("s", 1, 2))
         reporter.emit(StepDone("s", "done", 1.5, "ok"))
+        reporter.emit(StepWhy("s", "miss", ("ARG A 1 → 2",)))
         reporter.emit(Notice("careful", where=Where("D", 3)))
         reporter.emit(Notice("found", rule="UndefinedVar"))
         reporter.say("not for programs")
@@ -268,9 +269,53 @@ def test_rawjson_is_an_object_a_line_with_the_fields_that_are_documented():
         {"event": "log", "time": 12.346, "step": "s", "stream": 2, "data": "été \ufffd\n"},
         {"event": "progress", "time": 12.346, "step": "s", "done": 1, "total": 2, "unit": "B"},
         {"event": "done", "time": 12.346, "step": "s", "status": "done", "seconds": 1.5, "detail": "ok"},
+        {
+            "event": "why",
+            "time": 12.346,
+            "step": "s",
+            "verdict": "miss",
+            "reasons": ["ARG A 1 → 2"],
+            "seconds": 0.0,
+            "age": None,
+        },
         {"event": "notice", "time": 12.346, "level": "warning", "message": "careful", "file": "D", "line": 3},
         {"event": "notice", "time": 12.346, "level": "warning", "message": "found", "rule": "UndefinedVar"},
     ]
+
+
+WHY = (
+    StepStarted("a", "[1/3] COPY a /"),
+    StepWhy("a", "hit", (), 65.0, 7200.0),
+    StepDone("a", "cached"),
+    StepStarted("b", "[2/3] COPY b /"),
+    StepWhy("b", "hit", (), 3.0),
+    StepDone("b", "cached"),
+    StepStarted("c", "[3/3] RUN x"),
+    StepWhy("c", "miss", ("ARG A 1 → 2", "COPY \x1b[2J / before it gave another result")),
+    StepDone("c", "done", 1.0),
+)
+
+
+def test_plain_says_why_a_step_hits_or_misses():
+    assert plain(*WHY) == (
+        "#1 [1/3] COPY a /\n#1 HIT: made 2 hours ago, saves about a minute\n#1 CACHED\n"
+        "\n#2 [2/3] COPY b /\n#2 HIT: made on another machine, saves 3 seconds\n#2 CACHED\n"
+        "\n#3 [3/3] RUN x\n#3 MISS: ARG A 1 → 2\n#3 MISS: COPY  / before it gave another result\n"
+        "#3 DONE 1.0s\n"
+    )
+
+
+def test_live_says_at_once_why_a_step_misses():
+    _, stream = live(*WHY[-3:-1])
+    assert "[3/3] RUN x: MISS: ARG A 1 → 2" in Screen(stream.getvalue()).shown
+
+
+def test_quiet_says_nothing_of_why():
+    stream = StringIO()
+    with QuietReporter(stream) as reporter:
+        for event in WHY:
+            reporter.emit(event)
+    assert stream.getvalue() == ""
 
 
 def test_quiet_shows_only_the_output_of_what_failed():
@@ -435,6 +480,7 @@ def test_the_page_has_every_event_of_rawjson_with_its_fields():
         StepProgress("s", 1),
         StepDone("s", "done"),
         StepUnreached("s", "n", "g"),
+        StepWhy("s", "miss", ("r",)),
         Notice("m", where=Where("D", 3), rule="R"),
     ):
         reporter.emit(event)

@@ -91,6 +91,13 @@ class Checksums:
             self._remember(node.status, known)
         return known
 
+    def recall(self, node: Node) -> bytes:
+        """Return the SHA-256 of a file that was hashed; empty for a large one that changed too lately."""
+        known = self._lookup(node.status)
+        if known is None:
+            known = hash_file(node) if node.status.st_size <= _PARALLEL else b""
+        return known
+
     def _lookup(self, status: os.stat_result) -> bytes | None:
         entry = self._known.get((status.st_ino ^ (status.st_dev << 44)) & _64_BITS)
         if (

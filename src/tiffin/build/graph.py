@@ -215,7 +215,8 @@ class Vertex(msgspec.Struct, frozen=True):
     """An operation, the vertices that it reads, and how to speak of it.
 
     `name` is what progress shows, such as `[train 2/5] RUN pip install …`;
-    `stage` is the stage's name, or its index as text; `where` is the instruction.
+    `stage` is the stage's name, or its index as text; `where` is the instruction;
+    `arguments` are the names of the ARGs that it sees.
     """
 
     op: Op
@@ -223,6 +224,7 @@ class Vertex(msgspec.Struct, frozen=True):
     name: str
     stage: str
     where: Where | None = None
+    arguments: tuple[str, ...] = ()
 
 
 class HistoryStep(msgspec.Struct, frozen=True):

@@ -202,7 +202,8 @@ class _Planner:
             return
         text = ("ONBUILD " if triggered else "") + shown(instruction)
         where = planned.entry.where if triggered else instruction.span.where
-        draft.vertex = self._vertex(step.op, inputs, names.name(text, draft), planned.entry, where)
+        name = names.name(text, draft)
+        draft.vertex = self._vertex(step.op, inputs, name, planned.entry, where, tuple(draft.declared))
         draft.record(step.history, draft.vertex)
 
     def _mounts(
@@ -269,7 +270,15 @@ class _Planner:
             self._shared[key] = self._vertex(op, [], name, entry, where)
         return self._shared[key]
 
-    def _vertex(self, op: Op, inputs: list[int], name: str, entry: StageEntry, where: Where) -> int:
+    def _vertex(
+        self,
+        op: Op,
+        inputs: list[int],
+        name: str,
+        entry: StageEntry,
+        where: Where,
+        arguments: tuple[str, ...] = (),
+    ) -> int:
         stage = entry.stage.start.name or str(entry.number)
-        self.vertices.append(Vertex(op, tuple(inputs), name, stage, where))
+        self.vertices.append(Vertex(op, tuple(inputs), name, stage, where, arguments))
         return len(self.vertices) - 1

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
     from tiffin.build.cache import BuildCache
     from tiffin.build.context import Context
-    from tiffin.build.graph import Copy
+    from tiffin.build.graph import Copy, Vertex
+    from tiffin.build.steprecord import Read
     from tiffin.oci.digest import DiffID
     from tiffin.snapshot.layers import LayerStore
     from tiffin.snapshot.merged import MergedTree, Node
     from tiffin.store.db import Database
 
     Origin = str | tuple[DiffID, ...]
+
+_NOTED = 20_000  # digests of files of one selection that are kept in memory, to be remembered with the step
 
 
 class Reading(NamedTuple):
@@ -53,6 +56,11 @@ class Shown(NamedTuple):
     node: Callable[[], Node]
     selected: Callable[[], Selected]
     context: Context | None = None
+    whole: bool = False
+
+    def listed(self) -> Sequence[Selected]:
+        """All that is shown, unless that is the whole of some layers, which nobody wants as a list."""
+        return () if self.whole else (self.selected(),)
 
 
 class Reader:
@@ -70,6 +78,7 @@ class Reader:
         self._contexts = contexts
         self._cache = cache
         self._checksums: dict[str, Checksums] = {}
+        self._hashed: dict[str, dict[str, bytes]] = {}
 
     def finish(self) -> None:
         """Keep what was learnt about the files of the contexts."""
@@ -122,8 +131,22 @@ class Reader:
             return _whole(self._tree(origin), find())
 
         if source == "/":  # all of it: the chain says what it is, and nothing has to be read
-            return Shown(cachekey.chain(origin), find, choose)
+            return Shown(cachekey.chain(origin), find, choose, whole=True)
         return Shown(self._digest_layers(origin, f"mount {source}", lambda: [choose()]), find, choose)
+
+    def footprint(
+        self, vertex: Vertex, origin: Origin, content: str, entries: Callable[[], Sequence[Selected]]
+    ) -> Read:
+        """Return what is to be remembered of what was read of `vertex`, which is here as `origin`."""
+        from tiffin.build.footprint import footprint, origin_name
+
+        hashed = self._hashed.get(content, {})
+        known = (
+            self._checksums[origin].recall
+            if isinstance(origin, str)
+            else lambda node: hashed.get(node.path, b"")
+        )
+        return footprint(origin_name(vertex), content, entries(), known)
 
     def _tree(self, layers: tuple[DiffID, ...]) -> MergedTree:
         self._cache.need(layers)
@@ -152,7 +175,16 @@ class Reader:
 
     def _take_digest(self, chain: str, selector: str, read: Callable[[], Sequence[Selected]]) -> str:
         owners = self._layers.owners
-        digest = selection_digest(read(), hash_file, lambda node: owners.read(node.host, node.status))
+        hashed: dict[str, bytes] = {}
+
+        def hash_and_note(node: Node) -> bytes:
+            found = hash_file(node)
+            if len(hashed) < _NOTED:
+                hashed[node.path] = found
+            return found
+
+        digest = selection_digest(read(), hash_and_note, lambda node: owners.read(node.host, node.status))
+        self._hashed[digest] = hashed
         with self._db.transaction() as connection:
             connection.execute(
                 "INSERT INTO tree_digest(chain, selector, digest) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",

@@ -14,23 +14,29 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.build import cachekey
 from tiffin.build.canceled import Canceled, LayerLost, patient_lock
-from tiffin.build.graph import Copy, Git, Http, Local, MakeDirectory, Run, Source
+from tiffin.build.graph import BindMount, CacheMount, Copy, Git, Http, Local, MakeDirectory, Run, Source
 from tiffin.errors import TiffinError
 from tiffin.events import StepDone, StepStarted, StepUnreached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from concurrent.futures import Future
 
     from tiffin.build.graph import Graph, Vertex
+    from tiffin.build.journal import Journal
     from tiffin.build.reading import Origin
+    from tiffin.build.selection import Selected
+    from tiffin.build.steprecord import StepRecord
     from tiffin.build.workbench import Workbench
     from tiffin.events import Emit
     from tiffin.oci.digest import DiffID
+
+    Part = tuple[int, str, Callable[[], Sequence[Selected]]]
 
 
 class Result(NamedTuple):
@@ -47,10 +53,21 @@ class Result(NamedTuple):
 
 
 class Solver:
-    """Solves one graph with the tools of `bench`; `fresh` says which vertices may not be remembered."""
+    """Solves one graph with the tools of `bench`; `fresh` says which vertices may not be remembered.
 
-    def __init__(self, graph: Graph, bench: Workbench, emit: Emit, fresh: Collection[int] = ()) -> None:
+    In the `journal` it says how each step was, for the next time that it misses.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        bench: Workbench,
+        emit: Emit,
+        fresh: Collection[int] = (),
+        journal: Journal | None = None,
+    ) -> None:
         self._graph = graph
+        self._journal = journal
         self._bench = bench
         self._emit = emit
         self._fresh = frozenset(fresh)
@@ -78,6 +95,9 @@ class Solver:
                 raise
             else:
                 return self._results
+            finally:
+                if self._journal is not None:
+                    self._journal.finish()
 
     def _walk(self) -> None:
         from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -185,7 +205,12 @@ class Solver:
 
             return self._bench.run(op, parent, shown, Report(step, self._stop, self._emit))
 
-        return self._remember(index, vertex, self._key(op, parent, content), execute)
+        reads = [
+            (vertex.inputs[mount.input or 0], each.content, each.listed)
+            for mount, each in zip(op.mounts, shown, strict=True)
+            if isinstance(mount, BindMount | CacheMount) and each is not None
+        ]
+        return self._remember(index, vertex, self._key(op, parent, content), execute, reads)
 
     def _copy(self, index: int, vertex: Vertex, op: Copy) -> Result:
         parent = self._parent(vertex)
@@ -195,7 +220,9 @@ class Solver:
         if op.link:
             op = self._bench.detached(op, parent)
             key = self._key(op, (), content)
-        return self._remember(index, vertex, key, lambda: self._bench.copy(op, readings, parent))
+        numbers = [vertex.inputs[each.input] for each in op.taken] or vertex.inputs[1:]
+        reads = [(n, each.content, each.entries) for n, each in zip(numbers, readings, strict=True)]
+        return self._remember(index, vertex, key, lambda: self._bench.copy(op, readings, parent), reads)
 
     def _origin(self, number: int) -> Origin:
         """Return what is read of the vertex `number`: a build context by its name, or layers."""
@@ -208,8 +235,18 @@ class Solver:
     def _key(self, op: Copy | MakeDirectory | Run, base: Sequence[DiffID], content: str) -> str:
         return cachekey.key(op, base, content, self._bench.epoch)
 
-    def _remember(self, index: int, vertex: Vertex, key: str, execute: Callable[[], DiffID | None]) -> Result:
-        """Return the remembered result of a step, or execute it under the lock of its key."""
+    def _remember(
+        self,
+        index: int,
+        vertex: Vertex,
+        key: str,
+        execute: Callable[[], DiffID | None],
+        reads: Sequence[Part] = (),
+    ) -> Result:
+        """Return the remembered result of a step, or execute it under the lock of its key.
+
+        `reads` is what it reads besides what it stands on.
+        """
         parent = self._parent(vertex)
         usable = index not in self._fresh
         hit = self._bench.cache.get(key) if usable else None
@@ -220,14 +257,38 @@ class Solver:
                     self._bench.cache.need(
                         layer for n in vertex.inputs for layer in self._results[n].diff_ids
                     )
-                    start = time.monotonic()
-                    layer = execute()
-                    seconds = time.monotonic() - start
-                    self._bench.cache.put(key, layer, vertex.name, seconds)
+                    with self._noted(index, vertex, key, reads):
+                        start = time.monotonic()
+                        layer = execute()
+                        seconds = time.monotonic() - start
+                        self._bench.cache.put(key, layer, vertex.name, seconds)
                     return Result(_stack(parent, layer), layer, key=key, seconds=seconds)
         self._used.append(key)
         self._bench.keep(hit.diff_id)
+        if self._journal is not None and self._journal.hit(index, key, hit):
+            self._journal.made(index, key, self._record(self._journal, vertex, reads, here=False))
         return Result(_stack(parent, hit.diff_id), hit.diff_id, cached=True, key=key, seconds=hit.seconds)
+
+    @contextmanager
+    def _noted(self, index: int, vertex: Vertex, key: str, reads: Sequence[Part]) -> Iterator[None]:
+        """Tell why a step is executed, and keep in the journal how it was if that goes well."""
+        if self._journal is None:
+            yield
+            return
+        record = self._record(self._journal, vertex, reads, here=True)
+        self._journal.miss(index, vertex.inputs[0], key, record, fresh=index in self._fresh)
+        yield
+        self._journal.made(index, key, record)
+
+    def _record(self, journal: Journal, vertex: Vertex, reads: Sequence[Part], *, here: bool) -> StepRecord:
+        """Return how the step is now, as the journal keeps it; without layers that may not be `here`."""
+        found = []
+        for number, content, entries in reads:
+            origin = self._graph.vertices[number]
+            listed = entries if here or isinstance(origin.op, Local) else tuple
+            found.append(self._bench.reader.footprint(origin, self._origin(number), content, listed))
+        ground = self._graph.vertices[vertex.inputs[0]]
+        return journal.record(vertex, ground, self._parent(vertex), tuple(found))
 
 
 def _stack(parent: tuple[DiffID, ...], layer: DiffID | None) -> tuple[DiffID, ...]:

@@ -63,6 +63,7 @@ OPTIONS = (
     ),
     values("-t, --tag", "NAME[:TAG]", "Give the image a name; can be repeated", dynamic="images"),
     value("--target", "STAGE", "Build this stage, and not the last one"),
+    flag("--why", "Say of each step why it is remembered, or what changed"),
     *stepflags.OPTIONS,
     *refuse(_ATTEST, "--attest=", "--provenance=false|0|disabled=true", "--sbom=false|0|disabled=true"),
     *refuse("privileged steps are not in this release", "--allow=", "--security-opt="),

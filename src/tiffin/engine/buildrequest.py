@@ -24,6 +24,7 @@ class BuildRequest(NamedTuple):
     `build_contexts` are the values of `--build-context`, by name; `secrets`, `ssh`, `cache_from`,
     `cache_to`, `outputs` and `annotations` those of the options with these names.
     The stages of `no_cache_filter` are built anew, all stages with `no_cache`.
+    With `why`, events tell of each step why it hits or misses.
     `platforms` are those to build for, `local` among them perhaps; none is this machine's.
     """
 
@@ -45,6 +46,7 @@ class BuildRequest(NamedTuple):
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
     no_cache_filter: tuple[str, ...] = ()
+    why: bool = False
     outputs: tuple[str, ...] = ()
     annotations: tuple[str, ...] = ()
     push: bool = False

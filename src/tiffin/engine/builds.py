@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tiffin.build.cache import BuildCache
 from tiffin.build.emit import image_config
 from tiffin.build.fetching import Fetching
+from tiffin.build.journal import Journal
 from tiffin.build.merge import merge
 from tiffin.build.plan import plan
 from tiffin.build.solve import Solver
@@ -25,6 +26,9 @@ from tiffin.linux.files import atomic_write
 from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tiffin.build.context import Context
     from tiffin.build.graph import Graph
     from tiffin.build.imported import ImportedCaches
     from tiffin.build.ops.fetch import Fetcher
@@ -68,8 +72,9 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
         fresh = _fresh(engine, request, dockerfile, graphs[0])
         try:
             wants = [graph.result for graph in graphs]
-            with pointing_into(dockerfile):
-                results = Solver(graphs[0], bench, engine.emit, fresh).solve(wants)  # it is one graph by now
+            journal = _journal(engine, request, contexts, graphs[0])
+            with pointing_into(dockerfile):  # of several graphs it is one by now
+                results = Solver(graphs[0], bench, engine.emit, fresh, journal).solve(wants)
         finally:
             bench.finish()
             fetching.close()
@@ -101,6 +106,12 @@ def _fetcher(engine: Engine, cache: BuildCache, lease: Lease, lent: Lent) -> Fet
     from tiffin.engine.fetching import make_fetcher
 
     return make_fetcher(engine, cache, lease, lent.secrets)
+
+
+def _journal(engine: Engine, request: BuildRequest, contexts: Mapping[str, Context], graph: Graph) -> Journal:
+    """Return what remembers how the steps were, by the context and the Dockerfile that they are of."""
+    name = f"{contexts['context'].folder}\0{request.dockerfile or 'Dockerfile'}"
+    return Journal(engine.db, name, graph, engine.settings.epoch, engine.emit, aloud=request.why)
 
 
 def _fresh(engine: Engine, request: BuildRequest, dockerfile: Dockerfile, graph: Graph) -> tuple[int, ...]:

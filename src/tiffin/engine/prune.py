@@ -158,10 +158,13 @@ def _stacks(engine: Engine) -> dict[str, tuple[str, ...]]:
 def _cache(engine: Engine, uses: Mapping[str, int]) -> Iterable[CacheUsage]:
     sizes = _layer_sizes(engine)
     with engine.db.read() as connection:
-        rows = connection.execute("SELECT * FROM cache ORDER BY used DESC").fetchall()
+        rows = connection.execute(
+            "SELECT cache.*, COALESCE(LENGTH(record), 0) AS told FROM cache LEFT JOIN step_record USING (key)"
+            " ORDER BY used DESC"
+        ).fetchall()
     for row in rows:
         shared = row["diff_id"] in uses
-        size = sizes.get(row["diff_id"], 0) if row["diff_id"] else 0
+        size = row["told"] + (sizes.get(row["diff_id"], 0) if row["diff_id"] else 0)
         times = row["created"] / _NANO, row["used"] / _NANO
         yield CacheUsage(row["key"][:12], "regular", size, *times, 1, in_use=shared, shared=shared)
     for folder in _cache_mounts(engine).all():
@@ -248,7 +251,8 @@ def _prune_cache(engine: Engine, request: PruneRequest) -> tuple[str, ...]:
             if (request.cache == "all" or row["diff_id"] not in kept)
             and (request.until is None or row["used"] / _NANO < request.until)
         ]
-        connection.executemany("DELETE FROM cache WHERE key = ?", [(key,) for key in gone])
+        for table in ("cache", "step_record"):
+            connection.executemany(f"DELETE FROM {table} WHERE key = ?", [(key,) for key in gone])  # noqa: S608
     return tuple(key[:12] for key in gone)
 
 

@@ -188,5 +188,6 @@ class _Collector:
             connection.executemany(f"DELETE FROM {table} WHERE diff_id = ?", rows)  # noqa: S608  # names of ours
         if rows:
             connection.execute("DELETE FROM tree_digest")  # only a memory, of stacks that may be gone
-        for table in ("checksum", "fetched"):
+        connection.execute("DELETE FROM step_record WHERE key NOT IN (SELECT key FROM cache)")
+        for table in ("checksum", "fetched", "step_place"):
             connection.execute(f"DELETE FROM {table} WHERE used < ?", (time.time_ns() - _FORGET,))  # noqa: S608

@@ -114,4 +114,18 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             used INTEGER NOT NULL
         ) WITHOUT ROWID""",
     ),
+    (
+        # How steps were when they were last built, for `build --why`: which key the step at a place had,
+        # and with the key what the step did and read. Records go with the cache.
+        """CREATE TABLE step_place (
+            scope TEXT NOT NULL,
+            stage TEXT NOT NULL,
+            position INTEGER NOT NULL,
+            text TEXT NOT NULL,
+            key TEXT NOT NULL,
+            used INTEGER NOT NULL,
+            PRIMARY KEY (scope, stage, position)
+        ) WITHOUT ROWID""",
+        "CREATE TABLE step_record (key TEXT PRIMARY KEY, record BLOB NOT NULL)",
+    ),
 )

@@ -13,11 +13,11 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Self, TextIO
 
-from tiffin.events import Event, Notice, StepDone, StepLog, StepProgress, StepStarted, StepUnreached
+from tiffin.events import Event, Notice, StepDone, StepLog, StepProgress, StepStarted, StepUnreached, StepWhy
 from tiffin.ui.columns import elapsed
 from tiffin.ui.diagnostic import notice
 from tiffin.ui.failed import Failed
-from tiffin.ui.reporter import amount, headline
+from tiffin.ui.reporter import amount, headline, why_lines
 from tiffin.ui.text import LineSplitter, display_width, fit, sanitise
 
 if TYPE_CHECKING:
@@ -95,6 +95,9 @@ class LiveReporter:
                     )
                 case StepProgress() if event.step in self._steps:
                     self._steps[event.step].amount = amount(event)
+                case StepWhy() if event.step in self._steps:
+                    title = self._steps[event.step].title
+                    self._draw([f"{title}: {self._paint(line, CYAN)}" for line in why_lines(event)])
                 case StepDone() if event.step in self._steps:
                     self._finish(self._steps.pop(event.step), event)
                 case StepUnreached():

@@ -13,11 +13,11 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Self, TextIO
 
-from tiffin.events import Event, Notice, StepDone, StepLog, StepProgress, StepStarted, StepUnreached
+from tiffin.events import Event, Notice, StepDone, StepLog, StepProgress, StepStarted, StepUnreached, StepWhy
 from tiffin.ui.columns import elapsed
 from tiffin.ui.diagnostic import notice
 from tiffin.ui.failed import KEPT, Failed
-from tiffin.ui.reporter import amount, headline
+from tiffin.ui.reporter import amount, headline, why_lines
 from tiffin.ui.text import LineSplitter, sanitise
 
 if TYPE_CHECKING:
@@ -74,6 +74,10 @@ class PlainReporter:
                     self._log(self._steps[event.step], event)
                 case StepProgress() if event.step in self._steps:
                     self._progress(self._steps[event.step], event)
+                case StepWhy() if event.step in self._steps:
+                    step = self._steps[event.step]
+                    step.waiting += [f"#{step.number} {line}" for line in why_lines(event)]
+                    self._give_turns()
                 case StepDone() if event.step in self._steps:
                     self._done(self._steps[event.step], event)
                 case StepUnreached():

@@ -12,6 +12,7 @@ one thread only.
     {"event": "progress", "time": …, "step": "s1", "done": 1048576, "total": 45600000, "unit": "B"}
     {"event": "done", "time": …, "step": "s3", "status": "cached", "seconds": 0.0, "detail": ""}
     {"event": "unreached", "time": …, "step": "s4", "name": "RUN make test", "group": "build 3/4"}
+    {"event": "why", "time": …, "step": "s4", "verdict": "miss", "reasons": ["ARG VERSION 1 → 2"], …}
     {"event": "notice", "time": …, "level": "warning", "message": "…", "file": "Dockerfile", "line": 3,
      "rule": "UndefinedVar"}
     {"event": "error", "time": …, "message": "…", "code": "step-failed", "hint": "", "file": "D", "line": 4}
@@ -26,7 +27,7 @@ import time
 from typing import TYPE_CHECKING, Literal, Self, TextIO
 
 from tiffin.errors import InvalidError, TiffinError
-from tiffin.events import Event, Notice, StepDone, StepLog, StepProgress, StepStarted, StepUnreached
+from tiffin.events import Event, Notice, StepDone, StepLog, StepProgress, StepStarted, StepUnreached, StepWhy
 from tiffin.ui.diagnostic import colours, notice
 from tiffin.ui.failed import KEPT, Failed
 from tiffin.ui.reporter import Reporter, headline
@@ -114,6 +115,8 @@ def _kind(event: Event) -> str:
             return "done"
         case StepUnreached():
             return "unreached"
+        case StepWhy():
+            return "why"
         case Notice():
             return "notice"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, Self
 
-from tiffin.ui.columns import human_size
+from tiffin.ui.columns import ago, human_duration, human_size
 from tiffin.ui.text import sanitise
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from tiffin.events import Event, StepProgress, StepStarted, StepUnreached
+    from tiffin.events import Event, StepProgress, StepStarted, StepUnreached, StepWhy
 
 
 class Reporter(Protocol):
@@ -46,3 +46,11 @@ def amount(event: StepProgress) -> str:
         done, unit = str(event.done), f" {event.unit}"
         total = str(event.total) if event.total is not None else ""
     return f"{done} / {total}{unit}" if total else f"{done}{unit}"
+
+
+def why_lines(event: StepWhy) -> list[str]:
+    """Why a step hits or misses: `HIT: made 2 days ago, saves 3 minutes`, `MISS: ARG VERSION 1 → 2`."""
+    if event.verdict == "miss":
+        return [f"MISS: {sanitise(reason)}" for reason in event.reasons]
+    made = "made on another machine" if event.age is None else f"made {ago(0, event.age).lower()}"
+    return [f"HIT: {made}, saves {human_duration(event.seconds).lower()}"]

@@ -58,6 +58,7 @@ def request(session: Session, arguments: Arguments, place: str, dockerfile: str 
         cache_from=arguments.texts("cache-from"),
         cache_to=arguments.texts("cache-to"),
         no_cache_filter=_stages(arguments, session.path),
+        why=arguments.flag("why") or _mode(session, arguments) == "rawjson",
         outputs=tuple(text for text in arguments.texts("output") if text),
         annotations=arguments.texts("annotation"),
         push=arguments.flag("push"),
