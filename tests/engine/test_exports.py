@@ -15,6 +15,7 @@ from tiffin.engine import archives
 from tiffin.engine.buildoutput import metadata
 from tiffin.engine.buildrequest import BuildRequest
 from tiffin.engine.builds import build
+from tiffin.engine.collection import collect
 from tiffin.engine.lookup import find_image, need_image
 from tiffin.engine.transfers import push
 from tiffin.errors import InvalidError, TiffinError, UnsupportedError
@@ -26,6 +27,7 @@ from tiffin.image.view import open_image
 from tiffin.layer.compress import decompress
 from tiffin.oci.descriptor import MediaType
 from tiffin.oci.digest import DiffID, Digest
+from tiffin.oci.platform import Platform
 from tiffin.oci.reference import Reference
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a store with true owners belongs to root")
@@ -446,6 +448,28 @@ def test_a_layout_and_a_registry_get_the_whole_index(index, engine, tmp_path, do
         assert found.descriptor.digest == result.descriptor.digest
         assert validate(opened, found.descriptor) == ()
     assert push(engine, name).digest == result.descriptor.digest
+
+
+@pytest.mark.usefixtures("by_platform")
+@pytest.mark.parametrize("form", ["docker", "oci"])
+def test_an_index_is_saved_and_loaded_whole(index, engine, tmp_path, form):
+    made = index(tags=("app:1",), annotations=("index:a=b",))
+    out = io.BytesIO()
+    archives.save(engine, ["app:1"], out, form)
+    with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as archive:
+        assert ("manifest.json" in archive.getnames()) == (form == "docker")
+    out.seek(0)
+    with open_engine(tmp_path, "other") as other:
+        assert archives.load(other, out) == ["app:1"]
+        assert other.tags.get(Reference.parse("app:1")) == made.descriptor
+        assert [image.descriptor for image in other.images.all()] == [made.descriptor]
+        for platform in BOTH:
+            image = need_image(other, "app:1", Platform.parse(platform))
+            assert (other.layers.path(image.config.rootfs.diff_ids[0]) / "d/name").read_text() == platform
+        collect(other)
+        again = io.BytesIO()
+        archives.save(other, ["app:1"], again, form)
+    assert again.getvalue() == out.getvalue()
 
 
 @pytest.mark.usefixtures("by_platform")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from tiffin.engine.lookup import need_image
+from tiffin.content.verify import fetch_bytes
+from tiffin.content.walk import walk
+from tiffin.engine.lookup import is_whole, need_image, open_best
+from tiffin.errors import NotFoundError
 from tiffin.image.archive import open_archive
-from tiffin.image.save import Saved, write_archive
+from tiffin.image.platforms import open_platforms
+from tiffin.image.save import Saved, SavedGraph, write_archive
 from tiffin.image.view import open_image
 from tiffin.snapshot.unpack import unpack_image
 
@@ -17,13 +22,18 @@ if TYPE_CHECKING:
     from tiffin.image.archive import Archive
     from tiffin.image.view import Image
     from tiffin.oci.descriptor import Descriptor
+    from tiffin.oci.digest import Digest
     from tiffin.oci.reference import Reference
+    from tiffin.store.leases import Lease
 
 
 def save(
     engine: Engine, names: Sequence[str], out: BinaryIO, form: Literal["docker", "oci"] = "docker"
 ) -> None:
-    """Write the images `names` to `out` as one tar; a name that is given is the name in the archive."""
+    """Write the images `names` to `out` as one tar; a name that is given is the name in the archive.
+
+    An index is written whole if all of it is here, else the image of it for this machine.
+    """
     engine.enter()
     chosen: dict[Descriptor, list[Reference]] = {}
     for name in names:
@@ -31,10 +41,7 @@ def save(
         own = chosen.setdefault(found.descriptor, [])
         if found.reference is not None:
             own.append(found.reference)
-    saved = [
-        Saved(open_image(engine.fetcher, descriptor, engine.platform), tuple(references))
-        for descriptor, references in chosen.items()
-    ]
+    saved = [_saved(engine, descriptor, tuple(references)) for descriptor, references in chosen.items()]
     write_archive(out, saved, docker=form == "docker")
 
 
@@ -47,24 +54,59 @@ def load(engine: Engine, stream: BinaryIO) -> list[str]:
     loaded = []
     with engine.leases.hold("load") as lease, open_archive(stream) as archive:
         for entry in archive.images:
-            image = open_image(archive, entry.descriptor, engine.platform)
-            lease.add_all([("layer", diff_id) for diff_id in image.config.rootfs.diff_ids])
-            lease.add_all([("blob", layer.digest) for layer in image.manifest.layers])
-            descriptor = _store(engine, archive, image)
+            loading = _Loading(engine, lease, archive)
+            descriptor, image_id = loading.take(entry.descriptor)
+            engine.images.add(descriptor, image_id)
             for reference in entry.references:
                 engine.tags.set(reference, descriptor)
-            loaded += [reference.familiar for reference in entry.references] or [str(image.id)]
+            loaded += [reference.familiar for reference in entry.references] or [str(image_id)]
     return loaded
 
 
-def _store(engine: Engine, archive: Archive, image: Image) -> Descriptor:
-    """Unpack the layers, keep those blobs that cannot be made again, and store the documents."""
-    unpack_image(archive, image.manifest, image.config, engine.layers)
-    for layer in image.layers:
-        if not (layer.descriptor.digest == layer.diff_id and engine.layers.is_canonical(layer.diff_id)):
-            with layer.open() as stream:
-                engine.blobs.push(layer.descriptor, stream)
-    engine.blobs.write(image.raw_config, image.manifest.config.media_type)
-    descriptor = engine.blobs.write(image.raw_manifest, image.descriptor.media_type)
-    engine.images.add(descriptor, image.id)
-    return descriptor
+def _saved(engine: Engine, descriptor: Descriptor, references: tuple[Reference, ...]) -> Saved | SavedGraph:
+    image = open_best(engine, descriptor)
+    if descriptor.is_index and is_whole(engine, descriptor):
+        return SavedGraph(engine.fetcher, descriptor.bare(), references, image)
+    return Saved(image, references)
+
+
+class _Loading:
+    """An archive on its way into the store."""
+
+    def __init__(self, engine: Engine, lease: Lease, archive: Archive) -> None:
+        self._engine = engine
+        self._lease = lease
+        self._archive = archive
+
+    def take(self, root: Descriptor) -> tuple[Descriptor, Digest]:
+        """Store the image, or the index if the archive has all of it; how to find it, and the image id."""
+        engine, archive = self._engine, self._archive
+        try:
+            found = open_platforms(archive, root) if root.is_index else None
+            parts = [part for entry in found.attestations for part in walk(archive, entry)] if found else []
+        except NotFoundError:  # Docker leaves out what it does not have itself
+            found, parts = None, []
+        if found is None or found.absent or not found.images:
+            image = open_image(archive, root, engine.platform)
+            return self._store(image), image.id
+        for _, image in found.images:
+            self._store(image)
+        for part in parts:
+            with closing(archive.open(part)) as stream:
+                engine.blobs.push(part, stream)
+        data = fetch_bytes(archive, root)
+        own = engine.platform.choose([image.config.platform for _, image in found.images])
+        return engine.blobs.write(data, root.media_type), found.images[own or 0].image.id
+
+    def _store(self, image: Image) -> Descriptor:
+        """Unpack the layers, keep those blobs that cannot be made again, and store the documents."""
+        self._lease.add_all([("layer", diff_id) for diff_id in image.config.rootfs.diff_ids])
+        self._lease.add_all([("blob", layer.digest) for layer in image.manifest.layers])
+        engine, archive = self._engine, self._archive
+        unpack_image(archive, image.manifest, image.config, engine.layers)
+        for layer in image.layers:
+            if not (layer.descriptor.digest == layer.diff_id and engine.layers.is_canonical(layer.diff_id)):
+                with layer.open() as stream:
+                    engine.blobs.push(layer.descriptor, stream)
+        engine.blobs.write(image.raw_config, image.manifest.config.media_type)
+        return engine.blobs.write(image.raw_manifest, image.descriptor.media_type)

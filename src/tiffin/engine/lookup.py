@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from tiffin.errors import InvalidError, NotFoundError
 from tiffin.image.view import open_image
 from tiffin.linux.record import NamedTuple
+from tiffin.oci.digest import DiffID
 from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
     from tiffin.engine.engine import Engine
+    from tiffin.image.view import FetchedImage
     from tiffin.oci.config import ImageConfig
     from tiffin.oci.descriptor import Descriptor
     from tiffin.oci.digest import Digest
@@ -110,13 +112,20 @@ def find_complete(engine: Engine, name: str, platform: Platform) -> Found | None
 def open_found(
     engine: Engine, descriptor: Descriptor, reference: Reference | None, platform: Platform | None = None
 ) -> Found:
-    """Read manifest and config of `descriptor`: of an index those for `platform`.
+    """Read manifest and config of `descriptor`: of an index those that `open_best` gives."""
+    image = open_best(engine, descriptor, platform, reference.familiar if reference else "")
+    return Found(reference, descriptor, image.manifest, image.config)
+
+
+def open_best(
+    engine: Engine, descriptor: Descriptor, platform: Platform | None = None, what: str = ""
+) -> FetchedImage:
+    """Return the image of `descriptor`: of an index the one for `platform`.
 
     Without a platform that is this machine's, or the first that is here, if there is none for this machine.
     """
-    what = reference.familiar if reference else ""
     try:
-        image = open_image(engine.fetcher, descriptor, platform or engine.platform, what=what)
+        return open_image(engine.fetcher, descriptor, platform or engine.platform, what=what)
     except NotFoundError:
         if platform is not None or not descriptor.is_index:
             raise
@@ -125,8 +134,20 @@ def open_found(
         others = open_platforms(engine.fetcher, descriptor).images
         if not others:
             raise
-        image = others[0].image
-    return Found(reference, descriptor, image.manifest, image.config)
+        return others[0].image
+
+
+def is_whole(engine: Engine, index: Descriptor) -> bool:
+    """Whether every image of `index` is in the store, and all that stands beside them."""
+    from tiffin.content.walk import walk  # only what gives an index away asks
+
+    try:
+        return all(
+            engine.blobs.has(each) or (each.is_layer and engine.layers.is_canonical(DiffID(each.digest)))
+            for each in walk(engine.fetcher, index)
+        )
+    except NotFoundError:
+        return False
 
 
 def _pinned(engine: Engine, reference: Reference) -> Meant | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from tiffin.content.walk import walk
+from tiffin.engine.lookup import is_whole
 from tiffin.engine.outgoing import GZIP, prepare
-from tiffin.errors import NotFoundError, TiffinError, UnavailableError
+from tiffin.errors import TiffinError, UnavailableError
 from tiffin.events import Notice
 from tiffin.image.view import open_image
-from tiffin.oci.digest import DiffID, Digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from tiffin.engine.engine import Engine
     from tiffin.engine.outputspec import Form
     from tiffin.oci.descriptor import Descriptor
+    from tiffin.oci.digest import Digest
     from tiffin.oci.reference import Reference
     from tiffin.registry.client import Repository
 
@@ -62,7 +62,7 @@ def send(
 
 def to_send(engine: Engine, root: Descriptor, what: str) -> Descriptor:
     """Return what of `root` can be sent: all of it, or this machine's image if an index is not all here."""
-    if not root.is_index or _whole(engine, root):
+    if not root.is_index or is_whole(engine, root):
         return root
     image = open_image(engine.fetcher, root, engine.platform, what=what)
     message = (
@@ -99,17 +99,6 @@ class Persistent:
                     self._repository.pause(attempt)
             else:
                 return
-
-
-def _whole(engine: Engine, index: Descriptor) -> bool:
-    """Whether every image of `index` is in the store, and all that stands beside them."""
-    try:
-        return all(
-            engine.blobs.has(each) or (each.is_layer and engine.layers.is_canonical(DiffID(each.digest)))
-            for each in walk(engine.fetcher, index)
-        )
-    except NotFoundError:
-        return False
 
 
 def _mounts(engine: Engine, reference: Reference) -> dict[Digest, str]:

@@ -43,11 +43,15 @@ class Saved(NamedTuple):
 
 
 class SavedGraph(NamedTuple):
-    """All that `entry` refers to, an index perhaps, to write as it is; and its names in the archive."""
+    """All that `entry` refers to, an index perhaps, to write as it is; and its names in the archive.
+
+    `image` is what Docker's `manifest.json`, which knows no index, says of it.
+    """
 
     fetcher: Fetcher
     entry: Descriptor
     references: tuple[Reference, ...] = ()
+    image: Image | None = None
 
 
 class _Blob(NamedTuple):
@@ -59,8 +63,8 @@ def write_archive(out: BinaryIO, saved: Sequence[Saved | SavedGraph], *, docker:
     """Write the images to `out`, each layer once; `docker=False` leaves `manifest.json` away.
 
     Manifests of images in Docker's words are written in OCI's, for a layout that all tools can read; configs,
-    and with them the image ids, stay as they are. Graphs are in no `manifest.json`. The layers are
-    verified on their way: when this raises, what has been written is no archive.
+    and with them the image ids, stay as they are. The layers are verified on their way:
+    when this raises, what has been written is no archive.
     """
     blobs: dict[Digest, _Blob] = {}
     entries: dict[Descriptor, None] = {}
@@ -69,7 +73,7 @@ def write_archive(out: BinaryIO, saved: Sequence[Saved | SavedGraph], *, docker:
         tagged = sorted((name.tagged() for name in each.references if name.digest is None), key=str)
         entry = _collect(each.image, blobs) if isinstance(each, Saved) else _collect_graph(each, blobs)
         entries |= dict.fromkeys([named(entry, name) for name in tagged] or [entry])
-        if isinstance(each, Saved):
+        if each.image is not None:
             _add_item(items, each.image, tagged)
     writer = _Writer(out)
     writer.file(MARKER, _in_memory(MARKER_BYTES))
