@@ -867,8 +867,39 @@ def test_a_context_may_be_a_folder():
     assert Local("data") in [vertex.op for vertex in found.vertices]
 
 
-@pytest.mark.parametrize("text", ["FROM data\n", "FROM plain AS data\nFROM data\n", "FROM plain AS data\n"])
-def test_a_stage_cannot_begin_from_a_folder_yet(text):
-    error = refused(UnsupportedError, text, contexts={"data": "local"})
-    assert error.where is not None
-    assert "data" in error.message
+def test_a_context_may_be_fetched():
+    contexts = {"repo": Git("https://h/r.git"), "web": Http("https://h/t", "context", unpack=True)}
+    text = "FROM scratch\nCOPY --from=repo a b\nCOPY --from=repo c d\nRUN --mount=from=web,target=/w true\n"
+    found = graph(text, contexts=contexts)
+    fetched = [vertex.op for vertex in found.vertices if isinstance(vertex.op, Git | Http)]
+    assert fetched == list(contexts.values())
+    assert found.vertices[found.vertices[found.result].inputs[1]].op == contexts["web"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["FROM data\nENV a=b\n", "FROM plain AS data\nFROM data\nENV a=b\n", "FROM plain AS data\nRUN x\n"],
+)
+@pytest.mark.parametrize("context", ["local", Git("https://h/r.git")])
+def test_a_stage_may_begin_with_the_files_of_a_context(text, context):
+    found = graph(text, contexts={"data": context})
+    start = found.vertices[found.result]
+    if context == "local":
+        assert start.op == Copy((".",), (), "/")
+        assert [found.vertices[number].op for number in start.inputs] == [
+            Source("scratch", ()),
+            Local("data"),
+        ]
+    else:
+        assert start.op == context
+    assert found.config.env[:1] == (f"PATH={PATH.removeprefix('PATH=')}",)
+    assert found.config.working_dir == "/"
+    assert found.base is None
+    (step,) = [step for step in found.steps if step.vertex is not None]
+    assert (step.history.created_by, step.vertex) == ("FROM data", found.result)
+
+
+def test_a_context_may_be_nothing():
+    found = graph("FROM python AS x\nLABEL a=b\n", contexts={"python": "image:scratch"})
+    assert found.vertices[found.result].op.diff_ids == ()
+    assert found.config.labels == {"a": "b"}

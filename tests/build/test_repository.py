@@ -393,3 +393,33 @@ def test_ssh_is_told_where_the_user_is_at_home(tmp_path):
     for part in ("known_hosts", f"-F '{tmp_path}/.ssh/config'", f"-i '{tmp_path}/.ssh/id_ed25519'"):
         assert part in command
     assert gitprogram._ssh_command({}) == ""
+
+
+@pytest.fixture
+def ssh(ours):
+    """A program in the place of ssh: it notes how it was called, and does here what was asked for there."""
+    folder = ours.place / "bin"
+    folder.mkdir()
+    noted = ours.place / "noted"
+    (folder / "ssh").write_text(
+        f'#!/bin/sh\necho "$SSH_AUTH_SOCK $*" >> {noted}\nfor last; do :; done\nexec sh -c "$last"\n'
+    )
+    (folder / "ssh").chmod(0o755)
+    ours.environ |= {"PATH": f"{folder}:{ours.environ['PATH']}", "SSH_AUTH_SOCK": "/agent"}
+    return noted
+
+
+@pytest.mark.parametrize("form", ["git@there:{bare}", "ssh://git@there:2222{bare}"])
+def test_over_ssh(repository, ours, ssh, form):
+    repository.commit({"f": "f"})
+    assert ours.tree(Git(form.format(bare=repository.bare))) == {"f": "f"}
+    calls = ssh.read_text().splitlines()
+    assert all(call.startswith("/agent ") and " git@there " in call for call in calls)
+    assert any("UserKnownHostsFile" in call for call in calls)
+
+
+def test_a_host_that_is_not_known(repository, ours, ssh):
+    (ours.place / "bin/ssh").write_text("#!/bin/sh\necho Host key verification failed. >&2\nexit 255\n")
+    with pytest.raises(UnavailableError) as caught:
+        ours.resolve(Git("git@there:x.git"))
+    assert "known_hosts" in caught.value.hint

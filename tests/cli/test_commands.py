@@ -52,8 +52,8 @@ def test_build_asks_for_all_that_was_said(tiffin, engine, tmp_path):
     assert result.status == 0
     (_, request) = engine.calls[-1]
     assert request == BuildRequest(
-        context=tmp_path,
-        dockerfile=Path("D"),
+        context=str(tmp_path),
+        dockerfile="D",
         tags=("finca", "finca:1"),
         build_args={"A": "b=c", "HOME": None},
         target="train",
@@ -115,22 +115,18 @@ def test_the_environment_may_choose_the_progress_and_the_flag_wins(tiffin, engin
     assert "TIFFIN_PROGRESS is 'loud'" in tiffin("build", ".").err
 
 
-def test_build_from_standard_input(tiffin, engine, tmp_path):
-    engine.answers("builds", build=lambda request: built() if not any(request.context.iterdir()) else None)
-    assert tiffin("build", "-").status == 0
-    assert engine.calls[-1][1].dockerfile == "-"
-    assert not engine.calls[-1][1].context.exists()
-    assert tiffin("build", "-f", "-", str(tmp_path)).status == 0
-    assert (engine.calls[-1][1].dockerfile, engine.calls[-1][1].context) == ("-", tmp_path)
-    assert tiffin("build", "-f", "D", "-").status == 1
-
-
-@pytest.mark.parametrize("place", ["https://github.com/x/y.git", "git@github.com:x/y", "git://x"])
-def test_contexts_from_elsewhere_are_refused(tiffin, engine, place):
+def test_build_from_standard_input_and_from_elsewhere(tiffin, engine, tmp_path):
     engine.answers("builds", build=built())
-    result = tiffin("build", place)
-    assert result.status == 1
-    assert "fetch it first" in result.err
+
+    def asked(*words):
+        assert tiffin("build", *words).status == 0
+        return engine.calls[-1][1].context, engine.calls[-1][1].dockerfile
+
+    assert asked("-") == ("-", None)
+    assert asked("-f", "D", "-") == ("-", "D")
+    assert asked("-f", "-", str(tmp_path)) == (str(tmp_path), "-")
+    for place in ("https://github.com/x/y.git#main:d", "git@github.com:x/y", "git://x", "github.com/x/y"):
+        assert asked(place) == (place, None)
 
 
 @pytest.mark.parametrize(

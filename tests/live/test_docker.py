@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 
 import pytest
+from tests.doubles.web import Page, Repository, WebDouble
 from tests.live import cases, trees
 from tests.live.dockerd import CLIENT, DAEMON, Docker
 
@@ -231,6 +232,28 @@ def test_docker_loads_what_a_build_puts_out(tiffin, base, docker, folder):
     cases.own(archive)
     assert "Loaded image: put-out:latest\n" in docker("load", "-i", archive).stdout
     assert docker.run("put-out").stdout.startswith("1000:1000 /home/anna /home/anna [rioja tinto]")
+
+
+@pytest.mark.parametrize("tiffin", ["root"], indirect=True)
+def test_docker_makes_the_same_of_what_is_elsewhere(tiffin, busybox, docker, folder):
+    """Files that ADD fetches, and a repository as the context: the packaged Docker knows no more of both."""
+    with WebDouble(folder).serve() as web:
+        for path, data in {"/f.txt": b"f", "/": b"root", "/a*b": b"odd", "/t.tar": bytes(1024)}.items():
+            web.pages[path] = Page(data)
+        u = web.url
+        text = (
+            f"FROM scratch\nCOPY . /c/\nADD {u}/f.txt /a/\nADD {u}/f.txt /b\nADD {u}/ {u}/a*b {u}/t.tar /c/\n"
+            f"ADD --chown=5:6 {u}/f.txt /new/deep/\nWORKDIR /w\nADD Dockerfile {u}/f.txt ./\n"
+        )
+        Repository(folder, "repo").commit({"Dockerfile": text, "dir/f": "f"}, "v1")
+        url = f"{web.url}/repo.git#v1"
+        docker.build(url, "elsewhere")
+        tiffin("build", "-q", "-t", "elsewhere", url)
+    ours, theirs = (
+        trees.tree(trees.documents(save(engine, "elsewhere", folder / f"{name}.tar"))[1])
+        for name, engine in (("ours", tiffin), ("theirs", docker))
+    )
+    assert ours == theirs
 
 
 class Digests:

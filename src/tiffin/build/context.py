@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 
 
 class Context:
-    """A build context: its folder, its rules of what to leave out, and the tree that remains."""
+    """A build context: its folder, its rules of what to leave out, and the tree that remains.
 
-    def __init__(self, folder: Path, rules: IgnoreRules) -> None:
+    `name` is how to speak of it; one that is `passing` is gone after the build.
+    """
+
+    def __init__(self, folder: Path, rules: IgnoreRules, name: str = "", *, passing: bool = False) -> None:
         self.folder = folder
         self.rules = rules
+        self.name = name or str(folder)
+        self.passing = passing
         self.tree = MergedTree([folder], self._hides if rules else None)
 
     def _hides(self, node: Node) -> bool:
@@ -53,7 +58,7 @@ class Context:
                 hint=f"remove that line, or add `!{relative}` below it",
             )
         return NotFoundError(
-            f"{pattern} does not exist in the build context {self.folder}",
+            f"{pattern} does not exist in the build context {self.name}",
             code="source-not-found",
             hint="paths of COPY and ADD begin at the context, the folder given to `tiffin build`, "
             "and `..` does not lead out of it",

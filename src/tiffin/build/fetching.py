@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +50,12 @@ class Fetching:
             if self._fetcher is not None:
                 self._fetcher.stop()
 
-    def close(self) -> None:
-        """Let go of what was opened to fetch."""
+    def __enter__(self) -> Self:
+        """Return itself; `with` lets go of what was opened to fetch."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close connections that were kept open."""
         with self._guard:
             if self._fetcher is not None:
                 self._fetcher.close()

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tiffin.build.graph import BaseImage
+from tiffin.build.graph import BaseImage, Git, Http
 from tiffin.build.refusals import refuse
 from tiffin.build.stages import SCRATCH, StageEntry, check_reference
 from tiffin.dockerfile import ast
 from tiffin.dockerfile.mounts import mount_option
 from tiffin.dockerfile.parser import parse_trigger
-from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
+from tiffin.errors import InvalidError, NotFoundError
+from tiffin.oci.config import ImageConfig
 from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
@@ -34,8 +35,15 @@ class Folder(NamedTuple):
     name: str
 
 
+class Remote(NamedTuple):
+    """A named build context that is fetched."""
+
+    name: str
+    op: Git | Http
+
+
 # What files come from; None is the empty root filesystem.
-Place = BaseImage | Folder | StageEntry | None
+Place = BaseImage | Folder | Remote | StageEntry | None
 
 
 class Planned(NamedTuple):
@@ -56,14 +64,18 @@ class Planned(NamedTuple):
 class Places:
     """Finds what a name means that is no stage: a named context, or an image."""
 
-    def __init__(self, table: StageTable, contexts: Mapping[str, str], resolve: Resolve) -> None:
+    def __init__(self, table: StageTable, contexts: Mapping[str, str | Git | Http], resolve: Resolve) -> None:
         self._table = table
         self._contexts = {_familiar(name): (name, kind) for name, kind in contexts.items()}
         self._resolve = resolve
 
-    def context(self, name: str, platform: Platform, where: Where) -> BaseImage | Folder | None:
+    def context(self, name: str, platform: Platform, where: Where) -> BaseImage | Folder | Remote | None:
         """Return the context that was named so on the command line, if any."""
         name, kind = self._contexts.get(_familiar(name), (name, ""))
+        if not isinstance(kind, str):
+            return Remote(name, kind)
+        if kind == _IMAGE + SCRATCH:
+            return BaseImage(SCRATCH, ImageConfig(platform.architecture, platform.os), ())
         if kind.startswith(_IMAGE):
             return self._resolve(kind.removeprefix(_IMAGE), platform, where)
         return Folder(name) if kind else None
@@ -107,22 +119,7 @@ def needed(
             below = (planned.start, *planned.origins.values(), *planned.mounted.values())
             wanted.update(place.number for place in below if isinstance(place, StageEntry))
             found.append(planned)
-    folders = {each.entry.number: each.start for each in found if isinstance(each.start, Folder)}
-    if target.number in folders:
-        raise _no_image(target, folders[target.number])
-    for each in found:
-        if isinstance(each.start, StageEntry) and each.start.number in folders:
-            raise _no_image(each.entry, folders[each.start.number])
     return found[::-1]
-
-
-def _no_image(entry: StageEntry, folder: Folder) -> UnsupportedError:
-    return UnsupportedError(
-        f"the stage {entry.label} cannot begin from the folder {folder.name} yet",
-        code="not-yet",
-        hint=f"begin FROM scratch, and COPY --from={folder.name} / /",
-        where=entry.where,
-    )
 
 
 def _planned(entry: StageEntry, table: StageTable, places: Places, platform: Platform) -> Planned:
@@ -159,8 +156,6 @@ def _start(entry: StageEntry, table: StageTable, places: Places) -> tuple[Place,
         parent = table.entries[entry.parent]
         return parent, [each.trigger for each in parent.stage.instructions if isinstance(each, ast.OnBuild)]
     start = places.find(entry.base, entry.platform, entry.where)
-    if isinstance(start, Folder):
-        raise _no_image(entry, start)
     if not isinstance(start, BaseImage):
         return start, ()
     triggers = start.config.config.on_build

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tiffin.build.draft import Draft
 from tiffin.build.filesteps import Step, run_step, transfer_step, workdir_step
-from tiffin.build.graph import BaseImage, Graph, Local, Source, Vertex
+from tiffin.build.graph import BaseImage, Copy, Graph, Local, Source, Vertex
 from tiffin.build.metadata import Arguments, fold
 from tiffin.build.mountplan import plan_mounts
-from tiffin.build.needs import Folder, Places, needed
+from tiffin.build.needs import Folder, Places, Remote, needed
 from tiffin.build.scope import Expander, global_arguments, platform_arguments, report_undeclared
 from tiffin.build.stagerules import StageRules, report_starts
 from tiffin.build.stages import SCRATCH, StageEntry, StageTable
@@ -42,9 +42,9 @@ class PlanRequest(NamedTuple):
 
     `platform` is the one built for, `host` the one built on, if that is another. A platform that was
     `chosen` is what the image says it is for, whatever its base says; one of `several` is in the names of
-    the steps. `contexts` are the named contexts: `local`, or `image:` and the name of an image that
-    stands for this one; `hosts` the names that steps find in /etc/hosts besides the usual ones. With
-    `every`, stages that the target does not need are planned as well: a check looks at all.
+    the steps. `contexts` are the named contexts: `local`, `image:` and the name of an image that stands
+    for this one, or what fetches them; `hosts` the names that steps find in /etc/hosts besides the usual
+    ones. With `every`, stages that the target does not need are planned as well: a check looks at all.
     """
 
     platform: Platform
@@ -53,7 +53,7 @@ class PlanRequest(NamedTuple):
     several: bool = False
     build_args: Mapping[str, str] = {}
     target: str | None = None
-    contexts: Mapping[str, str] = {}
+    contexts: Mapping[str, str | Git | Http] = {}
     labels: Mapping[str, str] = {}
     every: bool = False
     hosts: tuple[str, ...] = ()
@@ -150,9 +150,9 @@ class _Planner:
         names = self._names(entry, total)
         if isinstance(planned.start, StageEntry):
             draft = self.drafts[planned.start.number].child()
-        elif isinstance(planned.start, Folder):
-            vertex = self._local(planned.start.name, entry, entry.where)
-            draft = Draft(vertex, None, entry.platform)
+        elif isinstance(planned.start, Folder | Remote):
+            draft = Draft(self._files(planned.start, entry), None, entry.platform)
+            draft.record(f"FROM {planned.start.name}", draft.vertex)
         else:
             name = f"FROM {entry.base}"
             text = names.name(name) if planned.start else name
@@ -166,6 +166,14 @@ class _Planner:
             for watcher in self._watchers:
                 watcher.see(draft, instruction, entry.stage.start.span if triggered else instruction.span)
             self._instruction(draft, instruction, planned, names, triggered=triggered)
+
+    def _files(self, place: Folder | Remote, entry: StageEntry) -> int:
+        """Return the vertex of a root filesystem with the files of a context, and nothing else."""
+        if isinstance(place, Remote):
+            return self._fetch(place.op, entry, entry.where)
+        inputs = [self._source(None, "", entry, entry.platform), self._local(place.name, entry, entry.where)]
+        op = Copy((".",), (), "/")
+        return self._vertex(op, inputs, f"[internal] FROM {place.name}", entry, entry.where)
 
     def _names(self, entry: StageEntry, total: int) -> StepNames:
         labels = () if self._alone else (entry.label,)
@@ -244,6 +252,8 @@ class _Planner:
             return self.drafts[place.number].vertex
         if isinstance(place, Folder):
             return self._local(place.name, entry, where)
+        if isinstance(place, Remote):
+            return self._fetch(place.op, entry, where)
         text = f"[{self._platform}] FROM {name}" if self._several else f"FROM {name}"
         return self._source(place, text, entry, self._platform, where)
 

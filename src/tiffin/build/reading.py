@@ -82,8 +82,9 @@ class Reader:
 
     def finish(self) -> None:
         """Keep what was learnt about the files of the contexts."""
-        for checksums in self._checksums.values():
-            checksums.save()
+        for name, checksums in self._checksums.items():
+            if not self._contexts[name].passing:
+                checksums.save()
 
     def copied(self, op: Copy, origins: Sequence[Origin]) -> list[Reading]:
         """Return what COPY takes from `origins`, which are its inputs after the root filesystem."""

@@ -17,7 +17,10 @@ OPTIONS = (
         "--build-arg", "NAME[=VALUE]", "Set a build argument; without a value it comes from the environment"
     ),
     values(
-        "--build-context", "NAME=SOURCE", "Give a further context a name: a folder, or docker-image://IMAGE"
+        "--build-context",
+        "NAME=SOURCE",
+        "Give a further context a name: a folder, docker-image://IMAGE, oci-layout://PATH[:TAG][@DIGEST], "
+        "or the URL of a Git repository or an archive",
     ),
     values(
         "--cache-from",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tiffin.build.graph import BaseImage
+from tiffin.engine.buildinputs import is_context_image
 from tiffin.engine.lookup import find_complete
 from tiffin.errors import NotFoundError, TiffinError
 from tiffin.snapshot.unpack import unpack_image
 
 if TYPE_CHECKING:
+    from tiffin.engine.buildrequest import BuildRequest
     from tiffin.engine.engine import Engine
     from tiffin.engine.lookup import Found
     from tiffin.errors import Where
@@ -18,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class BaseResolver:
-    """Resolves each image once a platform and holds it by `lease`; with `pull`, a registry is asked first."""
+    """Resolves the images of `request`, each once a platform, and holds them by `lease`."""
 
-    def __init__(self, engine: Engine, lease: Lease, *, pull: bool) -> None:
+    def __init__(self, engine: Engine, lease: Lease, request: BuildRequest) -> None:
         self._engine = engine
         self._lease = lease
-        self._pull = pull
+        self._request = request
         self._known: dict[tuple[str, Platform], BaseImage] = {}
 
     def resolve(self, reference: str, platform: Platform, where: Where | None) -> BaseImage:
@@ -41,11 +43,17 @@ class BaseResolver:
         return self._known[key]
 
     def _find(self, reference: str, platform: Platform) -> Found:
-        found = None if self._pull else find_complete(self._engine, reference, platform)
+        """Find the image: where it is said to be, in the store, or in a registry, which `pull` asks first."""
+        if is_context_image(reference):
+            from tiffin.engine.contextimages import find_context_image
+
+            return find_context_image(self._engine, reference, self._request, platform)
+        pull = self._request.pull
+        found = None if pull else find_complete(self._engine, reference, platform)
         if found is None:
             from tiffin.engine.transfers import pull_base
 
-            pull_base(self._engine, reference, platform, renew=self._pull)
+            pull_base(self._engine, reference, platform, renew=pull)
             found = find_complete(self._engine, reference, platform)
         if found is None:
             raise NotFoundError(f"the base image {reference} is not here and could not be pulled")

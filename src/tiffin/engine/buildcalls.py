@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from tiffin.build.cache import BuildCache
+from tiffin.build.fetching import Fetching
 from tiffin.build.graph import BaseImage
 from tiffin.build.outline import OutlineWatcher
 from tiffin.build.plan import plan
@@ -12,7 +14,7 @@ from tiffin.dockerfile.lint.linter import Linter
 from tiffin.dockerfile.lint.syntax import check_syntax
 from tiffin.dockerfile.parser import parse
 from tiffin.dockerfile.source import Source
-from tiffin.engine.buildinputs import read_dockerfile
+from tiffin.engine.buildinputs import is_context_image, read_inputs, read_lent
 from tiffin.engine.buildlint import violation
 from tiffin.engine.buildplatforms import plan_requests
 from tiffin.engine.lookup import find_complete
@@ -23,6 +25,7 @@ from tiffin.oci.config import ImageConfig
 from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
+    from tiffin.build.ops.fetch import Fetcher
     from tiffin.build.outline import Outline
     from tiffin.dockerfile.lint.rule import Finding
     from tiffin.engine.buildrequest import BuildRequest
@@ -70,7 +73,7 @@ def check(engine: Engine, request: BuildRequest) -> Checked:
 
     What is wrong with the build is part of the result; only what keeps it from being looked at is raised.
     """
-    text, name, _ = read_dockerfile(request)
+    text, name = _read(engine, request)
     wanted = [each._replace(every=request.target is None) for each in plan_requests(engine, request)]
     source = Source.of(text, name)
     try:
@@ -82,7 +85,7 @@ def check(engine: Engine, request: BuildRequest) -> Checked:
     failure: TiffinError | None = None
     try:
         for each in wanted:
-            plan(dockerfile, each, _Configs(engine).resolve, linter)
+            plan(dockerfile, each, _Configs(engine, request).resolve, linter)
     except TiffinError as error:
         failure = error
     return Checked(source, tuple(linter.findings), failure or violation(linter))
@@ -90,18 +93,18 @@ def check(engine: Engine, request: BuildRequest) -> Checked:
 
 def outline(engine: Engine, request: BuildRequest) -> Outlined:
     """Return what a build of the target can be given. Raises what planning it does."""
-    text, name, _ = read_dockerfile(request)
+    text, name = _read(engine, request)
     dockerfile = parse(text, name)
     wanted = plan_requests(engine, request)[0]
     built_in = platform_arguments(engine.platform, wanted.platform, "")
     watcher = OutlineWatcher(dockerfile, wanted.build_args, built_in)
-    plan(dockerfile, wanted, _Configs(engine).resolve, watchers=(watcher,))
+    plan(dockerfile, wanted, _Configs(engine, request).resolve, watchers=(watcher,))
     return Outlined(dockerfile.source, watcher.outline())
 
 
-def targets(_engine: Engine, request: BuildRequest) -> Targets:
+def targets(engine: Engine, request: BuildRequest) -> Targets:
     """Return the stages of the Dockerfile."""
-    text, name, _ = read_dockerfile(request)
+    text, name = _read(engine, request)
     dockerfile = parse(text, name)
     found = []
     for stage in dockerfile.stages:
@@ -120,11 +123,30 @@ def targets(_engine: Engine, request: BuildRequest) -> Targets:
     return Targets(dockerfile.source, tuple(found))
 
 
+def _read(engine: Engine, request: BuildRequest) -> tuple[bytes, str]:
+    """Return the Dockerfile's text, and how to speak of it; a context from elsewhere is fetched for it."""
+
+    def make() -> Fetcher:
+        from tiffin.engine.fetching import make_fetcher
+
+        engine.enter()
+        lent = read_lent(request, engine.settings.environ)
+        return make_fetcher(engine, BuildCache(engine.db, engine.layers), lease, lent)
+
+    with (
+        engine.leases.hold("call") as lease,
+        Fetching(make) as fetching,
+        read_inputs(engine, request, fetching) as inputs,
+    ):
+        return inputs.text, inputs.name
+
+
 class _Configs:
     """Reads of base images no more than their configs, from the store or a registry; nothing is kept."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, request: BuildRequest) -> None:
         self._engine = engine
+        self._request = request
         self._known: dict[tuple[str, Platform], BaseImage] = {}
 
     def resolve(self, name: str, platform: Platform, where: Where | None) -> BaseImage:
@@ -148,6 +170,11 @@ class _Configs:
         return self._known[key]
 
     def _config(self, name: str, platform: Platform) -> ImageConfig:
+        if is_context_image(name):
+            from tiffin.engine.contextimages import find_context_image
+
+            self._engine.enter()
+            return find_context_image(self._engine, name, self._request, platform).config
         found = find_complete(self._engine, name, platform)
         if found is not None:
             return found.config

@@ -19,22 +19,23 @@ if TYPE_CHECKING:
 class BuildRequest(NamedTuple):
     """What `tiffin build` was asked for.
 
-    `dockerfile` is None for the one in the context, `-` for standard input;
+    `context` is a folder, the URL of a repository, an archive or a Dockerfile, or `-` for standard input.
+    `dockerfile` is None for the one in the context, `-` for standard input, or a URL;
     a build argument whose value is None comes from the environment;
-    `build_contexts` are the values of `--build-context`, by name; `secrets`, `ssh`, `cache_from`,
-    `cache_to`, `outputs` and `annotations` those of the options with these names.
+    `build_contexts` are the values of `--build-context`, by name, or images of the store; `secrets`, `ssh`,
+    `cache_from`, `cache_to`, `outputs` and `annotations` those of the options with these names.
     The stages of `no_cache_filter` are built anew, all stages with `no_cache`.
     With `why`, events tell of each step why it hits or misses.
     `platforms` are those to build for, `local` among them perhaps; none is this machine's.
     """
 
-    context: Path
+    context: Path | str
     dockerfile: Path | str | None = None
     tags: tuple[str, ...] = ()
     build_args: Mapping[str, str | None] = {}
     target: str | None = None
     no_cache: bool = False
-    build_contexts: Mapping[str, str] = {}
+    build_contexts: Mapping[str, str | Descriptor] = {}
     platforms: tuple[str, ...] = ()
     network: str = "default"
     labels: Mapping[str, str] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from tiffin.build.cache import BuildCache
@@ -14,7 +15,7 @@ from tiffin.build.solve import Solver
 from tiffin.build.workbench import Workbench
 from tiffin.dockerfile.parser import parse
 from tiffin.engine.bases import BaseResolver
-from tiffin.engine.buildinputs import dated, read_contexts, read_dockerfile, read_lent
+from tiffin.engine.buildinputs import dated, read_inputs, read_lent
 from tiffin.engine.buildlint import linted, pointing_into
 from tiffin.engine.buildoutput import deliver, store_image, store_result, wanted_outputs
 from tiffin.engine.buildplatforms import plan_requests
@@ -26,15 +27,12 @@ from tiffin.linux.files import atomic_write
 from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tiffin.build.context import Context
     from tiffin.build.graph import Graph
     from tiffin.build.imported import ImportedCaches
     from tiffin.build.ops.fetch import Fetcher
     from tiffin.build.ops.run import StepRunner
     from tiffin.dockerfile.ast import Dockerfile
-    from tiffin.engine.buildinputs import Lent
+    from tiffin.engine.buildinputs import Inputs, Lent
     from tiffin.engine.buildrequest import BuildRequest, BuildResult
     from tiffin.engine.engine import Engine
     from tiffin.store.leases import Lease
@@ -46,25 +44,24 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
     engine = dated(engine, request)
     tags = tuple(Reference.parse(tag).tagged() for tag in request.tags)
     outputs = wanted_outputs(request, tags)
-    text, name, beside = read_dockerfile(request)
-    dockerfile = parse(text, name)
-    contexts = read_contexts(request, beside)
     lent = read_lent(request, engine.settings.environ)
     caches = plan_caches(request)
-    with engine.leases.hold("build") as lease, caches.imported(engine) as imported:
-        bases = BaseResolver(engine, lease, pull=request.pull)
+    with engine.leases.hold("build") as lease, caches.imported(engine) as imported, ExitStack() as stack:
+        cache = BuildCache(engine.db, engine.layers, imported)
+        fetching = stack.enter_context(Fetching(lambda: _fetcher(engine, cache, lease, lent)))
+        inputs = stack.enter_context(read_inputs(engine, request, fetching))
+        dockerfile = parse(inputs.text, inputs.name)
+        bases = BaseResolver(engine, lease, request)
         wanted = plan_requests(engine, request)
         with linted(dockerfile, wanted[0].build_args, engine.emit) as linter:
             graphs = merge([plan(dockerfile, each, bases.resolve, linter) for each in wanted])
         check_steps(engine, graphs[0])
-        cache = BuildCache(engine.db, engine.layers, imported)
-        fetching = Fetching(lambda: _fetcher(engine, cache, lease, lent))
         bench = Workbench(
             layers=engine.layers,
             cache=cache,
             db=engine.db,
             lease=lease,
-            contexts=contexts,
+            contexts=inputs.contexts,
             runner=lambda: _runner(engine, request, lent, imported),
             fetching=fetching,
             epoch=engine.settings.epoch,
@@ -72,12 +69,11 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
         fresh = _fresh(engine, request, dockerfile, graphs[0])
         try:
             wants = [graph.result for graph in graphs]
-            journal = _journal(engine, request, contexts, graphs[0])
+            journal = _journal(engine, request, inputs, graphs[0])
             with pointing_into(dockerfile):  # of several graphs it is one by now
                 results = Solver(graphs[0], bench, engine.emit, fresh, journal).solve(wants)
         finally:
             bench.finish()
-            fetching.close()
         configs = [image_config(graph, results, engine.settings.epoch) for graph in graphs]
         made = tuple(diff_id for config in configs for diff_id in config.rootfs.diff_ids)
         solved = Solved(results, made, bench.reader.digests, bench.mounts, imported)
@@ -105,12 +101,12 @@ def _fetcher(engine: Engine, cache: BuildCache, lease: Lease, lent: Lent) -> Fet
     """Return what fetches; called when there is something to fetch, and loaded then."""
     from tiffin.engine.fetching import make_fetcher
 
-    return make_fetcher(engine, cache, lease, lent.secrets)
+    return make_fetcher(engine, cache, lease, lent)
 
 
-def _journal(engine: Engine, request: BuildRequest, contexts: Mapping[str, Context], graph: Graph) -> Journal:
+def _journal(engine: Engine, request: BuildRequest, inputs: Inputs, graph: Graph) -> Journal:
     """Return what remembers how the steps were, by the context and the Dockerfile that they are of."""
-    name = f"{contexts['context'].folder}\0{request.dockerfile or 'Dockerfile'}"
+    name = f"{inputs.contexts['context'].name}\0{request.dockerfile or 'Dockerfile'}"
     return Journal(engine.db, name, graph, engine.settings.epoch, engine.emit, aloud=request.why)
 
 

@@ -8,14 +8,17 @@ from tiffin.build.ops.fetch import Fetcher, Store
 from tiffin.build.ops.urlmemory import UrlMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tiffin.build.cache import BuildCache
+    from tiffin.engine.buildinputs import Lent
     from tiffin.engine.engine import Engine
     from tiffin.store.leases import Lease
 
 
-def make_fetcher(engine: Engine, cache: BuildCache, lease: Lease, secrets: Mapping[str, bytes]) -> Fetcher:
-    """Return what fetches; layers that it makes are held by `lease`."""
+def make_fetcher(engine: Engine, cache: BuildCache, lease: Lease, lent: Lent) -> Fetcher:
+    """Return what fetches, with the logins that are lent to the build; layers are held by `lease`."""
     store = Store(engine.layers, cache, UrlMemory(engine.db), lease, engine.settings.epoch)
-    return Fetcher(store, engine.settings.environ, secrets, engine.emit)
+    environ = dict(engine.settings.environ)
+    agent = lent.agents.get("default")
+    if agent is not None and agent.socket:
+        environ["SSH_AUTH_SOCK"] = agent.socket
+    return Fetcher(store, environ, lent.secrets, engine.emit)

@@ -150,6 +150,12 @@ def decompress(stream: BinaryIO) -> BinaryIO:
     return source if plain is None else io.BufferedReader(_Checked(plain), _BLOCK)
 
 
+def is_compressed(head: bytes) -> bool:
+    """Whether a stream that begins with `head` is compressed in one of the ways that `decompress` knows."""
+    skippable = head[1:4] == _ZSTD_SKIPPABLE and head[0] >> 4 == 5
+    return skippable or head.startswith((_GZIP, _ZSTD, _BZIP2, _XZ))
+
+
 def _open(source: BinaryIO, head: bytes) -> Any:
     """The decompressor for a stream that begins with `head`; None if it is plain."""
     if head.startswith(_GZIP):

@@ -70,6 +70,27 @@ class TrueOwners:
             _record_node(host, mode, device, (0, 0))
 
 
+class NoOwners:
+    """Owners do not matter: everything stays ours, and counts as root's. For files that are only read."""
+
+    def read(self, _host: str, _status: os.stat_result) -> tuple[int, int]:
+        """Root."""
+        return 0, 0
+
+    def change(self, target: int | str, uid: int, gid: int) -> None:
+        """Leave it as it is."""
+
+    def make_node(self, host: str, mode: int, device: int) -> None:
+        """Make the fifo; `UnsupportedError` for a device, which is no file to be read."""
+        if stat.S_IFMT(mode) in _DEVICE:
+            raise UnsupportedError(
+                f"it has a device node: {os.path.basename(host)}",
+                code="device-node",
+                hint="leave device nodes out of the archive",
+            )
+        os.mknod(host, mode, device)
+
+
 class RecordedOwners:
     """Owners are recorded: everything belongs to the one id there is. Links and fifos stay 0:0."""
 

@@ -16,16 +16,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from tiffin.build import cachekey
-from tiffin.build.canceled import patient_lock
+from tiffin.build.canceled import LayerLost, patient_lock
 from tiffin.build.fetching import Fetched
 from tiffin.build.giturl import without_login
 from tiffin.build.graph import Git, Http
 from tiffin.build.ops.download import Downloads, Offer, Web
 from tiffin.build.ops.repository import Repositories
-from tiffin.build.ops.unpack import unpack_file
+from tiffin.build.ops.unpack import begins_as_archive, unpack_file
 from tiffin.build.remote import title
 from tiffin.build.workbench import adopt
 from tiffin.errors import CorruptError
+from tiffin.layer.apply import apply
+from tiffin.layer.compress import decompress
+from tiffin.layer.owners import NoOwners
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,10 +37,12 @@ if TYPE_CHECKING:
     from tiffin.build.cache import BuildCache
     from tiffin.build.ops.urlmemory import UrlMemory
     from tiffin.events import Emit
+    from tiffin.oci.digest import DiffID
     from tiffin.snapshot.layers import LayerStore
     from tiffin.store.leases import Lease
 
 _SHA256 = "sha256:"
+_HEAD = 1 << 16
 
 
 class Store(NamedTuple):
@@ -48,6 +53,14 @@ class Store(NamedTuple):
     urls: UrlMemory
     lease: Lease
     epoch: int
+
+
+class FetchedContext(NamedTuple):
+    """A main context: the layer with its files, None for none, or the one file that is no archive."""
+
+    layer: DiffID | None
+    cached: bool
+    file: Path | None = None
 
 
 class Fetcher:
@@ -74,6 +87,43 @@ class Fetcher:
     def fetch(self, op: Git | Http, step: str) -> Fetched:
         """Return the layer of what `op` says, fetched if it is not here. Raises what fetching does."""
         return self._fetch_file(op, step) if isinstance(op, Http) else self._fetch_commit(op)
+
+    def context(self, op: Git | Http, step: str) -> FetchedContext:
+        """Return the main context that `op` fetches, here for sure; archives are unpacked, without owners."""
+        found = self._here(lambda: self.fetch(op, step))
+        if isinstance(op, Git) or found.layer is None:
+            return FetchedContext(found.layer, found.cached)
+        file = self._store.layers.path(found.layer) / op.name
+        with file.open("rb") as stream:
+            if not begins_as_archive(stream.read(_HEAD)):
+                return FetchedContext(found.layer, found.cached, file)
+        whole = msgspec.structs.replace(op, unpack=True)
+        content = f"without owners: {found.layer}"
+        unpacked = self._here(lambda: self._hit(whole, content) or self._unpack(whole, content, file))
+        return FetchedContext(unpacked.layer, found.cached and unpacked.cached)
+
+    def _unpack(self, op: Http, content: str, file: Path) -> Fetched:
+        start = time.monotonic()
+        with self._store.layers.workspace() as place:
+            upper = place / "upper"
+            upper.mkdir()
+            with file.open("rb") as stream, decompress(stream) as plain:
+                apply(plain, upper, NoOwners())
+            return self._make(op, content, start, lambda: settle(upper, self._store.epoch))
+
+    def _here(self, fetch: Callable[[], Fetched]) -> Fetched:
+        """Return what `fetch` does with its layer here: an imported cache may only have told of it."""
+        while True:
+            found = fetch()
+            try:
+                self._store.cache.need([found.layer] if found.layer else [])
+            except LayerLost:  # it will not be told of again
+                continue
+            return found
+
+    def read(self, url: str, limit: int) -> bytes:
+        """Return the file at `url`, of at most `limit` bytes; nothing is kept of it."""
+        return self._web.read(url, limit)
 
     def _fetch_file(self, op: Http, step: str) -> Fetched:
         urls = self._store.urls

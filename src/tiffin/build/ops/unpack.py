@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, BinaryIO
 
 from tiffin.layer.apply import apply
-from tiffin.layer.compress import decompress
+from tiffin.layer.compress import decompress, is_compressed
 from tiffin.snapshot.merged import MergedTree
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ def unpack_file(host: str, place: Path, owners: Owners) -> bool:
         with decompress(file) as stream:
             apply(stream, place, owners)
     return True
+
+
+def begins_as_archive(head: bytes) -> bool:
+    """Whether a stream that begins with `head` is a tar, or compressed, which text never is."""
+    return is_compressed(head) or is_tar(io.BytesIO(head))
 
 
 def is_tar(file: BinaryIO) -> bool:

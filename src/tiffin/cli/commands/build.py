@@ -20,28 +20,19 @@ if TYPE_CHECKING:
 
 def run(session: Session, arguments: Arguments) -> int:
     """Build an image; its id goes to standard output with --quiet."""
-    place = arguments.words[0]
-    if place == "-":
-        from tempfile import TemporaryDirectory
-
-        if arguments.text("file"):
-            raise usage("'-' reads the Dockerfile from standard input, and -f names another", session.path)
-        with TemporaryDirectory(prefix="tiffin-") as empty:
-            return _build(session, arguments, request(session, arguments, empty, "-"))
-    return _build(session, arguments, request(session, arguments, place, arguments.text("file")))
+    return _build(session, arguments, request(session, arguments))
 
 
-def request(session: Session, arguments: Arguments, place: str, dockerfile: str | None) -> BuildRequest:
+def request(session: Session, arguments: Arguments) -> BuildRequest:
     """What is asked of the engine."""
     from pathlib import Path
 
     from tiffin.engine.buildrequest import BuildRequest
 
-    _refuse_remote(place)
     iidfile = arguments.text("iidfile")
     return BuildRequest(
-        context=Path(place),
-        dockerfile=Path(dockerfile) if dockerfile and dockerfile != "-" else dockerfile,
+        context=arguments.words[0],
+        dockerfile=arguments.text("file") or None,
         tags=arguments.texts("tag"),
         build_args=_build_args(arguments, session.path),
         target=arguments.text("target"),
@@ -133,18 +124,6 @@ def _named(arguments: Arguments, option: str, path: str) -> dict[str, str]:
     return arguments.pairs(option)
 
 
-def _refuse_remote(place: str) -> None:
-    scheme = place.partition("://")[0] if "://" in place else ""
-    if scheme or place.startswith(("git@", "github.com/")):
-        from tiffin.errors import UnsupportedError
-
-        raise UnsupportedError(
-            f"the build context {place} is elsewhere, and this release builds from folders only",
-            code="remote-context",
-            hint="fetch it first (git clone, curl), and build from the folder",
-        )
-
-
 def _keep_apart(session: Session, outputs: tuple[str, ...]) -> None:
     """Refuse to print an image id behind an archive."""
     from tiffin.engine.outputspec import parse_output
@@ -170,14 +149,15 @@ def _write_metadata(path: str, result: BuildResult) -> None:
 
 
 COMMAND = Command(
-    "build [OPTIONS] PATH | -",
+    "build [OPTIONS] PATH | URL | -",
     run,
     options=OPTIONS,
     words=(1, 1),
     names="directories",
     description=(
         "PATH is the folder that COPY and ADD read from; it is not copied, and .dockerignore is obeyed. "
-        "With '-' the Dockerfile is read from standard input and there is no folder. "
+        "URL is a Git repository (https://HOST/x.git#REF:FOLDER), an archive, or a Dockerfile. "
+        "With '-' standard input is an archive of such a folder, or a Dockerfile without one. "
         "--progress=rawjson writes one JSON object a line, with the fields event, time, step and more."
     ),
     examples=(
