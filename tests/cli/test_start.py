@@ -49,6 +49,7 @@ HEAVY = {
     "urllib",
     "urllib3",
     "xml",
+    "yaml",
 }
 
 
@@ -138,6 +139,19 @@ def home(tmp_path, monkeypatch):
         pytest.skip("needs root")
     monkeypatch.setenv("TIFFIN_HOME", str(tmp_path / "home"))
     return tmp_path
+
+
+def test_bake_loads_only_what_its_files_need(tmp_path):
+    (tmp_path / "b.hcl").write_text('target "default" {}')
+    loaded = modules("bake", "--print", "-f", str(tmp_path / "b.hcl"))
+    assert not loaded & {"yaml", "sqlite3", "tiffin.engine.builds", "tiffin.engine.engine"}
+    (tmp_path / "c.yaml").write_text("services: {default: {build: .}}")
+    assert "yaml" in modules("bake", "--print", "-f", str(tmp_path / "c.yaml"))
+
+
+def test_build_does_not_know_of_bake():
+    loaded = modules("build", "--help")
+    assert not [name for name in loaded if name.startswith("tiffin.bake")]
 
 
 @pytest.mark.live

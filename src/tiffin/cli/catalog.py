@@ -29,6 +29,7 @@ COMMON = {
     "version": ("version", "Show the version"),
 }
 OTHER = {
+    "bake": ("bake", "Build the targets of a bake file or a Compose file"),
     "completion": ("completion", "Print the completion script for a shell"),
     "help": ("help", "Explain a command"),
     "history": ("history", "Show the layers of an image and the instructions that made them"),
@@ -134,7 +135,7 @@ ALIASES = {
 ABSENT = {
     "attach": "use 'tiffin logs -f NAME' to follow a container's output",
     "commit": "write the change into a Dockerfile and use 'tiffin build'",
-    "compose": "run the services one by one with 'tiffin run'",
+    "compose": "build the services with 'tiffin bake', and run them one by one with 'tiffin run'",
     "cp": "mount a folder with 'tiffin run -v', or read a file with 'tiffin exec NAME cat PATH'",
     "create": "use 'tiffin run -d', which makes and starts a container",
     "diff": "use 'tiffin exec' to look into the container",

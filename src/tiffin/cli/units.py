@@ -6,7 +6,6 @@ import re
 
 from tiffin.errors import InvalidError
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtpKMGTP]?)(?:i?[bB])?")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DATE = re.compile(
@@ -16,13 +15,14 @@ _DATE = re.compile(
 
 def parse_size(text: str, option: str) -> int:
     """Bytes: `64m`, `1g`, `2GiB`, `1048576`; the letters are powers of 1024, as in Docker."""
-    match = _SIZE.fullmatch(text)
-    if match is None:
+    from tiffin.engine.size import size_in_bytes
+
+    size = size_in_bytes(text)
+    if size is None:
         raise InvalidError(
             f'invalid argument "{text}" for "{option}" flag: a size like 64m or 1g is needed', code="usage"
         )
-    power = " kmgtp".index(match[2].lower() or " ")
-    return int(float(match[1]) * 1024**power)
+    return size
 
 
 def parse_moment(text: str, now: float, option: str) -> float:

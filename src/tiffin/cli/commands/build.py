@@ -49,7 +49,7 @@ def request(session: Session, arguments: Arguments) -> BuildRequest:
         cache_from=arguments.texts("cache-from"),
         cache_to=arguments.texts("cache-to"),
         no_cache_filter=_stages(arguments, session.path),
-        why=arguments.flag("why") or _mode(session, arguments) == "rawjson",
+        why=arguments.flag("why") or progress_mode(session, arguments) == "rawjson",
         outputs=tuple(text for text in arguments.texts("output") if text),
         annotations=arguments.texts("annotation"),
         push=arguments.flag("push"),
@@ -66,7 +66,7 @@ def _build(session: Session, arguments: Arguments, wanted: BuildRequest) -> int:
             return answer(session, call, wanted)
     from tiffin.engine.builds import build
 
-    mode = _mode(session, arguments)
+    mode = progress_mode(session, arguments)
     if mode == "quiet" and wanted.outputs:
         _keep_apart(session, wanted.outputs)
     _remove_old(wanted.iidfile)
@@ -83,13 +83,14 @@ def _build(session: Session, arguments: Arguments, wanted: BuildRequest) -> int:
     return 0
 
 
-def _mode(session: Session, arguments: Arguments) -> Mode:
+def progress_mode(session: Session, arguments: Arguments) -> Mode:
+    """Return how progress is to be shown: by the option, or else the environment."""
     from tiffin.ui.progress import MODES as KNOWN
 
     wanted = arguments.text("progress")
     if "progress" not in arguments.given:
         wanted = session.environ.get("TIFFIN_PROGRESS") or session.environ.get("BUILDKIT_PROGRESS") or wanted
-    if arguments.flag("quiet"):
+    if "quiet" in arguments.given and arguments.flag("quiet"):
         return "quiet"
     for mode in KNOWN:
         if mode == wanted:

@@ -1,0 +1,141 @@
+"""Targets → what is asked of the engine, in the words of `tiffin build`.
+
+Pure. What a build cannot do yet is refused by the name of the attribute.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from tiffin.bake.entries import write_entry
+from tiffin.bake.selection import links
+from tiffin.engine.buildrequest import BuildRequest
+from tiffin.engine.size import size_in_bytes
+from tiffin.engine.steprequest import StepRequest
+from tiffin.errors import InvalidError, UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tiffin.bake.target import Target
+
+_HERE = "cwd://"
+_IMAGE = "docker-image://"
+
+
+class Inputs(NamedTuple):
+    """Where the texts of inline Dockerfiles lie, and which images targets are when they are contexts."""
+
+    inline: Mapping[str, Path] = {}
+    images: Mapping[str, str] = {}
+
+
+def build_request(target: Target, inputs: Inputs) -> BuildRequest:
+    """Return what has to be built for `target`. Raises UnsupportedError for what cannot be."""
+    _refuse(target)
+    context = _folder(target)
+    return BuildRequest(
+        context=Path(context),
+        dockerfile=inputs.inline.get(target.name) or _dockerfile(target, context),
+        tags=target.texts("tags"),
+        build_args=target.pairs("args"),
+        target=target.text("target") or None,
+        no_cache=target.flag("no-cache") or False,
+        build_contexts=_contexts(target, inputs),
+        platforms=target.texts("platforms"),
+        network=target.text("network") or "default",
+        labels=target.pairs("labels"),
+        pull=target.flag("pull") or False,
+        secrets=_texts(target, "secret"),
+        ssh=_texts(target, "ssh"),
+        steps=_steps(target),
+        cache_from=_texts(target, "cache-from"),
+        cache_to=_texts(target, "cache-to"),
+        no_cache_filter=() if target.flag("no-cache") else target.texts("no-cache-filter"),
+        outputs=() if target.linked else _texts(target, "output"),
+        annotations=() if target.linked else target.texts("annotations"),
+    )
+
+
+def for_context(request: BuildRequest) -> BuildRequest:
+    """Return the request that makes an image of what `request` has built, out of the cache."""
+    return request._replace(
+        tags=(), outputs=(), annotations=(), cache_to=(), no_cache=False, no_cache_filter=(), pull=False
+    )
+
+
+def is_remote(place: str) -> bool:
+    """Whether a context lies elsewhere."""
+    return "://" in place.removeprefix(_HERE) or place.startswith(("git@", "github.com/"))
+
+
+def _texts(target: Target, field: str) -> tuple[str, ...]:
+    return tuple(write_entry(field, entry) for entry in target.entries(field))
+
+
+def _refuse(target: Target) -> None:
+    if any("disabled" not in entry for entry in target.entries("attest")):
+        raise _unsupported(target, "attest", "attestations are not in this release")
+    if "security.insecure" in target.texts("entitlements"):
+        raise _unsupported(target, "entitlements", "privileged steps are not in this release")
+    for name in target.texts("entitlements"):
+        if name != "network.host":
+            raise InvalidError(f"the target {target.name} asks for {name!r}, and there is no such privilege")
+    for field in ("context", "dockerfile"):
+        if target.text(field) == "-":
+            raise InvalidError(
+                f"the target {target.name} has {field} = '-', and bake reads none from standard input"
+            )
+
+
+def _unsupported(target: Target, field: str, why: str) -> UnsupportedError:
+    return UnsupportedError(f"the target {target.name} has {field}: {why}", code="bake-unsupported")
+
+
+def _folder(target: Target) -> str:
+    context = target.text("context") or "."
+    if is_remote(context):
+        raise UnsupportedError(
+            f"the context {context} of the target {target.name} is elsewhere, and not a folder here",
+            code="remote-context",
+            hint="fetch it first (git clone, curl), and give the folder",
+        )
+    return posixpath.normpath(context.removeprefix(_HERE) or ".")
+
+
+def _dockerfile(target: Target, context: str) -> Path:
+    name = target.text("dockerfile") or "Dockerfile"
+    return Path(name.removeprefix(_HERE)) if name.startswith(_HERE) else Path(context) / name
+
+
+def _steps(target: Target) -> StepRequest:
+    asked = StepRequest()
+    try:
+        if hosts := target.pairs("extra-hosts"):
+            from tiffin.network.resolver import parse_extra_host
+
+            lines = (f"{name}={address}" for name, text in hosts.items() for address in text.split(","))
+            asked = asked._replace(hosts=tuple(map(parse_extra_host, lines)))
+        if limits := target.texts("ulimits"):
+            from tiffin.runtime.rlimits import parse_ulimits
+
+            asked = asked._replace(rlimits=parse_ulimits(limits))
+    except InvalidError as error:
+        error.message = f"the target {target.name}: {error.message}"
+        raise
+    if size := target.text("shm-size"):
+        found = size_in_bytes(size)
+        if found is None:
+            raise InvalidError(f"the target {target.name}: shm-size = {size!r} is not a size like 1g")
+        asked = asked._replace(shm_size=found)
+    return asked
+
+
+def _contexts(target: Target, inputs: Inputs) -> dict[str, str]:
+    linked = links(target)
+    return {
+        name: f"{_IMAGE}{inputs.images[linked[name]]}" if name in linked else value.removeprefix(_HERE)
+        for name, value in target.pairs("contexts").items()
+    }
