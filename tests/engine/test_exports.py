@@ -18,7 +18,7 @@ from tiffin.engine.builds import build
 from tiffin.engine.collection import collect
 from tiffin.engine.lookup import find_image, need_image
 from tiffin.engine.transfers import push
-from tiffin.errors import InvalidError, TiffinError, UnsupportedError
+from tiffin.errors import ConflictError, InvalidError, TiffinError, UnsupportedError
 from tiffin.events import Notice
 from tiffin.image.archive import open_archive
 from tiffin.image.layout import Layout
@@ -129,7 +129,7 @@ def test_a_link_in_the_place_of_a_platform_s_folder_is_not_followed(make, engine
     (tmp_path / "out").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out" / str(engine.platform).replace("/", "_")).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(InvalidError, match="is no folder"):
+    with pytest.raises(ConflictError, match="it is a link"):
         make(f"type=local,dest={tmp_path / 'out'},platform-split=true")
     assert os.listdir(tmp_path / "elsewhere") == []
 

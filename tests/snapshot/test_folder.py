@@ -7,6 +7,7 @@ import pytest
 from tests.suites.trees import build, picture
 
 from tiffin.errors import ConflictError
+from tiffin.linux.remove import remove_tree
 from tiffin.snapshot.folder import LeftOut, write_folder
 from tiffin.snapshot.merged import MergedTree
 
@@ -158,3 +159,19 @@ def test_many_files_come_out_by_several_threads(folder, tmp_path):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
         name: value for name, (_, value, _) in table.items()
     }
+
+
+def test_a_tree_may_be_deeper_than_calls(folder, tmp_path):
+    image = tmp_path / "image"
+    image.mkdir()
+    fd = os.open(image, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=fd)
+        below = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(fd)
+    write_folder(MergedTree([image]), folder)
+    assert (folder / "/".join(["d"] * 1500)).is_dir()
+    remove_tree(folder)
+    remove_tree(image)

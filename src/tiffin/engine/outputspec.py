@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from tiffin.engine.annotations import Annotated, parse_option
+from tiffin.engine.outputoptions import FALSE, Options, invalid, split_field, split_fields
 from tiffin.engine.packing import Compression
-from tiffin.errors import InvalidError, UnsupportedError
+from tiffin.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +19,6 @@ _COMPRESSIONS: Final[dict[str, Literal["gzip", "zstd", "none"]]] = {
     "zstd": "zstd",
     "uncompressed": "none",
 }
-_TRUE: Final = ("1", "t", "true", "")
-_FALSE: Final = ("0", "f", "false")
 _FORM: Final = frozenset(
     {
         "attestation-inline",
@@ -104,13 +103,13 @@ class Output(NamedTuple):
 
 def parse_output(text: str) -> Output:
     """Return what `--output text` asks for. Raises InvalidError, or UnsupportedError by the option's name."""
-    fields = _fields(text)
+    fields = split_fields(text)
     if len(fields) == 1 and fields[0] == text and not text.startswith("type="):
         return Output("tar" if text == "-" else "local", text)
-    options = dict(_pair(field, text) for field in fields)
+    options = dict(split_field(field, text) for field in fields)
     word = options.pop("type", "")
     if not word:
-        raise _invalid(text, "the type is missing")
+        raise invalid(text, "the type is missing")
     if word == "registry":
         word, options = "image", {"push": "true", **options}
     kind = _kind(word, text)
@@ -121,8 +120,8 @@ def parse_output(text: str) -> Output:
             annotations.append(annotated)
             del options[key]
         elif key not in _KEYS[kind]:
-            raise _invalid(text, f"there is no option {key}", kind)
-    return _output(kind, _Options(text, options), tuple(annotations))
+            raise invalid(text, f"there is no option {key}", _known(kind))
+    return _output(kind, Options(text, options), tuple(annotations))
 
 
 def with_shorthands(outputs: Sequence[Output], *, push: bool, load: bool) -> tuple[Output, ...]:
@@ -137,39 +136,9 @@ def with_shorthands(outputs: Sequence[Output], *, push: bool, load: bool) -> tup
     return tuple(found)
 
 
-class _Options:
-    """The options of one `--output`, read by their types."""
-
-    def __init__(self, text: str, values: dict[str, str]) -> None:
-        self.text = text
-        self._values = values
-
-    def given(self, key: str) -> bool:
-        return key in self._values
-
-    def get(self, key: str) -> str | None:
-        return self._values.get(key)
-
-    def flag(self, key: str, default: bool = False) -> bool:
-        value = self._values.get(key)
-        if value is None:
-            return default
-        if value.lower() not in _TRUE + _FALSE:
-            raise _invalid(self.text, f"{key} is {value!r}, and it must be true or false")
-        return value.lower() in _TRUE
-
-    def number(self, key: str) -> int | None:
-        value = self._values.get(key)
-        if value is None:
-            return None
-        if not (value.isascii() and value.isdecimal() and len(value) < 4):
-            raise _invalid(self.text, f"{key} is {value!r}, and it must be a number")
-        return int(value)
-
-
-def _output(kind: Kind, options: _Options, annotations: tuple[Annotated, ...]) -> Output:
+def _output(kind: Kind, options: Options, annotations: tuple[Annotated, ...]) -> Output:
     for key, why in _REFUSED.items():
-        if options.given(key) and options.get(key) not in _FALSE:
+        if options.given(key) and options.get(key) not in FALSE:
             raise UnsupportedError(
                 f"--output {options.text}: {key} is not supported: {why}", code="output-option"
             )
@@ -195,15 +164,15 @@ def _output(kind: Kind, options: _Options, annotations: tuple[Annotated, ...]) -
         notes=_notes(options),
     )
     if kind == "local" and output.dest in (None, "-"):
-        raise _invalid(options.text, "type=local writes a folder; name it with dest=FOLDER")
+        raise invalid(options.text, "type=local writes a folder; name it with dest=FOLDER")
     if kind == "oci" and not archive and output.dest in (None, "-"):
-        raise _invalid(options.text, "tar=false writes a folder; name it with dest=FOLDER")
+        raise invalid(options.text, "tar=false writes a folder; name it with dest=FOLDER")
     if kind in ("tar", "oci") and output.dest is None:
         output = output._replace(dest="-")
     return output
 
 
-def _form(kind: Kind, options: _Options, annotations: tuple[Annotated, ...]) -> Form:
+def _form(kind: Kind, options: Options, annotations: tuple[Annotated, ...]) -> Form:
     word = options.get("compression")
     if word in ("estargz", "nydus"):
         raise UnsupportedError(
@@ -212,7 +181,7 @@ def _form(kind: Kind, options: _Options, annotations: tuple[Annotated, ...]) -> 
             hint="use gzip, zstd or uncompressed",
         )
     if word is not None and word not in _COMPRESSIONS:
-        raise _invalid(options.text, f"there is no compression {word}; it is gzip, zstd or uncompressed")
+        raise invalid(options.text, f"there is no compression {word}; it is gzip, zstd or uncompressed")
     level, force = options.number("compression-level"), options.flag("force-compression")
     docker = not options.flag("oci-mediatypes", default=True)
     # Docker's manifests know no layers but those; and a layout is what a registry would get.
@@ -224,11 +193,11 @@ def _form(kind: Kind, options: _Options, annotations: tuple[Annotated, ...]) -> 
     compression = Compression(_COMPRESSIONS[word or "gzip"], level, force) if packed else None
     if docker and (word == "zstd" or annotations):
         what = "annotations" if annotations else "a type for layers packed with zstd"
-        raise _invalid(options.text, f"oci-mediatypes=false: Docker's media types have not got {what}")
+        raise invalid(options.text, f"oci-mediatypes=false: Docker's media types have not got {what}")
     return Form(compression, docker, annotations)
 
 
-def _notes(options: _Options) -> tuple[str, ...]:
+def _notes(options: Options) -> tuple[str, ...]:
     """Say of options that mean something elsewhere what they mean here."""
     notes = []
     if options.given("rewrite-timestamp") and not options.flag("rewrite-timestamp"):
@@ -243,36 +212,13 @@ def _notes(options: _Options) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _fields(text: str) -> list[str]:
-    """The fields of a line of CSV, in which a value with commas stands in quotes."""
-    import csv  # only who writes an output needs it
-
-    try:
-        return next(csv.reader([text], strict=True), [])
-    except csv.Error as error:
-        raise _invalid(text, str(error)) from None
-
-
-def _pair(field: str, text: str) -> tuple[str, str]:
-    key, equals, value = field.partition("=")
-    if not equals:
-        raise _invalid(text, f"{field!r} is no KEY=VALUE", quote="," in text)
-    key = key.strip()
-    return key if key.startswith("annotation") else key.lower(), value
-
-
 def _kind(word: str, text: str) -> Kind:
     for kind in _KEYS:
         if kind == word:
             return kind
-    raise _invalid(text, f"there is no type {word}; there are {', '.join(sorted([*_KEYS, 'registry']))}")
+    raise invalid(text, f"there is no type {word}; there are {', '.join(sorted([*_KEYS, 'registry']))}")
 
 
-def _invalid(text: str, why: str, kind: Kind | None = None, *, quote: bool = False) -> InvalidError:
-    hint = "write --output type=local,dest=FOLDER, type=tar, oci, docker, image or registry"
-    if kind is not None:
-        known = sorted(_KEYS[kind] - set(_REFUSED))
-        hint = f"type={kind} has {', '.join(known)}" if known else f"type={kind} has no options"
-    if quote:
-        hint = "a value with commas stands in quotes, as in 'type=image,\"name=a,b\",push=true'"
-    return InvalidError(f"--output {text}: {why}", code="invalid-output", hint=hint)
+def _known(kind: Kind) -> str:
+    known = sorted(_KEYS[kind] - set(_REFUSED))
+    return f"type={kind} has {', '.join(known)}" if known else f"type={kind} has no options"

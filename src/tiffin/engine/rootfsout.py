@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import stat
 from typing import TYPE_CHECKING
 
 from tiffin.engine.replacedfile import replaced_file
-from tiffin.errors import InvalidError
 from tiffin.events import Notice
 from tiffin.image.platforms import open_platforms
 
@@ -49,7 +47,7 @@ def write_local(engine: Engine, trees: Trees, folder: Path) -> None:
 
     together = len(trees) > 1
     left = [
-        write_folder(tree, _below(folder, name), claim if together and not name else None)
+        write_folder(tree, folder, claim if together and not name else None, below=name)
         for name, tree in trees
     ]
     if privileges := sum(each.privileges for each in left):
@@ -67,17 +65,6 @@ def write_tar(engine: Engine, trees: Trees, dest: str) -> None:
     with replaced_file(dest) as out:
         for chunk in rootfs_tar(trees, engine.owners, engine.settings.epoch):
             out.write(chunk)
-
-
-def _below(folder: Path, name: str) -> Path:
-    """The folder for one platform, made if it is missing, never a link."""
-    if not name:
-        return folder
-    below = folder / name
-    below.mkdir(exist_ok=True)
-    if not stat.S_ISDIR(below.lstat().st_mode):
-        raise InvalidError(f"{below} is no folder", code="output-in-the-way", hint="remove it")
-    return below
 
 
 def _count(count: int, what: str) -> str:

@@ -10,6 +10,8 @@ out: set-id bits and capabilities, which were meant for other owners, and device
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
@@ -39,14 +41,17 @@ class LeftOut(NamedTuple):
     devices: int = 0
 
 
-def write_folder(tree: MergedTree, folder: Path, claim: Callable[[Node], object] | None = None) -> LeftOut:
-    """Write all of `tree` below `folder`, which exists; return what was left out of it.
+def write_folder(
+    tree: MergedTree, folder: Path, claim: Callable[[Node], object] | None = None, *, below: str = ""
+) -> LeftOut:
+    """Write all of `tree` into `folder`, which exists; return what was left out of it.
 
-    `claim` is asked before each entry, and may raise. Raises ConflictError where the folder has a directory
+    It goes into the directory `below` of the folder, if that is a name. `claim` is asked before each
+    entry, and may raise. Raises ConflictError where the folder has a directory
     in the place of a file, or a file in that of a directory, or a device, fifo or socket; what was written
     before stays.
     """
-    writer = _Writer(folder)
+    writer = _Writer(folder, below)
     try:
         if tree.root is not None:
             for node in tree.walk(tree.root):
@@ -62,14 +67,29 @@ def write_folder(tree: MergedTree, folder: Path, claim: Callable[[Node], object]
 class _Writer:
     """The folder while it is written. Directories get mode and time when nothing is put in them any more."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, below: str) -> None:
+        self._folder = folder / below
         self._root = os.open(folder, _DIRECTORY | os.O_CLOEXEC)
+        if below:
+            self._root = self._enter(below)
         self._directories: list[Node] = []
         self._links: dict[tuple[int, int], str] = {}
         self._later = Copies()
         self.privileges = 0
         self.devices = 0
+
+    def _enter(self, name: str) -> int:
+        """Open the directory `name`, made if it is missing and never a link, in the place of the folder."""
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, dir_fd=self._root)
+            return open_in_root(self._root, name, _DIRECTORY, links=False)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                raise
+            raise self._conflict("", "it is a link, or no directory at all") from None
+        finally:
+            os.close(self._root)
 
     def close(self) -> None:
         """Wait for what is under way, and let go of the folder."""
@@ -127,9 +147,8 @@ class _Writer:
             os.mkdir(name, 0o700, dir_fd=fd)
         except FileExistsError:
             if not stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
-                raise self._conflict(
-                    node, "the output has a directory there, and the folder has not"
-                ) from None
+                why = "the output has a directory there, and the folder has not"
+                raise self._conflict(node.path, why) from None
         finally:
             os.close(fd)
 
@@ -154,14 +173,14 @@ class _Writer:
 
     def _check(self, node: Node, mode: int) -> None:
         if stat.S_ISDIR(mode):
-            raise self._conflict(node, "the folder has a directory there, and the output has not")
+            raise self._conflict(node.path, "the folder has a directory there, and the output has not")
         both_fifos = stat.S_ISFIFO(mode) and stat.S_ISFIFO(node.status.st_mode)
         if stat.S_IFMT(mode) not in _REPLACED and not both_fifos:
-            raise self._conflict(node, "the folder has a device, a fifo or a socket there")
+            raise self._conflict(node.path, "the folder has a device, a fifo or a socket there")
 
-    def _conflict(self, node: Node, why: str) -> ConflictError:
+    def _conflict(self, path: str, why: str) -> ConflictError:
         return ConflictError(
-            f"{self._folder}{node.path} is not written over: {why}",
+            f"{self._folder}{path} is not written over: {why}",
             code="output-in-the-way",
             hint="remove it, or choose another folder",
         )
@@ -193,8 +212,6 @@ def _dress(node: Node, fd: int) -> None:
 
 
 def _set_attribute(fd: int, key: str, value: bytes) -> None:
-    import errno
-
     try:
         setxattr(fd, key, value)
     except OSError as error:

@@ -118,10 +118,15 @@ class MergedTree:
 
     def walk(self, directory: Node) -> Iterator[Node]:
         """Yield everything below `directory`, parents first, by name."""
-        for node in self.children(directory):
+        pending = [iter(self.children(directory))]  # a tree may be deeper than calls may be
+        while pending:
+            node = next(pending[-1], None)
+            if node is None:
+                pending.pop()
+                continue
             yield node
             if node.is_directory:
-                yield from self.walk(node)
+                pending.append(iter(self.children(node)))
 
     def resolve(self, path: str, *, follow: bool = True) -> Resolved:
         """Return where `path` leads inside the tree, its last link followed if `follow`.
