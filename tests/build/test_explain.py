@@ -119,6 +119,12 @@ TEXTS = ({"r.txt": "torch==2.5\nnumpy\n"}, {"r.txt": "torch==2.6\nnumpy\n"})
             read("2", whole=False, b=file(b"1")),
             ["what it reads of the build context changed, perhaps beyond the first 1 files"],
         ),
+        # Of a stage that was never here there is no list.
+        (
+            read("1", FROM_STAGE, whole=False),
+            read("2", FROM_STAGE, a=file(b"1")),
+            ["what it reads of stage train changed"],
+        ),
         # A digest that was not taken is no difference.
         (
             read("1", a=file(b""), b=file(b"1")),

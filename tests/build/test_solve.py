@@ -13,6 +13,7 @@ import pytest
 
 from tiffin.build import cachekey
 from tiffin.build.cache import Hit
+from tiffin.build.canceled import LayerLost
 from tiffin.build.fetching import Fetched
 from tiffin.build.graph import Copy, Graph, Http, Local, MakeDirectory, Run, Source, Vertex
 from tiffin.build.solve import Solver
@@ -453,3 +454,50 @@ def test_every_step_tells_when_it_begins_and_how_it_ends(make):
         ("StepDone", "1"),
     ]
     assert [event.status for event in events if isinstance(event, StepDone)] == ["done", "cached"]
+
+
+def test_a_lost_layer_is_made_after_all_and_what_runs_meanwhile_is_let_run(make):
+    """A cache said that `lost` makes a layer, and when `user` looks into that, it is not to be had."""
+    started, lost = threading.Event(), threading.Event()
+
+    def long(_stop):
+        started.set()
+        assert lost.wait(PATIENCE)
+        return layer("long")
+
+    def need(diff_ids):
+        if layer("promised") in set(diff_ids):
+            assert started.wait(PATIENCE)
+            bench.cache.kept.clear()
+            lost.set()
+            raise LayerLost
+
+    bench, events = make(long=long), []
+    bench.cache.kept[key_of("lost")] = Hit(layer("promised"))
+    bench.cache.need = need
+    results = solve(bench, source(), run("lost"), run("user", 1), run("long"), emit=events.append)
+    assert results[2].diff_ids == (BASE, layer("lost"), layer("user"))
+    assert sorted(bench.ran) == ["long", "lost", "user"]
+    assert not bench.stopped.is_set()
+
+
+def test_what_fails_beside_a_lost_layer_fails_the_build(make):
+    started, lost = threading.Event(), threading.Event()
+
+    def bad(_stop):
+        started.set()
+        assert lost.wait(PATIENCE)
+        raise FailedError("bad")
+
+    def need(diff_ids):
+        if layer("promised") in set(diff_ids):
+            assert started.wait(PATIENCE)
+            lost.set()
+            raise LayerLost
+
+    bench = make(bad=bad)
+    bench.cache.kept[key_of("lost")] = Hit(layer("promised"))
+    bench.cache.need = need
+    with pytest.raises(FailedError, match="bad"):
+        solve(bench, source(), run("lost"), run("user", 1), run("bad"))
+    assert bench.ran == ["bad"]

@@ -1,5 +1,10 @@
 """Builds in this process, as root, each machine with a store of its own: quicker than commands."""
 
+import os
+from pathlib import Path
+
+import pytest
+
 from tiffin.engine.buildrequest import BuildRequest
 from tiffin.engine.builds import build
 from tiffin.engine.engine import Engine
@@ -7,6 +12,13 @@ from tiffin.engine.lookup import open_found
 from tiffin.engine.settings import DEFAULT_EPOCH, Settings
 from tiffin.events import Notice, StepDone, StepStarted, StepWhy
 from tiffin.store.home import Home
+
+BUSYBOX = Path("/bin/busybox")
+NEEDS = [
+    pytest.mark.live,
+    pytest.mark.skipif(os.geteuid() != 0, reason="a store with true owners in this process takes root"),
+    pytest.mark.skipif(not BUSYBOX.exists(), reason="the package busybox-static is not installed"),
+]
 
 
 class Machine:

@@ -1,23 +1,16 @@
 """The cache beyond one machine, by its effects: what another store has to run again, and what not."""
 
 import json
-import os
 import shutil
-from pathlib import Path
 
 import pytest
 from tests.doubles.registry import RegistryDouble
+from tests.live.machine import BUSYBOX, NEEDS
 
 from tiffin.engine.transfers import push
 from tiffin.errors import TiffinError
 
-BUSYBOX = Path("/bin/busybox")
-
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(os.geteuid() != 0, reason="a store with true owners in this process takes root"),
-    pytest.mark.skipif(not BUSYBOX.exists(), reason="the package busybox-static is not installed"),
-]
+pytestmark = NEEDS
 
 DOCKERFILE = """
 FROM scratch AS base

@@ -7,15 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.live.machine import BUSYBOX, NEEDS
 
-BUSYBOX = Path("/bin/busybox")
 PROJECT = Path(__file__).parents[2]
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(os.geteuid() != 0, reason="a store with true owners in this process takes root"),
-    pytest.mark.skipif(not BUSYBOX.exists(), reason="the package busybox-static is not installed"),
-]
+pytestmark = NEEDS
 
 DOCKERFILE = """
 FROM scratch AS base

@@ -1,23 +1,16 @@
 """`build --why`: what is told of each step, for changes as people make them."""
 
-import os
 import shutil
-from pathlib import Path
 
 import pytest
 from tests.doubles.registry import RegistryDouble
+from tests.live.machine import BUSYBOX, NEEDS
 
 from tiffin.engine.prune import PruneRequest, disk_usage, prune
 from tiffin.engine.transfers import push
 from tiffin.errors import FailedError
 
-BUSYBOX = Path("/bin/busybox")
-
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(os.geteuid() != 0, reason="a store with true owners in this process takes root"),
-    pytest.mark.skipif(not BUSYBOX.exists(), reason="the package busybox-static is not installed"),
-]
+pytestmark = NEEDS
 
 DOCKERFILE = """
 FROM scratch AS base

@@ -155,7 +155,8 @@ def _read(old: Read, new: Read) -> Iterator[str]:
     """Tell how what was read of an origin differs; the context goes without saying."""
     told = list(_entries(old, new))
     if not told:
-        more = "" if old.whole and new.whole else f", perhaps beyond the first {len(new.entries)} files"
+        cut = bool(old.entries) and not (old.whole and new.whole)
+        more = f", perhaps beyond the first {len(old.entries)} files" if cut else ""
         yield f"what it reads of {new.origin} changed{more}"
         return
     prefix = "" if new.origin == CONTEXT else f"{new.origin} gave another result: "

@@ -14,29 +14,24 @@ from __future__ import annotations
 import os
 import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.build import cachekey
 from tiffin.build.canceled import Canceled, LayerLost, patient_lock
 from tiffin.build.graph import BindMount, CacheMount, Copy, Git, Http, Local, MakeDirectory, Run, Source
+from tiffin.build.noting import Noting, Part
 from tiffin.errors import TiffinError
 from tiffin.events import StepDone, StepStarted, StepUnreached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from concurrent.futures import Future
 
     from tiffin.build.graph import Graph, Vertex
     from tiffin.build.journal import Journal
-    from tiffin.build.reading import Origin
-    from tiffin.build.selection import Selected
-    from tiffin.build.steprecord import StepRecord
     from tiffin.build.workbench import Workbench
     from tiffin.events import Emit
     from tiffin.oci.digest import DiffID
-
-    Part = tuple[int, str, Callable[[], Sequence[Selected]]]
 
 
 class Result(NamedTuple):
@@ -67,11 +62,11 @@ class Solver:
         journal: Journal | None = None,
     ) -> None:
         self._graph = graph
-        self._journal = journal
         self._bench = bench
         self._emit = emit
         self._fresh = frozenset(fresh)
         self._results: dict[int, Result] = {}
+        self._noting = Noting(graph, self._results, bench.reader, journal)
         self._used: list[str] = []
         self._stop = threading.Event()
         self._guard = threading.Lock()
@@ -96,8 +91,7 @@ class Solver:
             else:
                 return self._results
             finally:
-                if self._journal is not None:
-                    self._journal.finish()
+                self._noting.finish()
 
     def _walk(self) -> None:
         from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -197,7 +191,7 @@ class Solver:
 
     def _run(self, index: int, vertex: Vertex, op: Run, step: str) -> Result:
         parent = self._parent(vertex)
-        shown = self._bench.shown(op, [self._origin(number) for number in vertex.inputs])
+        shown = self._bench.shown(op, [self._noting.origin(number) for number in vertex.inputs])
         content = "\n".join(each.content for each in shown if each is not None)
 
         def execute() -> DiffID | None:
@@ -206,7 +200,7 @@ class Solver:
             return self._bench.run(op, parent, shown, Report(step, self._stop, self._emit))
 
         reads = [
-            (vertex.inputs[mount.input or 0], each.content, each.listed)
+            Part(vertex.inputs[mount.input or 0], each.content, each.listed)
             for mount, each in zip(op.mounts, shown, strict=True)
             if isinstance(mount, BindMount | CacheMount) and each is not None
         ]
@@ -214,20 +208,17 @@ class Solver:
 
     def _copy(self, index: int, vertex: Vertex, op: Copy) -> Result:
         parent = self._parent(vertex)
-        readings = self._bench.reader.copied(op, [self._origin(number) for number in vertex.inputs[1:]])
+        readings = self._bench.reader.copied(
+            op, [self._noting.origin(number) for number in vertex.inputs[1:]]
+        )
         content = "\n".join(each.content for each in readings)
         key = self._key(op, parent, content)
         if op.link:
             op = self._bench.detached(op, parent)
             key = self._key(op, (), content)
         numbers = [vertex.inputs[each.input] for each in op.taken] or vertex.inputs[1:]
-        reads = [(n, each.content, each.entries) for n, each in zip(numbers, readings, strict=True)]
+        reads = [Part(n, each.content, each.entries) for n, each in zip(numbers, readings, strict=True)]
         return self._remember(index, vertex, key, lambda: self._bench.copy(op, readings, parent), reads)
-
-    def _origin(self, number: int) -> Origin:
-        """Return what is read of the vertex `number`: a build context by its name, or layers."""
-        op = self._graph.vertices[number].op
-        return op.name if isinstance(op, Local) else self._results[number].diff_ids
 
     def _parent(self, vertex: Vertex) -> tuple[DiffID, ...]:
         return self._results[vertex.inputs[0]].diff_ids
@@ -257,7 +248,7 @@ class Solver:
                     self._bench.cache.need(
                         layer for n in vertex.inputs for layer in self._results[n].diff_ids
                     )
-                    with self._noted(index, vertex, key, reads):
+                    with self._noting.executed(index, key, reads, fresh=not usable):
                         start = time.monotonic()
                         layer = execute()
                         seconds = time.monotonic() - start
@@ -265,30 +256,8 @@ class Solver:
                     return Result(_stack(parent, layer), layer, key=key, seconds=seconds)
         self._used.append(key)
         self._bench.keep(hit.diff_id)
-        if self._journal is not None and self._journal.hit(index, key, hit):
-            self._journal.made(index, key, self._record(self._journal, vertex, reads, here=False))
+        self._noting.remembered(index, key, hit, reads)
         return Result(_stack(parent, hit.diff_id), hit.diff_id, cached=True, key=key, seconds=hit.seconds)
-
-    @contextmanager
-    def _noted(self, index: int, vertex: Vertex, key: str, reads: Sequence[Part]) -> Iterator[None]:
-        """Tell why a step is executed, and keep in the journal how it was if that goes well."""
-        if self._journal is None:
-            yield
-            return
-        record = self._record(self._journal, vertex, reads, here=True)
-        self._journal.miss(index, vertex.inputs[0], key, record, fresh=index in self._fresh)
-        yield
-        self._journal.made(index, key, record)
-
-    def _record(self, journal: Journal, vertex: Vertex, reads: Sequence[Part], *, here: bool) -> StepRecord:
-        """Return how the step is now, as the journal keeps it; without layers that may not be `here`."""
-        found = []
-        for number, content, entries in reads:
-            origin = self._graph.vertices[number]
-            listed = entries if here or isinstance(origin.op, Local) else tuple
-            found.append(self._bench.reader.footprint(origin, self._origin(number), content, listed))
-        ground = self._graph.vertices[vertex.inputs[0]]
-        return journal.record(vertex, ground, self._parent(vertex), tuple(found))
 
 
 def _stack(parent: tuple[DiffID, ...], layer: DiffID | None) -> tuple[DiffID, ...]:
