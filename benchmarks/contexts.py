@@ -29,7 +29,7 @@ def many_files(folder: Path, files: int, size: int) -> Path:
 
 def many_stages(folder: Path, base: str, stages: int) -> Path:
     """A context whose stages know nothing of each other, each with some work, and one that joins them."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     work = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo $i"
     lines = [
         line
