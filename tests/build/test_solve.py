@@ -55,6 +55,7 @@ class Bench:
     def __init__(self, locks, **acts) -> None:
         self.cache, self.locks, self.epoch = Cache(), locks, 0
         self.acts, self.ran, self.held, self.parents = acts, [], [], {}
+        self.looked = []
         self.stopped = threading.Event()
         self.context = "context content"
         self.reader = self
@@ -79,6 +80,9 @@ class Bench:
         self.ran.append(op.path)
         self.parents[op.path] = parent
         return None if op.path == "/there" else layer(op.path)
+
+    def look(self, index, readings):
+        self.looked.append((index, [reading.content for reading in readings]))
 
     def copied(self, _op, origins):
         """What a COPY reads: of a context by its name, or of layers."""
@@ -178,6 +182,7 @@ def test_a_copy_depends_on_what_it_reads(make):
     bench.context = "changed"
     assert not solve(bench, *vertices)[2].cached
     assert bench.ran == ["context: context content", "context: changed"]
+    assert bench.looked == [(2, [content]) for content in bench.ran]  # and not when it was remembered
 
 
 def test_a_copy_of_a_stage_reads_its_layers_and_one_of_texts_nothing(make):

@@ -34,7 +34,7 @@ def settle(upper, lower=None, epoch=EPOCH, owners=OWNERS):
         except FileNotFoundError:
             return None
 
-    normalise(upper, status, epoch, owners, place=lambda path: str(lower / path))
+    return normalise(upper, status, epoch, owners, place=lambda path: str(lower / path))
 
 
 def names(base):
@@ -61,6 +61,37 @@ def test_copies_that_overlayfs_made_on_its_way_are_dropped(tmp_path):
     )
     settle(upper, lower)
     assert names(upper) == ["d", "e", "f", "g", "new"]
+
+
+def test_files_of_which_only_the_rest_changed_are_told(tmp_path):
+    """Overlayfs copies the whole file, its time included, to change an owner, a mode or an attribute."""
+    old = {"mtime": 5 * S, "mode": 0o600}
+    entries = {
+        "chowned": b"1234",
+        "chmodded": b"12",
+        "edited": b"1",
+        "grown": b"1",
+        "gone": b"1",
+        "d/in": b"123",
+    }
+    lower = build(
+        tmp_path / "l",
+        {"d": ("dir", None, {}), **{name: ("file", data, old) for name, data in entries.items()}},
+    )
+    upper = build(
+        tmp_path / "u",
+        {
+            "d": ("dir", None, {}), "d/in": ("file", b"123", {**old, "uid": 7}),
+            "chowned": ("file", b"1234", {**old, "uid": 7}),
+            "chmodded": ("file", b"12", {**old, "mode": 0o644}),
+            "edited": ("file", b"2", {"mtime": 6 * S}),
+            "grown": ("file", b"12", old),
+            "gone": ("dir", None, {"mtime": 5 * S}),
+            "new": ("file", b"1", old),
+        },
+    )  # fmt: skip
+    assert settle(upper, lower) == (3, 9)
+    assert settle(build(tmp_path / "n", {"new": ("file", b"1", old)})) == (0, 0)
 
 
 def test_without_a_place_directories_with_attributes_stay(tmp_path):

@@ -152,6 +152,20 @@ def test_one_failure_stops_the_rest_and_is_told_alone(tiffin, busybox, folder):
         assert "CACHED" not in done.stderr
 
 
+def test_what_is_copied_and_kept_again_is_spoken_of(tiffin, busybox, folder):
+    text = f"FROM {busybox}\nCOPY . /app\nRUN chown -R 1000:1000 /app\n"
+    write(folder, {"Dockerfile": text, ".dockerignore": "*.pyc\n", "pkg/a.pyc": "1", ".env": "A=1"})
+    with (folder / "weights").open("wb") as file:
+        file.truncate(120_000_000)
+    told = tiffin("build", folder).stderr
+    found = re.findall(r"^warning: Dockerfile:(\d): (\w+): (.*)", told, re.MULTILINE)
+    # Where there is one id, the owner is written down beside the file, and the file is not touched.
+    again = [] if tiffin.rung == "single-id" else [("3", "FilesRepeatedInLayer")]
+    assert [each[:2] for each in found] == [("2", "CopySecretFile"), ("2", "IgnorePatternAtRootOnly"), *again]
+    assert all("120MB in 5 files" in message for _, name, message in found if name == "FilesRepeatedInLayer")
+    assert "warning" not in tiffin("build", folder).stderr  # nothing is copied, and nothing kept
+
+
 def test_mount_points_are_not_left_behind(tiffin, folder, busybox):
     text = f"FROM scratch\nCOPY --from={busybox} /bin /bin\nRUN echo x > /x\n"
     build(tiffin, folder, "clean", text)

@@ -37,13 +37,15 @@ _NOTED = 20_000  # digests of files of one selection that are kept in memory, to
 class Reading(NamedTuple):
     """What a COPY takes from one source.
 
-    `keeps` says whether owners and hard links are kept, `unpack` whether an archive is unpacked.
+    `keeps` says whether owners and hard links are kept, `unpack` whether an archive is unpacked;
+    `context` is where it comes from, None if that is layers.
     """
 
     content: str
     entries: Callable[[], Sequence[Selected]]
     keeps: bool = False
     unpack: bool = False
+    context: Context | None = None
 
 
 class Shown(NamedTuple):
@@ -99,14 +101,15 @@ class Reader:
         if isinstance(origin, str):
             context = self._contexts[origin]
             try:
-                selection = _select(context.tree, op)
+                selection = select_for(context.tree, op)
             except NotFoundError as error:
                 raise context.missing(error.message.removesuffix(" does not exist")) from error
-            return Reading(self._digest_files(origin, selection), lambda: selection, unpack=unpack)
+            digest = self._digest_files(origin, selection)
+            return Reading(digest, lambda: selection, unpack=unpack, context=context)
         layers = origin
         selector = _selector(op)
-        content = self._digest_layers(layers, selector, lambda: _select(self._tree(layers), op))
-        return Reading(content, lambda: _select(self._tree(layers), op), keeps=True, unpack=unpack)
+        content = self._digest_layers(layers, selector, lambda: select_for(self._tree(layers), op))
+        return Reading(content, lambda: select_for(self._tree(layers), op), keeps=True, unpack=unpack)
 
     def shown(self, origin: Origin, source: str) -> Shown:
         """Return what a mount of the path `source` in `origin` shows. Raises NotFoundError."""
@@ -194,7 +197,8 @@ class Reader:
         return digest
 
 
-def _select(tree: MergedTree, op: Copy) -> list[Selected]:
+def select_for(tree: MergedTree, op: Copy) -> list[Selected]:
+    """Return what `op` takes of `tree`. Raises NotFoundError."""
     return select(tree, op.sources, exclude=op.exclude, parents=op.parents)
 
 

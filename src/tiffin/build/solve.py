@@ -218,7 +218,12 @@ class Solver:
             key = self._key(op, (), content)
         numbers = [vertex.inputs[each.input] for each in op.taken] or vertex.inputs[1:]
         reads = [Part(n, each.content, each.entries) for n, each in zip(numbers, readings, strict=True)]
-        return self._remember(index, vertex, key, lambda: self._bench.copy(op, readings, parent), reads)
+
+        def execute() -> DiffID | None:
+            self._bench.look(index, readings)
+            return self._bench.copy(op, readings, parent)
+
+        return self._remember(index, vertex, key, execute, reads)
 
     def _parent(self, vertex: Vertex) -> tuple[DiffID, ...]:
         return self._results[vertex.inputs[0]].diff_ids

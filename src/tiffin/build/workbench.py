@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tiffin.build.cache import BuildCache
     from tiffin.build.context import Context
+    from tiffin.build.contextrules import Inspector
     from tiffin.build.fetching import Fetched, Fetching
     from tiffin.build.graph import Copy, Git, Http, MakeDirectory, Run
     from tiffin.build.ops.run import Report, StepRunner
@@ -50,6 +51,7 @@ class Workbench:
         runner: Callable[[], StepRunner],
         fetching: Fetching,
         epoch: int,
+        inspector: Callable[[], Inspector] | None = None,
     ) -> None:
         self.layers = layers
         self.cache = cache
@@ -60,6 +62,7 @@ class Workbench:
         self._lease = lease
         self._make_runner = runner
         self._fetching = fetching
+        self._make_inspector = inspector
         self._runner: StepRunner | None = None
         self._guard = threading.Lock()
 
@@ -67,6 +70,12 @@ class Workbench:
         """Hold `layer` in the store until the build ends."""
         if layer is not None:
             self._lease.add("layer", layer)
+
+    def look(self, index: int, readings: Sequence[Reading]) -> None:
+        """Let the lint rules see what the copy `index`, which is executed now, takes from build contexts."""
+        for reading in readings:
+            if self._make_inspector is not None and reading.context is not None:
+                self._make_inspector().copied(index, reading.context, reading.entries())
 
     def stop_processes(self) -> None:
         """End every process of a step that runs, and what is being fetched."""
@@ -101,7 +110,9 @@ class Workbench:
     ) -> DiffID | None:
         """Execute RUN."""
         with self.layers.workspace() as place:
-            self._step_runner().run(op, parent, shown, place, report)
+            repeated = self._step_runner().run(op, parent, shown, place, report)
+            if repeated.files and self._make_inspector is not None:
+                self._make_inspector().repeated(int(report.step), repeated)
             return self._adopt(place / "upper")
 
     def _step_runner(self) -> StepRunner:

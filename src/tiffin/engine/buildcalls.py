@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from tiffin.build.cache import BuildCache
+from tiffin.build.contextrules import Inspector, local_sources
 from tiffin.build.fetching import Fetching
-from tiffin.build.graph import BaseImage
+from tiffin.build.graph import BaseImage, Copy
 from tiffin.build.outline import OutlineWatcher
 from tiffin.build.plan import plan
+from tiffin.build.reading import select_for
 from tiffin.build.scope import platform_arguments
 from tiffin.dockerfile.lint.linter import Linter
 from tiffin.dockerfile.lint.syntax import check_syntax
 from tiffin.dockerfile.parser import parse
 from tiffin.dockerfile.source import Source
 from tiffin.engine.buildinputs import is_context_image, read_inputs, read_lent
-from tiffin.engine.buildlint import violation
+from tiffin.engine.buildlint import report_copies, violation
 from tiffin.engine.buildplatforms import plan_requests
 from tiffin.engine.lookup import find_complete
 from tiffin.errors import InvalidError, NotFoundError, TiffinError
@@ -25,9 +30,16 @@ from tiffin.oci.config import ImageConfig
 from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tiffin.build.context import Context
+    from tiffin.build.graph import Graph
     from tiffin.build.ops.fetch import Fetcher
     from tiffin.build.outline import Outline
+    from tiffin.build.selection import Selected
+    from tiffin.dockerfile.ast import Dockerfile
     from tiffin.dockerfile.lint.rule import Finding
+    from tiffin.engine.buildinputs import Inputs
     from tiffin.engine.buildrequest import BuildRequest
     from tiffin.engine.engine import Engine
     from tiffin.errors import Where
@@ -73,7 +85,12 @@ def check(engine: Engine, request: BuildRequest) -> Checked:
 
     What is wrong with the build is part of the result; only what keeps it from being looked at is raised.
     """
-    text, name = _read(engine, request)
+    with _inputs(engine, request) as inputs:
+        return _check(engine, request, inputs)
+
+
+def _check(engine: Engine, request: BuildRequest, inputs: Inputs) -> Checked:
+    text, name = inputs.text, inputs.name
     wanted = [each._replace(every=request.target is None) for each in plan_requests(engine, request)]
     source = Source.of(text, name)
     try:
@@ -85,16 +102,32 @@ def check(engine: Engine, request: BuildRequest) -> Checked:
     failure: TiffinError | None = None
     try:
         for each in wanted:
-            plan(dockerfile, each, _Configs(engine, request).resolve, linter)
+            graph = plan(dockerfile, each, _Configs(engine, request).resolve, linter)
+            _look(graph, dockerfile, inputs.contexts, linter)
     except TiffinError as error:
         failure = error
     return Checked(source, tuple(linter.findings), failure or violation(linter))
 
 
+def _look(graph: Graph, dockerfile: Dockerfile, contexts: Mapping[str, Context], linter: Linter) -> None:
+    """Look at what the copies would take. What is missing is for a build to say: there may be no context."""
+    report_copies(graph, dockerfile, contexts, linter)
+    inspector = Inspector(graph, [graph.result], dockerfile, linter, lambda _finding: None)
+    for index, vertex in enumerate(graph.vertices):
+        if not isinstance(vertex.op, Copy):
+            continue
+        taken: dict[str, list[Selected]] = {}
+        for name, source in local_sources(graph, vertex):
+            with suppress(NotFoundError):
+                one = msgspec.structs.replace(vertex.op, sources=(source,))
+                taken.setdefault(name, []).extend(select_for(contexts[name].tree, one))
+        for name, selection in taken.items():
+            inspector.copied(index, contexts[name], selection)
+
+
 def outline(engine: Engine, request: BuildRequest) -> Outlined:
     """Return what a build of the target can be given. Raises what planning it does."""
-    text, name = _read(engine, request)
-    dockerfile = parse(text, name)
+    dockerfile = _dockerfile(engine, request)
     wanted = plan_requests(engine, request)[0]
     built_in = platform_arguments(engine.platform, wanted.platform, "")
     watcher = OutlineWatcher(dockerfile, wanted.build_args, built_in)
@@ -104,8 +137,7 @@ def outline(engine: Engine, request: BuildRequest) -> Outlined:
 
 def targets(engine: Engine, request: BuildRequest) -> Targets:
     """Return the stages of the Dockerfile."""
-    text, name = _read(engine, request)
-    dockerfile = parse(text, name)
+    dockerfile = _dockerfile(engine, request)
     found = []
     for stage in dockerfile.stages:
         start = stage.start
@@ -123,8 +155,9 @@ def targets(engine: Engine, request: BuildRequest) -> Targets:
     return Targets(dockerfile.source, tuple(found))
 
 
-def _read(engine: Engine, request: BuildRequest) -> tuple[bytes, str]:
-    """Return the Dockerfile's text, and how to speak of it; a context from elsewhere is fetched for it."""
+@contextmanager
+def _inputs(engine: Engine, request: BuildRequest) -> Iterator[Inputs]:
+    """Give what a build would read; a context from elsewhere is fetched for it."""
 
     def make() -> Fetcher:
         from tiffin.engine.fetching import make_fetcher
@@ -138,7 +171,12 @@ def _read(engine: Engine, request: BuildRequest) -> tuple[bytes, str]:
         Fetching(make) as fetching,
         read_inputs(engine, request, fetching) as inputs,
     ):
-        return inputs.text, inputs.name
+        yield inputs
+
+
+def _dockerfile(engine: Engine, request: BuildRequest) -> Dockerfile:
+    with _inputs(engine, request) as inputs:
+        return parse(inputs.text, inputs.name)
 
 
 class _Configs:

@@ -6,14 +6,20 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tiffin.dockerfile.lint.linter import Linter
+from tiffin.dockerfile.lint.rules import COPY_IGNORED_FILE
 from tiffin.dockerfile.lint.syntax import check_syntax
 from tiffin.errors import InvalidError, TiffinError
 from tiffin.events import Notice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from tiffin.build.context import Context
+    from tiffin.build.contextrules import Inspector
+    from tiffin.build.graph import Graph
     from tiffin.dockerfile.ast import Dockerfile
+    from tiffin.dockerfile.lint.rule import Finding
+    from tiffin.engine.engine import Engine
     from tiffin.events import Emit
 
 
@@ -29,11 +35,34 @@ def linted(dockerfile: Dockerfile, build_args: Mapping[str, str], emit: Emit) ->
         yield linter
     finally:
         for finding in linter.findings:
-            where = finding.span.where if finding.span else None
-            emit(Notice(finding.message, where=where, rule=finding.rule.name))
+            emit(as_notice(finding))
     error = violation(linter)
     if error is not None:
         raise error
+
+
+def as_notice(finding: Finding) -> Notice:
+    """Return `finding` as it is told."""
+    return Notice(finding.message, where=finding.span.where if finding.span else None, rule=finding.rule.name)
+
+
+def report_copies(
+    graph: Graph, dockerfile: Dockerfile, contexts: Mapping[str, Context], linter: Linter
+) -> None:
+    """Report copies of what the ignore file leaves out, if that is asked for."""
+    if linter.wants(COPY_IGNORED_FILE):
+        from tiffin.build.contextrules import MAIN, report_ignored
+
+        report_ignored(graph, dockerfile, contexts[MAIN].rules, linter)
+
+
+def make_inspector(
+    engine: Engine, graph: Graph, wants: Sequence[int], dockerfile: Dockerfile, linter: Linter
+) -> Inspector:
+    """Return what looks at the files of steps that are executed, and tells what it finds; loaded then."""
+    from tiffin.build.contextrules import Inspector
+
+    return Inspector(graph, wants, dockerfile, linter, lambda finding: engine.emit(as_notice(finding)))
 
 
 def violation(linter: Linter) -> InvalidError | None:

@@ -16,7 +16,7 @@ from tiffin.build.workbench import Workbench
 from tiffin.dockerfile.parser import parse
 from tiffin.engine.bases import BaseResolver
 from tiffin.engine.buildinputs import dated, read_inputs, read_lent
-from tiffin.engine.buildlint import linted, pointing_into
+from tiffin.engine.buildlint import linted, make_inspector, pointing_into, report_copies
 from tiffin.engine.buildoutput import deliver, store_image, store_result, wanted_outputs
 from tiffin.engine.buildplatforms import plan_requests
 from tiffin.engine.buildrequest import BuiltImage
@@ -55,6 +55,8 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
         wanted = plan_requests(engine, request)
         with linted(dockerfile, wanted[0].build_args, engine.emit) as linter:
             graphs = merge([plan(dockerfile, each, bases.resolve, linter) for each in wanted])
+            report_copies(graphs[0], dockerfile, inputs.contexts, linter)
+        wants = [graph.result for graph in graphs]
         check_steps(engine, graphs[0])
         bench = Workbench(
             layers=engine.layers,
@@ -65,10 +67,10 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
             runner=lambda: _runner(engine, request, lent, imported),
             fetching=fetching,
             epoch=engine.settings.epoch,
+            inspector=lambda: make_inspector(engine, graphs[0], wants, dockerfile, linter),
         )
         fresh = _fresh(engine, request, dockerfile, graphs[0])
         try:
-            wants = [graph.result for graph in graphs]
             journal = _journal(engine, request, inputs, graphs[0])
             with pointing_into(dockerfile):  # of several graphs it is one by now
                 results = Solver(graphs[0], bench, engine.emit, fresh, journal).solve(wants)

@@ -27,6 +27,13 @@ _SECOND: Final = 1_000_000_000
 _CACHE_DIRECTORY: Final = "__pycache__"
 
 
+class Repeated(NamedTuple):
+    """Files that a layer holds again though their content is as it was: how many, and their bytes."""
+
+    files: int = 0
+    size: int = 0
+
+
 Lower = Callable[[RootPath], os.stat_result | None]
 """What lstat says of a path, relative to the root, in the merged tree below; None if there is nothing."""
 
@@ -39,8 +46,11 @@ def normalise(
     *,
     place: Callable[[RootPath], str | None] | None = None,
     began: int | None = None,
-) -> None:
+) -> Repeated:
     """Make the overlay upper directory `upper`, which nobody uses any more, say only what was changed.
+
+    Return what is in it though only its owner, mode or attributes changed: to change one of them,
+    overlayfs copies the whole file, with its times.
 
     1. Directories that overlayfs copied up and nothing is left in go, if mode, owner and
        attributes are those below; so do whiteouts and opaque marks that hide nothing.
@@ -62,12 +72,14 @@ def normalise(
     for compiled, source in times.compiled():
         _retime(f"{base}/{compiled}", *times.seconds(source))
     times.set(base)
+    return times.repeated
 
 
 class _Times:
     """The time that each entry is to get; of names that share a file, the latest."""
 
     def __init__(self, epoch: int) -> None:
+        self.repeated = Repeated()
         self._epoch = epoch * _SECOND
         self._new: dict[str, int] = {}
         self._old: dict[str, int] = {}
@@ -80,6 +92,8 @@ class _Times:
             if not (stat.S_ISDIR(status.st_mode) and stat.S_ISDIR(below.st_mode)):
                 seconds += 1
             moment = max(moment, seconds * _SECOND)
+            if _is_copied_up(status, below):
+                self.repeated = Repeated(self.repeated.files + 1, self.repeated.size + status.st_size)
         self._old[path], self._new[path] = status.st_mtime_ns, moment
         if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
             names = self._shared.setdefault((status.st_dev, status.st_ino), [])
@@ -111,6 +125,13 @@ class _Times:
     def set(self, base: str) -> None:
         for path, moment in self._new.items():
             os.utime(f"{base}/{path}", ns=(moment, moment), follow_symlinks=False)
+
+
+def _is_copied_up(status: os.stat_result, below: os.stat_result) -> bool:
+    """Whether a file is as large and as old as the one below: overlayfs keeps the time of what it copies."""
+    if not (stat.S_ISREG(status.st_mode) and stat.S_ISREG(below.st_mode)):
+        return False
+    return (status.st_size, status.st_mtime_ns) == (below.st_size, below.st_mtime_ns)
 
 
 class _Visited(NamedTuple):

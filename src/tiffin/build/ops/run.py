@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tiffin.build.ops.furnish import Furnisher, Furniture
     from tiffin.build.reading import Shown
     from tiffin.events import Emit
+    from tiffin.layer.diff import Repeated
     from tiffin.linux.files import RootPath
     from tiffin.oci.digest import DiffID
     from tiffin.oci.runtimespec import Rlimit
@@ -98,10 +99,11 @@ class StepRunner:
 
     def run(
         self, op: Run, parent: Sequence[DiffID], shown: Sequence[Shown | None], work: Path, report: Report
-    ) -> None:
+    ) -> Repeated:
         """Run the step on `parent` and leave the directory of its layer at `work / "upper"`.
 
-        `shown` is what each of its mounts shows. Raises FailedError with the step's exit status if not 0.
+        Return which files are in it whose content did not change. `shown` is what each of its mounts shows.
+        Raises FailedError with the step's exit status if not 0.
         """
         began = int(time.time())
         tree = self._layers.tree(parent)
@@ -115,7 +117,7 @@ class StepRunner:
         furniture.check()
         remove_points(work / "upper", stubs)
         below = _Below(tree)
-        normalise(
+        return normalise(
             work / "upper",
             below.status,
             self._settings.epoch,

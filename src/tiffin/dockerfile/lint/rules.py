@@ -155,6 +155,45 @@ APT_LISTS_IN_LAYER = Rule(
     check_only=True,
 )
 
+COPY_SECRET_FILE = Rule(
+    "CopySecretFile",
+    "Keys and passwords should not be copied into an image",
+    "{} goes into the image, where everybody who has it can read it; leave it out by .dockerignore, "
+    "and lend it to steps with RUN --mount=type=secret",
+    house=True,
+    of_files=True,
+)
+COPY_GIT_DIRECTORY = Rule(
+    "CopyGitDirectory",
+    "The history of a repository should not be copied into an image",
+    "{} goes into the image: {} of history, with all that was ever committed; add .git to .dockerignore",
+    house=True,
+    of_files=True,
+)
+COPY_GIT_IGNORED_FILES = Rule(
+    "CopyGitIgnoredFiles",
+    "What is too large or too volatile for git is rarely meant to be copied",
+    "{} of the {} that are copied here are {}, which git ignores and .dockerignore does not",
+    house=True,
+    of_files=True,
+)
+IGNORE_PATTERN_AT_ROOT_ONLY = Rule(
+    "IgnorePatternAtRootOnly",
+    "A pattern of .dockerignore holds at the root of the context only, unless it begins with **/",
+    '"{}", line {} of {}, holds at the root of the context only; copied from deeper: {} ({}), such as {}; '
+    "write **/{}",
+    house=True,
+    of_files=True,
+)
+FILES_REPEATED_IN_LAYER = Rule(
+    "FilesRepeatedInLayer",
+    "A change of owner or mode should not be an instruction of its own",
+    "this layer holds again what is below it: {} in {}, of which only owner, mode or attributes changed; "
+    "set them where the files are made, with COPY --chown and --chmod, or in the same RUN",
+    house=True,
+    of_files=True,
+)
+
 RULES = (
     STAGE_NAME_CASING,
     FROM_AS_CASING,
@@ -183,4 +222,9 @@ RULES = (
     DOWNLOAD_CACHE_IN_LAYER,
     APT_UPDATE_ALONE,
     APT_LISTS_IN_LAYER,
+    COPY_SECRET_FILE,
+    COPY_GIT_DIRECTORY,
+    COPY_GIT_IGNORED_FILES,
+    IGNORE_PATTERN_AT_ROOT_ONLY,
+    FILES_REPEATED_IN_LAYER,
 )
