@@ -1,7 +1,10 @@
 """The cache beyond one machine, by its effects: what another store has to run again, and what not."""
 
+import hashlib
+import io
 import json
 import shutil
+import tarfile
 
 import pytest
 from tests.doubles.registry import RegistryDouble
@@ -155,10 +158,8 @@ def swap_records(place):
     rewrite(place, config, document)
 
 
-def rewrite(place, config, document):
+def rewrite(place, config, document, **more):
     """Put the document into the layout as if it had been there from the beginning."""
-    import hashlib
-
     blobs = place / "blobs/sha256"
     index = json.loads((place / "index.json").read_text())
     manifest_path = blobs / index["manifests"][0]["digest"].partition(":")[2]
@@ -172,8 +173,44 @@ def rewrite(place, config, document):
 
     config.unlink()
     manifest["config"] |= put(document)
+    manifest |= more
     index["manifests"][0] |= put(manifest)
     (place / "index.json").write_text(json.dumps(index))
+
+
+def plant(place, tar):
+    """Let every record speak of the layer `tar`, which is what its digests say."""
+    config = next(b for b in (place / "blobs/sha256").iterdir() if b.read_bytes().startswith(b'{"version'))
+    document = json.loads(config.read_bytes())
+    digest = hashlib.sha256(tar).hexdigest()
+    (place / "blobs/sha256" / digest).write_bytes(tar)
+    document["layers"] = [f"sha256:{digest}"]
+    for record in document["records"]:
+        record["layer"] = f"sha256:{digest}"
+    plain = "application/vnd.oci.image.layer.v1.tar"
+    layer = {"mediaType": plain, "digest": f"sha256:{digest}", "size": len(tar)}
+    rewrite(place, config, document, layers=[layer])
+
+
+def archive(name, data=b"evil"):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        info = tarfile.TarInfo(name)
+        info.size, info.uname = len(data), "somebody"
+        tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def plant_a_way_out(place):
+    plant(place, archive("../../../../../../evil"))
+
+
+def plant_what_we_never_write(place):
+    plant(place, archive("bin/sh"))
+
+
+def plant_noise(place):
+    plant(place, b"noise" * 1000)
 
 
 def empty_folder(place):
@@ -188,7 +225,13 @@ def huge(place):
     (place / "index.json").write_bytes(b" " * (5 << 20))
 
 
-@pytest.mark.parametrize("damage", [corrupt_blobs, drop_layers, swap_records, empty_folder, garbage, huge])
+DAMAGE = [
+    *(corrupt_blobs, drop_layers, swap_records, empty_folder, garbage, huge),
+    *(plant_a_way_out, plant_what_we_never_write, plant_noise),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_a_cache_that_lies_is_a_miss_and_a_notice(machine, context, double, tmp_path, damage):
     to, origin = places("local", double, tmp_path)
     one, two = machine("one"), machine("two")
@@ -367,11 +410,15 @@ def test_a_cache_mount_that_was_damaged_on_the_way_begins_empty(machine, context
 
 
 def test_what_one_rung_wrote_another_one_uses(tiffin, machine, context, folder):
-    """Written by the command on each rung, read in this process, which is root."""
+    """Written by the command on each rung, read in this process, which is root: steps and cache mounts."""
+    with_mounts(context)
     shutil.copytree(context, folder / "context")
-    to = f"type=local,dest={folder}/kept,mode=max"
+    to = f"type=local,dest={folder}/kept,mode=max,mounts=true"
     tiffin("build", "-q", "--network", "none", "--cache-to", to, folder / "context")
-    two = machine("two")
-    result = two.build(context, cache_from=(f"type=local,src={folder}/kept",))
+    two, source = machine("two"), f"type=local,src={folder}/kept"
+    two.build(context, cache_from=(source,))
     assert two.ran() == []
-    assert len(two.read(result, "/stamp").strip()) == 36
+    (context / "code.txt").write_text("changed\n")
+    assert two.read(two.build(context, cache_from=(source,)), "/found") == b"kept\n"
+    (mount,) = two.engine.home.cache.glob("mounts/*/data/wheel")
+    assert (mount.parent.stat().st_uid, mount.stat().st_uid) == (33, 0)
