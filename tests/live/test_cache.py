@@ -410,15 +410,24 @@ def test_a_cache_mount_that_was_damaged_on_the_way_begins_empty(machine, context
 
 
 def test_what_one_rung_wrote_another_one_uses(tiffin, machine, context, folder):
-    """Written by the command on each rung, read in this process, which is root: steps and cache mounts."""
+    """From the command on each rung to this process, which is root, and back: steps and cache mounts."""
     with_mounts(context)
     shutil.copytree(context, folder / "context")
-    to = f"type=local,dest={folder}/kept,mode=max,mounts=true"
-    tiffin("build", "-q", "--network", "none", "--cache-to", to, folder / "context")
+
+    def build_there(*options, **env):
+        words = ("build", "-q", "--network", "none", *options, folder / "context")
+        return tiffin(*words, env=env).stdout.strip()
+
+    there = build_there("--cache-to", f"type=local,dest={folder}/kept,mode=max,mounts=true")
     two, source = machine("two"), f"type=local,src={folder}/kept"
-    two.build(context, cache_from=(source,))
+    assert two.build(context, cache_from=(source,)).image_id == there
     assert two.ran() == []
-    (context / "code.txt").write_text("changed\n")
-    assert two.read(two.build(context, cache_from=(source,)), "/found") == b"kept\n"
+    for place in (context, folder / "context"):
+        (place / "code.txt").write_text("changed\n")
+    back = folder / "back"
+    here = two.build(context, cache_from=(source,), cache_to=(f"type=local,dest={back},mode=max",))
+    assert two.read(here, "/found") == b"kept\n"
     (mount,) = two.engine.home.cache.glob("mounts/*/data/wheel")
     assert (mount.parent.stat().st_uid, mount.stat().st_uid) == (33, 0)
+    other = {"TIFFIN_HOME": f"{folder}/other"}
+    assert build_there("--cache-from", f"type=local,src={back}", **other) == here.image_id

@@ -43,9 +43,17 @@ class _Graph(NamedTuple):
 
 
 def copy_graph(
-    source: Fetcher, sink: Pusher, root: Descriptor, *, emit: Emit = ignore, threads: int = THREADS
+    source: Fetcher,
+    sink: Pusher,
+    root: Descriptor,
+    *,
+    emit: Emit = ignore,
+    threads: int = THREADS,
+    group: str = "",
 ) -> Copied:
     """Copy everything that `root` refers to, and then itself; several blobs at a time.
+
+    Events tell of each as one of `group`, which is the root's digest if there is no name for it.
 
     What the sink has is not read. Layers that may only be had from elsewhere (foreign ones with
     URLs) stay behind. The first failure stops the rest; what was pushed whole stays in the sink.
@@ -53,7 +61,7 @@ def copy_graph(
     from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
     graph = _survey(source, root)
-    work = _Work(source, sink, emit, str(root.digest))
+    work = _Work(source, sink, emit, group or str(root.digest))
     with ThreadPoolExecutor(threads, thread_name_prefix="copy") as pool:
         try:
             futures = [pool.submit(work.blob, descriptor) for descriptor in graph.blobs]

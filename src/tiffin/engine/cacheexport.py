@@ -143,7 +143,7 @@ def _pack_mounts(engine: Engine, target: CacheTarget, solved: Solved, place: Pat
 def _send(engine: Engine, outgoing: _Outgoing, sink: Pusher) -> None:
     from tiffin.content.copy import copy_graph
 
-    copy_graph(outgoing, sink, outgoing.root, emit=engine.emit)
+    copy_graph(outgoing, sink, outgoing.root, emit=engine.emit, group="cache")
 
 
 def _pack(
