@@ -17,7 +17,11 @@ from tiffin.bake.selection import select
 from tiffin.engine.steprequest import StepRequest
 from tiffin.errors import DeniedError, InvalidError, NotFoundError, TiffinError, UnsupportedError
 from tiffin.network.resolver import ExtraHost
+from tiffin.oci.descriptor import Descriptor, MediaType
+from tiffin.oci.digest import Digest
 from tiffin.runtime.rlimits import parse_ulimits
+
+BASE = Descriptor(MediaType.OCI_MANIFEST, Digest("sha256:" + "1" * 64), 5)
 
 
 def chosen(text, *targets, sets=(), name="b.hcl", environ=None):
@@ -29,7 +33,7 @@ def chosen(text, *targets, sets=(), name="b.hcl", environ=None):
 
 def request(body, **inputs):
     selection = chosen(f'target "default" {{\n{body}\n}}\ntarget "b" {{}}')
-    return build_request(selection.targets["default"], Inputs(**{"images": {"b": "sha256:1"}, **inputs}))
+    return build_request(selection.targets["default"], Inputs(**{"images": {"b": BASE}, **inputs}))
 
 
 def test_every_attribute_reaches_the_build():
@@ -60,7 +64,7 @@ def test_every_attribute_reaches_the_build():
     assert found._asdict() == {
         "context": Path("ctx"), "dockerfile": Path("ctx/sub/D"), "tags": ("a:1", "b"), "build_args": {"A": "1"},
         "target": "stage", "no_cache": False,
-        "build_contexts": {"img": "docker-image://alpine", "dir": "../d", "t": "docker-image://sha256:1"},
+        "build_contexts": {"img": "docker-image://alpine", "dir": "../d", "t": BASE},
         "platforms": ("linux/amd64", "linux/arm64"), "network": "none", "labels": {"l": "x"}, "pull": True,
         "iidfile": None, "secrets": ("id=a,src=k", "id=T"), "ssh": ("default", "k=a,b"),
         "cache_from": ("type=registry,ref=user/app", "type=local,src=c"),
@@ -78,6 +82,18 @@ def test_inline_dockerfiles_and_defaults():
     assert inline.dockerfile == Path("/tmp/x")
     plain = request("")
     assert (plain.context, plain.dockerfile, plain.network) == (Path(), Path("Dockerfile"), "default")
+
+
+def test_contexts_from_elsewhere():
+    found = request(
+        'context = "https://x.org/a.git#main:sub"\ndockerfile = "b/D"\ncontexts = { c = "git@x.org:y" }'
+    )
+    assert (found.context, found.dockerfile) == ("https://x.org/a.git#main:sub", "b/D")
+    assert found.build_contexts == {"c": "git@x.org:y"}
+    web = request('dockerfile = "https://x.org/Dockerfile"')
+    assert (web.context, web.dockerfile) == (Path(), "https://x.org/Dockerfile")
+    here = request('context = "https://x.org/a.git"\ndockerfile = "cwd://D"')
+    assert here.dockerfile == Path("D").absolute()
 
 
 def test_a_context_is_the_image_alone():
@@ -102,7 +118,6 @@ def test_a_context_is_the_image_alone():
         ('extra-hosts = { a = "somewhere" }', "the target default: "),
         ('attest = ["type=sbom"]', "the target default has attest"),
         ('entitlements = ["security.insecure"]', "the target default has entitlements"),
-        ('context = "https://github.com/a/b.git"', "the context https://github.com/a/b.git"),
         ('context = "-"', "has context = '-'"),
         ('dockerfile = "-"', "has dockerfile = '-'"),
         ('entitlements = ["nosuch"]', "asks for 'nosuch'"),
@@ -181,6 +196,7 @@ HERE = Path("/work/here")
         ('context = "/"', ["fs.read=/"]),
         ('dockerfile = "../D"', ["fs.read=/work/D"]),
         ('contexts = { a = "..", b = "docker-image://x", c = "target:b" }', ["fs.read=/work"]),
+        ('contexts = { a = "oci-layout:///l:tag@sha256:0", b = "https://x.org/y.git" }', ["fs.read=/l"]),
         ('secret = ["id=a,src=/etc/shadow"]', ["fs.read=/etc/shadow"]),
         ('output = ["type=local,dest=../out", "type=oci,dest=x.tar", "-"]', ["fs.write=/work/out"]),
         (

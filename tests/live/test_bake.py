@@ -1,9 +1,10 @@
 """Targets that are each other's contexts, built for real."""
 
 import json
-import os
 
 import pytest
+from tests.doubles.web import Page, Repository, WebDouble
+from tests.live.cases import write
 
 pytestmark = pytest.mark.live
 
@@ -34,12 +35,7 @@ target "tools" {
 
 
 def test_linked_targets_are_built_once_and_used_by_all(tiffin, folder, busybox):
-    owner = folder.stat()
-    (folder / "src").mkdir()
-    (folder / "src" / "greeting").write_text("hello\n")
-    (folder / "docker-bake.hcl").write_text(BAKE)
-    for path in (folder / "src", folder / "src" / "greeting"):
-        os.chown(path, owner.st_uid, owner.st_gid)
+    write(folder, {"src/greeting": "hello\n", "docker-bake.hcl": BAKE})
 
     def number():
         shown = tiffin("run", "--rm", "bake-app:1", "cat", "/number", "/both").stdout.splitlines()
@@ -78,3 +74,34 @@ def test_what_lies_outside_is_denied(tiffin, folder):
     denied = tiffin("bake", "-f", "b.hcl", cwd=folder, check=False)
     assert denied.returncode == 1
     assert "--allow=fs.read=/etc/hostname" in denied.stderr
+
+
+REMOTE = """
+target "default" {
+  contexts = {
+    sub  = "sub"
+    here = BAKE_CMD_CONTEXT
+  }
+  dockerfile-inline = "FROM scratch\\nCOPY a /\\nCOPY --from=sub b /\\nCOPY --from=here c /\\n"
+  output = ["type=local,dest=out"]
+}
+"""
+
+
+def test_a_definition_from_elsewhere_reads_what_is_there(tiffin, folder, tmp_path):
+    write(folder, {"c": "here\n"})
+    served = tmp_path / "served"
+    served.mkdir()
+    with WebDouble(served).serve() as web:
+        repository = Repository(served, "repo")
+        repository.commit({"docker-bake.hcl": REMOTE, "a": "there\n", "sub/b": "below\n"})
+        tiffin("bake", f"{web.url}/repo.git", cwd=folder)
+        read = {path.name: path.read_text() for path in (folder / "out").iterdir()}
+        assert read == {"a": "there\n", "b": "below\n", "c": "here\n"}
+
+        printed = json.loads(tiffin("bake", "--print", f"{web.url}/repo.git", cwd=folder).stdout)
+        assert printed["target"]["default"]["context"] == f"{web.url}/repo.git"
+
+        web.pages["/x.hcl"] = Page(b'target "default" { context = "sub" }')
+        refused = tiffin("bake", f"{web.url}/x.hcl", cwd=folder, check=False)
+        assert "only of repositories a folder can be taken" in refused.stderr

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tiffin.engine.buildrequest import BuildRequest, BuildResult
     from tiffin.engine.engine import Engine
     from tiffin.events import Emit, Event
+    from tiffin.oci.descriptor import Descriptor
     from tiffin.oci.digest import Digest
 
 
@@ -44,9 +45,8 @@ def inline_dockerfiles(selection: Selection) -> Iterator[dict[str, Path]]:
 
 def check_requests(selection: Selection) -> None:
     """Raise what is wrong with any target, before the first is built."""
-    images = dict.fromkeys(selection.targets, "")
     for target in selection.targets.values():
-        build_request(target, Inputs(images=images))
+        build_request(target, Inputs())
 
 
 def bake(
@@ -61,7 +61,7 @@ def bake(
     links_to = {link for target in selection.targets.values() for link in links(target).values()}
     several = len(selection.targets) > 1
     results: dict[str, BuildResult] = {}
-    images: dict[str, str] = {}
+    images: dict[str, Descriptor] = {}
     own = engine.emit
     with inline_dockerfiles(selection) as inline, _Held(engine) as held:
         try:
@@ -74,7 +74,7 @@ def bake(
                     results[name] = result
                     built(name, result)
                 if name in links_to:
-                    images[name] = str(held.image(target, request, result))
+                    images[name] = held.image(target, request, result)
         finally:
             engine.emit = own
     return results
@@ -96,10 +96,10 @@ class _Held:
     def __enter__(self) -> Self:
         return self
 
-    def image(self, target: Target, request: BuildRequest, result: BuildResult | None) -> Digest:
+    def image(self, target: Target, request: BuildRequest, result: BuildResult | None) -> Descriptor:
         """Return the digest of the image in the store that a target is."""
         if result is not None and not (request.outputs or request.annotations):
-            return result.descriptor.digest
+            return result.descriptor
         before = {image.descriptor.digest for image in self._engine.images.all()}
         wanted = for_context(request)
         if target.linked:  # it was not built yet
@@ -109,10 +109,10 @@ class _Held:
                 pull=request.pull,
                 cache_to=request.cache_to,
             )
-        digest = _build(self._engine, wanted).descriptor.digest
-        if digest not in before:
-            self._made.append(digest)
-        return digest
+        descriptor = _build(self._engine, wanted).descriptor
+        if descriptor.digest not in before:
+            self._made.append(descriptor.digest)
+        return descriptor
 
     def __exit__(self, *_: object) -> None:
         """Let go of what was made for others only; its steps stay in the cache."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
-from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
+from tiffin.errors import InvalidError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from tiffin.engine.buildcontext import Place
 
 # What is read if no file is named: all of these that there are, in this order.
 DEFAULTS = (
@@ -24,6 +28,7 @@ DEFAULTS = (
     "docker-bake.override.hcl",
 )
 LARGEST = 8 << 20
+_HERE = "cwd://"
 
 
 class File(NamedTuple):
@@ -55,20 +60,36 @@ def read_files(names: Sequence[str]) -> list[File]:
     return found
 
 
-def refuse_remote(name: str) -> None:
-    """Refuse a definition that lies elsewhere."""
-    if "://" in name or name.startswith(("git@", "github.com/")):
-        raise UnsupportedError(
-            f"the bake definition {name} is elsewhere, and only files here are read",
-            code="bake-remote",
-            hint="fetch it first (git clone, curl), and bake in its folder",
+def read_remote(place: Place, names: Sequence[str]) -> list[File]:
+    """Return the files of what was fetched, `cwd://NAME` and `-` from here; without names, the usual ones.
+
+    A URL that is but a file is that definition itself.
+    """
+    if place.dockerfile is not None and not names:
+        name = posixpath.basename(urlsplit(place.name).path) or "definition"
+        return [File(name, _text(place.dockerfile, name))]
+    found = []
+    for name in names or DEFAULTS:
+        if name == "-" or name.startswith(_HERE):
+            found.append(_read(name.removeprefix(_HERE)))
+            continue
+        data = place.read(name)
+        if data is not None:
+            found.append(File(name, _text(data, name)))
+        elif names:
+            raise NotFoundError(f"there is no bake file {name} in {place.name}", code="bake-file")
+    if not found:
+        raise NotFoundError(
+            f"there is no bake file in {place.name}",
+            code="bake-file",
+            hint=f"name one with -f; without it, these are looked for: {', '.join(DEFAULTS)}",
         )
+    return found
 
 
 def _read(name: str) -> File:
     if name == "-":
         return File("standard input", _text(sys.stdin.buffer.read(LARGEST + 1), "standard input"))
-    refuse_remote(name)
     try:
         with Path(name).open("rb") as stream:
             return File(name, _text(stream.read(LARGEST + 1), name))

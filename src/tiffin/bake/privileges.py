@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _KEYS = ("network.host", "security.insecure", "ssh", "fs", "fs.read", "fs.write")
 _PLAIN = ("network.host", "security.insecure", "ssh")
+_LAYOUT = "oci-layout://"
 _NO = ("0", "f", "F", "false", "FALSE", "False")
 
 
@@ -94,7 +95,9 @@ def _read(target: Target) -> Iterable[str]:
         if target.text("dockerfile-inline") is None:
             yield str(Path(folder) / (target.text("dockerfile") or "Dockerfile").removeprefix("cwd://"))
     for value in target.pairs("contexts").values():
-        if not is_remote(value) and not value.startswith(LINK):
+        if value.startswith(_LAYOUT):
+            yield value.removeprefix(_LAYOUT).partition("@")[0].partition(":")[0]
+        elif not is_remote(value) and not value.startswith(LINK):
             yield value.removeprefix("cwd://")
     for entry in target.entries("secret"):
         if entry.get("src"):

@@ -14,8 +14,9 @@ from tiffin.errors import InvalidError
 from tiffin.oci.platform import Platform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from tiffin.bake.files import File
     from tiffin.bake.load import Loaded
     from tiffin.bake.selection import Selection
 
@@ -30,16 +31,21 @@ class BakeRequest(NamedTuple):
     targets: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+    context: str = "cwd://"  # what BAKE_CMD_CONTEXT says: where the context of remote definitions is
 
 
-def read(request: BakeRequest) -> Loaded:
-    """Return all that the files define."""
+def find_files(request: BakeRequest) -> list[File]:
+    """Return the files that lie here."""
+    return read_files(named_files(request.files, request.environ))
+
+
+def read(request: BakeRequest, files: Sequence[File]) -> Loaded:
+    """Return all that `files` define."""
     outside = Outside(_variables(request.variables), request.environ, _sources(request.environ))
     builtins = {
-        "BAKE_CMD_CONTEXT": "cwd://",
+        "BAKE_CMD_CONTEXT": request.context,
         "BAKE_LOCAL_PLATFORM": str(Platform.of_machine(os.uname().machine)),
     }
-    files = read_files(named_files(request.files, request.environ))
     return load(files, outside, builtins, read_dotenv())
 
 

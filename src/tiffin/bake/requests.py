@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.bake.entries import write_entry
 from tiffin.bake.selection import links
+from tiffin.build.remote import parse_context
 from tiffin.engine.buildrequest import BuildRequest
 from tiffin.engine.size import size_in_bytes
 from tiffin.engine.steprequest import StepRequest
 from tiffin.errors import InvalidError, UnsupportedError
+from tiffin.oci.descriptor import Descriptor, MediaType
+from tiffin.oci.digest import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,22 +25,24 @@ if TYPE_CHECKING:
     from tiffin.bake.target import Target
 
 _HERE = "cwd://"
-_IMAGE = "docker-image://"
+_UNBUILT = Descriptor(
+    MediaType.OCI_MANIFEST, Digest(f"sha256:{'0' * 64}"), 0
+)  # for requests that are but looked at
 
 
 class Inputs(NamedTuple):
     """Where the texts of inline Dockerfiles lie, and which images targets are when they are contexts."""
 
     inline: Mapping[str, Path] = {}
-    images: Mapping[str, str] = {}
+    images: Mapping[str, Descriptor] = {}
 
 
 def build_request(target: Target, inputs: Inputs) -> BuildRequest:
     """Return what has to be built for `target`. Raises UnsupportedError for what cannot be."""
     _refuse(target)
-    context = _folder(target)
+    context = _context(target)
     return BuildRequest(
-        context=Path(context),
+        context=context,
         dockerfile=inputs.inline.get(target.name) or _dockerfile(target, context),
         tags=target.texts("tags"),
         build_args=target.pairs("args"),
@@ -67,8 +72,10 @@ def for_context(request: BuildRequest) -> BuildRequest:
 
 
 def is_remote(place: str) -> bool:
-    """Whether a context lies elsewhere."""
-    return "://" in place.removeprefix(_HERE) or place.startswith(("git@", "github.com/"))
+    """Whether a context lies elsewhere, or is an image."""
+    if place.startswith(_HERE):
+        return False
+    return "://" in place or parse_context(place) is not None
 
 
 def _texts(target: Target, field: str) -> tuple[str, ...]:
@@ -94,20 +101,19 @@ def _unsupported(target: Target, field: str, why: str) -> UnsupportedError:
     return UnsupportedError(f"the target {target.name} has {field}: {why}", code="bake-unsupported")
 
 
-def _folder(target: Target) -> str:
+def _context(target: Target) -> Path | str:
     context = target.text("context") or "."
-    if is_remote(context):
-        raise UnsupportedError(
-            f"the context {context} of the target {target.name} is elsewhere, and not a folder here",
-            code="remote-context",
-            hint="fetch it first (git clone, curl), and give the folder",
-        )
-    return posixpath.normpath(context.removeprefix(_HERE) or ".")
+    return context if is_remote(context) else Path(posixpath.normpath(context.removeprefix(_HERE) or "."))
 
 
-def _dockerfile(target: Target, context: str) -> Path:
+def _dockerfile(target: Target, context: Path | str) -> Path | str:
+    """Return the Dockerfile: below the context, in what comes from elsewhere, or somewhere by itself."""
     name = target.text("dockerfile") or "Dockerfile"
-    return Path(name.removeprefix(_HERE)) if name.startswith(_HERE) else Path(context) / name
+    if name.startswith(_HERE):
+        return Path(name.removeprefix(_HERE)).absolute()
+    if isinstance(context, str) or name.startswith(("http://", "https://")):
+        return name
+    return context / name
 
 
 def _steps(target: Target) -> StepRequest:
@@ -133,9 +139,11 @@ def _steps(target: Target) -> StepRequest:
     return asked
 
 
-def _contexts(target: Target, inputs: Inputs) -> dict[str, str]:
+def _contexts(target: Target, inputs: Inputs) -> dict[str, str | Descriptor]:
     linked = links(target)
     return {
-        name: f"{_IMAGE}{inputs.images[linked[name]]}" if name in linked else value.removeprefix(_HERE)
+        name: inputs.images.get(linked[name], _UNBUILT)
+        if name in linked
+        else value.removeprefix(_HERE) or "."
         for name, value in target.pairs("contexts").items()
     }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tiffin.cli.options import Arguments
     from tiffin.engine.buildcalls import Checked, Outlined, Targets
     from tiffin.engine.buildrequest import BuildRequest
+    from tiffin.engine.engine import Engine
 
 _ALIASES = {"lint": "check"}
 
@@ -58,16 +59,21 @@ def read_call(arguments: Arguments, path: str) -> Call:
 
 def answer(session: Session, call: Call, request: BuildRequest) -> int:
     """Ask, print the answer, and return the status."""
+    with session.engine() as engine:
+        return answer_by(engine, session, call, request)
+
+
+def answer_by(engine: Engine, session: Session, call: Call, request: BuildRequest) -> int:
+    """Do the same with an engine that is open: a process enters its namespaces once."""
     from tiffin.engine import buildcalls
 
-    with session.engine() as engine:
-        match call.method:
-            case "check":
-                return _check(session, call, buildcalls.check(engine, request))
-            case "outline":
-                return _outline(session, call, buildcalls.outline(engine, request))
-            case _:
-                return _targets(session, call, buildcalls.targets(engine, request))
+    match call.method:
+        case "check":
+            return _check(session, call, buildcalls.check(engine, request))
+        case "outline":
+            return _outline(session, call, buildcalls.outline(engine, request))
+        case _:
+            return _targets(session, call, buildcalls.targets(engine, request))
 
 
 def _check(session: Session, call: Call, checked: Checked) -> int:

@@ -4,69 +4,70 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tiffin.cli.buildflags import CALLS, MODES
+from tiffin.cli.bakeflags import OPTIONS, overrides
 from tiffin.cli.command import MANY, Command
-from tiffin.cli.options import flag, refuse, usage, value, values
+from tiffin.cli.options import usage
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from tiffin.bake.files import File
     from tiffin.bake.load import Loaded
     from tiffin.bake.request import BakeRequest
     from tiffin.bake.selection import Selection
     from tiffin.cli.command import Session
     from tiffin.cli.options import Arguments
     from tiffin.engine.buildrequest import BuildResult
+    from tiffin.engine.engine import Engine
+    from tiffin.events import Emit
 
 _LISTS = ("targets", "variables")
 
-OPTIONS = (
-    values(
-        "--allow",
-        "NAME[=PATH]",
-        "Let targets do this: network.host, ssh, fs=PATH, fs.read=PATH, fs.write=PATH",
-    ),
-    value("--call", "METHOD", f"What to do: {', '.join(CALLS)}", default="build"),
-    flag("--check", "Look at the Dockerfiles by all lint rules and build nothing, like --call=check"),
-    values("-f, --file", "FILE", "A bake or Compose file, '-' for standard input; can be repeated"),
-    value("--list", "targets|variables", "List what the files define; also type=…,format=json"),
-    flag("--load", "Keep the images in the store, like --set '*.load=true'"),
-    value(
-        "--metadata-file", "FILE", "Write digests and names of the results into this file, as JSON by target"
-    ),
-    flag("--no-cache", "Run every instruction again"),
-    flag("--print", "Print the targets as they would be built, as JSON, and build nothing"),
-    value("--progress", "MODE", f"How to show progress: {', '.join(MODES)}", default="auto", choices=MODES),
-    value("--provenance", "VALUE", "Attest how the image was made, like --set '*.attest=type=provenance'"),
-    flag("--pull", "Ask the registry for newer base images"),
-    flag("--push", "Send the images to their registries, like --set '*.push=true'"),
-    value("--sbom", "VALUE", "Attest what is in the image, like --set '*.attest=type=sbom'"),
-    values("--set", "TARGET.KEY=VALUE", "Change targets: a pattern of their names, an attribute, += adds"),
-    values("--var", "NAME=VALUE", "Set a variable of the files"),
-    flag("--why", "Say of each step why it is remembered, or what changed"),
-    *refuse("there is one builder, tiffin itself", "--builder=default|tiffin"),
-    *refuse("policies are not in this release", "--policy="),
-)
+
+class _Opening:
+    """The engine, opened when it is first needed and for the rest of the command."""
+
+    def __init__(self, session: Session, stack: ExitStack) -> None:
+        self._session, self._stack = session, stack
+        self._engine: Engine | None = None
+
+    def engine(self, emit: Emit) -> Engine:
+        """Return the engine, which tells `emit` from now on."""
+        if self._engine is None:
+            self._engine = self._stack.enter_context(self._session.engine(emit))
+        self._engine.emit = emit
+        return self._engine
 
 
 def run(session: Session, arguments: Arguments) -> int:
     """Build targets, or tell of them."""
-    from tiffin.bake.files import refuse_remote
-    from tiffin.bake.request import BakeRequest, choose, read
+    from contextlib import ExitStack
 
     if arguments.flag("print") and arguments.text("list"):
         raise usage("--print and --list exclude each other", session.path)
-    for word in arguments.words:
-        refuse_remote(word)
+    with ExitStack() as stack:
+        return _run(session, arguments, _Opening(session, stack))
+
+
+def _run(session: Session, arguments: Arguments, opening: _Opening) -> int:
+    from tiffin.bake.remote import rebase, split_words
+    from tiffin.bake.request import BakeRequest, choose, read
+
+    url, context, targets = split_words(arguments.words)
     request = BakeRequest(
         environ=session.environ,
         files=arguments.texts("file"),
-        targets=tuple(arguments.words),
-        overrides=_overrides(arguments, session.path),
+        targets=targets,
+        overrides=overrides(arguments, session.path),
         variables=arguments.texts("var"),
+        context=context,
     )
-    loaded = read(request)
+    loaded = read(request, _files(session, arguments, request, opening, url))
     if wanted := arguments.text("list"):
         return _list(session, loaded, wanted)
     selection = choose(request, loaded)
+    if url:
+        rebase(selection, url)
     if arguments.flag("print"):
         from tiffin.bake.printing import print_selection
 
@@ -74,40 +75,26 @@ def run(session: Session, arguments: Arguments) -> int:
         session.print(print_selection(selection))
         return 0
     _check_privileges(session, arguments, request, selection)
-    return _bake(session, arguments, selection)
+    return _bake(session, arguments, opening, selection)
 
 
-def _overrides(arguments: Arguments, path: str) -> tuple[str, ...]:
-    """The texts of --set, and those that other options stand for."""
-    found = list(arguments.texts("set"))
-    found += [f"*.{name}=true" for name in ("push", "load") if arguments.flag(name)]
-    if method := _method(arguments, path):
-        found.append(f"*.call={method}")
-    for name in ("no-cache", "pull"):
-        if name in arguments.given:
-            found.append(f"*.{name}={'true' if arguments.flag(name) else 'false'}")
-    for name in ("sbom", "provenance"):
-        if text := arguments.text(name):
-            found.append(f"*.attest={_attestation(name, text)}")
-    return tuple(found)
+def _files(
+    session: Session, arguments: Arguments, request: BakeRequest, opening: _Opening, url: str
+) -> list[File]:
+    """The bake files: those here, or those of what `url` names."""
+    from tiffin.bake.request import find_files
 
+    if not url:
+        return find_files(request)
+    from tiffin.bake.files import named_files, read_remote
+    from tiffin.cli.commands.build import progress_mode
+    from tiffin.engine.remotefiles import open_remote
 
-def _method(arguments: Arguments, path: str) -> str:
-    """The method of --call as targets have it; a check is a lint there."""
-    if arguments.given.isdisjoint(("call", "check")):
-        return ""
-    from tiffin.cli.calls import read_call
-
-    method = read_call(arguments, path).method
-    return {"check": "lint", "build": ""}.get(method, method)
-
-
-def _attestation(name: str, text: str) -> str:
-    from tiffin.cli.options import FALSE, TRUE
-
-    if text in FALSE:
-        return f"type={name},disabled=true"
-    return f"type={name}" if text in TRUE else f"type={name},{text}"
+    with (
+        session.reporter(progress_mode(session, arguments)) as reporter,
+        open_remote(opening.engine(reporter.emit), url) as place,
+    ):
+        return read_remote(place, named_files(request.files, session.environ))
 
 
 def _check_privileges(
@@ -129,13 +116,13 @@ def _check_privileges(
     check(needed(selection.targets.values()), granted, Path.cwd(), session.environ)
 
 
-def _bake(session: Session, arguments: Arguments, selection: Selection) -> int:
+def _bake(session: Session, arguments: Arguments, opening: _Opening, selection: Selection) -> int:
     from tiffin.bake.building import bake, check_requests
     from tiffin.cli.commands.build import progress_mode
 
     check_requests(selection)
     if any(target.text("call") not in (None, "", "build") for target in selection.targets.values()):
-        return _call(session, arguments, selection)
+        return _call(session, arguments, opening, selection)
     mode = progress_mode(session, arguments)
     with session.reporter(mode) as reporter:
 
@@ -144,8 +131,8 @@ def _bake(session: Session, arguments: Arguments, selection: Selection) -> int:
                 names = [reference.familiar for reference in result.tags]
                 reporter.say(f"{name}: built {' '.join([*names, str(result.image_id)])}")
 
-        with session.engine(reporter.emit) as engine:
-            results = bake(engine, selection, built, why=arguments.flag("why") or mode == "rawjson")
+        engine = opening.engine(reporter.emit)
+        results = bake(engine, selection, built, why=arguments.flag("why") or mode == "rawjson")
     if path := arguments.text("metadata-file"):
         _write_metadata(path, results)
     return 0
@@ -162,11 +149,11 @@ def _write_metadata(path: str, results: dict[str, BuildResult]) -> None:
     atomic_write(Path(path), (json.dumps(document, indent=2) + "\n").encode())
 
 
-def _call(session: Session, arguments: Arguments, selection: Selection) -> int:
+def _call(session: Session, arguments: Arguments, opening: _Opening, selection: Selection) -> int:
     """Ask something of each target's Dockerfile; the worst status counts."""
     from tiffin.bake.building import inline_dockerfiles
     from tiffin.bake.requests import Inputs, build_request
-    from tiffin.cli.calls import answer, read_call
+    from tiffin.cli.calls import answer_by, read_call
 
     asked = read_call(arguments, session.path)
     status = 0
@@ -180,8 +167,8 @@ def _call(session: Session, arguments: Arguments, selection: Selection) -> int:
             if not asked.json:
                 session.print(f"\n{name}\n" if number else f"{name}\n")
             call = asked._replace(method={"lint": "check"}.get(method, method))
-            request = build_request(target, Inputs(inline, dict.fromkeys(selection.targets, "scratch")))
-            status = max(status, answer(session, call, request))
+            request = build_request(target, Inputs(inline))
+            status = max(status, answer_by(opening.engine(session.notices), session, call, request))
     return status
 
 
@@ -209,13 +196,14 @@ def _list(session: Session, loaded: Loaded, wanted: str) -> int:
 
 
 COMMAND = Command(
-    "bake [OPTIONS] [TARGET…]",
+    "bake [OPTIONS] [URL] [TARGET…]",
     run,
     options=OPTIONS,
     words=(0, MANY),
     description=(
         "Builds the targets of bake files (docker-bake.hcl or .json) and Compose files; without TARGET, "
-        "the one named default. Variables of the files are taken from the environment, or from --var."
+        "the one named default. Variables of the files are taken from the environment, or from --var. "
+        "URL is a repository or a file; what its targets read is there too, but for what begins with cwd://."
     ),
     examples=(
         "tiffin bake",
