@@ -5,6 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from tiffin.build.contextrules import report_ignored
 from tiffin.build.graph import BaseImage
@@ -259,3 +262,83 @@ ALONE, LISTS = "AptUpdateAlone", "AptListsInLayer"
 )
 def test_what_installs_leave_behind(line, expected):
     assert [name for name, _ in lines(findings(f"FROM scratch\n{line}\n"))] == expected
+
+
+PIECES = [
+    *(
+        "FROM scratch\n",
+        "from scratch as A\n",
+        "FROM a:1 AS b\n",
+        "FROM --platform=$P $B\n",
+        "ARG B=a\n",
+        "ARG P\n",
+    ),
+    *(
+        "# check=",
+        "skip=all\n",
+        "# b is\n",
+        "#\n",
+        "CMD ",
+        "ENTRYPOINT [",
+        "WORKDIR ",
+        "ENV ",
+        "ARG ",
+        "EXPOSE ",
+    ),
+    *(
+        "RUN pip install ",
+        "RUN <<E\n",
+        "E\n",
+        "apt-get update",
+        " && ",
+        "ONBUILD ",
+        "COPY --from=b ",
+        "COPY . ",
+    ),
+    *(
+        "$A",
+        "${A",
+        "${A:-",
+        "}",
+        "a",
+        "/a",
+        "=",
+        "=b",
+        "'",
+        '"',
+        "\\\n",
+        "\n",
+        "\n",
+        " ",
+        "{}",
+        "{0}",
+        "é",
+        "\ud8ff",
+    ),
+    *(
+        "80/TCP",
+        "1:2",
+        "LABEL ",
+        "HEALTHCHECK NONE",
+        "MAINTAINER ",
+        "--mount=type=cache,target=/a ",
+        "SHELL [",
+    ),
+]
+
+
+@settings(max_examples=300, deadline=None)
+@drawn(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
+def test_whatever_can_be_read_can_be_looked_at(text):
+    """And every finding has a place in the text that can be shown."""
+    text = f"FROM scratch\n{text}"
+    try:
+        dockerfile = parse(text)
+        found = findings(text, given={"A": "1"})
+    except TiffinError:
+        return
+    for finding in found:
+        if finding.span is not None:
+            shown = dockerfile.source.excerpt(finding.span.line, finding.span.end_line)
+            assert shown.first <= finding.span.line <= finding.span.end_line
+            assert finding.span.end_line < shown.first + len(shown.lines)
