@@ -73,7 +73,13 @@ class Notice(NamedTuple):
     rule: str = ""
 
 
-Event = StepStarted | StepLog | StepProgress | StepDone | StepUnreached | StepWhy | Notice
+class TerminalLent(NamedTuple):
+    """The terminal is another program's until the end of the work: after the message nothing is drawn."""
+
+    message: str
+
+
+Event = StepStarted | StepLog | StepProgress | StepDone | StepUnreached | StepWhy | Notice | TerminalLent
 Emit = Callable[[Event], None]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from tiffin.cli.commands.build import OPTIONS as BUILD
 from tiffin.cli.commands.run import OPTIONS as RUN
-from tiffin.cli.options import HelpAsked, flag, ignore, number, parse, refuse, value, values
+from tiffin.cli.options import HelpAsked, flag, ignore, number, optional, parse, refuse, value, values
 from tiffin.errors import InvalidError, UnsupportedError
 
 OPTIONS = (
@@ -90,6 +90,20 @@ def test_options_and_words_mix_unless_another_command_follows():
 def test_two_dashes_end_the_options():
     assert read("-d", "--", "-it", "--name").words == ("-it", "--name")
     assert read("--", "image", "--", "x", stop_at_word=True).words == ("image", "--", "x")
+
+
+@pytest.mark.parametrize(
+    ("words", "found", "rest"),
+    [
+        ((), None, ()),
+        (("--shell", "x"), "sh", ("x",)),
+        (("--shell=bash -i", "x"), "bash -i", ("x",)),
+        (("--shell=",), "", ()),
+    ],
+)
+def test_a_value_that_can_be_left_out_takes_no_word(words, found, rest):
+    arguments = parse((optional("--shell", "COMMAND", "x", implied="sh"),), words)
+    assert (arguments.text("shell"), arguments.words) == (found, rest)
 
 
 def test_a_single_dash_is_a_word():

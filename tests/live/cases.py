@@ -54,6 +54,15 @@ def write(folder, files):
     own(folder)
 
 
+def copy_program(program, tree):
+    """Copy a program of this machine into a tree of files, with the libraries that it is linked to."""
+    libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    for path in [program, *(word for word in libraries.split() if word.startswith("/"))]:
+        place = tree / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place)
+
+
 def plain(folder):
     """A tree with most of what a tree can have."""
     write(folder, {"a.txt": "a", "b.txt": "b", "c.md": "c", ".dot": "d", "dir/f": "f", "dir/sub/g": "g"})

@@ -1,11 +1,11 @@
 """RUN --mount, told by what steps see and what they leave: as Docker's reference describes it."""
 
 import os
-import shutil
 import subprocess
 import time
 
 import pytest
+from tests.live import cases
 
 pytestmark = pytest.mark.live
 
@@ -351,12 +351,7 @@ def test_a_secret_that_is_not_given(tiffin, busybox, folder):
 def ssh_add(tiffin, busybox):
     """An image with OpenSSH's client for agents, and the folder of two keys that belong to the account."""
     folder = tiffin.home / "ssh"
-    program = "/usr/bin/ssh-add"
-    libraries = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    for path in [program, *(word for word in libraries.split() if word.startswith("/"))]:
-        place = folder / "tree" / path.lstrip("/")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, place)
+    cases.copy_program("/usr/bin/ssh-add", folder / "tree")
     (folder / "Dockerfile").write_text(f"FROM {busybox}\nCOPY tree /\n")
     for name in ("agent", "file"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)

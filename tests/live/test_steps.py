@@ -2,10 +2,13 @@
 
 import os
 import socket
+import subprocess
 import threading
 from contextlib import contextmanager
 
 import pytest
+from tests.live import cases
+from tests.live.terminal import Terminal
 
 pytestmark = pytest.mark.live
 
@@ -87,3 +90,73 @@ def test_caches_of_a_name_space_are_others(tiffin, busybox, folder):
     ):
         build(tiffin, folder, "spaces", text, "--build-arg", f"N={n}", *spaces)
         assert show(tiffin, "spaces", "cat /seen") == seen
+
+
+# -- --debug-shell ----------------------------------------------------------------------------------
+
+FAILING = (
+    "FROM {base} AS other\nRUN mkdir /o && echo of-another > /o/f\n"
+    "FROM {base}\nARG COLOUR=red\nENV GRAPE=merlot\nRUN mkdir -m 777 /work\nWORKDIR /work\nUSER {user}\n"
+    "RUN --mount=type=secret,id=key,mode=0444 --mount=type=cache,target=/c,mode=0777 "
+    "--mount=from=other,source=/o,target=/m,rw "
+    "echo half-done > state; echo cached > /c/f; echo over > /m/f 2>/dev/null; exit 7\n"
+)
+
+
+def open_shell(tiffin, folder, text, *options):
+    (folder / "Dockerfile").write_text(text)
+    cases.own(folder)
+    command = [*tiffin.command, "build", "--secret", "id=key,env=KEY", *options, str(folder)]
+    return Terminal(command, env={**tiffin.env, "KEY": "vintage", "TERM": "xterm"}, cwd=tiffin.home)
+
+
+@pytest.mark.parametrize("user", ["root", "anna"])
+def test_a_shell_is_opened_where_a_step_failed(tiffin, busybox, folder, user):
+    shell = open_shell(tiffin, folder, FAILING.format(base=busybox, user=user), "--debug-shell")
+    shown = shell.expect("`exit` ends the build")
+    assert "ended with exit status 7" in shown
+    shell.type("echo [$(pwd) $(cat state /run/secrets/key /c/f /m/f) $GRAPE $COLOUR $(id -un) $(tty)]")
+    merged = "over" if user == "root" or tiffin.rung == "single-id" else "of-another"
+    who = "root" if tiffin.rung == "single-id" else user
+    said = shell.expect(r"\[/work .*?]")
+    assert f"[/work half-done vintagecached {merged} merlot red {who} /dev/pts/0]" in said.replace(
+        "\r\n", " "
+    )
+    shell.type("stty size; echo spilt > lost; exit 3")
+    assert "40 200" in shell.expect("40 200")
+    status, shown = shell.finish()
+    assert status == 7
+    assert "exit 7" in shown
+    # Nothing of it is kept: neither the failed state nor what was done in the shell.
+    assert not list((tiffin.store / "work").iterdir())
+    again = open_shell(tiffin, folder, FAILING.format(base=busybox, user=user), "--debug-shell=ls -m")
+    again.expect("ls -m where it was left")
+    status, shown = again.finish()
+    assert (status, "lost" in shown, "state" in shown) == (7, False, True)
+
+
+def test_the_shell_is_the_steps_own_and_remembers_its_command(tiffin, busybox, folder):
+    cases.copy_program("/bin/bash", folder / "tree")
+    text = (
+        f'FROM {busybox}\nCOPY tree /\nSHELL ["/bin/bash", "-o", "pipefail", "-c"]\n'
+        "RUN false | echo pinot && \\\n    true\n"
+    )
+    shell = open_shell(tiffin, folder, text, "--debug-shell")
+    assert "this is /bin/bash where" in " ".join(shell.expect("ends the build").split())
+    shell.expect(r"[#$] ")
+    os.write(shell.fd, b"\x1b[A")  # the arrow that goes back
+    shell.expect("false | echo pinot && +true")
+    shell.type("\x15exit")
+    assert shell.finish()[0] == 1
+
+
+def test_no_shell_no_terminal_no_failure(tiffin, busybox, folder):
+    text = f"FROM {busybox}\nRUN exit 9\n"
+    done = build(tiffin, folder, "none", text, "--debug-shell", check=False, stdin=subprocess.DEVNULL)
+    assert (done.returncode, "needs a terminal" in done.stderr) == (1, True)
+    assert "RUN" not in done.stderr
+    shell = open_shell(tiffin, folder, text, "--debug-shell=/bin/nosuch")
+    status, shown = shell.finish()
+    assert (status, "--debug-shell=COMMAND" in shown) == (9, True)
+    shell = open_shell(tiffin, folder, f"FROM {busybox}\nRUN exit 0\n", "--debug-shell")
+    assert shell.finish()[0] == 0

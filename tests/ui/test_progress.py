@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from tiffin.errors import InvalidError, Where
-from tiffin.events import Notice, StepDone, StepLog, StepProgress, StepStarted, StepUnreached, StepWhy
+from tiffin.events import (
+    Notice,
+    StepDone,
+    StepLog,
+    StepProgress,
+    StepStarted,
+    StepUnreached,
+    StepWhy,
+    TerminalLent,
+)
 from tiffin.ui.failed import KEPT, RULE
 from tiffin.ui.live import LiveReporter
 from tiffin.ui.plain import PlainReporter
@@ -184,6 +193,38 @@ def test_live_closes_with_the_step_that_failed_and_its_output_alone():
     shown = [line.rstrip() for line in Screen(stream.getvalue()).shown]
     assert [line.split()[-1] for line in shown[:2]] == ["FAILED", "CANCELED"]
     assert shown[2:] == [LEFT.rstrip(), " > [2/5] RUN short:", "   │ b says no"]
+
+
+def test_before_the_terminal_is_lent_what_failed_is_shown_and_not_again():
+    for text in (
+        plain(*FAILING, TerminalLent("a shell")),
+        "".join(shown_by_quiet(*FAILING, TerminalLent("a shell"))),
+    ):
+        assert text.endswith(f"b says no\n{RULE}\na shell\n")
+        assert text.count(" > [2/5] RUN short:") == 1
+
+
+def shown_by_quiet(*script):
+    stream = StringIO()
+    with QuietReporter(stream) as reporter:
+        for event in script:
+            reporter.emit(event)
+    return stream.getvalue()
+
+
+def test_live_draws_nothing_more_when_the_terminal_is_lent():
+    reporter, stream = live(*FAILING, TerminalLent("a shell"))
+    shown = [line.rstrip() for line in Screen(stream.getvalue()).shown]
+    assert shown[-3:] == [" > [2/5] RUN short:", "   │ b says no", "a shell"]
+    before = len(stream.getvalue())
+    reporter.tick()
+    assert len(stream.getvalue()) == before
+
+
+def test_rawjson_tells_that_the_terminal_is_lent():
+    stream = StringIO()
+    JsonReporter(stream, now=lambda: 1.0).emit(TerminalLent("a shell"))
+    assert json.loads(stream.getvalue()) == {"event": "terminal-lent", "time": 1.0, "message": "a shell"}
 
 
 def test_rawjson_tells_what_was_not_reached():

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Self
 
 from tiffin.bake.requests import Inputs, build_request, for_context
 from tiffin.bake.selection import links
-from tiffin.events import Notice, StepDone, StepLog, StepProgress, StepStarted, StepUnreached, StepWhy
+from tiffin.events import (
+    Notice,
+    StepDone,
+    StepLog,
+    StepProgress,
+    StepStarted,
+    StepUnreached,
+    StepWhy,
+    TerminalLent,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,7 +140,7 @@ def _prefixed(emit: Emit, target: str) -> Emit:
                 emit(event._replace(step=f"{target}/{event.step}", name=f"[{target}] {event.name}"))
             case StepLog() | StepProgress() | StepDone() | StepWhy():
                 emit(event._replace(step=f"{target}/{event.step}"))
-            case Notice():
+            case Notice() | TerminalLent():
                 emit(event)
 
     return forward

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tiffin.build.fetching import Fetched, Fetching
     from tiffin.build.graph import Copy, Git, Http, MakeDirectory, Run
     from tiffin.build.ops.run import Report, StepRunner
+    from tiffin.build.ops.scene import Scene
     from tiffin.build.reading import Origin, Reading, Shown
     from tiffin.oci.digest import DiffID
     from tiffin.snapshot.layers import LayerStore
@@ -87,8 +88,15 @@ class Workbench:
                 self._runner.stop()
 
     def finish(self) -> None:
-        """Keep what was learnt about the files of the contexts."""
+        """Keep what was learnt about the files of the contexts, and let go of a step that failed."""
+        if (scene := self.scene) is not None:
+            scene.close()
         self.reader.finish()
+
+    @property
+    def scene(self) -> Scene | None:
+        """The first step that failed, as it was left, if the runner keeps such."""
+        return self._runner.scene if self._runner is not None else None
 
     def shown(self, op: Run, origins: Sequence[Origin]) -> list[Shown | None]:
         """Return what each mount of RUN shows; `origins` are those of the vertex's inputs."""
@@ -109,11 +117,10 @@ class Workbench:
         self, op: Run, parent: Sequence[DiffID], shown: Sequence[Shown | None], report: Report
     ) -> DiffID | None:
         """Execute RUN."""
-        with self.layers.workspace() as place:
-            repeated = self._step_runner().run(op, parent, shown, place, report)
-            if repeated.files and self._make_inspector is not None:
-                self._make_inspector().repeated(int(report.step), repeated)
-            return self._adopt(place / "upper")
+        with self._step_runner().run(op, parent, shown, report) as ran:
+            if ran.repeated.files and self._make_inspector is not None:
+                self._make_inspector().repeated(int(report.step), ran.repeated)
+            return self._adopt(ran.upper)
 
     def _step_runner(self) -> StepRunner:
         with self._guard:

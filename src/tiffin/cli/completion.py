@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.cli import catalog
 from tiffin.cli.globals import OPTIONS as GLOBAL
-from tiffin.cli.options import FLAG
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +53,7 @@ def _table(found: Sequence[Entry]) -> str:
     """`case` lines that bash and zsh both read: what belongs to each command."""
     lines = []
     for entry in found:
-        takes = _spellings([option for option in entry.options if option.kind != FLAG])
+        takes = _spellings([option for option in entry.options if option.takes_word])
         values = []
         for option in entry.options:
             source = ",".join(option.choices) or (f"@{option.dynamic}" if option.dynamic else "")
@@ -69,7 +68,7 @@ def _table(found: Sequence[Entry]) -> str:
     top = " ".join([*catalog.COMMON, *catalog.GROUPS, *catalog.OTHER])
     shown = [option for option in GLOBAL if option.shown]
     flags = " ".join(_spellings(shown))
-    with_value = " ".join(_spellings([option for option in shown if option.kind != FLAG]))
+    with_value = " ".join(_spellings([option for option in shown if option.takes_word]))
     chosen = " ".join(f"--{option.long}={','.join(option.choices)}" for option in shown if option.choices)
     lines.append(
         f'    "") verbs="{top}" flags="{flags} --help" takes=" {with_value} " values=" {chosen} " ;;'
@@ -231,7 +230,7 @@ complete -c tiffin -f
 
 
 def _fish(found: Sequence[Entry]) -> str:
-    takes = _spellings([option for option in GLOBAL if option.shown and option.kind != FLAG])
+    takes = _spellings([option for option in GLOBAL if option.shown and option.takes_word])
     lines = [_FISH % {"takes": " ".join(takes)}]
     top = [(name, text) for table in (catalog.COMMON, catalog.OTHER) for name, (_, text) in table.items()]
     top += [(name, text) for name, (text, _) in catalog.GROUPS.items()]
@@ -257,7 +256,7 @@ def _fish(found: Sequence[Entry]) -> str:
 def _fish_option(option: Option) -> str:
     parts = [f"-s {option.short}"] if option.short else []
     parts.append(f"-l {option.long}")
-    if option.kind != FLAG:
+    if option.takes_word:
         parts.append("-x" if option.choices or option.dynamic else "-r -F")
         if option.choices:
             parts.append(f"-a '{' '.join(option.choices)}'")

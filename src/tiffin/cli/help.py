@@ -153,6 +153,8 @@ def _options(options: Iterable[Option]) -> Iterator[str]:
 
 def _head(option: Option) -> str:
     spelling = option.spelling if option.short else f"    {option.spelling}"
+    if option.implied is not None:
+        return f"  {spelling}[={option.metavar}]"
     return f"  {spelling}{'' if option.kind == FLAG else ' ' + option.metavar}"
 
 

@@ -31,6 +31,7 @@ class Option:
         "dynamic",
         "help",
         "ignored",
+        "implied",
         "kind",
         "long",
         "metavar",
@@ -50,6 +51,7 @@ class Option:
         refused: str = "",
         ignored: bool = False,
         dynamic: str = "",
+        implied: str | None = None,
     ) -> None:
         *short, long = spelling.split(", ")
         self.short = short[0][1:] if short else ""
@@ -62,11 +64,17 @@ class Option:
         self.refused = refused
         self.ignored = ignored
         self.dynamic = dynamic
+        self.implied = implied
 
     @property
     def spelling(self) -> str:
         """As help and messages name it: `-p, --publish`."""
         return f"-{self.short}, --{self.long}" if self.short else f"--{self.long}"
+
+    @property
+    def takes_word(self) -> bool:
+        """Whether the word after it is its value."""
+        return self.kind != FLAG and self.implied is None
 
     @property
     def shown(self) -> bool:
@@ -90,6 +98,11 @@ def value(
 ) -> Option:
     """An option with one value; the last one counts."""
     return Option(spelling, TEXT, text, metavar=metavar, default=default, choices=choices, dynamic=dynamic)
+
+
+def optional(spelling: str, metavar: str, text: str, *, implied: str) -> Option:
+    """An option whose value, which follows `=`, can be left out: it is `implied` then."""
+    return Option(spelling, TEXT, text, metavar=metavar, implied=implied)
 
 
 def number(spelling: str, metavar: str, text: str, *, default: int | None = None) -> Option:
@@ -217,6 +230,8 @@ def _long(word: str, known: Mapping[str, Option], queue: list[str], command: str
         return option, text
     if option.kind == FLAG:
         return option, "true"
+    if option.implied is not None:
+        return option, option.implied
     if not queue:
         raise usage(f"flag needs an argument: --{name}", command)
     return option, queue.pop()

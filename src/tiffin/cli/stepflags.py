@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from tiffin.cli.options import value, values
+from tiffin.cli.options import optional, value, values
 
 if TYPE_CHECKING:
     from tiffin.cli.options import Arguments
@@ -15,6 +16,12 @@ OPTIONS = (
         "--add-host",
         "HOST:IP",
         "Add a line to /etc/hosts of the RUN instructions; host-gateway is this machine",
+    ),
+    optional(
+        "--debug-shell",
+        "COMMAND",
+        "When a RUN instruction fails, open a shell, or this command, in its container as it was left",
+        implied="",
     ),
     value("--shm-size", "BYTES", "Size of /dev/shm of the RUN instructions, like 2g"),
     values("--ulimit", "NAME=SOFT[:HARD]", "Limit what a RUN instruction may use, like nofile=1024:4096"),
@@ -38,4 +45,24 @@ def step_request(arguments: Arguments) -> StepRequest:
         from tiffin.runtime.rlimits import parse_ulimits
 
         asked = asked._replace(rlimits=parse_ulimits(limits))
+    if (command := arguments.text("debug-shell")) is not None:
+        asked = asked._replace(debug=_shell(command))
     return asked
+
+
+def _shell(command: str) -> tuple[str, ...]:
+    """The words of a command for a terminal, which has to be there."""
+    import shlex
+
+    from tiffin.errors import InvalidError
+
+    if not os.isatty(0) or not (os.isatty(2) or os.isatty(1)):
+        raise InvalidError(
+            "--debug-shell needs a terminal, and this command has none",
+            code="no-terminal",
+            hint="run it by hand in a terminal, or leave --debug-shell away",
+        )
+    try:
+        return tuple(shlex.split(command))
+    except ValueError as error:
+        raise InvalidError(f"--debug-shell={command}: {error}".lower(), code="usage") from None

@@ -131,6 +131,11 @@ class Input:
             os.close(self._sink)
         self._sink = -1
 
+    @property
+    def closed(self) -> bool:
+        """Whether there is nothing more to move."""
+        return self._sink < 0
+
     def _read_next(self) -> None:
         try:
             self._loop.watch(self._source, self._readable)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from tiffin.build.cache import BuildCache
@@ -22,11 +22,14 @@ from tiffin.engine.buildplatforms import plan_requests
 from tiffin.engine.buildrequest import BuiltImage
 from tiffin.engine.caches import Solved, plan_caches
 from tiffin.engine.foreign import check_steps
+from tiffin.errors import FailedError
 from tiffin.events import Notice
 from tiffin.linux.files import atomic_write
 from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tiffin.build.graph import Graph
     from tiffin.build.imported import ImportedCaches
     from tiffin.build.ops.fetch import Fetcher
@@ -72,7 +75,8 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
         fresh = _fresh(engine, request, dockerfile, graphs[0])
         try:
             journal = _journal(engine, request, inputs, graphs[0])
-            with pointing_into(dockerfile):  # of several graphs it is one by now
+            # Of several graphs it is one by now.
+            with pointing_into(dockerfile), _debugged(engine, request, bench):
                 results = Solver(graphs[0], bench, engine.emit, fresh, journal).solve(wants)
         finally:
             bench.finish()
@@ -90,6 +94,21 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
     if request.iidfile is not None:
         atomic_write(request.iidfile, str(result.image_id if result.kept else "").encode())
     return result
+
+
+@contextmanager
+def _debugged(engine: Engine, request: BuildRequest, bench: Workbench) -> Iterator[None]:
+    """Give the user a shell where a step failed, if that was asked for; the failure is raised after it."""
+    try:
+        yield
+    except FailedError:
+        command, scene = request.steps.debug, bench.scene
+        if command is None or scene is None:
+            raise
+        from tiffin.engine.debugshell import open_shell
+
+        open_shell(scene, command, engine.emit)
+        raise scene.error from None
 
 
 def _runner(engine: Engine, request: BuildRequest, lent: Lent, imported: ImportedCaches | None) -> StepRunner:

@@ -10,8 +10,12 @@ if TYPE_CHECKING:
 
 
 class StepRequest(NamedTuple):
-    """The options of `build` that are about steps; `shm_size` in bytes, 0 for the usual size."""
+    """The options of `build` that are about steps; `shm_size` in bytes, 0 for the usual size.
+
+    `debug` is the command of `--debug-shell`: empty for the step's own shell, None if it was not asked for.
+    """
 
     hosts: tuple[ExtraHost, ...] = ()
     shm_size: int = 0
     rlimits: tuple[Rlimit, ...] = ()
+    debug: tuple[str, ...] | None = None

@@ -36,5 +36,7 @@ def make_runner(
     lodging = Lodging(engine.layers.owners, settings.epoch, bool(place.users.uids), place.single_id)
     caches = CacheMounts(engine.layers, settings.epoch, imported.restore if imported else None)
     furnisher = Furnisher(caches, lent.secrets, lent.agents, lodging)
-    same = StepSettings(settings.environ, settings.epoch, steps.shm_size or None, steps.rlimits)
+    same = StepSettings(
+        settings.environ, settings.epoch, steps.shm_size or None, steps.rlimits, steps.debug is not None
+    )
     return StepRunner(engine.layers, place, connection, furnisher, same)

@@ -13,6 +13,7 @@ import os
 import sys
 
 from tiffin.linux import prctl
+from tiffin.linux.record import NamedTuple
 from tiffin.runtime.child import OUR_FAILURE, Streams
 from tiffin.runtime.launch import launch
 from tiffin.runtime.model import pack, unpack
@@ -64,6 +65,40 @@ class StepProcess:
     def kill(self) -> None:
         """End the container and what started it, at once."""
         self._process.kill()
+
+
+class TerminalStep(NamedTuple):
+    """A step with a terminal: `console` is our side of it; `presence` becomes readable at its end."""
+
+    process: StepProcess
+    console: int
+    presence: int
+
+    def close(self) -> None:
+        """Let go of the terminal: who still runs in it is hung up."""
+        os.close(self.console)
+        os.close(self.presence)
+
+
+def start_in_terminal(plan: Plan, *, entry: str = ENTRY, extra: bytes = b"") -> TerminalStep:
+    """Start the plan, whose process has a terminal, of a size that the caller sets. Raises as `wait` does."""
+    from tiffin.linux import terminal
+
+    ours, theirs = terminal.socket_pair()
+    try:
+        process = start(plan, stdin=theirs, stdout=2, stderr=2, entry=entry, extra=extra)
+    except BaseException:
+        os.close(ours)
+        raise
+    finally:
+        os.close(theirs)
+    console = terminal.receive_fd(ours)
+    if console is None:
+        os.close(ours)
+        process.wait()
+        message = "the process that was to run the container was killed"
+        raise OSError(0, message)
+    return TerminalStep(process, console, ours)
 
 
 def start(
@@ -128,6 +163,8 @@ def serve(attach: Callable[[int, bytes], object] | None = None) -> None:
         if os.getppid() != caller:
             raise _StoppedError(signal.SIGTERM)  # noqa: TRY301 - ends as every other failure does
         child = launch(unpack(packed), Streams(), attach_network)
+        if child.console is not None:
+            hand_over(child)
         os.close(report_fd)
         status = child.wait()
     except _StoppedError as error:
@@ -141,6 +178,16 @@ def serve(attach: Callable[[int, bytes], object] | None = None) -> None:
             if close is not None:
                 close()
     os._exit(status)
+
+
+def hand_over(child: Child) -> None:
+    """Send the terminal to the caller: standard input is a socket then. The caller's side is the only one."""
+    from tiffin.linux import terminal
+
+    assert child.console is not None
+    terminal.send_fd(0, child.console)
+    os.close(child.console)
+    child.console = None
 
 
 class _StoppedError(BaseException):

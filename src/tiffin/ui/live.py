@@ -13,7 +13,17 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Self, TextIO
 
-from tiffin.events import Event, Notice, StepDone, StepLog, StepProgress, StepStarted, StepUnreached, StepWhy
+from tiffin.events import (
+    Event,
+    Notice,
+    StepDone,
+    StepLog,
+    StepProgress,
+    StepStarted,
+    StepUnreached,
+    StepWhy,
+    TerminalLent,
+)
 from tiffin.ui.columns import elapsed
 from tiffin.ui.diagnostic import notice
 from tiffin.ui.failed import Failed
@@ -104,6 +114,10 @@ class LiveReporter:
                     self._failed.leave(event)
                 case Notice():
                     self._draw([notice(event, colour=self._colour)])
+                case TerminalLent():
+                    self._stop.set()
+                    self._close()
+                    self._draw([event.message])
                 case _:
                     pass
 
@@ -127,14 +141,20 @@ class LiveReporter:
         if self._ticker is not None:
             self._ticker.join()
         with self._lock:
-            left = [self._ended_line(step.title, "canceled", "CANCELED") for step in self._steps.values()]
-            self._steps.clear()
-            self._draw([*left, *self._failed.remainder(), *self._output])
+            self._close()
             self._write(SHOW_CURSOR)
 
+    def _close(self) -> None:
+        left = [self._ended_line(step.title, "canceled", "CANCELED") for step in self._steps.values()]
+        self._steps.clear()
+        self._draw([*left, *self._failed.remainder(), *self._output])
+        self._failed, self._output = Failed(), []
+
     def tick(self) -> None:
-        """Draw the running steps again."""
+        """Draw the running steps again, unless the terminal is another's."""
         with self._lock:
+            if self._stop.is_set():
+                return
             self._frame += 1
             self._draw([])
 

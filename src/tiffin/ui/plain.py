@@ -13,7 +13,17 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Self, TextIO
 
-from tiffin.events import Event, Notice, StepDone, StepLog, StepProgress, StepStarted, StepUnreached, StepWhy
+from tiffin.events import (
+    Event,
+    Notice,
+    StepDone,
+    StepLog,
+    StepProgress,
+    StepStarted,
+    StepUnreached,
+    StepWhy,
+    TerminalLent,
+)
 from tiffin.ui.columns import elapsed
 from tiffin.ui.diagnostic import notice
 from tiffin.ui.failed import KEPT, Failed
@@ -84,6 +94,9 @@ class PlainReporter:
                     self._failed.leave(event)
                 case Notice():
                     self._print(notice(event, colour=self._colour))
+                case TerminalLent():
+                    self._close()
+                    self._print(event.message)
                 case _:
                     pass
             self._stream.flush()
@@ -104,12 +117,16 @@ class PlainReporter:
     ) -> None:
         """Show the lines that still wait, and at last the step that failed."""
         with self._lock:
-            for step in self._steps.values():
-                self._take(step, [line for one in step.splitters.values() for line in one.finish()])
-            self._drain()
-            for line in self._failed.lines():
-                self._print(line)
+            self._close()
             self._stream.flush()
+
+    def _close(self) -> None:
+        for step in self._steps.values():
+            self._take(step, [line for one in step.splitters.values() for line in one.finish()])
+        self._drain()
+        for line in self._failed.lines():
+            self._print(line)
+        self._failed = Failed()
 
     def _log(self, step: _Step, event: StepLog) -> None:
         self._take(step, step.splitters[event.stream].feed(event.data))

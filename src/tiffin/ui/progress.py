@@ -15,6 +15,7 @@ one thread only.
     {"event": "why", "time": …, "step": "s4", "verdict": "miss", "reasons": ["ARG VERSION 1 → 2"], …}
     {"event": "notice", "time": …, "level": "warning", "message": "…", "file": "Dockerfile", "line": 3,
      "rule": "UndefinedVar"}
+    {"event": "terminal-lent", "time": …, "message": "…"}
     {"event": "error", "time": …, "message": "…", "code": "step-failed", "hint": "", "file": "D", "line": 4}
 
 docs/build-progress.md says what each is for; further fields and kinds may be added.
@@ -27,7 +28,17 @@ import time
 from typing import TYPE_CHECKING, Literal, Self, TextIO
 
 from tiffin.errors import InvalidError, TiffinError
-from tiffin.events import Event, Notice, StepDone, StepLog, StepProgress, StepStarted, StepUnreached, StepWhy
+from tiffin.events import (
+    Event,
+    Notice,
+    StepDone,
+    StepLog,
+    StepProgress,
+    StepStarted,
+    StepUnreached,
+    StepWhy,
+    TerminalLent,
+)
 from tiffin.ui.diagnostic import colours, notice
 from tiffin.ui.failed import KEPT, Failed
 from tiffin.ui.reporter import Reporter, headline
@@ -119,6 +130,8 @@ def _kind(event: Event) -> str:
             return "why"
         case Notice():
             return "notice"
+        case TerminalLent():
+            return "terminal-lent"
 
 
 def _fields(event: Event) -> dict[str, object]:
@@ -170,6 +183,9 @@ class QuietReporter:
                     self._failed.leave(event)
                 case Notice() if event.level == "warning" and not event.rule:
                     self._print(notice(event, colour=self._colour))
+                case TerminalLent():
+                    self._close()
+                    self._print(event.message)
                 case _:
                     pass
 
@@ -185,8 +201,12 @@ class QuietReporter:
     ) -> None:
         """Show the step that failed, if one did."""
         with self._lock:
-            for line in self._failed.lines():
-                self._print(line)
+            self._close()
+
+    def _close(self) -> None:
+        for line in self._failed.lines():
+            self._print(line)
+        self._failed = Failed()
 
     def _finish(self, event: StepDone) -> None:
         step = self._steps.pop(event.step, None)

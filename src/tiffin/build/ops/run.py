@@ -6,12 +6,14 @@ import os
 import stat
 import threading
 import time
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from tiffin.build.hostenv import BUNDLE, find_bundle, lend
 from tiffin.build.ops import connected
+from tiffin.build.ops.scene import HISTORY, Scene, history_of, refresh
 from tiffin.build.ops.stubs import missing_points, remove_points
 from tiffin.build.owner import find_user
 from tiffin.errors import FailedError
@@ -20,13 +22,13 @@ from tiffin.layer.diff import normalise
 from tiffin.oci.config import ContainerConfig
 from tiffin.oci.runtimespec import Mount
 from tiffin.runtime import step_process
-from tiffin.runtime.model import Rootfs
+from tiffin.runtime.model import MemoryFile, Rootfs
 from tiffin.runtime.plan import make_plan, mount_targets
 from tiffin.runtime.seccomp import is_compat
 from tiffin.runtime.spec import HOST, NEW, Options, make_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tiffin.build.graph import Run
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from tiffin.oci.runtimespec import Rlimit
     from tiffin.runtime.model import Plan
     from tiffin.runtime.spec import Place
-    from tiffin.runtime.step_process import StepProcess
+    from tiffin.runtime.step_process import StepProcess, TerminalStep
     from tiffin.snapshot.layers import LayerStore
     from tiffin.snapshot.merged import MergedTree
 
@@ -62,13 +64,32 @@ class StepSettings(NamedTuple):
     """What is the same for all steps of a build, and in no cache key but for `epoch`.
 
     `environ` is the host's environment, `epoch` the time of new files in seconds,
-    `shm_size` the size of /dev/shm in bytes, None for the usual one.
+    `shm_size` the size of /dev/shm in bytes, None for the usual one. With
+    `keeps_failed` the first step that fails is left as it is, as the runner's `scene`.
     """
 
     environ: Mapping[str, str]
     epoch: int
     shm_size: int | None = None
     rlimits: tuple[Rlimit, ...] = ()
+    keeps_failed: bool = False
+
+
+class Ran(NamedTuple):
+    """The directory of a step's layer, and which files are in it whose content did not change."""
+
+    upper: Path
+    repeated: Repeated
+
+
+class _Site(NamedTuple):
+    """A step, and the place where it is run: what is below it, its workspace, what it was lent."""
+
+    op: Run
+    parent: Sequence[DiffID]
+    tree: MergedTree
+    work: Path
+    furniture: Furniture
 
 
 class StepRunner:
@@ -89,6 +110,7 @@ class StepRunner:
         self._settings = settings
         self._bundle = find_bundle(settings.environ)
         self._running: set[StepProcess] = set()
+        self.scene: Scene | None = None
         self._guard = threading.Lock()
 
     def stop(self) -> None:
@@ -97,34 +119,51 @@ class StepRunner:
             for process in self._running:
                 process.kill()
 
+    @contextmanager
     def run(
-        self, op: Run, parent: Sequence[DiffID], shown: Sequence[Shown | None], work: Path, report: Report
-    ) -> Repeated:
-        """Run the step on `parent` and leave the directory of its layer at `work / "upper"`.
+        self, op: Run, parent: Sequence[DiffID], shown: Sequence[Shown | None], report: Report
+    ) -> Iterator[Ran]:
+        """Run the step on `parent` and yield what it made, which is removed in the end unless it is moved.
 
-        Return which files are in it whose content did not change. `shown` is what each of its mounts shows.
-        Raises FailedError with the step's exit status if not 0.
+        `shown` is what each of its mounts shows. Raises FailedError with the step's exit status if not 0.
         """
-        began = int(time.time())
-        tree = self._layers.tree(parent)
-        self._prepare(work, tree)
-        with self._furnisher.furnish(op, shown, work, report.stop) as furniture:
-            plan = self._plan(op, parent, tree, work, furniture)
-            stubs = missing_points(mount_targets(plan), tree)
-            status, tail = self._execute(plan, op, work, report)
-        if status != 0:
-            raise _failure(op, status, tail)
-        furniture.check()
-        remove_points(work / "upper", stubs)
-        below = _Below(tree)
-        return normalise(
-            work / "upper",
-            below.status,
-            self._settings.epoch,
-            self._layers.owners,
-            place=below.host,
-            began=began,
-        )
+        with ExitStack() as held:
+            work = held.enter_context(self._layers.workspace())
+            began = int(time.time())
+            tree = self._layers.tree(parent)
+            self._prepare(work, tree)
+            with ExitStack() as furnished:
+                furniture = furnished.enter_context(self._furnisher.furnish(op, shown, work, report.stop))
+                site = _Site(op, parent, tree, work, furniture)
+                plan = self._plan(site)
+                stubs = missing_points(mount_targets(plan), tree)
+                status, tail = self._execute(plan, site, report)
+                if status != 0:
+                    error = _failure(op, status, tail)
+                    if self._settings.keeps_failed and not report.stop.is_set():
+                        self._keep(site, error, furnished, held)
+                    raise error
+            furniture.check()
+            remove_points(work / "upper", stubs)
+            below = _Below(tree)
+            upper, epoch, owners = work / "upper", self._settings.epoch, self._layers.owners
+            yield Ran(upper, normalise(upper, below.status, epoch, owners, place=below.host, began=began))
+
+    def _keep(self, site: _Site, error: FailedError, furnished: ExitStack, held: ExitStack) -> None:
+        """Leave a step that failed as it is: the first one, what it holds passes into its scene."""
+
+        def start(command: tuple[str, ...]) -> TerminalStep:
+            refresh(site.work)
+            plan = self._plan(site, shell=command)
+            extra = self._connect(site)
+            return step_process.start_in_terminal(plan, entry=connected.__name__, extra=extra)
+
+        with self._guard:
+            if self.scene is None:
+                stack = ExitStack()
+                stack.push(held.pop_all())
+                stack.push(furnished.pop_all())
+                self.scene = Scene(site.op, error, start, stack)
 
     def _prepare(self, work: Path, tree: MergedTree) -> None:
         for name in ("upper", "work", "empty"):
@@ -136,10 +175,9 @@ class StepRunner:
         self._layers.owners.change(str(work / "upper"), *owner)
         (work / "upper").chmod(mode)
 
-    def _plan(
-        self, op: Run, parent: Sequence[DiffID], tree: MergedTree, work: Path, furniture: Furniture
-    ) -> Plan:
-        """Return the plan of the step's container."""
+    def _plan(self, site: _Site, shell: tuple[str, ...] = ()) -> Plan:
+        """Return the plan of the step's container, or that of a shell at a terminal in its place."""
+        op, parent, tree, work, furniture = site
         user = find_user(op.user, tree)
         own = {name: value for name, _, value in (item.partition("=") for item in (*op.env, *op.ambient))}
         loan = lend(self._settings.environ, self._bundle, own)
@@ -147,11 +185,13 @@ class StepRunner:
         if self._place.single_id:
             variables.setdefault("APT_CONFIG", _APT_CONFIG)
         options = Options(
-            entrypoint=op.arguments,
+            entrypoint=shell or op.arguments,
+            terminal=bool(shell),
             env=(
                 *op.ambient,
                 *(f"{name}={value}" for name, value in variables.items() if name not in own),
                 *furniture.env,
+                *([f"HISTFILE={HISTORY}"] if shell else []),
             ),
             working_dir=op.directory,
             mounts=(*self._mounts(op, work), *furniture.mounts),
@@ -165,8 +205,11 @@ class StepRunner:
         lowers = tuple(str(self._layers.path(diff_id)) for diff_id in reversed(parent)) or (
             str(work / "empty"),
         )
+        inlays = tuple(furniture.inlays)
+        if shell:
+            inlays += (MemoryFile(HISTORY, history_of(op.arguments), 0o644),)
         rootfs = Rootfs(lowers, str(work / "upper"), str(work / "work"), volatile=True)
-        return make_plan(spec, rootfs, machine=self._place.machine, extra=tuple(furniture.inlays))
+        return make_plan(spec, rootfs, machine=self._place.machine, extra=inlays)
 
     def _mounts(self, op: Run, work: Path) -> tuple[Mount, ...]:
         """Write what the step is given as files, and return how they are mounted: read only."""
@@ -189,7 +232,10 @@ class StepRunner:
             for target, source in given.items()
         )
 
-    def _execute(self, plan: Plan, op: Run, work: Path, report: Report) -> tuple[int, bytes]:
+    def _connect(self, site: _Site) -> bytes:
+        return self._connection.pack(site.op.network, site.op.hostname or HOSTNAME, site.work / "hosts")
+
+    def _execute(self, plan: Plan, site: _Site, report: Report) -> tuple[int, bytes]:
         """Run the container to its end; return its exit status and the end of its output."""
         reading, writing = os.pipe()
         nothing = os.open(os.devnull, os.O_RDONLY)
@@ -200,7 +246,7 @@ class StepRunner:
                 stdout=writing,
                 stderr=writing,
                 entry=connected.__name__,
-                extra=self._connection.pack(op.network, op.hostname or HOSTNAME, work / "hosts"),
+                extra=self._connect(site),
             )
         except BaseException:
             os.close(reading)
