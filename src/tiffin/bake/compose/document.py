@@ -6,6 +6,7 @@ short text can stand for a huge one.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from tiffin.bake.compose.interpolate import interpolate
@@ -20,6 +21,13 @@ Plain: TypeAlias = Union[dict[str, "Plain"], list["Plain"], str, int, float, boo
 Path: TypeAlias = tuple[str, ...]
 
 _MOST = 100_000
+_LONGEST_NUMBER = 19
+# As the reference reads them, which takes the octal numbers of YAML 1.1 too.
+_BASES = {"hex": 16, "bin": 2, "oct": 8}
+_INTEGER = re.compile(
+    r"[-+]?(?:(?P<hex>0[xX][0-9a-fA-F]+)|(?P<bin>0[bB][01]+)|(?P<oct>0[oO]?[0-7]+)|0|[1-9][0-9]*)", re.ASCII
+)
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?", re.ASCII)
 _LISTED_PAIRS = ("args", "labels", "environment", "additional_contexts", "extra_hosts", "ssh")
 
 
@@ -76,7 +84,7 @@ class Document:
             raise InvalidError(
                 error.message, code="bake-variable", hint=error.hint, where=self._where(node)
             ) from error
-        if node.style in ("'", '"', "|", ">") or node.tag == "tag:yaml.org,2002:str":
+        if node.style in ("'", '"', "|", ">"):
             return text
         return scalar(text)
 
@@ -107,16 +115,12 @@ def scalar(text: str) -> Plain:
         return True
     if text in ("false", "False", "FALSE"):
         return False
-    digits = text[1:] if text[:1] in "+-" else text
-    if digits.isascii() and digits.isdigit() and len(digits) < 19 and (digits == "0" or digits[0] != "0"):
-        return int(text)
-    if (
-        digits[:1].isdigit()
-        and digits.replace(".", "", 1).isdigit()
-        and digits.isascii()
-        and len(digits) < 19
-    ):
-        return float(text) if "." in digits else text
+    digits = text.replace("_", "")
+    if len(digits) < _LONGEST_NUMBER and (found := _INTEGER.fullmatch(digits)) is not None:
+        base = next((base for name, base in _BASES.items() if found[name]), 10)
+        return int(digits.lower().replace("0o", "0", 1) if base == 8 else digits, base)
+    if len(digits) < _LONGEST_NUMBER and _FLOAT.fullmatch(digits):
+        return float(digits)
     return text
 
 

@@ -176,7 +176,8 @@ class Services:
             if not isinstance(name, str):
                 raise BadValueError("a secret is named by a text")
             source = self._secrets.get(name)
-            source = source if isinstance(source, dict) else {}
+            if not isinstance(source, dict):
+                raise BadValueError(f"there is no secret {name} below secrets")
             if source.get("external"):
                 raise BadValueError(f"the secret {name} is external, and there is nobody to ask for it")
             entry = {"id": name}
@@ -207,7 +208,7 @@ def _text(value: Plain) -> str:
         case bool():
             return "true" if value else "false"
         case float():
-            return str(int(value)) if value == int(value) else repr(value)
+            return str(int(value)) if value.is_integer() else repr(value)
         case str() | int():
             return str(value)
         case _:
