@@ -163,7 +163,7 @@ def test_secrets_are_said_of_stages_that_are_in_the_image(folder):
 def test_many_secrets_are_counted(folder):
     fill(folder, {f"{name}/.env": 1 for name in "abcde"})
     ((_, message),) = said(folder, ALL)
-    assert message.startswith("a/.env, b/.env, c/.env and 2 more goes into the image")
+    assert message.startswith("the image gets a/.env, b/.env, c/.env and 2 more, to be read ")
 
 
 def test_folders_and_links_are_no_secrets(folder):

@@ -158,7 +158,7 @@ APT_LISTS_IN_LAYER = Rule(
 COPY_SECRET_FILE = Rule(
     "CopySecretFile",
     "Keys and passwords should not be copied into an image",
-    "{} goes into the image, where everybody who has it can read it; leave it out by .dockerignore, "
+    "the image gets {}, to be read by everybody who has it; leave that out by .dockerignore, "
     "and lend it to steps with RUN --mount=type=secret",
     house=True,
     of_files=True,
@@ -166,7 +166,7 @@ COPY_SECRET_FILE = Rule(
 COPY_GIT_DIRECTORY = Rule(
     "CopyGitDirectory",
     "The history of a repository should not be copied into an image",
-    "{} goes into the image: {} of history, with all that was ever committed; add .git to .dockerignore",
+    "the image gets {}: {} of history, with all that was ever committed; add .git to .dockerignore",
     house=True,
     of_files=True,
 )
