@@ -231,7 +231,6 @@ def test_an_unknown_target_names_the_nearest(target, hint):
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("RUN --security=insecure true", "--security"),
         ("RUN --device=a/b=c true", "--device"),
     ],
 )

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from tests.live import cases
@@ -90,6 +91,43 @@ def test_caches_of_a_name_space_are_others(tiffin, busybox, folder):
     ):
         build(tiffin, folder, "spaces", text, "--build-arg", f"N={n}", *spaces)
         assert show(tiffin, "spaces", "cat /seen") == seen
+
+
+# -- entitlements -----------------------------------------------------------------------------------
+
+ALL = (1 << int(Path("/proc/sys/kernel/cap_last_cap").read_text()) + 1) - 1
+
+
+def test_a_privileged_step_has_all_rights_in_its_user_namespace(tiffin, busybox, folder):
+    text = (
+        f"FROM {busybox}\n"
+        "RUN --security=insecure grep -E 'CapEff|NoNewPrivs' /proc/self/status > /seen; "
+        "mkdir /m && mount -t tmpfs none /m && echo mounted >> /seen; umount /m; "
+        "test -w /proc/sys/kernel && echo unprotected >> /seen; grep ' /proc/' /proc/mounts >> /seen; "
+        # As root of the machine itself it could: that it is not.
+        "echo x > /proc/sysrq-trigger || echo walled >> /seen; head -n 1 /proc/self/uid_map >> /seen\n"
+        "RUN grep CapEff /proc/self/status >> /seen; mount -t tmpfs none /m || echo denied >> /seen\n"
+    )
+    done = build(tiffin, folder, "insecure", text, check=False)
+    assert done.returncode == 1
+    assert "Dockerfile:2" in done.stderr
+    assert "--allow security.insecure" in done.stderr
+    build(tiffin, folder, "insecure", text, "--allow", "security.insecure")
+    lines = show(tiffin, "insecure", "cat /seen").splitlines()
+    assert int(lines[0].split()[1], 16) == ALL
+    assert lines[1].split() == ["NoNewPrivs:", "0"]
+    assert lines[2:5] == ["mounted", "unprotected", "walled"]
+    assert lines[5].split()[1] != "0" or tiffin.rung != "root"
+    assert int(lines[6].split()[1], 16) not in (0, ALL)
+    assert lines[7:] == ["denied"]
+
+
+def test_the_network_of_this_machine(tiffin, busybox, folder):
+    text = f"FROM {busybox}\nRUN --network=host readlink /proc/self/ns/net > /seen\n"
+    done = build(tiffin, folder, "hosted", text, check=False)
+    assert (done.returncode, "--allow network.host" in done.stderr) == (1, True)
+    build(tiffin, folder, "hosted", text, "--allow", "network.host")
+    assert show(tiffin, "hosted", "cat /seen").strip() == str(Path("/proc/self/ns/net").readlink())
 
 
 # -- --debug-shell ----------------------------------------------------------------------------------

@@ -85,11 +85,6 @@ def _texts(target: Target, field: str) -> tuple[str, ...]:
 def _refuse(target: Target) -> None:
     if any("disabled" not in entry for entry in target.entries("attest")):
         raise _unsupported(target, "attest", "attestations are not in this release")
-    if "security.insecure" in target.texts("entitlements"):
-        raise _unsupported(target, "entitlements", "privileged steps are not in this release")
-    for name in target.texts("entitlements"):
-        if name != "network.host":
-            raise InvalidError(f"the target {target.name} asks for {name!r}, and there is no such privilege")
     for field in ("context", "dockerfile"):
         if target.text(field) == "-":
             raise InvalidError(
@@ -124,6 +119,10 @@ def _steps(target: Target) -> StepRequest:
 
             lines = (f"{name}={address}" for name, text in hosts.items() for address in text.split(","))
             asked = asked._replace(hosts=tuple(map(parse_extra_host, lines)))
+        if names := target.texts("entitlements"):
+            from tiffin.build.entitlements import parse_entitlements
+
+            asked = asked._replace(allow=parse_entitlements(names))
         if limits := target.texts("ulimits"):
             from tiffin.runtime.rlimits import parse_ulimits
 

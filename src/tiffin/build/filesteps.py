@@ -49,6 +49,7 @@ def run_step(draft: Draft, instruction: ast.Run, around: Surroundings, mounts: t
         ambient=tuple(f"{name}={value}" for name, value in around.proxies.items() if name not in environment),
         mounts=mounts,
         hostname=around.hostname,
+        security=instruction.security or "sandbox",
         extra_hosts=around.hosts,
         platform=draft.platform,
     )

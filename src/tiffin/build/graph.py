@@ -204,6 +204,7 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     ambient: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
     hostname: str = ""
+    security: Literal["sandbox", "insecure"] = "sandbox"
     extra_hosts: tuple[str, ...] = ()
     platform: Platform | None = None
 

@@ -69,7 +69,7 @@ OPTIONS = (
     flag("--why", "Say of each step why it is remembered, or what changed"),
     *stepflags.OPTIONS,
     *refuse(_ATTEST, "--attest=", "--provenance=false|0|disabled=true", "--sbom=false|0|disabled=true"),
-    *refuse("privileged steps are not in this release", "--allow=", "--security-opt="),
+    *refuse("a step asks for rights by RUN --security=insecure, and --allow grants them", "--security-opt="),
     *refuse("layers are never squashed; use a stage of its own to leave files behind", "--squash"),
     *refuse("there is one builder, tiffin itself", "--builder=default|tiffin"),
     *refuse("policies are not in this release", "--policy="),

@@ -17,6 +17,7 @@ OPTIONS = (
         "HOST:IP",
         "Add a line to /etc/hosts of the RUN instructions; host-gateway is this machine",
     ),
+    values("--allow", "ENTITLEMENT", "Let RUN instructions do this: network.host, security.insecure"),
     optional(
         "--debug-shell",
         "COMMAND",
@@ -37,6 +38,10 @@ def step_request(arguments: Arguments) -> StepRequest:
         from tiffin.network.resolver import parse_extra_host
 
         asked = asked._replace(hosts=tuple(map(parse_extra_host, lines)))
+    if names := arguments.texts("allow"):
+        from tiffin.build.entitlements import parse_entitlements
+
+        asked = asked._replace(allow=parse_entitlements(names))
     if size := arguments.text("shm-size"):
         from tiffin.cli.units import parse_size
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tiffin.build.cache import BuildCache
 from tiffin.build.emit import image_config
+from tiffin.build.entitlements import check_entitlements
 from tiffin.build.fetching import Fetching
 from tiffin.build.journal import Journal
 from tiffin.build.merge import merge
@@ -60,6 +61,7 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
             graphs = merge([plan(dockerfile, each, bases.resolve, linter) for each in wanted])
             report_copies(graphs[0], dockerfile, inputs.contexts, linter)
         wants = [graph.result for graph in graphs]
+        check_entitlements(graphs[0], request.steps.allow, request.network)
         check_steps(engine, graphs[0])
         bench = Workbench(
             layers=engine.layers,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from tiffin.build.entitlements import Entitlements
+
 if TYPE_CHECKING:
     from tiffin.network.resolver import ExtraHost
     from tiffin.oci.runtimespec import Rlimit
@@ -18,4 +20,5 @@ class StepRequest(NamedTuple):
     hosts: tuple[ExtraHost, ...] = ()
     shm_size: int = 0
     rlimits: tuple[Rlimit, ...] = ()
+    allow: Entitlements = Entitlements()
     debug: tuple[str, ...] | None = None

@@ -199,6 +199,7 @@ class StepRunner:
             compat=op.platform is not None and is_compat(self._place.machine, op.platform.architecture),
             shm_size=self._settings.shm_size,
             rlimits=self._settings.rlimits,
+            privileged=op.security == "insecure",
         )
         spec = make_spec(ContainerConfig(env=op.env), user, options, self._place)
         spec = msgspec.structs.replace(spec, hostname=op.hostname or HOSTNAME)
