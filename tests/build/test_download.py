@@ -235,6 +235,17 @@ def test_the_hosts_own_ca_is_believed_and_no_other(authority, ours):
                 ours.get(f"{web.url}/f")
 
 
+def test_the_hosts_proxy_is_asked(web, ours):
+    web.pages["http://far.example/f"] = Page(DATA)  # what a proxy is asked for
+    ours.environ["http_proxy"] = web.url.replace("://", "://user:secret@")
+    assert ours.get("http://far.example/f")[0] == DATA
+    assert web.seen[0].headers["proxy-authorization"].startswith("Basic ")
+    ours.environ["no_proxy"] = "far.example"
+    with pytest.raises(UnavailableError) as caught:
+        ours.get("http://far.example/f")
+    assert "secret" not in caught.value.message
+
+
 def test_without_a_network_there_is_one_clear_line(ours):
     with pytest.raises(UnavailableError) as caught:
         ours.get("http://u:secret@127.0.0.1:9/f?x")

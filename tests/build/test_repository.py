@@ -330,6 +330,13 @@ def test_the_login_of_the_users_git(web, repository, ours):
     assert "GIT_AUTH_TOKEN" in caught.value.hint
 
 
+def test_the_hosts_proxy_is_asked(web, repository, ours):
+    repository.commit({"f": "f"})
+    ours.environ["http_proxy"] = web.url
+    assert ours.tree(Git("http://far.example/repo.git")) == {"f": "f"}
+    assert {seen.path.startswith("http://far.example/") for seen in web.seen} == {True}
+
+
 def test_what_a_user_reads_when_it_fails(web, ours):
     for address in (url(web, "none"), "http://u:secret@127.0.0.1:9/x.git"):
         with pytest.raises(UnavailableError) as caught:

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from tests.doubles.server import Server
+from tests.doubles.server import serve
 
 REPOSITORY = r"/v2/(?P<name>[a-z0-9._/-]+?)"
 ROUTES = [
@@ -84,21 +84,9 @@ class RegistryDouble:
         class Handler(_Handler):
             registry = double
 
-        server = Server(("127.0.0.1", 0), Handler)
-        scheme = "http"
-        if tls is not None:
-            server.socket = tls.wrap_socket(server.socket, server_side=True)
-            scheme = "https"
-        self.address = f"127.0.0.1:{server.server_port}"
-        self.url = f"{scheme}://{self.address}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
+        with serve(Handler, tls) as self.url:
+            self.address = self.url.partition("://")[2]
             yield self
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,7 +1,8 @@
 """What the servers of the tests stand on."""
 
 import socket
-from contextlib import suppress
+import threading
+from contextlib import contextmanager, suppress
 from http.server import ThreadingHTTPServer
 
 
@@ -30,3 +31,19 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request, client_address):
         """A client that goes away is no news."""
+
+
+@contextmanager
+def serve(handler, tls=None):
+    """Let `handler` answer at the URL that is given, with `tls` over TLS, for the time of the block."""
+    server = Server(("127.0.0.1", 0), handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from tests.doubles.server import Server
+from tests.doubles.server import serve
 
 
 class Page(NamedTuple):
@@ -57,18 +57,8 @@ class WebDouble:
         class Handler(_Handler):
             web = double
 
-        server = Server(("127.0.0.1", 0), Handler)
-        if tls is not None:
-            server.socket = tls.wrap_socket(server.socket, server_side=True)
-        self.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
+        with serve(Handler, tls) as self.url:
             yield self
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -123,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def repository(self):
-        path, _, query = self.path.partition("?")
+        path, _, query = re.sub(r"^http://[^/]*", "", self.path).partition("?")  # a proxy sees all of it
         done = subprocess.run(
             ["git", "http-backend"],
             input=self.body(),
