@@ -168,6 +168,7 @@ def test_wrong_json(text, place, message):
         ("services:\n  a:\n    extends: b\n    build: .\n  b:\n    extends: a\n", 3, "services extend each other: a → b → a", ""),
         ("services:\n  a:\n    build:\n      secrets: [s]\nsecrets:\n  s:\n    external: true\n", 4, "secrets: the secret s is external, and there is nobody to ask for it", ""),
         ("services: [\n", 2, "this is no YAML: did not find expected node content", ""),
+        ("x-a: 1\n", 1, "a Compose file needs services", ""),
         ("- x\n", 1, "a Compose file is a map with services", ""),
         ("services:\n  a b:\n    build: .\n", 3, "'a b' cannot be the name of a target or group", "names have letters, digits, - and _; sanitize() replaces everything else"),
     ],

@@ -15,19 +15,16 @@ from tiffin.build.remote import parse_context
 from tiffin.engine.buildrequest import BuildRequest
 from tiffin.engine.size import size_in_bytes
 from tiffin.engine.steprequest import StepRequest
+from tiffin.engine.unbuilt import UNBUILT
 from tiffin.errors import InvalidError, UnsupportedError
-from tiffin.oci.descriptor import Descriptor, MediaType
-from tiffin.oci.digest import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tiffin.bake.target import Target
+    from tiffin.oci.descriptor import Descriptor
 
 _HERE = "cwd://"
-_UNBUILT = Descriptor(
-    MediaType.OCI_MANIFEST, Digest(f"sha256:{'0' * 64}"), 0
-)  # for requests that are but looked at
 
 
 class Inputs(NamedTuple):
@@ -141,8 +138,6 @@ def _steps(target: Target) -> StepRequest:
 def _contexts(target: Target, inputs: Inputs) -> dict[str, str | Descriptor]:
     linked = links(target)
     return {
-        name: inputs.images.get(linked[name], _UNBUILT)
-        if name in linked
-        else value.removeprefix(_HERE) or "."
+        name: inputs.images.get(linked[name], UNBUILT) if name in linked else value.removeprefix(_HERE) or "."
         for name, value in target.pairs("contexts").items()
     }

@@ -91,7 +91,7 @@ class StageRules:
         found = base.config.platform.normalised()
         if base.known and entry.platform.rank(found) is None:
             self._linter.report(rules.INVALID_BASE_IMAGE_PLATFORM, span, entry.base, found, entry.platform)
-        if self._linter.checking:
+        if self._linter.checking and base.reference == entry.base:  # and not a named context
             from tiffin.build.checkrules import report_unpinned
 
             report_unpinned(entry.base, span, self._linter)

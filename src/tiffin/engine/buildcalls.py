@@ -19,7 +19,7 @@ from tiffin.dockerfile.lint.linter import Linter
 from tiffin.dockerfile.lint.syntax import check_syntax
 from tiffin.dockerfile.parser import parse
 from tiffin.dockerfile.source import Source
-from tiffin.engine.buildinputs import is_context_image, read_inputs, read_lent
+from tiffin.engine.buildinputs import BUILT, is_context_image, read_inputs, read_lent
 from tiffin.engine.buildlint import report_copies, violation
 from tiffin.engine.buildplatforms import plan_requests
 from tiffin.engine.lookup import find_complete
@@ -196,20 +196,26 @@ class _Configs:
         if key not in self._known:
             try:
                 config = self._config(name, platform)
-                self._known[key] = BaseImage(name, config, config.rootfs.diff_ids)
+                known = config is not None
+                config = config or _nothing(platform)
+                self._known[key] = BaseImage(name, config, config.rootfs.diff_ids, known=known)
             except NotFoundError as error:
                 error.where = error.where or where
                 raise
             except TiffinError as error:
                 message = f"{name} cannot be read, so nothing is said of variables that it may set: "
                 self._engine.emit(Notice(message + error.message, where=where))
-                stand_in = ImageConfig(platform.architecture, platform.os, variant=platform.variant)
-                self._known[key] = BaseImage(name, stand_in, (), known=False)
+                self._known[key] = BaseImage(name, _nothing(platform), (), known=False)
         return self._known[key]
 
-    def _config(self, name: str, platform: Platform) -> ImageConfig:
+    def _config(self, name: str, platform: Platform) -> ImageConfig | None:
+        """Return the config, None of an image that is not built yet."""
         if is_context_image(name):
             from tiffin.engine.contextimages import find_context_image
+            from tiffin.engine.unbuilt import UNBUILT
+
+            if self._request.build_contexts.get(name.removeprefix(BUILT)) == UNBUILT:
+                return None
 
             self._engine.enter()
             return find_context_image(self._engine, name, self._request, platform).config
@@ -223,3 +229,7 @@ class _Configs:
             repository = registries.to_pull(reference)
             root = repository.resolve(reference)
             return open_image(repository, root, platform, what=reference.familiar).config
+
+
+def _nothing(platform: Platform) -> ImageConfig:
+    return ImageConfig(platform.architecture, platform.os, variant=platform.variant)

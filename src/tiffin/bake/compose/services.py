@@ -6,6 +6,7 @@ that arguments without a value are taken from.
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING
 
 from tiffin.bake.blocks import check_name
@@ -48,6 +49,8 @@ class Services:
             self._places.update(document.places)
         assert isinstance(merged, dict)
         self._services = self._map(merged, ("services",))
+        if not self._services:
+            raise self._wrong((), "a Compose file needs services")
         self._secrets = self._map(merged, ("secrets",))
 
     def targets(self) -> list[Target]:
@@ -104,8 +107,8 @@ class Services:
                 hint = did_you_mean(key, known, f"it can have: {', '.join(known)}")
                 raise self._wrong((*path, key), f"build has no {key!r}", hint)
         target = Target(check_name(name.replace(".", "_"), self._places.get(("services", name))))
-        for key, value in build.items():
-            if value is not None and key in _BUILD:
+        for key in _BUILD:
+            if (value := build.get(key)) is not None:
                 self._set(target, service, path, key, value)
         self._extension(target, build.get("x-bake"), (*path, "x-bake"))
         image = service.get("image")
@@ -249,7 +252,10 @@ def _contexts(pairs: dict[str, str | None]) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for name, value in pairs.items():
         kind, _, rest = (value or "").partition(":")
-        found[name] = f"target:{rest.replace('.', '_')}" if kind in ("service", "target") else value
+        if kind in ("service", "target"):
+            found[name] = f"target:{rest.replace('.', '_')}"
+        else:
+            found[name] = posixpath.normpath(value) if value and value.startswith("./") else value
     return found
 
 
@@ -314,7 +320,7 @@ _BUILD: dict[str, tuple[str, Callable[[Services, dict[str, Plain], Plain], Field
     "privileged": ("entitlements", _simple(lambda value: ("security.insecure",) if _flag(value) else None)),
     "entitlements": ("entitlements", _READ_LIST),
     "additional_contexts": ("contexts", _simple(lambda value: _contexts(_pairs(value)))),
-    "provenance": ("attest", _simple(lambda value: _attestation("provenance", value))),
     "sbom": ("attest", _simple(lambda value: _attestation("sbom", value))),
+    "provenance": ("attest", _simple(lambda value: _attestation("provenance", value))),
     "isolation": ("", _simple(lambda _: None)),
 }
