@@ -192,6 +192,7 @@ def test_standard_input_is_one_thing(elsewhere, standard_input, data, dockerfile
         ([member("d/../../escaped", tarfile.REGTYPE)], InvalidError),
         ([member("node", tarfile.BLKTYPE, devmajor=8)], UnsupportedError),
         ([member("node", tarfile.CHRTYPE, devmajor=1, devminor=3)], UnsupportedError),
+        ([member("node", tarfile.CHRTYPE)], UnsupportedError),
         ([member("hard", tarfile.LNKTYPE, linkname="../../../etc/passwd")], InvalidError),
         ([member("hard", tarfile.LNKTYPE, linkname="none")], InvalidError),
     ],
@@ -222,6 +223,17 @@ def test_links_of_an_archive_stay_inside(elsewhere, standard_input, tmp_path):
         standard_input(packed({"real": f"FROM scratch\nCOPY {source} /c/\n"}, *links))
         with pytest.raises(NotFoundError):
             elsewhere.from_("-")
+
+
+def test_an_archive_is_no_layer(elsewhere, standard_input):
+    """Names that hide something in a layer hide nothing here; what no layer can hold is told."""
+    files = {"Dockerfile": COPY_ALL, "a": "a", ".wh.a": "1"}
+    standard_input(packed(files | {".dockerignore": ".wh.*\n"}))
+    elsewhere.from_("-")
+    assert "a" in elsewhere.files
+    standard_input(packed(files))
+    with pytest.raises(UnsupportedError, match=r"\.wh\.a"):
+        elsewhere.from_("-")
 
 
 @pytest.mark.parametrize("kind", ["fifo", "directory", "link to itself"])

@@ -164,7 +164,7 @@ def _unpack(stream: _Whole, folder: Path) -> None:
 
     try:
         with decompress(cast("BinaryIO", stream)) as plain:
-            apply(plain, folder, NoOwners())
+            apply(plain, folder, NoOwners(), whiteouts=False)
     except TiffinError as error:
         error.message = f"the archive on {_INPUT}: {error.message}"
         raise

@@ -54,16 +54,24 @@ class Applied(NamedTuple):
     usage: int
 
 
-def apply(stream: BinaryIO, root: Path, owners: Owners, limits: Limits = Limits()) -> Applied:  # noqa: B008  # frozen
+def apply(
+    stream: BinaryIO,
+    root: Path,
+    owners: Owners,
+    limits: Limits = Limits(),  # noqa: B008  # frozen
+    *,
+    whiteouts: bool = True,
+) -> Applied:
     """Unpack the uncompressed tar `stream`, to its end, into the directory `root`, which exists.
 
     A later entry replaces an earlier one of the same name. Parents that the tar
     does not name belong to root, with mode 0755 and the time 0, and so does the
     root itself if the tar is silent about it. After an error `root` is to be thrown away.
+    Without `whiteouts` it is no layer, and names that would mean one are names like any other.
     """
     with BackgroundHash() as total, Place(root, owners) as place:
         reader = TarReader(stream, total.update)
-        applier = _Applier(reader, place, owners, limits)
+        applier = _Applier(reader, place, owners, limits, whiteouts=whiteouts)
         place.plain(place.root_fd)
         for member in reader.members():
             applier.member(member)
@@ -72,7 +80,10 @@ def apply(stream: BinaryIO, root: Path, owners: Owners, limits: Limits = Limits(
 
 
 class _Applier:
-    def __init__(self, reader: TarReader, place: Place, owners: Owners, limits: Limits) -> None:
+    def __init__(
+        self, reader: TarReader, place: Place, owners: Owners, limits: Limits, *, whiteouts: bool
+    ) -> None:
+        self._whiteouts = whiteouts
         self._reader = reader
         self._place = place
         self._owners = owners
@@ -86,7 +97,7 @@ class _Applier:
         path = clean(member.name)
         self._check(member, path)
         directory, _, name = path.rpartition("/")
-        if name.startswith(whiteout.PREFIX):
+        if self._whiteouts and name.startswith(whiteout.PREFIX):
             self._whiteout(directory, name, path)
             return
         if not path:
@@ -124,7 +135,7 @@ class _Applier:
         if member.uid >= _ID_LIMIT or member.gid >= _ID_LIMIT:
             raise invalid(member.name, f"its owner {member.uid}:{member.gid} is out of range")
         parents = path.rpartition("/")[0]
-        if whiteout.PREFIX in parents and f"/{parents}".find(f"/{whiteout.PREFIX}") >= 0:
+        if self._whiteouts and whiteout.PREFIX in parents and f"/{parents}".find(f"/{whiteout.PREFIX}") >= 0:
             raise invalid(member.name, "it lies below a whiteout")
 
     def _whiteout(self, directory: str, name: str, path: str) -> None:
@@ -169,7 +180,7 @@ class _Applier:
         os.utime(host, ns=(member.mtime_ns, member.mtime_ns), follow_symlinks=False)
 
     def _node(self, member: Member, directory: str, name: str) -> None:
-        if member.type == "3" and member.major == member.minor == 0:
+        if self._whiteouts and member.type == "3" and member.major == member.minor == 0:
             self._place.hide(
                 directory, name
             )  # what overlayfs calls a whiteout, from a tar of its upper directory

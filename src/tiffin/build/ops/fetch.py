@@ -108,7 +108,7 @@ class Fetcher:
             upper = place / "upper"
             upper.mkdir()
             with file.open("rb") as stream, decompress(stream) as plain:
-                apply(plain, upper, NoOwners())
+                apply(plain, upper, NoOwners(), whiteouts=False)
             return self._make(op, content, start, lambda: settle(upper, self._store.epoch))
 
     def _here(self, fetch: Callable[[], Fetched]) -> Fetched:
