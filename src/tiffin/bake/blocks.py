@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tiffin.bake.definitions import attributes_of
+from tiffin.bake.declarations import attributes_of
 from tiffin.bake.language.evaluate import Scope, evaluate
 from tiffin.bake.language.text import invalid
 from tiffin.bake.language.values import BadValueError, Value, kind, to_text

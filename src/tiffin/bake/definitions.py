@@ -6,13 +6,14 @@ a definition that needs itself is refused with the way around.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from tiffin.bake.declarations import Function, Variable, needed, read_function, read_variable
 from tiffin.bake.functions import table
-from tiffin.bake.language.ast import Attribute, Body, Literal, TupleOf, keyword
+from tiffin.bake.language.ast import Attribute, Body, Literal
 from tiffin.bake.language.evaluate import MOST_STEPS, Scope, evaluate, too_much
 from tiffin.bake.language.text import invalid
-from tiffin.bake.language.typeexpr import Type, convert, parse_type
+from tiffin.bake.language.typeexpr import convert
 from tiffin.bake.language.values import BadValueError, Value, to_bool, to_text
 from tiffin.bake.language.walk import calls
 from tiffin.dockerfile.nearest import did_you_mean
@@ -22,33 +23,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from tiffin.bake.environment import Outside
-    from tiffin.bake.language.ast import Block, Call, Expression, GetIndex, GetName, Splat
+    from tiffin.bake.language.ast import Block, Call, GetIndex, GetName, Splat
     from tiffin.bake.language.text import Place
 
 BLOCKS = ("target", "group", "variable", "function")
-_VARIABLE = ("default", "type", "description")
-_FUNCTION = ("params", "variadic_params", "result")
-
-
-class Variable(NamedTuple):
-    """A `variable` block."""
-
-    name: str
-    default: Expression | None
-    declared: Type | None
-    description: str
-    validations: tuple[Block, ...]
-    place: Place
-
-
-class Function(NamedTuple):
-    """A `function` block: names of its parameters, and what it gives."""
-
-    name: str
-    parameters: tuple[str, ...]
-    rest: str | None
-    result: Expression
-    place: Place
 
 
 class Definitions:
@@ -95,9 +73,9 @@ class Definitions:
             if len(block.labels) != 1:
                 raise invalid(f'a {block.kind} needs one name: {block.kind} "NAME" {{', block.label_place)
             if block.kind == "variable":
-                self.variables[block.labels[0]] = _variable(block)
+                self.variables[block.labels[0]] = read_variable(block)
             elif block.kind == "function":
-                self.functions[block.labels[0]] = _function(block)
+                self.functions[block.labels[0]] = read_function(block)
             else:
                 self.blocks.append(block)
 
@@ -184,8 +162,8 @@ class Definitions:
     def _validate(self, variable: Variable) -> None:
         scope = Scope(self)
         for block in variable.validations:
-            condition = _needed(block, "condition")
-            message = _needed(block, "error_message")
+            condition = needed(block, "condition")
+            message = needed(block, "error_message")
             try:
                 holds = to_bool(evaluate(condition.expression, scope))
                 text = "" if holds else to_text(evaluate(message.expression, scope))
@@ -240,59 +218,3 @@ class _UnderWay:
 
     def __exit__(self, *_: object) -> None:
         self._names.pop()
-
-
-def attributes_of(block: Block, known: Sequence[str], inner: Sequence[str] = ()) -> dict[str, Attribute]:
-    """Return the attributes of a block; those that it cannot have are refused, with the nearest name."""
-    for name, attribute in block.body.attributes.items():
-        if name not in known:
-            hint = did_you_mean(name, known, f"it can have: {', '.join(known)}")
-            raise invalid(
-                f"a {block.kind} has no attribute {name!r}", attribute.place, hint=hint, code="bake-attribute"
-            )
-    for block_inside in block.body.blocks:
-        if block_inside.kind not in inner:
-            hint = f"write {block_inside.kind} = {{" if block_inside.kind in known else ""
-            raise invalid(f"a {block.kind} has no block {block_inside.kind!r}", block_inside.place, hint=hint)
-    return block.body.attributes
-
-
-def _needed(block: Block, name: str) -> Attribute:
-    found = block.body.attributes.get(name)
-    if found is None:
-        raise invalid(f"the {block.kind} has no {name}", block.place)
-    return found
-
-
-def _variable(block: Block) -> Variable:
-    found = attributes_of(block, _VARIABLE, ("validation",))
-    for validation in block.body.blocks:
-        attributes_of(validation, ("condition", "error_message"))
-    description = found.get("description")
-    text = description.expression.value if description and isinstance(description.expression, Literal) else ""
-    return Variable(
-        block.labels[0],
-        found["default"].expression if "default" in found else None,
-        parse_type(found["type"].expression) if "type" in found else None,
-        text if isinstance(text, str) else "",
-        block.body.blocks,
-        block.label_place,
-    )
-
-
-def _function(block: Block) -> Function:
-    found = attributes_of(block, _FUNCTION)
-    parameters = _needed(block, "params").expression
-    if not isinstance(parameters, TupleOf):
-        raise invalid("the parameters of a function are a list of names", parameters.place)
-    names = [_name(item) for item in parameters.items]
-    rest = _name(found["variadic_params"].expression) if "variadic_params" in found else None
-    result = _needed(block, "result").expression
-    return Function(block.labels[0], tuple(names), rest, result, block.label_place)
-
-
-def _name(expression: Expression) -> str:
-    name = keyword(expression)
-    if name is None:
-        raise invalid("the name of a parameter is needed", expression.place)
-    return name

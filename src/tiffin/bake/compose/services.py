@@ -6,11 +6,21 @@ that arguments without a value are taken from.
 
 from __future__ import annotations
 
-import posixpath
 from typing import TYPE_CHECKING
 
 from tiffin.bake.blocks import check_name
 from tiffin.bake.compose.document import Document, Plain, merge
+from tiffin.bake.compose.forms import (
+    agents_of,
+    attestation_of,
+    contexts_of,
+    flag_of,
+    hosts_of,
+    list_of,
+    pairs_of,
+    text_of,
+    words_of,
+)
 from tiffin.bake.compose.sizes import size_text, ulimit_texts
 from tiffin.bake.entries import Entry, merge_entries, parse_entry
 from tiffin.bake.language.values import BadValueError
@@ -146,14 +156,14 @@ class Services:
     def _extend(self, target: Target, field: str, value: Plain) -> None:
         match _X_BAKE[field]:
             case "flag":
-                target.values[field] = _flag(value)
+                target.values[field] = flag_of(value)
             case "map":
-                target.values[field] = {**_contexts(_pairs(value)), **target.pairs(field)}
+                target.values[field] = {**contexts_of(pairs_of(value)), **target.pairs(field)}
             case "list":
-                joined = (*target.texts(field), *_words(value))
+                joined = (*target.texts(field), *words_of(value))
                 target.values[field] = tuple(dict.fromkeys(joined))
             case _:
-                entries = (*target.entries(field), *(parse_entry(field, text) for text in _words(value)))
+                entries = (*target.entries(field), *(parse_entry(field, text) for text in words_of(value)))
                 target.values[field] = merge_entries(field, entries)
         assert field in FIELDS
 
@@ -162,9 +172,9 @@ class Services:
     def arguments(self, service: dict[str, Plain], value: Plain) -> FieldValue:
         """Build arguments; those without value come from the service's environment, or from ours."""
         given = service.get("environment")
-        own = {key: text for key, text in _pairs(given).items() if text is not None} if given else {}
+        own = {key: text for key, text in pairs_of(given).items() if text is not None} if given else {}
         found: dict[str, str | None] = {}
-        for key, text in _pairs(value).items():
+        for key, text in pairs_of(value).items():
             resolved = text if text is not None else own.get(key, self._environ.get(key))
             if resolved is not None:
                 found[key] = resolved
@@ -174,7 +184,7 @@ class Services:
         """Secrets that the build names, where the file says that they lie."""
         del service
         found: list[Entry] = []
-        for item in _list(value):
+        for item in list_of(value):
             name = item.get("source") if isinstance(item, dict) else item
             if not isinstance(name, str):
                 raise BadValueError("a secret is named by a text")
@@ -185,9 +195,9 @@ class Services:
                 raise BadValueError(f"the secret {name} is external, and there is nobody to ask for it")
             entry = {"id": name}
             if source.get("file"):
-                entry["src"] = _text(source["file"])
+                entry["src"] = text_of(source["file"])
             if source.get("environment"):
-                entry["env"] = _text(source["environment"])
+                entry["env"] = text_of(source["environment"])
             found.append(entry)
         return tuple(found)
 
@@ -206,96 +216,17 @@ class Services:
         return InvalidError(message, code="bake-compose", hint=hint, where=where)
 
 
-def _text(value: Plain) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case float():
-            return str(int(value)) if value.is_integer() else repr(value)
-        case str() | int():
-            return str(value)
-        case _:
-            raise BadValueError("a text is needed")
-
-
-def _flag(value: Plain) -> bool:
-    if isinstance(value, bool):
-        return value
-    if value in ("true", "false"):
-        return value == "true"
-    raise BadValueError("true or false is needed")
-
-
-def _list(value: Plain) -> list[Plain]:
-    if not isinstance(value, list):
-        raise BadValueError("a list is needed")
-    return value
-
-
-def _words(value: Plain) -> list[str]:
-    return value.split() if isinstance(value, str) else [_text(item) for item in _list(value)]
-
-
-def _pairs(value: Plain, separators: str = "=") -> dict[str, str | None]:
-    if isinstance(value, dict):
-        return {key: None if item is None else _text(item) for key, item in value.items()}
-    found: dict[str, str | None] = {}
-    for item in _list(value):
-        text = _text(item)
-        separator = next((char for char in separators if char in text), "=")
-        key, equals, rest = text.partition(separator)
-        found[key] = rest if equals else None
-    return found
-
-
-def _contexts(pairs: dict[str, str | None]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for name, value in pairs.items():
-        kind, _, rest = (value or "").partition(":")
-        if kind in ("service", "target"):
-            found[name] = f"target:{rest.replace('.', '_')}"
-        else:
-            found[name] = posixpath.normpath(value) if value and value.startswith("./") else value
-    return found
-
-
-def _hosts(value: Plain) -> FieldValue:
-    if isinstance(value, dict):
-        listed: dict[str, Plain] = {
-            k: ",".join(map(_text, v)) if isinstance(v, list) else v for k, v in value.items()
-        }
-        return _pairs(listed)
-    found: dict[str, str | None] = {}
-    for item in _list(value):
-        for name, address in _pairs([item], "=:").items():
-            found[name] = f"{found[name]},{address}" if name in found else address
-    return found
-
-
-def _agents(value: Plain) -> FieldValue:
-    items = value.items() if isinstance(value, dict) else _pairs(value).items()
-    entries = [{"id": key, "paths": _text(path)} if path else {"id": key} for key, path in items]
-    return tuple(sorted(entries, key=lambda entry: (entry["id"], entry.get("paths", ""))))
-
-
-def _attestation(kind: str, value: Plain) -> FieldValue:
-    text = _text(value)
-    if text in ("true", "1", "false", "0"):
-        text = "" if text in ("true", "1") else "disabled=true"
-    return (parse_entry("attest", f"type={kind}" + (f",{text}" if text else "")),)
-
-
 def _entries(field: str) -> Callable[[Services, dict[str, Plain], Plain], FieldValue]:
-    return lambda _, __, value: tuple(parse_entry(field, text) for text in _words(value))
+    return lambda _, __, value: tuple(parse_entry(field, text) for text in words_of(value))
 
 
 def _simple(read: Callable[[Plain], FieldValue | None]) -> Callable[..., FieldValue | None]:
     return lambda _, __, value: read(value)
 
 
-_READ_TEXT = _simple(lambda value: _text(value) or None)
-_READ_TRUE = _simple(lambda value: _flag(value) or None)
-_READ_LIST = _simple(lambda value: tuple(_words(value)))
+_READ_TEXT = _simple(lambda value: text_of(value) or None)
+_READ_TRUE = _simple(lambda value: flag_of(value) or None)
+_READ_LIST = _simple(lambda value: tuple(words_of(value)))
 
 # What a build section can have → the attribute of a target, and how it is read.
 _BUILD: dict[str, tuple[str, Callable[[Services, dict[str, Plain], Plain], FieldValue | None]]] = {
@@ -305,22 +236,22 @@ _BUILD: dict[str, tuple[str, Callable[[Services, dict[str, Plain], Plain], Field
     "args": ("args", Services.arguments),
     "target": ("target", _READ_TEXT),
     "tags": ("tags", _READ_LIST),
-    "labels": ("labels", _simple(lambda value: {k: v or "" for k, v in _pairs(value).items()})),
+    "labels": ("labels", _simple(lambda value: {k: v or "" for k, v in pairs_of(value).items()})),
     "platforms": ("platforms", _READ_LIST),
     "cache_from": ("cache-from", _entries("cache-from")),
     "cache_to": ("cache-to", _entries("cache-to")),
     "secrets": ("secret", Services.secrets),
-    "ssh": ("ssh", _simple(_agents)),
-    "extra_hosts": ("extra-hosts", _simple(_hosts)),
+    "ssh": ("ssh", _simple(agents_of)),
+    "extra_hosts": ("extra-hosts", _simple(hosts_of)),
     "network": ("network", _READ_TEXT),
-    "shm_size": ("shm-size", _simple(lambda value: size_text(_text(value)))),
+    "shm_size": ("shm-size", _simple(lambda value: size_text(text_of(value)))),
     "ulimits": ("ulimits", _simple(ulimit_texts)),
     "no_cache": ("no-cache", _READ_TRUE),
     "pull": ("pull", _READ_TRUE),
-    "privileged": ("entitlements", _simple(lambda value: ("security.insecure",) if _flag(value) else None)),
+    "privileged": ("entitlements", _simple(lambda value: ("security.insecure",) if flag_of(value) else None)),
     "entitlements": ("entitlements", _READ_LIST),
-    "additional_contexts": ("contexts", _simple(lambda value: _contexts(_pairs(value)))),
-    "sbom": ("attest", _simple(lambda value: _attestation("sbom", value))),
-    "provenance": ("attest", _simple(lambda value: _attestation("provenance", value))),
+    "additional_contexts": ("contexts", _simple(lambda value: contexts_of(pairs_of(value)))),
+    "sbom": ("attest", _simple(lambda value: attestation_of("sbom", value))),
+    "provenance": ("attest", _simple(lambda value: attestation_of("provenance", value))),
     "isolation": ("", _simple(lambda _: None)),
 }

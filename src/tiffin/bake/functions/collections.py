@@ -11,7 +11,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from tiffin.bake.functions.texts import whole
-from tiffin.bake.language.evaluate import index as element_at
+from tiffin.bake.language.access import index as element_at
 from tiffin.bake.language.values import (
     BadValueError,
     SetOf,

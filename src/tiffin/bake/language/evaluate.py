@@ -9,6 +9,7 @@ from __future__ import annotations
 from decimal import Decimal, DivisionByZero, InvalidOperation, Overflow
 from typing import TYPE_CHECKING, Protocol
 
+from tiffin.bake.language.access import attribute, index
 from tiffin.bake.language.ast import (
     Call,
     Chain,
@@ -32,7 +33,6 @@ from tiffin.bake.language.typeexpr import convert, parse_type
 from tiffin.bake.language.values import (
     NUMBERS,
     BadValueError,
-    SetOf,
     Value,
     entries,
     equal,
@@ -167,9 +167,9 @@ def _unary(expression: Unary, scope: Scope) -> Value:
 def _chain(expression: Chain, scope: Scope) -> Value:
     left = expression.first
     value: Value = None
-    for index, (operator, right) in enumerate(expression.rest):
+    for place, (operator, right) in enumerate(expression.rest):
         value = _binary(left, operator, right, scope, expression.place)
-        if index + 1 < len(expression.rest):
+        if place + 1 < len(expression.rest):
             left = Literal(value, left.place)
     return value
 
@@ -234,7 +234,7 @@ def _traverse(expression: Traverse, scope: Scope) -> Value:
 def _step(value: Value, step: GetName | GetIndex | Splat, scope: Scope) -> Value:
     match step:
         case GetName(name, place):
-            return _attribute(value, name, place)
+            return attribute(value, name, place)
         case GetIndex(key, place):
             return index(value, evaluate(key, scope), place)
         case Splat(each, place):
@@ -248,39 +248,6 @@ def _step(value: Value, step: GetName | GetIndex | Splat, scope: Scope) -> Value
                     item = _step(item, inner, scope)  # noqa: PLW2901 - a walk from the element to a part of it
                 found.append(item)
             return tuple(found)
-
-
-def _attribute(value: Value, name: str, place: Place | None) -> Value:
-    if not isinstance(value, dict):
-        raise invalid(f"there is no {name} in {kind(value)}", place)
-    if name not in value:
-        raise invalid(f"there is no {name} in this map", place, hint=has(value))
-    return value[name]
-
-
-def has(names: Mapping[str, object]) -> str:
-    """Return a hint that tells the names there are."""
-    shown = [name[:40] for name in sorted(names)[:12]]
-    return f"there are: {', '.join(shown)}" if shown else "it is empty"
-
-
-def index(value: Value, key: Value, place: Place | None) -> Value:
-    """Return the element of `value` at `key`."""
-    match value:
-        case SetOf():
-            raise invalid("the elements of a set have no index", place)
-        case tuple():
-            try:
-                position = to_number(key)
-            except BadValueError as error:
-                raise invalid(f"as the index of a list, {error.message}", place) from error
-            if position != position.to_integral_value() or not 0 <= position < len(value):
-                raise invalid(f"there is no element {to_text(position)} in a list of {len(value)}", place)
-            return value[int(position)]
-        case dict():
-            return _attribute(value, to_text(key) if key is not None else "null", place)
-        case _:
-            raise invalid(f"{kind(value)} has no elements", place)
 
 
 # -- calls
