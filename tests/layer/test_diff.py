@@ -166,6 +166,18 @@ def test_times_are_the_epoch_or_just_after_what_was_replaced(tmp_path):
     assert upper.stat().st_mtime_ns >= EPOCH * S
 
 
+def test_a_file_whose_content_is_as_it_was_keeps_its_time(tmp_path):
+    """What was compiled from it in an earlier layer names that time, and stays valid."""
+    lower = build(tmp_path / "l", {name: ("file", b"1234", {"mtime": 2 * S + EPOCH * S}) for name in "abc"})
+    later = {"mtime": 2 * S + EPOCH * S, "mode": 0o600}
+    upper = build(
+        tmp_path / "u",
+        {"a": ("file", b"1234", later), "b": ("file", b"1234", {"mtime": 0}), "c": ("file", b"12345", later)},
+    )
+    settle(upper, lower)
+    assert {name: (upper / name).stat().st_mtime - EPOCH for name in "abc"} == {"a": 2, "b": 3, "c": 3}
+
+
 def test_names_of_one_file_get_one_time_whatever_comes_first(tmp_path):
     lower = build(tmp_path / "l", {"m": ("file", b"", {"mtime": (EPOCH + 9) * S})})
     for order in (["a", "m", "z"], ["m", "z", "a"], ["z", "a", "m"]):

@@ -55,7 +55,8 @@ def normalise(
     1. Directories that overlayfs copied up and nothing is left in go, if mode, owner and
        attributes are those below; so do whiteouts and opaque marks that hide nothing.
     2. Every time becomes `epoch` (seconds), or, where an entry replaces one below: for a
-       directory at least that one's time, else at least a second more, so that whatever
+       directory, and for a file whose content is as it was, at least that one's time, so that
+       what was compiled from it stays valid; else at least a second more, so that whatever
        compares times sees the change.
     3. Compiled Python files that name the old time of their source (PEP 552) name the new one.
     4. The known files in which programs note the time (see `layer.moments`) name the epoch, if
@@ -89,10 +90,11 @@ class _Times:
         moment = self._epoch
         if below is not None:
             seconds = below.st_mtime_ns // _SECOND
-            if not (stat.S_ISDIR(status.st_mode) and stat.S_ISDIR(below.st_mode)):
+            copied_up = _is_copied_up(status, below)
+            if not copied_up and not (stat.S_ISDIR(status.st_mode) and stat.S_ISDIR(below.st_mode)):
                 seconds += 1
             moment = max(moment, seconds * _SECOND)
-            if _is_copied_up(status, below):
+            if copied_up:
                 self.repeated = Repeated(self.repeated.files + 1, self.repeated.size + status.st_size)
         self._old[path], self._new[path] = status.st_mtime_ns, moment
         if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
