@@ -262,6 +262,8 @@ def test_what_is_around_every_run():
     text = "FROM plain\nRUN --mount=type=cache,target=/c --mount=type=cache,id=/i,target=/d true\n"
     (op,) = ops(text, Run)
     assert (op.hostname, op.extra_hosts, [mount.id for mount in op.mounts]) == ("", (), ["/c", "/i"])
+    (dated,) = ops(text, Run, build_args={"SOURCE_DATE_EPOCH": "86400"})
+    assert (dated.ambient, op.ambient) == (("SOURCE_DATE_EPOCH=86400",), ())
     args = {"BUILDKIT_SANDBOX_HOSTNAME": "cellar", "BUILDKIT_CACHE_MOUNT_NS": "team"}
     found = graph(text, build_args=args, hosts=("b", "a"))
     (op,) = [vertex.op for vertex in found.vertices if isinstance(vertex.op, Run)]

@@ -1,6 +1,7 @@
 """How RUN steps are run: what they see besides their image, told by what they leave."""
 
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -91,6 +92,77 @@ def test_caches_of_a_name_space_are_others(tiffin, busybox, folder):
     ):
         build(tiffin, folder, "spaces", text, "--build-arg", f"N={n}", *spaces)
         assert show(tiffin, "spaces", "cat /seen") == seen
+
+
+def test_steps_know_the_time_that_is_asked_for(tiffin, busybox, folder):
+    text = f"FROM {busybox}\nRUN echo [$SOURCE_DATE_EPOCH] > /seen\nRUN stat -c %Y /seen >> /seen\n"
+    build(tiffin, folder, "usual", text)
+    build(tiffin, folder, "environment", text, env={"SOURCE_DATE_EPOCH": "1700000000"})
+    build(tiffin, folder, "argument", text, "--build-arg", "SOURCE_DATE_EPOCH=1700000001")
+    assert show(tiffin, "usual", "cat /seen").split()[0] == "[]"
+    for name, time in (("environment", "1700000000"), ("argument", "1700000001")):
+        assert show(tiffin, name, "cat /seen").split() == [f"[{time}]", time]
+    assert "SOURCE_DATE" not in tiffin("inspect", "argument").stdout
+
+
+def test_how_a_step_begins_and_ends(tiffin, busybox, folder):
+    """Nothing to read, the usual umask, no terminal; what it leaves running ends with it."""
+    text = (
+        f"FROM {busybox}\nRUN cat > /read; umask > /seen; tty >> /seen; (sleep 1000; touch /never) & true\n"
+        "RUN sh -c 'kill -9 $$'; echo $? >> /seen\nRUN exit 42\n"
+    )
+    done = build(tiffin, folder, "ends", text, check=False, stdin=subprocess.PIPE)
+    assert (done.returncode, "ended with exit status 42" in done.stderr) == (42, True)
+    build(tiffin, folder, "ends", text.replace("RUN exit 42\n", ""))
+    assert show(tiffin, "ends", "cat /read /seen; ls /never").split() == ["0022", "not", "a", "tty", "137"]
+
+
+@pytest.fixture
+def python(tiffin, busybox, folder):
+    """An image with a Python of this machine."""
+    program = shutil.which("python3", path="/usr/bin")
+    ask = "import sys, sysconfig; print(sys.executable, sysconfig.get_path('stdlib'))"
+    real, library = subprocess.run(
+        [program, "-c", ask], capture_output=True, text=True, check=True
+    ).stdout.split()
+    tree = folder / "python/tree"
+    cases.copy_program(os.path.realpath(real), tree)
+    shutil.copytree(
+        library,
+        tree / library.lstrip("/"),
+        ignore=shutil.ignore_patterns("__pycache__", "test", "config-*", "idlelib", "ensurepip", "tkinter"),
+    )
+    (tree / "usr/bin/python3").symlink_to(os.path.basename(os.path.realpath(real)))
+    (folder / "python/Dockerfile").write_text(f"FROM {busybox}\nCOPY tree /\n")
+    tiffin("build", "-q", "-t", "python", folder / "python")
+    return "python"
+
+
+def test_compiled_python_is_used_as_it_was_compiled(tiffin, folder, request):
+    """By Python's own word: with -v it tells of each file whether it was valid."""
+    if tiffin.rung != "root":
+        return  # times are times on every rung, and the image is large
+    base = request.getfixturevalue("python")
+    modules = {
+        "stamped": "timestamp",
+        "stale": "timestamp",
+        "sure": "unchecked-hash",
+        "checked": "checked-hash",
+    }
+    makes = "".join(
+        f"echo 'print(1)' > {name}.py; python3 -m compileall -q --invalidation-mode {mode} {name}.py; "
+        for name, mode in modules.items()
+    )
+    text = (
+        f"FROM {base}\nWORKDIR /app\nRUN {makes} ls __pycache__\nRUN chmod 600 stamped.py; echo >> stale.py\n"
+    )
+    build(tiffin, folder, "compiled", text)
+    for name in modules:
+        told = tiffin("run", "--rm", "compiled", "python3", "-v", "-c", f"import {name}").stderr
+        about = [line for line in told.splitlines() if f"/app/__pycache__/{name}." in line]
+        # The first line says that it matches its source, or that it was made anew.
+        assert about
+        assert ("matches" in about[0], "created" in about[0]) == (name != "stale", name == "stale")
 
 
 # -- entitlements -----------------------------------------------------------------------------------

@@ -46,7 +46,9 @@ def run_step(draft: Draft, instruction: ast.Run, around: Surroundings, mounts: t
         directory=draft.config.working_dir or "/",
         network=instruction.network or "default",
         script=script,
-        ambient=tuple(f"{name}={value}" for name, value in around.proxies.items() if name not in environment),
+        ambient=tuple(
+            f"{name}={value}" for name, value in around.variables.items() if name not in environment
+        ),
         mounts=mounts,
         hostname=around.hostname,
         security=instruction.security or "sandbox",

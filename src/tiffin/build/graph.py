@@ -189,7 +189,8 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     environment of the instruction (ENV, then declared ARGs), each name once.
     `script` is the file of a here-document that starts with `#!`; it is put at
     `/dev/pipes/NAME`, which `arguments` names. `ambient` is present in the
-    environment but not in the cache key: the predefined proxy arguments.
+    environment but not in the cache key: the predefined proxy arguments, and the
+    time, which is in all keys.
     `hostname` is empty for the builder's own; `extra_hosts` are the names that
     `--add-host` gives, whose addresses are not in the key, as in BuildKit.
     `platform` is what the root filesystem holds programs for.

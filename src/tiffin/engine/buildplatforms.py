@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tiffin.engine.engine import Engine
 
 _LOCAL = "local"
+_EPOCH = "SOURCE_DATE_EPOCH"
 _INDEX = "BUILDKIT_MULTI_PLATFORM"
 # What Go's strconv.ParseBool takes, as BuildKit does.
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
@@ -27,6 +28,8 @@ def plan_requests(engine: Engine, request: BuildRequest) -> list[PlanRequest]:
         name: environ.get(name) if value is None else value for name, value in request.build_args.items()
     }
     build_args = {name: value for name, value in given.items() if value is not None}
+    if epoch := environ.get(_EPOCH):
+        build_args.setdefault(_EPOCH, epoch)
     chosen = _chosen(engine, request)
     one = PlanRequest(
         platform=engine.platform,
