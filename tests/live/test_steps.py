@@ -165,6 +165,58 @@ def test_compiled_python_is_used_as_it_was_compiled(tiffin, folder, request):
         assert ("matches" in about[0], "created" in about[0]) == (name != "stale", name == "stale")
 
 
+# -- limits -----------------------------------------------------------------------------------------
+
+CGROUPS = Path("/sys/fs/cgroup")
+HOG = "head -c 200m /dev/zero | tail > /dev/null"  # tail keeps it all, for want of a line's end
+
+
+def test_limits_of_memory_and_processors(tiffin, busybox, folder):
+    """Real on the rung root; an ordinary user whose group is not delegated hears so."""
+    text = f"FROM {busybox}\nRUN {HOG}; nproc > /seen; {UUID} > /id\n"
+    limits = ("--memory", "1g", "--cpuset-cpus", "0", "--cpu-quota", "90000")
+    limits += ("--cgroup-parent", "/tiffin-test")
+    done = build(tiffin, folder, "limited", text, *limits, check=False)
+    if tiffin.rung != "root":
+        assert done.returncode == 1
+        assert "the controller memory cannot be had for a limit" in done.stderr
+        assert "Dockerfile:2" in done.stderr
+        return
+    assert done.returncode == 0, done.stderr
+    assert show(tiffin, "limited", "cat /seen") == "1\n"
+    first = show(tiffin, "limited", "cat /id")
+    build(tiffin, folder, "limited", text)  # what a step may use is in no key
+    assert show(tiffin, "limited", "cat /id") == first
+    # Nothing is left but the group that was asked for, which is whoever asked's.
+    groups = [path for path in CGROUPS.rglob("tiffin-test") if path.is_dir()]
+    assert groups
+    for group in groups:
+        assert not [path for path in group.iterdir() if path.is_dir()]
+        group.rmdir()
+
+
+def test_a_step_that_runs_out_of_memory(tiffin, busybox, folder):
+    if tiffin.rung != "root":
+        return
+    text = f"FROM {busybox}\nRUN {HOG}; exit $?\n"
+    done = build(tiffin, folder, "hungry", text, "-m", "64m", "--memory-swap", "64m", check=False)
+    assert done.returncode == 137
+    assert "out of memory" in done.stderr
+    assert "at the limit of 64 MB; at most 64 MB were used" in done.stderr
+    assert "--memory" in done.stderr
+    assert not list(CGROUPS.rglob("tiffin-[0-9]*"))
+
+
+def test_a_limit_that_cannot_be_had_says_why(tiffin, busybox, folder):
+    text = f"FROM {busybox}\nRUN true\n"
+    done = build(tiffin, folder, "x", text, "--cpuset-cpus", "4000", check=False)
+    assert done.returncode == 1
+    assert "cpuset" in done.stderr
+    for options in (("-m", "1m"), ("--memory-swap", "1g"), ("--cpuset-cpus", "x")):
+        done = build(tiffin, folder, "x", text, *options, check=False)
+        assert (done.returncode, "error:" in done.stderr, "RUN" in done.stderr) == (1, True, False)
+
+
 # -- entitlements -----------------------------------------------------------------------------------
 
 ALL = (1 << int(Path("/proc/sys/kernel/cap_last_cap").read_text()) + 1) - 1

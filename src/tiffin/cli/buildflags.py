@@ -8,7 +8,6 @@ from tiffin.cli.options import flag, ignore, refuse, value, values
 CALLS = ("build", "check", "outline", "targets")
 MODES = ("auto", "tty", "plain", "quiet", "rawjson")
 
-_LIMITS = "limits on the steps of a build are not in this release"
 _ATTEST = "attestations are not in this release"
 
 OPTIONS = (
@@ -73,16 +72,7 @@ OPTIONS = (
     *refuse("layers are never squashed; use a stage of its own to leave files behind", "--squash"),
     *refuse("there is one builder, tiffin itself", "--builder=default|tiffin"),
     *refuse("policies are not in this release", "--policy="),
-    *refuse(
-        _LIMITS, "--cgroup-parent=", "--cpu-period=", "--cpu-quota=", "-c, --cpu-shares=", "--cpuset-cpus="
-    ),
-    *refuse(
-        _LIMITS,
-        "--cpuset-mems=",
-        "-m, --memory=",
-        "--memory-swap=",
-        "--resource=",
-    ),
+    *refuse("there are --memory, --cpu-quota and the like", "--resource="),
     *refuse("use the global option: tiffin --isolation RUNG build", "--isolation=default"),
     *ignore("--compress", "--disable-content-trust", "--force-rm", "--rm"),
 )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tiffin.cli.options import optional, value, values
+from tiffin.cli.options import number, optional, value, values
 
 if TYPE_CHECKING:
     from tiffin.cli.options import Arguments
     from tiffin.engine.steprequest import StepRequest
+    from tiffin.oci.runtimespec import Resources
 
+_LIMITS = (*("memory", "memory-swap", "cpu-shares", "cpu-quota", "cpu-period", "cpuset-cpus", "cpuset-mems"),)
 OPTIONS = (
     values(
         "--add-host",
@@ -18,12 +20,20 @@ OPTIONS = (
         "Add a line to /etc/hosts of the RUN instructions; host-gateway is this machine",
     ),
     values("--allow", "ENTITLEMENT", "Let RUN instructions do this: network.host, security.insecure"),
+    value("--cgroup-parent", "PATH", "Put the RUN instructions into groups below this cgroup"),
+    number("--cpu-period", "MICROSECONDS", "How long the period is that --cpu-quota is a part of"),
+    number("--cpu-quota", "MICROSECONDS", "Processor time of a RUN instruction in each period"),
+    number("-c, --cpu-shares", "WEIGHT", "Share of processor time of a RUN instruction, compared with 1024"),
+    value("--cpuset-cpus", "LIST", "Run RUN instructions on these processors, like 0-3 or 0,2"),
+    value("--cpuset-mems", "LIST", "Take their memory from these nodes"),
     optional(
         "--debug-shell",
         "COMMAND",
         "When a RUN instruction fails, open a shell, or this command, in its container as it was left",
         implied="",
     ),
+    value("-m, --memory", "BYTES", "The most memory of a RUN instruction, like 2g"),
+    value("--memory-swap", "BYTES", "The most memory and swap of a RUN instruction, -1 for any swap"),
     value("--shm-size", "BYTES", "Size of /dev/shm of the RUN instructions, like 2g"),
     values("--ulimit", "NAME=SOFT[:HARD]", "Limit what a RUN instruction may use, like nofile=1024:4096"),
 )
@@ -50,9 +60,38 @@ def step_request(arguments: Arguments) -> StepRequest:
         from tiffin.runtime.rlimits import parse_ulimits
 
         asked = asked._replace(rlimits=parse_ulimits(limits))
+    asked = asked._replace(resources=_resources(arguments))
+    if parent := arguments.text("cgroup-parent"):
+        asked = asked._replace(cgroup_parent=parent)
     if (command := arguments.text("debug-shell")) is not None:
         asked = asked._replace(debug=_shell(command))
     return asked
+
+
+def _resources(arguments: Arguments) -> Resources | None:
+    """The limits that were asked for, None without one."""
+    if arguments.given.isdisjoint(_LIMITS):
+        return None
+    from tiffin.cli.units import parse_size
+    from tiffin.oci.runtimespec import CPU, Memory, Resources
+    from tiffin.runtime.cgroups.limits import check
+
+    def size(name: str) -> int | None:
+        text = arguments.text(name)
+        return -1 if text == "-1" else (text and parse_size(text, f"--{name}")) or None  # 0 is no limit
+
+    resources = Resources(
+        memory=Memory(size("memory"), size("memory-swap")),
+        cpu=CPU(
+            arguments.number("cpu-shares") or None,
+            arguments.number("cpu-quota") or None,
+            arguments.number("cpu-period") or None,
+            arguments.text("cpuset-cpus") or "",
+            arguments.text("cpuset-mems") or "",
+        ),
+    )
+    check(resources)
+    return resources
 
 
 def _shell(command: str) -> tuple[str, ...]:

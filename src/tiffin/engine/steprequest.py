@@ -8,7 +8,7 @@ from tiffin.build.entitlements import Entitlements
 
 if TYPE_CHECKING:
     from tiffin.network.resolver import ExtraHost
-    from tiffin.oci.runtimespec import Rlimit
+    from tiffin.oci.runtimespec import Resources, Rlimit
 
 
 class StepRequest(NamedTuple):
@@ -21,4 +21,6 @@ class StepRequest(NamedTuple):
     shm_size: int = 0
     rlimits: tuple[Rlimit, ...] = ()
     allow: Entitlements = Entitlements()
+    resources: Resources | None = None
+    cgroup_parent: str = ""
     debug: tuple[str, ...] | None = None

@@ -37,6 +37,12 @@ def make_runner(
     caches = CacheMounts(engine.layers, settings.epoch, imported.restore if imported else None)
     furnisher = Furnisher(caches, lent.secrets, lent.agents, lodging)
     same = StepSettings(
-        settings.environ, settings.epoch, steps.shm_size or None, steps.rlimits, steps.debug is not None
+        settings.environ,
+        settings.epoch,
+        shm_size=steps.shm_size or None,
+        rlimits=steps.rlimits,
+        keeps_failed=steps.debug is not None,
+        resources=steps.resources,
+        cgroup_parent=steps.cgroup_parent,
     )
     return StepRunner(engine.layers, place, connection, furnisher, same)

@@ -121,6 +121,37 @@ class Seccomp(_Document, frozen=True):
     syscalls: tuple[SeccompRule, ...] = ()
 
 
+class Memory(_Document, frozen=True):
+    """Limits of memory in bytes, -1 for none; `swap` is that of memory and swap together."""
+
+    limit: int | None = None
+    swap: int | None = None
+
+
+class CPU(_Document, frozen=True):
+    """Shares of processors, a quota of microseconds in each period, and which processors and memory nodes."""
+
+    shares: int | None = None
+    quota: int | None = None
+    period: int | None = None
+    cpus: str = ""
+    mems: str = ""
+
+
+class Pids(_Document, frozen=True):
+    """The most processes, -1 for any number."""
+
+    limit: int
+
+
+class Resources(_Document, frozen=True):
+    """What cgroups limit."""
+
+    memory: Memory | None = None
+    cpu: CPU | None = None
+    pids: Pids | None = None
+
+
 class Linux(_Document, frozen=True):
     """What only Linux has."""
 
@@ -129,6 +160,8 @@ class Linux(_Document, frozen=True):
     gid_mappings: tuple[IDMapping, ...] = ()
     sysctl: dict[str, str] = {}
     seccomp: Seccomp | None = None
+    resources: Resources | None = None
+    cgroups_path: str = ""
     masked_paths: tuple[str, ...] = ()
     readonly_paths: tuple[str, ...] = ()
     rootfs_propagation: str = ""

@@ -30,6 +30,7 @@ from tiffin.runtime.process import DEFAULT_PATH
 if TYPE_CHECKING:
     from tiffin.linux.namespace import IdMap
     from tiffin.oci.config import ContainerConfig
+    from tiffin.oci.runtimespec import Resources
     from tiffin.runtime.model import UserMap
     from tiffin.runtime.users import User
 
@@ -82,6 +83,8 @@ class Options(NamedTuple):
     rlimits: tuple[Rlimit, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
     oom_score_adj: int | None = None
+    resources: Resources | None = None
+    """Limits that whoever starts the container keeps, by a cgroup."""
 
 
 def make_spec(config: ContainerConfig, user: User, options: Options, place: Place) -> RuntimeSpec:
@@ -237,6 +240,7 @@ def _linux(options: Options, place: Place) -> Linux:
         gid_mappings=tuple(IDMapping(*line) for line in place.users.gids),
         sysctl={**sysctls, **dict(options.sysctls)},
         seccomp=_seccomp(options, place),
+        resources=options.resources,
         masked_paths=() if options.privileged else mounts.MASKED_PATHS,
         readonly_paths=() if options.privileged else mounts.READONLY_PATHS,
     )

@@ -1,4 +1,7 @@
-"""The entry of the process that runs one step: it attaches the step's network. Runs under `python -IS`."""
+"""The entry of the process that runs one step: it attaches the step's network, and puts it under its limits.
+
+Runs under `python -IS`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def _attach(pid: int, packed: bytes) -> Attachment:
-    plan, hosts = marshal.loads(packed)  # noqa: S302  # our own parent wrote it
+    plan, hosts, joins = marshal.loads(packed)  # noqa: S302  # our own parent wrote it
+    for path in joins:
+        with open(path, "w", encoding="ascii") as file:  # pathlib is slow to load
+            file.write(str(pid))
     attachment = attach(NetworkPlan.from_wire(plan), pid)
     if hosts is None:
         return attachment

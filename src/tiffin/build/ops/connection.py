@@ -51,8 +51,8 @@ class Connection:
         texts = [_read(path) for path in _RESOLVERS]
         return resolver.resolv_conf(texts, private=not self.shares_host(wanted)).text
 
-    def pack(self, wanted: str, name: str, hosts: Path) -> bytes:
-        """Return the plan for one such step, as bytes for the process that runs it.
+    def pack(self, wanted: str, name: str, hosts: Path, joins: tuple[str, ...] = ()) -> bytes:
+        """Return the plan for one such step, as bytes for the process that runs it; `joins` are its groups.
 
         That completes the file `hosts` of the step called `name`, if the way to the host is asked for.
         """
@@ -68,7 +68,7 @@ class Connection:
             map_gateway=completed,
         )
         file = (os.fspath(hosts), name, tuple(map(tuple, self._extra))) if completed else None
-        return marshal.dumps((plan.to_wire(), file))
+        return marshal.dumps((plan.to_wire(), file, joins))
 
 
 def _read(path: str) -> str:

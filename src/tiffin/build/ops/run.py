@@ -14,14 +14,15 @@ import msgspec
 from tiffin.build.hostenv import BUNDLE, find_bundle, lend
 from tiffin.build.ops import connected
 from tiffin.build.ops.scene import HISTORY, Scene, history_of, refresh
+from tiffin.build.ops.stepfailure import step_failure, tell_memory
 from tiffin.build.ops.stubs import missing_points, remove_points
 from tiffin.build.owner import find_user
-from tiffin.errors import FailedError
 from tiffin.events import StepLog
 from tiffin.layer.diff import normalise
 from tiffin.oci.config import ContainerConfig
-from tiffin.oci.runtimespec import Mount
+from tiffin.oci.runtimespec import Mount, Resources
 from tiffin.runtime import step_process
+from tiffin.runtime.cgroups.manager import make_group
 from tiffin.runtime.model import MemoryFile, Rootfs
 from tiffin.runtime.plan import make_plan, mount_targets
 from tiffin.runtime.seccomp import is_compat
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
     from tiffin.build.ops.connection import Connection
     from tiffin.build.ops.furnish import Furnisher, Furniture
     from tiffin.build.reading import Shown
+    from tiffin.errors import FailedError
     from tiffin.events import Emit
     from tiffin.layer.diff import Repeated
     from tiffin.linux.files import RootPath
     from tiffin.oci.digest import DiffID
     from tiffin.oci.runtimespec import Rlimit
+    from tiffin.runtime.cgroups.manager import Group
     from tiffin.runtime.model import Plan
     from tiffin.runtime.spec import Place
     from tiffin.runtime.step_process import StepProcess, TerminalStep
@@ -66,6 +69,7 @@ class StepSettings(NamedTuple):
     `environ` is the host's environment, `epoch` the time of new files in seconds,
     `shm_size` the size of /dev/shm in bytes, None for the usual one. With
     `keeps_failed` the first step that fails is left as it is, as the runner's `scene`.
+    Each step gets `resources` for itself, in a cgroup below `cgroup_parent`.
     """
 
     environ: Mapping[str, str]
@@ -73,6 +77,8 @@ class StepSettings(NamedTuple):
     shm_size: int | None = None
     rlimits: tuple[Rlimit, ...] = ()
     keeps_failed: bool = False
+    resources: Resources | None = None
+    cgroup_parent: str = ""
 
 
 class Ran(NamedTuple):
@@ -137,9 +143,13 @@ class StepRunner:
                 site = _Site(op, parent, tree, work, furniture)
                 plan = self._plan(site)
                 stubs = missing_points(mount_targets(plan), tree)
-                status, tail = self._execute(plan, site, report)
+                with self._grouped() as group:
+                    status, tail = self._execute(plan, site, report, group)
+                    usage = group.usage() if group is not None and status != 0 else None
                 if status != 0:
-                    error = _failure(op, status, tail)
+                    error = step_failure(op, status, tail)
+                    if usage is not None:
+                        tell_memory(error, self._settings.resources, usage)
                     if self._settings.keeps_failed and not report.stop.is_set():
                         self._keep(site, error, furnished, held)
                     raise error
@@ -155,12 +165,12 @@ class StepRunner:
         def start(command: tuple[str, ...]) -> TerminalStep:
             refresh(site.work)
             plan = self._plan(site, shell=command)
-            extra = self._connect(site)
+            extra = self._connect(site, stack.enter_context(self._grouped()))
             return step_process.start_in_terminal(plan, entry=connected.__name__, extra=extra)
 
+        stack = ExitStack()
         with self._guard:
             if self.scene is None:
-                stack = ExitStack()
                 stack.push(held.pop_all())
                 stack.push(furnished.pop_all())
                 self.scene = Scene(site.op, error, start, stack)
@@ -199,6 +209,7 @@ class StepRunner:
             compat=op.platform is not None and is_compat(self._place.machine, op.platform.architecture),
             shm_size=self._settings.shm_size,
             rlimits=self._settings.rlimits,
+            resources=self._settings.resources,
             privileged=op.security == "insecure",
         )
         spec = make_spec(ContainerConfig(env=op.env), user, options, self._place)
@@ -233,10 +244,25 @@ class StepRunner:
             for target, source in given.items()
         )
 
-    def _connect(self, site: _Site) -> bytes:
-        return self._connection.pack(site.op.network, site.op.hostname or HOSTNAME, site.work / "hosts")
+    @contextmanager
+    def _grouped(self) -> Iterator[Group | None]:
+        """Yield the cgroup of one step, if there is anything that it is for."""
+        if self._settings.resources is None and not self._settings.cgroup_parent:
+            yield None
+            return
+        group = make_group(self._settings.resources or Resources(), self._settings.cgroup_parent)
+        try:
+            yield group
+        finally:
+            group.delete()
 
-    def _execute(self, plan: Plan, site: _Site, report: Report) -> tuple[int, bytes]:
+    def _connect(self, site: _Site, group: Group | None) -> bytes:
+        joins = group.joins if group is not None else ()
+        return self._connection.pack(
+            site.op.network, site.op.hostname or HOSTNAME, site.work / "hosts", joins
+        )
+
+    def _execute(self, plan: Plan, site: _Site, report: Report, group: Group | None) -> tuple[int, bytes]:
         """Run the container to its end; return its exit status and the end of its output."""
         reading, writing = os.pipe()
         nothing = os.open(os.devnull, os.O_RDONLY)
@@ -247,7 +273,7 @@ class StepRunner:
                 stdout=writing,
                 stderr=writing,
                 entry=connected.__name__,
-                extra=self._connect(site),
+                extra=self._connect(site, group),
             )
         except BaseException:
             os.close(reading)
@@ -285,12 +311,3 @@ class _Below:
     def host(self, path: RootPath) -> str | None:
         node = self._tree.resolve(path, follow=False).node
         return node.host if node else None
-
-
-def _failure(op: Run, status: int, tail: bytes) -> FailedError:
-    command = op.arguments[-1].strip().splitlines()[0] if op.arguments[-1].strip() else " ".join(op.arguments)
-    command = " ".join(command.split())
-    shown = command if len(command) <= 80 else command[:79] + "…"
-    error = FailedError(f"`{shown}` ended with exit status {status}", code="step-failed", exit_status=status)
-    error.output = tail.decode(errors="replace")
-    return error

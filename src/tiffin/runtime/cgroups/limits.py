@@ -1,0 +1,110 @@
+"""Resources of the runtime spec → what is written into which files of a cgroup, of either version. Pure.
+
+The files are those of the kernel's documents cgroup-v1/ and cgroup-v2.rst.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from tiffin.errors import InvalidError
+
+if TYPE_CHECKING:
+    from tiffin.oci.runtimespec import CPU, Memory, Resources
+
+UNLIMITED = -1
+SMALLEST_MEMORY = 6 << 20  # as Docker has it: less, and no container starts
+_SHARES = (2, 262144)
+_LIST = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+
+
+class Write(NamedTuple):
+    """A value for a file of a controller; the file of what is `optional`, not asked for, may be missing."""
+
+    controller: str
+    file: str
+    value: str
+    optional: bool = False
+
+
+def check(resources: Resources) -> None:
+    """Raise InvalidError for limits that contradict each other or cannot be."""
+    memory, cpu = resources.memory, resources.cpu
+    if memory is not None:
+        limit, swap = memory.limit, memory.swap
+        if limit is not None and 0 <= limit < SMALLEST_MEMORY:
+            raise _invalid(f"a limit of memory below {SMALLEST_MEMORY >> 20} MB lets nothing run")
+        if swap is not None and limit is None:
+            raise _invalid("--memory-swap is memory and swap together, and needs --memory")
+        if limit is not None and swap is not None and 0 <= swap < limit:
+            raise _invalid("--memory-swap is memory and swap together, and less than --memory")
+    if cpu is not None:
+        for text, flag in ((cpu.cpus, "--cpuset-cpus"), (cpu.mems, "--cpuset-mems")):
+            if text and not _LIST.fullmatch(text):
+                raise _invalid(f"{flag} {text}: it is a list such as 0-3 or 0,2")
+
+
+def v1_writes(resources: Resources) -> tuple[Write, ...]:
+    """Return the writes for cgroups of version 1, in an order that the kernel takes."""
+    found: list[Write] = []
+    if (memory := resources.memory) is not None and memory.limit is not None:
+        found.append(Write("memory", "memory.limit_in_bytes", str(memory.limit)))
+        # Without accounting of swap there is no such file, and no swap is counted.
+        both = _both(memory)
+        found.append(Write("memory", "memory.memsw.limit_in_bytes", str(both), memory.swap is None))
+    if (cpu := resources.cpu) is not None:
+        files = {"cpu.shares": cpu.shares, "cpu.cfs_period_us": cpu.period, "cpu.cfs_quota_us": cpu.quota}
+        found += [Write("cpu", file, str(value)) for file, value in files.items() if value is not None]
+        found += _cpuset(cpu)
+    return (*found, *_pids(resources))
+
+
+def v2_writes(resources: Resources) -> tuple[Write, ...]:
+    """Return the writes for cgroups of version 2."""
+    found: list[Write] = []
+    if (memory := resources.memory) is not None and memory.limit is not None:
+        found.append(Write("memory", "memory.max", _number(memory.limit)))
+        both = _both(memory)
+        swap = UNLIMITED if UNLIMITED in (both, memory.limit) else both - memory.limit
+        found.append(Write("memory", "memory.swap.max", _number(swap), memory.swap is None))
+    if (cpu := resources.cpu) is not None:
+        if cpu.shares is not None:
+            found.append(Write("cpu", "cpu.weight", str(weight(cpu.shares))))
+        if cpu.quota is not None or cpu.period is not None:
+            quota = UNLIMITED if cpu.quota is None else cpu.quota
+            found.append(Write("cpu", "cpu.max", f"{_number(quota)} {cpu.period or 100_000}"))
+        found += _cpuset(cpu)
+    return (*found, *_pids(resources))
+
+
+def weight(shares: int) -> int:
+    """Return shares of version 1 (2 to 262144, usually 1024) as a weight of version 2 (1 to 10000)."""
+    least, most = _SHARES
+    bounded = min(max(shares, least), most)
+    return 1 + (bounded - least) * 9999 // (most - least)
+
+
+def _both(memory: Memory) -> int:
+    """Return the limit of memory and swap together: without a word as much swap as memory, as in Docker."""
+    assert memory.limit is not None
+    if memory.swap is not None:
+        return memory.swap
+    return UNLIMITED if memory.limit == UNLIMITED else 2 * memory.limit
+
+
+def _cpuset(cpu: CPU) -> list[Write]:
+    lists = {"cpuset.cpus": cpu.cpus, "cpuset.mems": cpu.mems}
+    return [Write("cpuset", file, text) for file, text in lists.items() if text]
+
+
+def _pids(resources: Resources) -> list[Write]:
+    return [] if resources.pids is None else [Write("pids", "pids.max", _number(resources.pids.limit))]
+
+
+def _number(value: int) -> str:
+    return "max" if value == UNLIMITED else str(value)
+
+
+def _invalid(message: str) -> InvalidError:
+    return InvalidError(message, code="invalid-limit")

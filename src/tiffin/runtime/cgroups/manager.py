@@ -1,0 +1,202 @@
+"""Limits for a group of processes: a cgroup is made, joined by its processes, looked at, and deleted.
+
+`make_group` picks the version that has the controllers. The life of a Group: its limits stand when it is
+made; whoever starts a process writes its pid into all files of `joins` before its program begins; `usage`
+tells what was used; `delete` is called when no process is in it. A caller that is killed leaves an empty
+directory, which the next one removes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from tiffin.errors import InvalidError, UnsupportedError
+from tiffin.runtime.cgroups.hierarchy import read_hierarchies
+from tiffin.runtime.cgroups.limits import v1_writes
+from tiffin.runtime.cgroups.stats import read_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from tiffin.oci.runtimespec import Resources
+    from tiffin.runtime.cgroups.hierarchy import Hierarchies
+    from tiffin.runtime.cgroups.limits import Write
+    from tiffin.runtime.cgroups.stats import Usage
+
+_PREFIX = "tiffin-"
+_TRIES = 50
+
+
+class Kernel(NamedTuple):
+    """How groups are made and removed: the directories, with the files that the kernel puts into them."""
+
+    make: Callable[[Path], None] = os.mkdir
+    remove: Callable[[Path], None] = os.rmdir
+
+
+class Wanted(NamedTuple):
+    """A group to make. `parent` is a path from the top of the hierarchy, empty for where we are."""
+
+    name: str
+    resources: Resources
+    parent: str = ""
+
+
+class Group:
+    """A cgroup: its directory for each controller; with version 2 they are one."""
+
+    def __init__(self, directories: dict[str, Path], kernel: Kernel) -> None:
+        self.directories = directories
+        self._kernel = kernel
+
+    @property
+    def joins(self) -> tuple[str, ...]:
+        """The files that take the pid of a process which is to be in the group."""
+        return tuple(str(path / "cgroup.procs") for path in dict.fromkeys(self.directories.values()))
+
+    def usage(self) -> Usage:
+        """Return what was used so far."""
+        return read_usage(self.directories)
+
+    def delete(self) -> None:
+        """Remove it, whose last process may be about to end; what cannot be removed is left to the next."""
+        for directory in dict.fromkeys(self.directories.values()):
+            for _ in range(_TRIES):
+                try:
+                    self._kernel.remove(directory)
+                except OSError as error:
+                    if error.errno != errno.EBUSY:
+                        break
+                    time.sleep(0.02)
+                else:
+                    break
+
+
+class Manager(Protocol):
+    """One version of cgroups."""
+
+    def lacks(self, controller: str) -> str:
+        """Return why there is no such controller for us; nothing if there is."""
+        ...
+
+    def make(self, wanted: Wanted) -> Group:
+        """Make a group, with its limits."""
+        ...
+
+
+def make_group(
+    resources: Resources, parent: str = "", *, found: Hierarchies | None = None, kernel: Kernel | None = None
+) -> Group:
+    """Make a group with these limits. Raises UnsupportedError that names the missing controller, and why."""
+    from tiffin.runtime.cgroups.v1 import V1
+    from tiffin.runtime.cgroups.v2 import V2
+
+    found = found or read_hierarchies(
+        Path("/proc/self/mountinfo").read_text(), Path("/proc/self/cgroup").read_text()
+    )
+    kernel = kernel or Kernel()
+    managers: list[Manager] = [V2(found.v2, kernel)] if found.v2 is not None else []
+    if found.v1:
+        managers.append(V1(dict(found.v1), kernel))
+    controllers = {write.controller for write in v1_writes(resources)}
+    manager = choose(managers, controllers) if controllers else _usual(managers)
+    name = f"{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
+    group = manager.make(Wanted(name, resources, parent))
+    for directory in {path.parent for path in group.directories.values()}:
+        _sweep(directory, kernel)
+    return group
+
+
+def choose(managers: Iterable[Manager], controllers: Iterable[str]) -> Manager:
+    """Return the first manager that lacks none of the controllers. Raises UnsupportedError."""
+    reasons: dict[str, list[str]] = {}
+    for manager in managers:
+        missing = {name: why for name in sorted(controllers) if (why := manager.lacks(name))}
+        if not missing:
+            return manager
+        for name, why in missing.items():
+            reasons.setdefault(name, []).append(f"{type(manager).__name__.lower()}: {why}")
+    if not reasons:
+        raise UnsupportedError(
+            "limits need cgroups, and none are mounted here",
+            code="no-controller",
+            hint="mount them as root: mount -t cgroup2 none /sys/fs/cgroup",
+        )
+    what = "; ".join(f"{name} ({', '.join(whys)})" for name, whys in reasons.items())
+    raise UnsupportedError(
+        f"a limit needs a controller of cgroups that is not to be had: {what}",
+        code="no-controller",
+        hint="leave the limit away, or have the controller enabled (kernel option cgroup_enable=…)",
+    )
+
+
+def _usual(managers: Iterable[Manager]) -> Manager:
+    """Return the manager for a group without limits of its own: those of its parent shall count."""
+    all_of_them = list(managers)
+    with_memory = [manager for manager in all_of_them if not manager.lacks("memory")]
+    return (with_memory or [choose(all_of_them, ())])[0]
+
+
+def parent_below(mount: Path, own: str, asked: str, kernel: Kernel) -> Path:
+    """Return the directory to make a group in: where we are, or what was asked for, made if it is missing.
+
+    Raises OSError if it cannot be made.
+    """
+    if not asked:
+        return mount / own.lstrip("/")
+    parts = [part for part in asked.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise InvalidError(f"--cgroup-parent {asked}: it leads out of the hierarchy", code="usage")
+    directory = mount
+    for part in parts:
+        directory /= part
+        with suppress(FileExistsError):
+            kernel.make(directory)
+    return directory
+
+
+def no_place(controller: str, error: OSError) -> UnsupportedError:
+    """Return the error for a group that cannot be made."""
+    directory = os.path.dirname(error.filename or "")
+    why = "it is not this account's" if isinstance(error, PermissionError) else error.strerror
+    return UnsupportedError(
+        f"the controller {controller} cannot be had for a limit: no group can be made in {directory}: {why}",
+        code="no-controller",
+        hint="run it as root, or, with cgroups of version 2: systemd-run --user --scope tiffin …",
+    )
+
+
+def write_limits(directories: Mapping[str, Path], writes: Iterable[Write]) -> None:
+    """Write the limits. Raises UnsupportedError for one that the kernel does not take."""
+    for write in writes:
+        path = directories[write.controller] / write.file
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+            try:
+                os.write(fd, write.value.encode())
+            finally:
+                os.close(fd)
+        except OSError as error:
+            if write.optional:
+                continue
+            missing = isinstance(error, FileNotFoundError)
+            why = "this kernel has no such limit" if missing else error.strerror
+            raise UnsupportedError(
+                f"{write.file} cannot be set to {write.value}: {why}",
+                code="limit-refused",
+                hint="compare with what the group above has: limits can only be tightened",
+            ) from error
+
+
+def _sweep(directory: Path, kernel: Kernel) -> None:
+    """Remove groups of processes like this one that were killed; one with processes cannot be removed."""
+    for path in directory.glob(f"{_PREFIX}*-*"):
+        owner = path.name.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            with suppress(OSError):
+                kernel.remove(path)
