@@ -53,6 +53,29 @@ def test_the_network_of_this_machine_for_all_steps_grants_it():
         check_entitlements(asked, Entitlements(), "none")
 
 
+@pytest.mark.parametrize(
+    ("granted", "enough"),
+    [
+        ("device", True),
+        ("device=acme.com/gpu=0", True),
+        ("device=acme.com/gpu", True),
+        ("device=acme.com/gpu=1", False),
+        ("device=acme.com/tpu", False),
+        ("network.host", False),
+    ],
+)
+def test_devices_are_granted_all_by_kind_or_one(granted, enough):
+    asked = graph("FROM plain\nRUN --device=acme.com/gpu=0 true\n")
+    if enough:
+        check_entitlements(asked, parse_entitlements([granted]))
+        return
+    with pytest.raises(DeniedError) as caught:
+        check_entitlements(asked, parse_entitlements([granted]))
+    assert "--allow device=acme.com/gpu=0" in caught.value.hint
+
+
 def test_there_are_no_others():
     with pytest.raises(InvalidError, match=r"--allow security: .*no such"):
         parse_entitlements(["network.host", "security"])
+    with pytest.raises(InvalidError, match="no such"):
+        parse_entitlements(["device="])

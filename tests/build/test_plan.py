@@ -2,12 +2,23 @@
 
 import pytest
 
-from tiffin.build.graph import BaseImage, Copy, Git, Http, Local, MakeDirectory, Run, Source, Taken
+from tiffin.build.graph import (
+    BaseImage,
+    Copy,
+    DeviceRequest,
+    Git,
+    Http,
+    Local,
+    MakeDirectory,
+    Run,
+    Source,
+    Taken,
+)
 from tiffin.build.plan import PlanRequest, plan
 from tiffin.dockerfile.lint.linter import Linter
 from tiffin.dockerfile.lint.rules import UNDEFINED_VAR, UNUSED_BUILD_ARG
 from tiffin.dockerfile.parser import parse
-from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
+from tiffin.errors import InvalidError, NotFoundError
 from tiffin.oci.config import ContainerConfig, Healthcheck, ImageConfig
 from tiffin.oci.digest import DiffID
 from tiffin.oci.platform import Platform
@@ -225,20 +236,7 @@ def test_an_unknown_target_names_the_nearest(target, hint):
     assert hint in refused(NotFoundError, "FROM plain AS train\nFROM plain\n", target=target).hint
 
 
-# -- what cannot be done yet ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("line", "what"),
-    [
-        ("RUN --device=a/b=c true", "--device"),
-    ],
-)
-def test_what_cannot_be_done_yet_is_refused_with_its_line(line, what):
-    error = refused(UnsupportedError, f"FROM scratch\n\n{line}\n")
-    assert what in error.message
-    assert error.where.line == 3
-    assert error.hint
+# -- flags of instructions --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -290,17 +288,9 @@ def test_flags_that_are_wrong(line, message):
     assert error.where.line == 3
 
 
-def test_it_is_refused_before_any_image_is_fetched():
-    resolver = Resolver()
-    with pytest.raises(UnsupportedError):
-        graph("FROM base\nRUN --device=a/b=c true\n", resolver)
-    assert resolver.asked == []
-
-
-def test_it_is_refused_in_a_trigger_when_that_runs():
-    IMAGES["later"] = image("later", on_build=("RUN --device=a/b=c true",))
-    assert "--device" in refused(UnsupportedError, "FROM later\n").message
-    assert config("FROM plain\nONBUILD RUN --device=a/b=c true\n").on_build == ("RUN --device=a/b=c true",)
+def test_devices_of_a_run():
+    op = run("FROM plain\nRUN --device=a.com/b=c,required --device=name=gpu true\n")
+    assert op.devices == (DeviceRequest("a.com/b=c", required=True), DeviceRequest("gpu"))
 
 
 @pytest.mark.parametrize(

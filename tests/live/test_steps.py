@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -252,6 +253,73 @@ def test_the_network_of_this_machine(tiffin, busybox, folder):
     assert (done.returncode, "--allow network.host" in done.stderr) == (1, True)
     build(tiffin, folder, "hosted", text, "--allow", "network.host")
     assert show(tiffin, "hosted", "cat /seen").strip() == str(Path("/proc/self/ns/net").readlink())
+
+
+# -- devices ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vendor(tiffin):
+    """The directory of a vendor's specification, and of a hook, which everybody can read."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
+        folder = Path(place)
+        folder.chmod(0o755)
+        (folder / "hook").write_text(
+            '#!/bin/sh\nPATH=/usr/bin:/bin\nbundle=$(sed \'s/.*bundle": *"//; s/".*//\')\n'
+            'root=$(sed \'s/.*path": *"//; s/".*//\' $bundle/config.json)\n'
+            "ln -s /opt/acme/lib $root/acme-$1\n"
+        )
+        (folder / "hook").chmod(0o755)
+        (folder / "library").write_text("from the host\n")
+        (folder / "acme.yaml").write_text(
+            f"""
+cdiVersion: "0.6.0"
+kind: acme.com/gpu
+containerEdits:
+  env: [ACME_DRIVER=1]
+  mounts:
+  - {{hostPath: {folder}/library, containerPath: /opt/acme/lib, options: [ro, nosuid, nodev, bind]}}
+  additionalGids: [7]
+devices:
+- name: "0"
+  containerEdits:
+    env: [ACME_VISIBLE=0]
+    deviceNodes: [{{path: /dev/acme0, hostPath: /dev/null, type: c, major: 1, minor: 3}}]
+    hooks: [{{hookName: createContainer, path: {folder}/hook, args: [hook, link]}}]
+- name: "1"
+  containerEdits: {{env: [ACME_VISIBLE=1]}}
+- name: gone
+  containerEdits: {{deviceNodes: [{{path: /dev/acme-gone}}]}}
+"""
+        )
+        yield {"TIFFIN_CDI_DIRS": str(folder)}
+
+
+def test_a_device_with_all_that_it_takes(tiffin, busybox, folder, vendor):
+    text = (
+        f"FROM {busybox}\n"
+        "RUN --device=acme.com/gpu=0,required { echo $ACME_DRIVER $ACME_VISIBLE; cat /acme-link; "
+        "echo away > /dev/acme0 && stat -c '%F %t:%T' /dev/acme0; "
+        "(echo x > /opt/acme/lib) 2>/dev/null || echo ro; id -G; } > /seen; rm /acme-link\n"
+        'RUN echo "[$ACME_VISIBLE]" >> /seen; ls -d /dev/acme0 /opt /acme-link 2>/dev/null >> /seen; true\n'
+    )
+    done = build(tiffin, folder, "device", text, check=False, env=vendor)
+    assert (done.returncode, "--allow device=acme.com/gpu=0" in done.stderr) == (1, True)
+    build(tiffin, folder, "device", text, "--allow", "device=acme.com/gpu=0", env=vendor)
+    groups = "0" if tiffin.rung == "single-id" else "0 7"
+    assert show(tiffin, "device", "cat /seen").splitlines() == [
+        "1 0", "from the host", "character special file 1:3", "ro", groups, "[]",
+    ]  # fmt: skip
+
+
+def test_devices_that_are_not_there(tiffin, busybox, folder, vendor):
+    text = f'FROM {busybox}\nRUN --device=acme.com/gpu=7 --device=nobody echo "[$ACME_DRIVER]" > /seen\n'
+    build(tiffin, folder, "optional", text, "--allow", "device", env=vendor)
+    assert show(tiffin, "optional", "cat /seen") == "[]\n"
+    for name, told in (("acme.com/gpu=7", "acme.com/gpu=1"), ("acme.com/gpu=gone", "/dev/acme-gone")):
+        text = f"FROM {busybox}\nRUN --device={name},required true\n"
+        done = build(tiffin, folder, "x", text, "--allow", "device", check=False, env=vendor)
+        assert (done.returncode, told in done.stderr) == (1, True)
 
 
 # -- --debug-shell ----------------------------------------------------------------------------------

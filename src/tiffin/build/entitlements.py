@@ -16,25 +16,31 @@ if TYPE_CHECKING:
 
     from tiffin.build.graph import Graph
 
-NETWORK, INSECURE = "network.host", "security.insecure"
-_KNOWN = (NETWORK, INSECURE)
+NETWORK, INSECURE, DEVICE = "network.host", "security.insecure", "device"
+_KNOWN = (NETWORK, INSECURE, DEVICE)
 
 
 class Entitlements(NamedTuple):
-    """What was granted."""
+    """What was granted: `device` stands for all devices, `device=NAME` for one, or one kind."""
 
     names: frozenset[str] = frozenset()
+
+    def allows(self, name: str) -> bool:
+        """Whether `name` is granted, itself or with all of its kind."""
+        plain, _, device = name.partition("=")
+        kind = device.partition("=")[0]
+        return bool({name, plain, f"{plain}={kind}"} & self.names) if device else name in self.names
 
 
 def parse_entitlements(texts: Iterable[str]) -> Entitlements:
     """Return what the values of `--allow` grant. Raises InvalidError."""
     names = frozenset(texts)
     for name in sorted(names):
-        if name not in _KNOWN:
+        if name not in _KNOWN and not (name.startswith(f"{DEVICE}=") and name != f"{DEVICE}="):
             raise InvalidError(
                 f"--allow {name}: there is no such entitlement",
                 code="usage",
-                hint=f"there are: {', '.join(_KNOWN)}",
+                hint=f"there are: {', '.join(_KNOWN)}, and device=VENDOR/CLASS=NAME",
             )
     return Entitlements(names)
 
@@ -44,10 +50,10 @@ def check_entitlements(graph: Graph, granted: Entitlements, network: str = "defa
 
     `network` is `--network`: to ask for the host's for all steps grants it.
     """
-    names = granted.names | ({NETWORK} if network == "host" else frozenset())
+    granted = Entitlements(granted.names | ({NETWORK} if network == "host" else frozenset()))
     for vertex in graph.vertices:
         for name, flag, effect in _needs(vertex.op) if isinstance(vertex.op, Run) else ():
-            if name not in names:
+            if not granted.allows(name):
                 raise DeniedError(
                     f"RUN {flag} needs the entitlement {name}, and it was not granted",
                     code="not-entitled",
@@ -62,3 +68,6 @@ def _needs(op: Run) -> Iterator[tuple[str, str, str]]:
         yield NETWORK, "--network=host", "lets its steps use this machine's network as it is"
     if op.security == "insecure":
         yield INSECURE, "--security=insecure", "gives its steps all rights in their user namespace"
+    for device in op.devices:
+        effect = "gives its steps the device, and runs what the device's vendor asks for"
+        yield f"{DEVICE}={device.name}", f"--device={device.name}", effect

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.build import created_by
-from tiffin.build.graph import Copy, InlineFile, MakeDirectory, Run
+from tiffin.build.graph import Copy, DeviceRequest, InlineFile, MakeDirectory, Run
 from tiffin.build.modes import change_mode
 from tiffin.build.paths import absolute, destination, pivoted, relative
 from tiffin.dockerfile import ast
@@ -52,6 +52,7 @@ def run_step(draft: Draft, instruction: ast.Run, around: Surroundings, mounts: t
         mounts=mounts,
         hostname=around.hostname,
         security=instruction.security or "sandbox",
+        devices=tuple(DeviceRequest(device.name, device.required) for device in instruction.devices),
         extra_hosts=around.hosts,
         platform=draft.platform,
     )

@@ -182,6 +182,13 @@ class SshMount(msgspec.Struct, frozen=True, tag="ssh"):
 Mount = BindMount | CacheMount | TmpfsMount | SecretMount | SshMount
 
 
+class DeviceRequest(msgspec.Struct, frozen=True):
+    """`RUN --device`: a device by its CDI name; one that is not `required` may be missing."""
+
+    name: str
+    required: bool = False
+
+
 class Run(msgspec.Struct, frozen=True, tag="run"):
     """RUN. Inputs: the root filesystem to run in, then those that `mounts` name by their number.
 
@@ -206,6 +213,7 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     mounts: tuple[Mount, ...] = ()
     hostname: str = ""
     security: Literal["sandbox", "insecure"] = "sandbox"
+    devices: tuple[DeviceRequest, ...] = ()
     extra_hosts: tuple[str, ...] = ()
     platform: Platform | None = None
 

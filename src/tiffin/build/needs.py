@@ -1,6 +1,6 @@
 """Which stages a target needs, and the images and contexts that these begin or copy from. Pure.
 
-Only what is needed is resolved, and only once nothing in it has been refused.
+Only what is needed is resolved.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.build.graph import BaseImage, Git, Http
-from tiffin.build.refusals import refuse
 from tiffin.build.stages import SCRATCH, StageEntry, check_reference
 from tiffin.dockerfile import ast
 from tiffin.dockerfile.mounts import mount_option
@@ -128,11 +127,7 @@ def _planned(entry: StageEntry, table: StageTable, places: Places, platform: Pla
     if replacement is not None:
         return Planned(entry, replacement, (), {}, {})
     body = entry.stage.instructions
-    for instruction in body:
-        refuse(instruction)
     start, triggers = _start(entry, table, places)
-    for trigger in triggers:
-        refuse(trigger)
     instructions = (*((each, True) for each in triggers), *((each, False) for each in body))
     origins: dict[str, Place] = {}
     mounted: dict[str, Place] = {}

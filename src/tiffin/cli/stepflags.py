@@ -19,7 +19,11 @@ OPTIONS = (
         "HOST:IP",
         "Add a line to /etc/hosts of the RUN instructions; host-gateway is this machine",
     ),
-    values("--allow", "ENTITLEMENT", "Let RUN instructions do this: network.host, security.insecure"),
+    values(
+        "--allow",
+        "ENTITLEMENT",
+        "Let RUN instructions do this: network.host, security.insecure, device[=NAME]",
+    ),
     value("--cgroup-parent", "PATH", "Put the RUN instructions into groups below this cgroup"),
     number("--cpu-period", "MICROSECONDS", "How long the period is that --cpu-quota is a part of"),
     number("--cpu-quota", "MICROSECONDS", "Processor time of a RUN instruction in each period"),

@@ -44,5 +44,6 @@ def make_runner(
         keeps_failed=steps.debug is not None,
         resources=steps.resources,
         cgroup_parent=steps.cgroup_parent,
+        tell=lambda message: engine.emit(Notice(message)),
     )
     return StepRunner(engine.layers, place, connection, furnisher, same)

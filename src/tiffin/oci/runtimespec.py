@@ -167,6 +167,26 @@ class Linux(_Document, frozen=True):
     rootfs_propagation: str = ""
 
 
+class Hook(_Document, frozen=True):
+    """A program that is run at a moment of a container's life; `timeout` in seconds."""
+
+    path: str
+    args: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    timeout: int | None = None
+
+
+class Hooks(_Document, frozen=True):
+    """Programs for the moments of a container's life."""
+
+    prestart: tuple[Hook, ...] = ()
+    create_runtime: tuple[Hook, ...] = ()
+    create_container: tuple[Hook, ...] = ()
+    start_container: tuple[Hook, ...] = ()
+    poststart: tuple[Hook, ...] = ()
+    poststop: tuple[Hook, ...] = ()
+
+
 class RuntimeSpec(_Document, frozen=True):
     """The document: config.json of a bundle."""
 
@@ -177,6 +197,7 @@ class RuntimeSpec(_Document, frozen=True):
     mounts: tuple[Mount, ...] = ()
     linux: Linux = msgspec.field(default_factory=Linux)
     annotations: dict[str, str] = {}
+    hooks: Hooks | None = None
 
     def __post_init__(self) -> None:
         """The version always stands in the document."""

@@ -80,10 +80,11 @@ class Handshake:
     nothing: its end of the report closes when the program begins. Either sees when the other has ended.
     """
 
-    def __init__(self, *, terminal: bool) -> None:
+    def __init__(self, *, terminal: bool, hooks: bool = False) -> None:
         self._childs_control, self._control = os.pipe()
         self._report, self._childs_report = os.pipe()
         self._console = self._childs_console = -1
+        self._ready, self._childs_ready = os.pipe() if hooks else (-1, -1)
         self.interpreter = os.open("/proc/self/exe", os.O_PATH | os.O_CLOEXEC)
         """The program that runs this code, for the child to find out who may write to it."""
         if terminal:
@@ -93,17 +94,17 @@ class Handshake:
 
     def take_launchers_side(self) -> None:
         """Close what the child holds."""
-        for fd in (self._childs_control, self._childs_report, self._childs_console):
+        for fd in (self._childs_control, self._childs_report, self._childs_console, self._childs_ready):
             if fd >= 0:
                 os.close(fd)
-        self._childs_control = self._childs_report = self._childs_console = -1
+        self._childs_control = self._childs_report = self._childs_console = self._childs_ready = -1
 
     def take_childs_side(self) -> None:
         """Close what the launcher holds."""
-        for fd in (self._control, self._report, self._console):
+        for fd in (self._control, self._report, self._console, self._ready):
             if fd >= 0:
                 os.close(fd)
-        self._control = self._report = self._console = -1
+        self._control = self._report = self._console = self._ready = -1
 
     def close(self) -> None:
         """Close what is left."""
@@ -117,6 +118,15 @@ class Handshake:
             os.write(self._control, b"1")
         except BrokenPipeError:
             return
+
+    def await_ready(self) -> bool:
+        """Wait until the child's root filesystem is complete; False if there will be none."""
+        return os.read(self._ready, 1) != b""
+
+    def tell_ready(self) -> bool:
+        """Tell, in the child, that it is, and wait for the launcher's word as `wait_for_launcher` does."""
+        os.write(self._childs_ready, b"1")
+        return self.wait_for_launcher()
 
     def receive_console(self, size: tuple[int, int] | None) -> int | None:
         """Return the launcher's side of the terminal that the child opened, with its size set."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from tiffin.linux import prctl
 from tiffin.runtime.child import OUR_FAILURE, Failure
 from tiffin.runtime.process import become, confine
 from tiffin.runtime.program import ExecError, execute, overwritable
@@ -40,6 +41,9 @@ def run(plan: Plan, sources: list[int], streams: Streams, handshake: Handshake) 
         for step in plan.steps:
             doing(step.describe())
             step.apply(setup)
+        if plan.hooks:
+            doing("wait for the hooks")
+            _show_root(handshake)
 
     finish(plan.process, prepare, streams, handshake)
 
@@ -47,6 +51,14 @@ def run(plan: Plan, sources: list[int], streams: Streams, handshake: Handshake) 
 def _wait(handshake: Handshake) -> None:
     if not handshake.wait_for_launcher():
         raise LauncherGoneError
+
+
+def _show_root(handshake: Handshake) -> None:
+    """Let hooks find the root filesystem below /proc/PID/root: processes of our user may look in now."""
+    prctl.set_dumpable(True)
+    if not handshake.tell_ready():
+        raise LauncherGoneError
+    prctl.set_dumpable(False)
 
 
 def take_root() -> None:

@@ -37,13 +37,18 @@ def launch(plan: Plan, streams: Streams, attach_network: Callable[[int], object]
     try:
         sources += map(_open_source, plan.sources)
         give_streams(streams, plan.process.uid, plan.uid_maps)
-        handshake = Handshake(terminal=plan.process.terminal)
+        handshake = Handshake(terminal=plan.process.terminal, hooks=bool(plan.hooks))
         child = Child(*_clone(plan, sources, streams, handshake))
         handshake.take_launchers_side()
         _map_ids(plan, sources, child.pid)
         handshake.release()
         if attach_network is not None:
             attach_network(child.pid)
+        if plan.hooks and handshake.await_ready():
+            from tiffin.runtime.hooks import run_hooks  # few containers have any
+
+            run_hooks(plan.hooks, child.pid, join_users=bool(plan.uid_maps))
+            handshake.release()
         if plan.process.terminal:
             child.console = handshake.receive_console(streams.terminal)
         limit(plan.process, child.pid)

@@ -78,6 +78,18 @@ class Join(NamedTuple):
     kind: int
 
 
+class HookCall(NamedTuple):
+    """A program of this machine to run before the container's own begins; see `runtime.hooks`.
+
+    Of its arguments the first is its own name; it has `timeout` seconds, 0 for any number.
+    """
+
+    path: str
+    args: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    timeout: int = 0
+
+
 class Plan(NamedTuple):
     """All that it takes to start a container."""
 
@@ -88,6 +100,7 @@ class Plan(NamedTuple):
     steps: tuple[Step, ...]
     process: Process
     joins: tuple[Join, ...] = ()
+    hooks: tuple[HookCall, ...] = ()
 
     def describe(self) -> tuple[str, ...]:
         """Return what is done, in order, one phrase a step."""
@@ -104,6 +117,7 @@ def document(plan: Plan) -> dict[str, Any]:
         "steps": [{"step": type(step).__name__, **_shown(step)} for step in plan.steps],
         "process": {**plan.process._asdict(), "seccomp": [program.hex() for program in plan.process.seccomp]},
         "joins": [join._asdict() for join in plan.joins],
+        "hooks": [hook._asdict() for hook in plan.hooks],
     }
 
 
@@ -115,13 +129,13 @@ def _shown(step: Step) -> dict[str, Any]:
 def pack(plan: Plan) -> bytes:
     """Return the plan as bytes for another process of this interpreter."""
     steps = tuple((type(step).__name__, *step) for step in plan.steps)
-    parts = [plan.namespaces, plan.uid_maps, plan.gid_maps, plan.sources, steps, plan.process, plan.joins]
-    return marshal.dumps([_plain(part) for part in parts])
+    parts = [plan.namespaces, plan.uid_maps, plan.gid_maps, plan.sources, steps, plan.process]
+    return marshal.dumps([_plain(part) for part in (*parts, plan.joins, plan.hooks)])
 
 
 def unpack(data: bytes) -> Plan:
     """Return the plan that `pack` made into bytes."""
-    namespaces, uids, gids, sources, steps, process, joins = marshal.loads(data)  # noqa: S302 - our own parent wrote it
+    namespaces, uids, gids, sources, steps, process, joins, hooks = marshal.loads(data)  # noqa: S302 - our own parent wrote it
     return Plan(
         namespaces,
         tuple(IdMap(*line) for line in uids),
@@ -130,6 +144,7 @@ def unpack(data: bytes) -> Plan:
         tuple(STEPS[step[0]](*step[1:]) for step in steps),
         Process(*process),
         tuple(Join(*join) for join in joins),
+        tuple(HookCall(*hook) for hook in hooks),
     )
 
 

@@ -9,13 +9,13 @@ from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.linux import capability, mount, namespace
 from tiffin.linux.namespace import IdMap
 from tiffin.runtime import inlays, roots, steps
-from tiffin.runtime.model import Join, LayersMount, MemoryFile, Plan, Rootfs, Source
+from tiffin.runtime.model import HookCall, Join, LayersMount, MemoryFile, Plan, Rootfs, Source
 from tiffin.runtime.mounts import DEVICES, LINKS
 from tiffin.runtime.process import Process
 from tiffin.runtime.seccomp import compile_filter
 
 if TYPE_CHECKING:
-    from tiffin.oci.runtimespec import Capabilities, IDMapping, Mount, Rlimit, RuntimeSpec, Seccomp
+    from tiffin.oci.runtimespec import Capabilities, Hooks, IDMapping, Mount, Rlimit, RuntimeSpec, Seccomp
     from tiffin.oci.runtimespec import Process as ProcessSpec
     from tiffin.runtime.model import Inlay
 
@@ -106,7 +106,17 @@ def make_plan(
     process = make_process(spec.process, spec.linux.seccomp, machine=machine)
     if not outlive:
         process = process._replace(death_signal=_DEATH)
-    return Plan(new, uids, gids, tuple(sources.all), (*before, *after), process, joins)
+    return Plan(new, uids, gids, tuple(sources.all), (*before, *after), process, joins, _hooks(spec.hooks))
+
+
+def _hooks(hooks: Hooks | None) -> tuple[HookCall, ...]:
+    """Return the hooks of the start, all of which are run when the root filesystem is complete."""
+    if hooks is None:
+        return ()
+    if hooks.start_container or hooks.poststart or hooks.poststop:
+        raise UnsupportedError("hooks that run in the container, or after its start, cannot be run here")
+    early = (*hooks.prestart, *hooks.create_runtime, *hooks.create_container)
+    return tuple(HookCall(hook.path, hook.args, hook.env, hook.timeout or 0) for hook in early)
 
 
 def mount_targets(plan: Plan) -> tuple[str, ...]:
@@ -220,7 +230,8 @@ def _add_mount(entry: Mount, sources: Sources, before: list[steps.Step], after: 
         recursive = entry.type == "rbind" or "rbind" in options
         idmap = bool(options & {"idmap", "ridmap"})
         number = sources.add(entry.source, recursive=recursive, idmap=idmap)
-        after.append(steps.Bind(number, target, readonly="ro" in options))
+        attributes = sum(bit for name, bit in _ATTRIBUTES.items() if name in options and name != "ro")
+        after.append(steps.Bind(number, target, "ro" in options, attributes))
     else:
         flags = sum(bit for name, bit in _FLAGS.items() if name in options)
         data = ",".join(word for word in entry.options if word not in _FLAGS and word not in _IGNORED)

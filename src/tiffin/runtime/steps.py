@@ -120,6 +120,8 @@ class Bind(NamedTuple):
     source: int
     target: str
     readonly: bool
+    attributes: int = 0
+    """Further attributes of the mount, such as nosuid."""
 
     def describe(self) -> str:
         """Return what this does."""
@@ -128,7 +130,7 @@ class Bind(NamedTuple):
     def apply(self, setup: Setup) -> None:
         """Act."""
         fd = setup.sources[self.source]
-        attributes = mount.ATTR_RDONLY if self.readonly else 0
+        attributes = self.attributes | (mount.ATTR_RDONLY if self.readonly else 0)
         mount.mount_setattr(fd, attributes, recursive=True, propagation=mount.MS_PRIVATE, what=self.target)
         setup.attach(fd, self.target)
 

@@ -29,7 +29,7 @@ from tiffin.runtime.seccomp import is_compat
 from tiffin.runtime.spec import HOST, NEW, Options, make_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tiffin.build.graph import Run
@@ -69,7 +69,7 @@ class StepSettings(NamedTuple):
     `environ` is the host's environment, `epoch` the time of new files in seconds,
     `shm_size` the size of /dev/shm in bytes, None for the usual one. With
     `keeps_failed` the first step that fails is left as it is, as the runner's `scene`.
-    Each step gets `resources` for itself, in a cgroup below `cgroup_parent`.
+    Each step gets `resources` for itself, in a cgroup below `cgroup_parent`. `tell` shows a notice.
     """
 
     environ: Mapping[str, str]
@@ -79,6 +79,7 @@ class StepSettings(NamedTuple):
     keeps_failed: bool = False
     resources: Resources | None = None
     cgroup_parent: str = ""
+    tell: Callable[[str], None] = lambda _message: None
 
 
 class Ran(NamedTuple):
@@ -164,7 +165,7 @@ class StepRunner:
 
         def start(command: tuple[str, ...]) -> TerminalStep:
             refresh(site.work)
-            plan = self._plan(site, shell=command)
+            plan = self._plan(site, shell=command)._replace(hooks=())  # they have been run
             extra = self._connect(site, stack.enter_context(self._grouped()))
             return step_process.start_in_terminal(plan, entry=connected.__name__, extra=extra)
 
@@ -214,6 +215,10 @@ class StepRunner:
         )
         spec = make_spec(ContainerConfig(env=op.env), user, options, self._place)
         spec = msgspec.structs.replace(spec, hostname=op.hostname or HOSTNAME)
+        if op.devices:
+            from tiffin.build.ops.devices import with_devices  # few steps have one
+
+            spec = with_devices(spec, op.devices, self._place, self._settings.environ, self._settings.tell)
         lowers = tuple(str(self._layers.path(diff_id)) for diff_id in reversed(parent)) or (
             str(work / "empty"),
         )
