@@ -56,6 +56,7 @@ def test_every_attribute_reaches_the_build():
         cache-to = [{ type = "registry", ref = "a,b", mode = "max" }]
         output = ["type=image,name=n,push=true", "out"]
         annotations = ["index:a=b"]
+        attest = ["type=sbom"]
         shm-size = "64m"
         ulimits = ["nofile=1:2"]
         extra-hosts = { db = "10.0.0.1,10.0.0.2" }
@@ -70,6 +71,7 @@ def test_every_attribute_reaches_the_build():
         "cache_from": ("type=registry,ref=user/app", "type=local,src=c"),
         "cache_to": ('type=registry,mode=max,"ref=a,b"',), "no_cache_filter": ("x",),
         "outputs": ("type=image,name=n,push=true", "type=local,dest=out"), "annotations": ("index:a=b",),
+        "attest": ("type=sbom",), "provenance": None, "sbom": None,
         "push": False, "load": False, "why": False,
         "steps": StepRequest(
             (ExtraHost("db", "10.0.0.1"), ExtraHost("db", "10.0.0.2")), 64 << 20, parse_ulimits(["nofile=1:2"])
@@ -116,7 +118,6 @@ def test_a_context_is_the_image_alone():
         ('shm-size = "much"', "shm-size = 'much' is not a size"),
         ('ulimits = ["nofile"]', "the target default: "),
         ('extra-hosts = { a = "somewhere" }', "the target default: "),
-        ('attest = ["type=sbom"]', "the target default has attest"),
         ('context = "-"', "has context = '-'"),
         ('dockerfile = "-"', "has dockerfile = '-'"),
         ('entitlements = ["nosuch"]', "--allow nosuch"),
@@ -128,8 +129,9 @@ def test_what_a_build_cannot_do_is_refused(body, message):
     assert message in caught.value.message
 
 
-def test_attestations_that_are_switched_off_are_no_wish():
-    assert request('attest = ["type=provenance,disabled=true"]').tags == ()
+def test_attestations():
+    assert request('attest = ["type=provenance,mode=max"]').attest == ("type=provenance,mode=max",)
+    assert request('attest = ["type=provenance,disabled=true"]').attest == ("type=provenance,disabled=true",)
 
 
 def test_contexts_are_built_first():

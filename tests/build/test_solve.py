@@ -103,7 +103,7 @@ class Bench:
     def fetch(self, op, step):
         self.ran.append(f"{op.url} as {step}")
         layer_ = None if op.url == "nothing" else layer(op.url)
-        return Fetched(layer_, f"key of {op.url}", 1.0, cached=op.url == "known")
+        return Fetched(layer_, f"key of {op.url}", 1.0, cached=op.url == "known", content="sha256:0")
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ def test_build_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         no_cache=True,
         build_contexts={"m": "/models"},
         platforms=("linux/amd64",),
+        provenance="false",
         network="none",
         labels={"k": "v"},
         pull=True,
@@ -131,10 +132,7 @@ def test_build_from_standard_input_and_from_elsewhere(tiffin, engine, tmp_path):
 
 @pytest.mark.parametrize(
     "flag",
-    [
-        "--sbom=true",
-        "--squash",
-    ],
+    ["--squash"],
 )
 def test_build_refuses_what_it_does_not_do(tiffin, engine, flag):
     engine.answers("builds", build=built())
@@ -457,7 +455,7 @@ def test_inspect_finds_a_container_before_an_image(tiffin, engine):
 def test_save_writes_a_file_whole_or_not_at_all(tiffin, engine, tmp_path):
     target = tmp_path / "image.tar"
 
-    def save(_names, out, form):
+    def save(_names, out, form, _platform):
         out.write(form.encode())
 
     engine.answers("archives", save=save)
@@ -466,7 +464,7 @@ def test_save_writes_a_file_whole_or_not_at_all(tiffin, engine, tmp_path):
     assert tiffin("save", "--format=oci", "--output", str(target), "a").status == 0
     assert target.read_bytes() == b"oci"
 
-    def fail(_names, out, _form):
+    def fail(_names, out, _form, _platform):
         out.write(b"half")
         raise NotFoundError("no image b")
 
@@ -481,7 +479,7 @@ def test_save_writes_a_file_whole_or_not_at_all(tiffin, engine, tmp_path):
 def test_save_to_standard_output_but_not_to_a_terminal(engine, capfdbinary, monkeypatch):
     from tiffin.cli.main import main
 
-    engine.answers("archives", save=lambda _names, out, _form: out.write(b"\0tar"))
+    engine.answers("archives", save=lambda _names, out, _form, _platform: out.write(b"\0tar"))
     assert main(["save", "a"]) == 0
     assert capfdbinary.readouterr().out == b"\0tar"
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -574,7 +572,9 @@ def test_pull_and_push(tiffin, engine):
     tiffin("pull", "-q", "--platform", "linux/arm64", "python")
     assert engine.calls[-1] == ("pull", "python", "linux/arm64", True)
     assert tiffin("push", "-q", "r.example/x:1").out == "r.example/x:1\n"
-    assert engine.calls[-1] == ("push", "r.example/x:1", True)
+    assert engine.calls[-1] == ("push", "r.example/x:1", True, None)
+    assert tiffin("push", "--platform", "arm64", "r.example/x:1").status == 0
+    assert str(engine.calls[-1][-1]) == "linux/arm64"
 
 
 def test_login_takes_the_password_from_where_it_is_said(engine, tiffin, stdin):

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from tests.doubles.web import Page, Repository, WebDouble
 from tests.engine.test_build_sources import Built, archive
-from tests.suites.images import make_image
+from tests.suites.images import make_image, open_engine
 
 from tiffin.engine.buildcalls import check, outline, targets
 from tiffin.engine.buildrequest import BuildRequest
@@ -37,6 +37,17 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a store with true own
 COPY_ALL = "FROM scratch\nCOPY . /c/\n"
 FILES = {"Dockerfile": COPY_ALL, "a": "a", "dir/b": "b", "dir/left": "out", ".dockerignore": "**/left\n"}
 KEPT = {"Dockerfile": COPY_ALL, "a": "a", "dir/b": "b", ".dockerignore": "**/left\n"}
+
+
+@pytest.fixture
+def events():
+    return []
+
+
+@pytest.fixture
+def engine(tmp_path, events):
+    with open_engine(tmp_path, emit=events.append) as opened:
+        yield opened
 
 
 @pytest.fixture

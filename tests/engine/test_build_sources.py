@@ -24,6 +24,17 @@ TAGGED = {"ETag": '"1"'}
 
 
 @pytest.fixture
+def events():
+    return []
+
+
+@pytest.fixture
+def engine(tmp_path, events):
+    with open_engine(tmp_path, emit=events.append) as opened:
+        yield opened
+
+
+@pytest.fixture
 def web(tmp_path):
     (tmp_path / "served").mkdir()
     with WebDouble(tmp_path / "served").serve() as served:

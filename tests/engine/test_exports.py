@@ -8,6 +8,7 @@ import tarfile
 
 import msgspec
 import pytest
+from tests.doubles.registry import RegistryDouble
 from tests.suites.images import foreign_tar, open_engine
 
 from tiffin.engine import archives
@@ -18,7 +19,7 @@ from tiffin.engine.collection import collect
 from tiffin.engine.lookup import find_image, need_image
 from tiffin.engine.transfers import push
 from tiffin.errors import ConflictError, InvalidError, TiffinError, UnsupportedError
-from tiffin.events import Notice, StepDone
+from tiffin.events import Notice
 from tiffin.image.archive import open_archive
 from tiffin.image.layout import Layout
 from tiffin.image.validate import validate
@@ -55,6 +56,12 @@ def context(tmp_path):
     (place / "data/big").write_bytes(b"model" * 300_000)
     (place / "data/link").symlink_to("/etc/passwd")
     return place
+
+
+@pytest.fixture
+def double():
+    with RegistryDouble().serve() as served:
+        yield served
 
 
 @pytest.fixture
@@ -262,15 +269,6 @@ def test_levels_differ_in_size_and_leave_later_pushes_alone(make, engine, tmp_pa
     make(tags=(name,))
     make(f"type=oci,dest={tmp_path / 'usual'},tar=false")
     assert push(engine, name).digest == layout_of(tmp_path / "usual")[1][0].digest
-
-
-def test_a_form_that_several_outputs_want_is_made_once(make, engine, tmp_path, double):
-    form = "compression=gzip,compression-level=9"
-    name = f"{double.address}/me/app:1"
-    make(f"type=oci,dest={tmp_path / 'a'},tar=false,{form}", f"type=registry,{form}", tags=(name,))
-    steps = [event.step for event in engine.events if isinstance(event, StepDone)]
-    assert len([step for step in steps if step.startswith("compress")]) == 2  # there are two layers
-    assert layout_of(tmp_path / "a")[1][0].digest == Digest.of(double.manifests["me/app", "1"][1])
 
 
 def test_docker_s_media_types_are_written_when_asked_for(make, tmp_path):

@@ -16,7 +16,7 @@ from tiffin.engine.buildrequest import BuildRequest
 from tiffin.engine.size import size_in_bytes
 from tiffin.engine.steprequest import StepRequest
 from tiffin.engine.unbuilt import UNBUILT
-from tiffin.errors import InvalidError, UnsupportedError
+from tiffin.errors import InvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,13 +58,21 @@ def build_request(target: Target, inputs: Inputs) -> BuildRequest:
         no_cache_filter=() if target.flag("no-cache") else target.texts("no-cache-filter"),
         outputs=() if target.linked else _texts(target, "output"),
         annotations=() if target.linked else target.texts("annotations"),
+        attest=() if target.linked else _texts(target, "attest"),
     )
 
 
 def for_context(request: BuildRequest) -> BuildRequest:
     """Return the request that makes an image of what `request` has built, out of the cache."""
     return request._replace(
-        tags=(), outputs=(), annotations=(), cache_to=(), no_cache=False, no_cache_filter=(), pull=False
+        tags=(),
+        outputs=(),
+        annotations=(),
+        attest=(),
+        cache_to=(),
+        no_cache=False,
+        no_cache_filter=(),
+        pull=False,
     )
 
 
@@ -80,17 +88,11 @@ def _texts(target: Target, field: str) -> tuple[str, ...]:
 
 
 def _refuse(target: Target) -> None:
-    if any("disabled" not in entry for entry in target.entries("attest")):
-        raise _unsupported(target, "attest", "attestations are not in this release")
     for field in ("context", "dockerfile"):
         if target.text(field) == "-":
             raise InvalidError(
                 f"the target {target.name} has {field} = '-', and bake reads none from standard input"
             )
-
-
-def _unsupported(target: Target, field: str, why: str) -> UnsupportedError:
-    return UnsupportedError(f"the target {target.name} has {field}: {why}", code="bake-unsupported")
 
 
 def _context(target: Target) -> Path | str:

@@ -92,21 +92,13 @@ def _downloads(
         tool = _installer(words)
         if tool is None or removes or purges:
             continue
-        if any(tool in target or target.endswith(".cache") for target in cached):
-            continue
-        if not _keeps_nothing(tool, words, environment):
-            option = "--no-cache-dir" if tool == "pip" else "--no-cache"
+        option, variable = (
+            ("--no-cache-dir", "PIP_NO_CACHE_DIR") if tool == "pip" else ("--no-cache", "UV_NO_CACHE")
+        )
+        kept = environment.get(variable, "0") in ("0", "false", "off", "") and option not in words
+        if kept and not any(tool in target or target.endswith(".cache") for target in cached):
             where = f"/root/.cache/{tool}"
             linter.report(rules.DOWNLOAD_CACHE_IN_LAYER, run.span, _shown(words), option, where)
-
-
-def _keeps_nothing(tool: str, words: list[str], environment: Mapping[str, str]) -> bool:
-    """Whether pip or uv is told to keep no downloads: both know `--no-cache`, which is short in pip."""
-    if any(word.startswith("--no-cache") for word in words):
-        return True
-    if tool == "pip":
-        return "PIP_NO_CACHE_DIR" in environment  # whatever its value is: pip takes `off` for yes
-    return environment.get("UV_NO_CACHE", "0").lower() not in ("", "0", "false", "f", "no", "n", "off")
 
 
 def _installer(words: list[str]) -> str | None:

@@ -8,6 +8,7 @@ import msgspec
 
 from tiffin.build import created_by
 from tiffin.build.graph import HistoryStep
+from tiffin.build.scans import NAMES as SCANS
 from tiffin.build.scope import DEFAULT_PATH
 from tiffin.oci.config import ContainerConfig
 
@@ -35,6 +36,7 @@ class Draft:
         self.steps: list[HistoryStep] = []
         self.variables: dict[str, str] = {}
         self.declared: dict[str, None] = {}
+        self.scans: dict[str, str] = {}
         self.own_cmd = False
         env = self.config.environment()
         env.setdefault("PATH", DEFAULT_PATH)
@@ -48,6 +50,7 @@ class Draft:
         draft.steps = list(self.steps)
         draft.variables = dict(self.variables)
         draft.declared = dict(self.declared)
+        draft.scans = dict(self.scans)
         draft.config = msgspec.structs.replace(self.config, on_build=())
         return draft
 
@@ -63,7 +66,10 @@ class Draft:
         self.change(env=_entries(env))
 
     def set_argument(self, name: str, value: str | None) -> None:
-        """Declare an ARG, and set it if it has a value."""
+        """Declare an ARG, and set it if it has a value; those that ask for scans are kept from all steps."""
+        if name in SCANS:
+            self.scans[name] = value or ""
+            return
         self.declared[name] = None
         if value is not None:
             self.variables[name] = value

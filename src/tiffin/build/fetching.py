@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 class Fetched(NamedTuple):
     """The layer that holds what was fetched, None if that is nothing, and by which key it is remembered.
 
-    `seconds` is what it took, when it was fetched; `cached` says that it was here already.
+    `seconds` is what it took, when it was fetched; `cached` says that it was here already. `content` is the
+    digest of the file, or the commit.
     """
 
     layer: DiffID | None
     key: str
     seconds: float
     cached: bool
+    content: str
 
 
 class Fetching:

@@ -260,3 +260,5 @@ class Graph(msgspec.Struct, frozen=True):
     steps: tuple[HistoryStep, ...]
     platform: Platform
     author: str = ""
+    scans: tuple[tuple[str, int], ...] = ()
+    scans_context: bool = False

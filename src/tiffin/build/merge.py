@@ -39,7 +39,10 @@ def _move(graph: Graph, vertices: list[Vertex], known: dict[tuple[Op, tuple[int,
             vertices.append(msgspec.structs.replace(vertex, inputs=inputs))
         places.append(known[key])
     return msgspec.structs.replace(
-        graph, result=places[graph.result], steps=tuple(_step(step, places) for step in graph.steps)
+        graph,
+        result=places[graph.result],
+        steps=tuple(_step(step, places) for step in graph.steps),
+        scans=tuple((name, places[number]) for name, number in graph.scans),
     )
 
 

@@ -15,6 +15,7 @@ from tiffin.build.graph import BaseImage, Copy, Graph, Local, Source, Vertex
 from tiffin.build.metadata import Arguments, fold
 from tiffin.build.mountplan import plan_mounts
 from tiffin.build.needs import Folder, Places, Remote, needed
+from tiffin.build.scans import find_scans
 from tiffin.build.scope import Expander, global_arguments, platform_arguments, report_undeclared
 from tiffin.build.stagerules import StageRules, report_starts
 from tiffin.build.stages import SCRATCH, StageEntry, StageTable
@@ -95,9 +96,11 @@ def plan(
     arguments = Arguments(request.build_args, outer)
     watchers = (StageRules(dockerfile.directives.escape, linter), *watchers)
     planner = _Planner(arguments, expander, request, watchers, alone=len(table.entries) == 1)
-    for planned in needed(table, target, places, request.platform, every=request.every):
+    stages = needed(table, target, places, request.platform, every=request.every)
+    for planned in stages:
         planner.add(planned)
     draft = planner.drafts[target.number]
+    scans = find_scans(((each.entry, planner.drafts[each.entry.number]) for each in stages), outer, target)
     draft.change(labels=draft.config.labels | dict(request.labels))
     return Graph(
         vertices=tuple(planner.vertices),
@@ -107,6 +110,8 @@ def plan(
         steps=tuple(draft.steps),
         platform=_own_platform(draft, request),
         author=draft.author,
+        scans=scans.stages,
+        scans_context=scans.context,
     )
 
 

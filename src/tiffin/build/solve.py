@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 class Result(NamedTuple):
     """What a vertex came to: its root filesystem, and the layer that it added itself, if any.
 
-    `key` is what it is remembered by, and `seconds` what it took when it was executed.
+    `key` is what it is remembered by, and `seconds` what it took when it was executed. `content` is what
+    was fetched: the digest of a file, or a commit.
     """
 
     diff_ids: tuple[DiffID, ...]
@@ -45,6 +46,7 @@ class Result(NamedTuple):
     cached: bool = False
     key: str = ""
     seconds: float = 0.0
+    content: str = ""
 
 
 class Solver:
@@ -178,8 +180,8 @@ class Solver:
             case Local():
                 return Result(())
             case Http() | Git():
-                layer, key, seconds, cached = self._bench.fetch(op, step)
-                return Result(_stack((), layer), layer, cached, key, seconds)
+                layer, key, seconds, cached, content = self._bench.fetch(op, step)
+                return Result(_stack((), layer), layer, cached, key, seconds, content)
             case Run():
                 return self._run(index, vertex, op, step)
             case MakeDirectory():

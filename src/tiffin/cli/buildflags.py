@@ -8,10 +8,9 @@ from tiffin.cli.options import flag, ignore, refuse, value, values
 CALLS = ("build", "check", "outline", "targets")
 MODES = ("auto", "tty", "plain", "quiet", "rawjson")
 
-_ATTEST = "attestations are not in this release"
-
 OPTIONS = (
     values("--annotation", "[LEVEL:]KEY=VALUE", "Put an annotation on the manifest, or the index"),
+    values("--attest", "type=TYPE[,…]", "Attest of the images: provenance, or sbom"),
     values(
         "--build-arg", "NAME[=VALUE]", "Set a build argument; without a value it comes from the environment"
     ),
@@ -46,6 +45,9 @@ OPTIONS = (
         "PLATFORM[,…]",
         "Build for these platforms, like linux/arm64 or local; several make an index",
     ),
+    value(
+        "--provenance", "true|mode=max[,…]", "Say what the images were made from: --attest type=provenance"
+    ),
     value("--progress", "MODE", f"How to show progress: {', '.join(MODES)}", default="auto", choices=MODES),
     values(
         "-o, --output",
@@ -63,11 +65,11 @@ OPTIONS = (
     values(
         "--ssh", "default|ID[=SOCKET|KEY[,KEY]]", "Let steps mount an SSH agent, or one that holds these keys"
     ),
+    value("--sbom", "true|false", "List the packages in the images: --attest type=sbom"),
     values("-t, --tag", "NAME[:TAG]", "Give the image a name; can be repeated", dynamic="images"),
     value("--target", "STAGE", "Build this stage, and not the last one"),
     flag("--why", "Say of each step why it is remembered, or what changed"),
     *stepflags.OPTIONS,
-    *refuse(_ATTEST, "--attest=", "--provenance=false|0|disabled=true", "--sbom=false|0|disabled=true"),
     *refuse("a step asks for rights by RUN --security=insecure, and --allow grants them", "--security-opt="),
     *refuse("layers are never squashed; use a stage of its own to leave files behind", "--squash"),
     *refuse("there is one builder, tiffin itself", "--builder=default|tiffin"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from tiffin.content.verify import fetch_bytes
 from tiffin.content.walk import walk
-from tiffin.engine.lookup import is_whole, need_image, open_best
+from tiffin.engine.lookup import is_whole, need_image, of_platform, open_best
 from tiffin.errors import NotFoundError
 from tiffin.image.archive import open_archive
 from tiffin.image.platforms import open_platforms
@@ -23,22 +23,29 @@ if TYPE_CHECKING:
     from tiffin.image.view import Image
     from tiffin.oci.descriptor import Descriptor
     from tiffin.oci.digest import Digest
+    from tiffin.oci.platform import Platform
     from tiffin.oci.reference import Reference
     from tiffin.store.leases import Lease
 
 
 def save(
-    engine: Engine, names: Sequence[str], out: BinaryIO, form: Literal["docker", "oci"] = "docker"
+    engine: Engine,
+    names: Sequence[str],
+    out: BinaryIO,
+    form: Literal["docker", "oci"] = "docker",
+    platform: Platform | None = None,
 ) -> None:
     """Write the images `names` to `out` as one tar; a name that is given is the name in the archive.
 
-    An index is written whole if all of it is here, else the image of it for this machine.
+    An index is written whole if all of it is here, else the image of it for this machine; or the image
+    for `platform` alone.
     """
     engine.enter()
     chosen: dict[Descriptor, list[Reference]] = {}
     for name in names:
         found = need_image(engine, name)
-        own = chosen.setdefault(found.descriptor, [])
+        root = found.descriptor if platform is None else of_platform(engine, found, platform)
+        own = chosen.setdefault(root, [])
         if found.reference is not None:
             own.append(found.reference)
     saved = [_saved(engine, descriptor, tuple(references)) for descriptor, references in chosen.items()]

@@ -36,13 +36,19 @@ def store_image(engine: Engine, config: ImageConfig) -> tuple[Descriptor, Digest
 
 
 def store_result(
-    engine: Engine, images: Sequence[BuiltImage], tags: tuple[Reference, ...], *, index: bool
+    engine: Engine,
+    images: Sequence[BuiltImage],
+    tags: tuple[Reference, ...],
+    attested: Sequence[Descriptor] = (),
+    *,
+    index: bool,
 ) -> BuildResult:
-    """Write an index of all images if `index`; what was built, which nobody keeps yet."""
+    """Write an index of all images, if `index` or if something is `attested`; nobody keeps it yet."""
     descriptor, image_id = images[0].descriptor, images[0].image_id
-    if index:
+    if index or attested:
         entries = [msgspec.structs.replace(image.descriptor, platform=image.platform) for image in images]
-        descriptor = engine.blobs.write(codec.encode(Index(tuple(entries))), MediaType.OCI_INDEX)
+        written = codec.encode(Index((*entries, *attested)))
+        descriptor = engine.blobs.write(written, MediaType.OCI_INDEX)
         image_id = descriptor.digest
     return BuildResult(image_id, descriptor, tags, tuple(images))
 

@@ -23,7 +23,8 @@ class BuildRequest(NamedTuple):
     `dockerfile` is None for the one in the context, `-` for standard input, or a URL;
     a build argument whose value is None comes from the environment;
     `build_contexts` are the values of `--build-context`, by name, or images of the store; `secrets`, `ssh`,
-    `cache_from`, `cache_to`, `outputs` and `annotations` those of the options with these names.
+    `cache_from`, `cache_to`, `outputs`, `annotations`, `attest`, `provenance` and `sbom` those of the
+    options with these names.
     The stages of `no_cache_filter` are built anew, all stages with `no_cache`.
     With `why`, events tell of each step why it hits or misses.
     `platforms` are those to build for, `local` among them perhaps; none is this machine's.
@@ -50,6 +51,9 @@ class BuildRequest(NamedTuple):
     why: bool = False
     outputs: tuple[str, ...] = ()
     annotations: tuple[str, ...] = ()
+    attest: tuple[str, ...] = ()
+    provenance: str | None = None
+    sbom: str | None = None
     push: bool = False
     load: bool = False
 

@@ -15,6 +15,7 @@ from tiffin.build.plan import plan
 from tiffin.build.solve import Solver
 from tiffin.build.workbench import Workbench
 from tiffin.dockerfile.parser import parse
+from tiffin.engine.attestations import Built, make_attester
 from tiffin.engine.bases import BaseResolver
 from tiffin.engine.buildinputs import dated, read_inputs, read_lent
 from tiffin.engine.buildlint import linted, make_inspector, pointing_into, report_copies
@@ -49,6 +50,7 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
     tags = tuple(Reference.parse(tag).tagged() for tag in request.tags)
     outputs = wanted_outputs(request, tags)
     lent = read_lent(request, engine.settings.environ)
+    attester = make_attester(engine, request, outputs)
     caches = plan_caches(request)
     with engine.leases.hold("build") as lease, caches.imported(engine) as imported, ExitStack() as stack:
         cache = BuildCache(engine.db, engine.layers, imported)
@@ -77,9 +79,10 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
         fresh = _fresh(engine, request, dockerfile, graphs[0])
         try:
             journal = _journal(engine, request, inputs, graphs[0])
+            needs = [*wants, *attester.looks_at(graphs)]
             # Of several graphs it is one by now.
             with pointing_into(dockerfile), _debugged(engine, request, bench):
-                results = Solver(graphs[0], bench, engine.emit, fresh, journal).solve(wants)
+                results = Solver(graphs[0], bench, engine.emit, fresh, journal).solve(needs)
         finally:
             bench.finish()
         configs = [image_config(graph, results, engine.settings.epoch) for graph in graphs]
@@ -89,8 +92,10 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
             BuiltImage(each.platform, *store_image(engine, caches.carried(config, solved)))
             for each, config in zip(wanted, configs, strict=True)
         ]
-        built = store_result(engine, images, tags, index=wanted[0].several)
-        lease.add_all([("blob", each.digest) for each in (built.descriptor, *(i.descriptor for i in images))])
+        attested = attester.attest(Built(graphs, wanted, images, results, inputs, tags))
+        built = store_result(engine, images, tags, attested, index=wanted[0].several)
+        stored = (built.descriptor, *attested, *(image.descriptor for image in images))
+        lease.add_all([("blob", descriptor.digest) for descriptor in stored])
         result = deliver(engine, lease, outputs, built)
         caches.export(engine, solved)
     if request.iidfile is not None:

@@ -60,7 +60,6 @@ class _Exporter:
         self._engine = engine
         self._lease = lease
         self._root, self._image_id, self._tags = built
-        self._prepared: dict[Form, Outgoing] = {}
         self.descriptor: Descriptor | None = None
         self.named: dict[Reference, None] = {}
 
@@ -99,8 +98,7 @@ class _Exporter:
         if output.push:
             from tiffin.engine.sending import send
 
-            image = self._root if sent == GZIP else self._prepare(sent)
-            self.descriptor = send(self._engine, names, image, by_digest=output.by_digest)
+            self.descriptor = send(self._engine, names, self._root, sent, by_digest=output.by_digest)
         self.named |= dict.fromkeys((*names, *canonical))
 
     def _keep(self, outgoing: Outgoing, names: Sequence[Reference]) -> None:
@@ -113,11 +111,10 @@ class _Exporter:
             engine.tags.set(name, descriptor)
 
     def _prepare(self, form: Form) -> Outgoing:
-        """The image in `form`: made once, however many outputs want it so."""
-        if form not in self._prepared:
-            outgoing = self._prepared[form] = prepare(self._engine, self._root, form)
-            self._lease.add_all([("blob", digest) for digest in outgoing.documents])
-        return self._prepared[form]
+        outgoing = prepare(self._engine, self._root, form)
+        for digest in outgoing.documents:
+            self._lease.add("blob", digest)
+        return outgoing
 
     def _names(self, output: Output) -> tuple[Reference, ...]:
         """Those of the output and those of --tag; a push by digest has names without a tag."""

@@ -137,6 +137,19 @@ def open_best(
         return others[0].image
 
 
+def of_platform(engine: Engine, found: Found, platform: Platform) -> Descriptor:
+    """Return the manifest of the image for `platform`. Raises NotFoundError if there is none."""
+    what = found.reference.familiar if found.reference else ""
+    image = open_best(engine, found.descriptor, platform, what)
+    if platform.rank(image.config.platform) is None:
+        raise NotFoundError(
+            f"{what} is not made for {platform}",
+            code="no-such-platform",
+            hint=f"it is made for {image.config.platform}",
+        )
+    return image.descriptor
+
+
 def is_whole(engine: Engine, index: Descriptor) -> bool:
     """Whether every image of `index` is in the store, and all that stands beside them."""
     from tiffin.content.walk import walk  # only what gives an index away asks

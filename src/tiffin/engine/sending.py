@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from tiffin.engine.lookup import is_whole
-from tiffin.engine.outgoing import GZIP, Outgoing, prepare
+from tiffin.engine.outgoing import GZIP, prepare
 from tiffin.errors import TiffinError, UnavailableError
 from tiffin.events import Notice
 from tiffin.image.view import open_image
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tiffin.content.protocol import Fetcher
     from tiffin.engine.engine import Engine
+    from tiffin.engine.outputspec import Form
     from tiffin.oci.descriptor import Descriptor
     from tiffin.oci.digest import Digest
     from tiffin.oci.reference import Reference
@@ -28,14 +29,15 @@ _THREADS: Final = 6
 def send(
     engine: Engine,
     references: Sequence[Reference],
-    image: Descriptor | Outgoing,
+    root: Descriptor,
+    form: Form = GZIP,
     *,
     by_digest: bool = False,
 ) -> Descriptor:
-    """Send an image or index to the registries of `references`; return its descriptor there.
+    """Send the image or index `root` to the registries of `references`; return its descriptor there.
 
-    One that is not prepared is packed by gzip, but not again what the only registry has. It gets the tags
-    of the references, or none at all with `by_digest`.
+    It gets the tags of the references, or none at all with `by_digest`. What the only registry has
+    is not packed for it again.
     """
     from tiffin.content.copy import copy_graph
     from tiffin.registry.access import Registries
@@ -43,7 +45,7 @@ def send(
     with Registries(engine.settings.environ, emit=engine.emit) as registries:
         places = {each.name: registries.to_push(each, _mounts(engine, each)) for each in references}
         only = next(iter(places.values())) if len(places) == 1 else None
-        outgoing = image if isinstance(image, Outgoing) else prepare(engine, image, GZIP, only)
+        outgoing = prepare(engine, root, form, only)
         descriptor = outgoing.descriptor.bare()
         for reference in references:
             repository = places[reference.name]

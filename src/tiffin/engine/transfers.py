@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tiffin.engine.incoming import LocalFirst, Unpacking, present, turns
-from tiffin.engine.lookup import find_image, need_image, open_found
+from tiffin.engine.lookup import find_image, need_image, of_platform, open_found
 from tiffin.errors import InvalidError, NotFoundError, TiffinError, UnavailableError, UnsupportedError
 from tiffin.events import Notice
 from tiffin.image.view import open_image
@@ -58,11 +58,12 @@ def pull_base(engine: Engine, name: str, platform: Platform, *, renew: bool = Fa
         _pull(engine, lease, _Wanted(reference, platform, root=root))
 
 
-def push(engine: Engine, name: str, quiet: bool = False) -> Descriptor:
+def push(engine: Engine, name: str, quiet: bool = False, platform: Platform | None = None) -> Descriptor:
     """Send the image `name` to the registry in its name; return the descriptor of the manifest there.
 
     Layers that were built here are sent compressed, so that the manifest there is another than here; the
-    image id is the same. Of an index all images are sent if they are all here, else the one for this machine.
+    image id is the same. Of an index all images are sent if they are all here, else the one for this machine;
+    or the one for `platform` alone.
     """
     del quiet
     engine.enter()
@@ -77,9 +78,10 @@ def push(engine: Engine, name: str, quiet: bool = False) -> Descriptor:
         )
     from tiffin.engine.sending import send, to_send
 
+    root = found.descriptor if platform is None else of_platform(engine, found, platform)
     with engine.leases.hold("push") as lease:
         lease.add("blob", found.descriptor.digest)
-        return send(engine, [reference], to_send(engine, found.descriptor, reference.familiar))
+        return send(engine, [reference], to_send(engine, root, reference.familiar))
 
 
 def login(settings: Settings, server: str, user: str, password: str) -> str:

@@ -187,13 +187,13 @@ class Fetcher:
         self._store.cache.touch([key])
         if hit.diff_id is not None:
             self._store.lease.add("layer", hit.diff_id)
-        return Fetched(hit.diff_id, key, hit.seconds, cached=True)
+        return Fetched(hit.diff_id, key, hit.seconds, cached=True, content=content)
 
     def _make(self, op: Git | Http, content: str, start: float, lay: Callable[[], Path]) -> Fetched:
         layer = adopt(self._store.layers, self._store.lease, lay())
         key, seconds = self._key(op, content), time.monotonic() - start
         self._store.cache.put(key, layer, title(op), seconds)
-        return Fetched(layer, key, seconds, cached=False)
+        return Fetched(layer, key, seconds, cached=False, content=content)
 
     def _key(self, op: Git | Http, content: str) -> str:
         """The cache key: where a file came from is not in it, nor how a commit was named."""

@@ -52,6 +52,9 @@ def request(session: Session, arguments: Arguments) -> BuildRequest:
         why=arguments.flag("why") or progress_mode(session, arguments) == "rawjson",
         outputs=tuple(text for text in arguments.texts("output") if text),
         annotations=arguments.texts("annotation"),
+        attest=arguments.texts("attest"),
+        provenance=arguments.text("provenance"),
+        sbom=arguments.text("sbom"),
         push=arguments.flag("push"),
         load=arguments.flag("load"),
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tiffin.cli.command import Command
 from tiffin.cli.options import flag, ignore, refuse
+from tiffin.cli.platform import PLATFORM, platform_of
 
 if TYPE_CHECKING:
     from tiffin.cli.command import Session
@@ -19,7 +20,7 @@ def run(session: Session, arguments: Arguments) -> int:
 
     name, quiet = arguments.words[0], arguments.flag("quiet")
     with session.reporter("quiet" if quiet else "auto") as reporter, session.engine(reporter.emit) as engine:
-        push(engine, name, quiet)
+        push(engine, name, quiet, platform_of(arguments))
     if quiet:
         session.print(str(Reference.parse(name).tagged()))
     return 0
@@ -31,7 +32,7 @@ COMMAND = Command(
     options=(
         flag("-q, --quiet", "Show no progress, and print the full name"),
         *refuse("name the tags one by one", "-a, --all-tags"),
-        *refuse("an image is for one platform in this release", "--platform="),
+        PLATFORM,
         *ignore("--disable-content-trust"),
     ),
     words=(1, 1),

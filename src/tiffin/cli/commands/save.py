@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from tiffin.cli.command import MANY, Command
-from tiffin.cli.options import refuse, value
+from tiffin.cli.options import value
+from tiffin.cli.platform import PLATFORM, platform_of
 from tiffin.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -29,12 +30,12 @@ def run(session: Session, arguments: Arguments) -> int:
                 hint="name a file with -o, or send the output elsewhere: tiffin save IMAGE > FILE",
             )
         with session.engine() as engine:
-            save(engine, list(arguments.words), session.stdout.buffer, form)
+            save(engine, list(arguments.words), session.stdout.buffer, form, platform_of(arguments))
         return 0
     from tiffin.engine.replacedfile import replaced_file
 
     with session.engine() as engine, replaced_file(str(output)) as out:
-        save(engine, list(arguments.words), out, form)
+        save(engine, list(arguments.words), out, form, platform_of(arguments))
     return 0
 
 
@@ -44,7 +45,7 @@ COMMAND = Command(
     options=(
         value("--format", "FORMAT", "What to write: docker or oci", default="docker", choices=FORMATS),
         value("-o, --output", "FILE", "Write into this file and not to standard output"),
-        *refuse("an image is for one platform in this release", "--platform="),
+        PLATFORM,
     ),
     words=(1, MANY),
     names="images",
