@@ -84,6 +84,8 @@ def test_the_way_to_this_machine(tiffin, busybox, folder):
 
 
 def test_caches_of_a_name_space_are_others(tiffin, busybox, folder):
+    if tiffin.rung != "root":
+        return  # it is the same on every rung
     mount = "--mount=type=cache,id=space,target=/c"
     text = f"FROM {busybox}\nARG N\nRUN {mount} ls /c > /seen; touch /c/$N\n"
     for n, spaces, seen in (
@@ -96,6 +98,8 @@ def test_caches_of_a_name_space_are_others(tiffin, busybox, folder):
 
 
 def test_steps_know_the_time_that_is_asked_for(tiffin, busybox, folder):
+    if tiffin.rung != "root":
+        return  # it is the same on every rung
     text = f"FROM {busybox}\nRUN echo [$SOURCE_DATE_EPOCH] > /seen\nRUN stat -c %Y /seen >> /seen\n"
     build(tiffin, folder, "usual", text)
     build(tiffin, folder, "environment", text, env={"SOURCE_DATE_EPOCH": "1700000000"})
@@ -209,6 +213,8 @@ def test_a_step_that_runs_out_of_memory(tiffin, busybox, folder):
 
 
 def test_a_limit_that_cannot_be_had_says_why(tiffin, busybox, folder):
+    if tiffin.rung != "root":
+        return  # it is the same on every rung
     text = f"FROM {busybox}\nRUN true\n"
     done = build(tiffin, folder, "x", text, "--cpuset-cpus", "4000", check=False)
     assert done.returncode == 1
@@ -313,6 +319,8 @@ def test_a_device_with_all_that_it_takes(tiffin, busybox, folder, vendor):
 
 
 def test_devices_that_are_not_there(tiffin, busybox, folder, vendor):
+    if tiffin.rung != "root":
+        return  # it is the same on every rung
     text = f'FROM {busybox}\nRUN --device=acme.com/gpu=7 --device=nobody echo "[$ACME_DRIVER]" > /seen\n'
     build(tiffin, folder, "optional", text, "--allow", "device", env=vendor)
     assert show(tiffin, "optional", "cat /seen") == "[]\n"
