@@ -23,10 +23,12 @@ import pytest
 
 from tiffin.container import state
 from tiffin.container.record import Records
-from tiffin.engine import containers, volumes
+from tiffin.engine import attributes, containers, volumes
 from tiffin.engine.buildoutput import store_image
 from tiffin.engine.containers import ExecRequest, RunRequest
+from tiffin.engine.creation import create
 from tiffin.engine.engine import Engine
+from tiffin.engine.processes import top
 from tiffin.engine.settings import Settings
 from tiffin.engine.standing import control_of
 from tiffin.errors import ConflictError, InvalidError, NotFoundError, TiffinError
@@ -671,3 +673,58 @@ def test_many_at_once(engine):
     assert [process.wait(PATIENCE) for process in processes] == [3] * 6
     assert names == []
     assert threading.active_count() == 1
+
+
+# --- made, renamed, looked at -------------------------------------------------------------------------------
+
+
+def test_a_created_container_runs_when_it_is_started(engine, capfdbinary):
+    record = create(engine, shell("echo begun; exit 4"))
+    assert [one.state for one in containers.ps(engine, all_=True) if one.id == record.id] == ["created"]
+    with pytest.raises(ConflictError):
+        top(engine, record.id)
+    assert containers.start(engine, [record.id], attach=True) == 4
+    assert capfdbinary.readouterr().out == b"begun\n"
+    containers.rm(engine, [record.id])
+
+
+def test_renaming_keeps_the_container_and_refuses_names_that_are_taken(engine):
+    one, other = (create(engine, request("true", name=name)) for name in ("first-name", "other-name"))
+    with pytest.raises(ConflictError, match=other.short):
+        attributes.rename(engine, "first-name", "other-name")
+    with pytest.raises(InvalidError, match="already"):
+        attributes.rename(engine, "first-name", "/first-name")
+    with pytest.raises(InvalidError, match="name"):
+        attributes.rename(engine, "first-name", "-")
+    attributes.rename(engine, one.short, "last-name")
+    records = Records(engine.db)
+    assert records.find("first-name") is None
+    assert records.need("last-name") == one._replace(name="last-name")
+    containers.rm(engine, ["last-name", "other-name"])
+
+
+def test_ports_are_told_as_docker_tells_them(engine):
+    name = detached(engine, "sleep 1000", publish=("127.0.0.1::8000", "127.0.0.1::53/udp"))
+    udp, tcp = attributes.ports(engine, name)
+    assert (udp.container, tcp.container) == ("53/udp", "8000/tcp")
+    assert re.fullmatch(r"127\.0\.0\.1:\d+", tcp.host)
+    assert attributes.ports(engine, name, "8000") == attributes.ports(engine, name, "8000/tcp") == [tcp]
+    for wrong, message in (("53", "53/tcp"), ("http", "no port")):
+        with pytest.raises(TiffinError, match=message):
+            attributes.ports(engine, name, wrong)
+    containers.rm(engine, [name], force=True)
+
+
+def test_top_shows_the_processes_of_the_container_alone(engine):
+    name = detached(engine, "sleep 1001 & exec sleep 1002")
+    containers.exec_(engine, name, ExecRequest(("sleep", "1003"), detach=True))
+    titles, rows = top(engine, name)
+    assert titles == ("UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD")
+    assert sorted(row[-1] for row in rows) == ["sleep 1001", "sleep 1002", "sleep 1003"]
+    assert rows[0][4:7] == (rows[0][4], "?", "00:00:00")
+    titles, chosen = top(engine, name, ["-eo", "pid,args"])
+    assert titles == ("PID", "COMMAND")
+    assert {(row[0], row[1]) for row in chosen} == {(row[1], row[-1]) for row in rows}
+    with pytest.raises(InvalidError, match="PID"):
+        top(engine, name, ["-eo", "args"])
+    containers.rm(engine, [name], force=True)

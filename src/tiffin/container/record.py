@@ -98,13 +98,20 @@ class Records:
                     {(record.id, *item) for item in record.keeps},
                 )
         except sqlite3.IntegrityError:
-            owner = self.find(record.name)
-            raise ConflictError(
-                f"the name {record.name!r} is taken by the container {owner.short if owner else record.name}",
-                code="name-taken",
-                hint=f"remove that one (tiffin rm {record.name}), or choose another name",
-                exit_status=125,
-            ) from None
+            raise self._taken(record.name, exit_status=125) from None
+
+    def rename(self, record: Record, name: str) -> None:
+        """Keep the record under another name. Raises ConflictError if that is taken."""
+        import sqlite3
+
+        renamed = json.dumps(record._replace(name=name).to_wire()).encode()
+        try:
+            with self._db.transaction() as connection:
+                connection.execute(
+                    "UPDATE container SET name = ?, record = ? WHERE id = ?", (name, renamed, record.id)
+                )
+        except sqlite3.IntegrityError:
+            raise self._taken(name) from None
 
     def remove(self, identity: str) -> None:
         """Forget the container."""
@@ -142,6 +149,15 @@ class Records:
                 hint=f"did you mean {' or '.join(near)}?" if near else "`tiffin ps -a` lists them",
             )
         return record
+
+    def _taken(self, name: str, exit_status: int | None = None) -> ConflictError:
+        owner = self.find(name)
+        return ConflictError(
+            f"the name {name!r} is taken by the container {owner.short if owner else name}",
+            code="name-taken",
+            hint=f"remove that one (tiffin rm {name}), or choose another name",
+            exit_status=exit_status,
+        )
 
     def _select(self, condition: str, value: str) -> list[Record]:
         with self._db.read() as connection:

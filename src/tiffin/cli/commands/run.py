@@ -106,26 +106,26 @@ def run(session: Session, arguments: Arguments) -> int:
 
     if arguments.flag("interactive") and arguments.flag("tty") and not arguments.flag("detach"):
         need_terminal(session)
-    wanted = request(session, arguments)
+    _check_signals(arguments, session.path)
+    wanted = request(arguments, detach=arguments.flag("detach"))
     mode: Mode = "quiet" if arguments.flag("quiet") else "auto"
     with session.later_reporter(mode) as reporter, session.engine(reporter.emit) as engine:
         session.stdout.flush()
         return run_container(engine, wanted, announce=_announce(session, arguments))
 
 
-def request(session: Session, arguments: Arguments) -> RunRequest:
-    """What is asked of the engine."""
+def request(arguments: Arguments, *, detach: bool) -> RunRequest:
+    """What is asked of the engine; `create` has the same options."""
     from tiffin.engine.running import RunRequest
 
     image, *command = arguments.words
     volumes, tmpfs = _mounts(arguments.texts("mount"))
     _check_cidfile(arguments.text("cidfile"))
-    _check_signals(arguments, session.path)
     return RunRequest(
         image=image,
         command=tuple(command),
         name=arguments.text("name"),
-        detach=arguments.flag("detach"),
+        detach=detach,
         rm=arguments.flag("rm"),
         interactive=arguments.flag("interactive"),
         tty=arguments.flag("tty"),
@@ -194,17 +194,23 @@ def files(names: tuple[str, ...]) -> tuple[Path, ...]:
 
 def _announce(session: Session, arguments: Arguments) -> Callable[[str], None]:
     """What to do with the id, as soon as the container exists."""
-    cidfile, detach = arguments.text("cidfile"), arguments.flag("detach")
+    detach = arguments.flag("detach")
 
     def announce(identity: str) -> None:
-        if cidfile:
-            with open(cidfile, "x", encoding="ascii") as file:  # noqa: PTH123 - pathlib's open is the same, later
-                file.write(identity)
+        write_cidfile(arguments, identity)
         if detach:
             session.print(identity)
             session.stdout.flush()
 
     return announce
+
+
+def write_cidfile(arguments: Arguments, identity: str) -> None:
+    """Write the id where `--cidfile` says."""
+    cidfile = arguments.text("cidfile")
+    if cidfile:
+        with open(cidfile, "x", encoding="ascii") as file:  # noqa: PTH123 - pathlib's open is the same, later
+            file.write(identity)
 
 
 def _check_cidfile(path: str | None) -> None:
