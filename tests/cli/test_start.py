@@ -89,7 +89,8 @@ NOT_TO_START = {
 BUSYBOX = Path("/bin/busybox")
 
 
-def modules(*words):
+def modules(*words, alone=False):
+    """What a command loads; `alone`, in a network of its own, without what others have there."""
     code = (
         "import sys; before = set(sys.modules)\n"
         "from tiffin.cli.main import main\n"
@@ -97,7 +98,8 @@ def modules(*words):
         "print('\\n' + ' '.join(sorted(set(sys.modules) - before)), file=sys.stderr)\n"
         "sys.exit(status)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    network = ["unshare", "--net"] if alone else []
+    done = subprocess.run([*network, sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stderr.splitlines()[-1].split())
 
 
@@ -162,14 +164,14 @@ def test_run_loads_what_a_container_needs(home):
     (home / "Dockerfile").write_text("FROM scratch\nCOPY true /bin/true\n")
     modules("build", "-q", "-t", "tiny", str(home))
     words = ("run", "--rm", "--network", "none", "tiny", "/bin/true")
-    modules(*words)
-    loaded = modules(*words)
+    modules(*words, alone=True)
+    loaded = modules(*words, alone=True)
     assert ours(loaded) == set(RUN.split())
     assert not loaded & ((HEAVY | NOT_TO_START) - {"pathlib", "socket", "sqlite3", "urllib"})
 
 
 @pytest.mark.live
 def test_ps_loads_no_more_than_run_but_its_table(home):
-    loaded = modules("ps")
+    loaded = modules("ps", alone=True)
     assert ours(loaded) <= set(RUN.split()) | set(PS.split())
     assert not loaded & ((HEAVY | NOT_TO_START) - {"pathlib", "socket", "sqlite3", "urllib", "typing"})
