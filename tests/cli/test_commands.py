@@ -220,6 +220,7 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
             "1.1.1.1",
         ),
         *("--stop-signal", "INT", "--stop-timeout", "3", "--pull=never", "--platform", "linux/amd64"),
+        *("--health-cmd", "ok", "--health-retries=2", "--restart", "always"),
         *("--mount", f"type=bind,src={tmp_path},dst=/m,readonly", "image", "cmd", "-x", "--rm", "--", "-p1"),
     )
     assert result.status == 0, result.err
@@ -252,6 +253,8 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         dns=("1.1.1.1",),
         stop_signal="INT",
         stop_timeout=3,
+        restart="always",
+        health=(("cmd", "ok"), ("retries", "2")),
         pull="never",
         platform="linux/amd64",
     )
@@ -289,7 +292,7 @@ def test_run_it_needs_a_terminal(tiffin, engine, stdin):
 @pytest.mark.parametrize(
     "words",
     [
-        ["--privileged"], ["--gpus", "all"], ["-m", "1g"], ["--restart=always"], ["--sig-proxy=false"],
+        ["--privileged"], ["--gpus", "all"], ["-m", "1g"], ["--wait"], ["--sig-proxy=false"],
         ["--shm-size", "big"], ["--mount=type=npipe,target=/x"], ["--mount=type=bind,src=/nope,target=/x"],
         ["--pull=sometimes"], ["--security-opt", "seccomp=unconfined"],
     ],
@@ -356,7 +359,8 @@ def test_verbs_over_several_names_do_all_and_fail_at_the_end(tiffin, engine):
 
 
 def test_stop_kill_rm_and_wait_hand_their_options_on(tiffin, engine):
-    engine.answers("containers", stop=None, kill=None, rm=None, wait=[3])
+    engine.answers("containers", stop=None, kill=None, rm=None)
+    engine.answers("awaiting", wait=[3])
     tiffin("stop", "-t", "3", "a")
     tiffin("stop", "a")
     tiffin("stop", "--time=5", "a")

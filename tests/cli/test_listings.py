@@ -49,6 +49,7 @@ def container(**facts):
         "network": "bridge",
         "size": 12345,
         "image_size": 238_000_000,
+        "health": "",
     }
     return SimpleNamespace(**{**usual, **facts})
 
@@ -197,6 +198,9 @@ def test_without_containers_there_is_the_heading_alone(tiffin, engine):
     ("facts", "words"),
     [
         ({}, "Up About a minute"),
+        ({"health": "starting"}, "Up About a minute (health: starting)"),
+        ({"health": "unhealthy"}, "Up About a minute (unhealthy)"),
+        ({"state": "restarting", "exit_code": 1, "finished": NOW - 3}, "Restarting (1) 3 seconds ago"),
         ({"state": "paused"}, "Up About a minute (Paused)"),
         ({"state": "exited", "exit_code": 137, "finished": NOW - 3}, "Exited (137) 3 seconds ago"),
         ({"state": "created"}, "Created"),

@@ -154,7 +154,7 @@ def test_ctrl_c_ends_with_130_and_without_words(tiffin, engine):
     def interrupt(*_arguments, **_options):
         raise KeyboardInterrupt
 
-    engine.answers("containers", wait=interrupt)
+    engine.answers("awaiting", wait=interrupt)
     result = tiffin("wait", "x")
     assert (result.status, result.err) == (130, "")
 

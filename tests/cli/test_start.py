@@ -56,8 +56,8 @@ HEAVY = {
 # What a container needs that has no network and begins like one before it.
 RUN = """
 cli cli.catalog cli.command cli.commands cli.commands.run cli.main cli.options
-container container.control container.foreground container.job container.logs container.loop container.names
-container.record container.state container.supervisor
+container container.control container.foreground container.job container.life container.logs container.loop
+container.names container.record container.state container.supervisor
 engine engine.engine engine.prepared engine.request engine.rootless engine.running engine.settings
 engine.standing engine.starting
 errors

@@ -27,7 +27,7 @@ PATIENCE = 60
 STEP = """
 import os, socket, sys, time
 from pathlib import Path
-from tiffin.engine import containers
+from tiffin.engine import awaiting, containers
 from tiffin.engine.buildoutput import store_image
 from tiffin.engine.containers import ExecRequest, RunRequest
 from tiffin.engine.engine import Engine
@@ -160,7 +160,7 @@ def test_an_ordinary_user_without_subordinate_ids_runs_serves_enters_and_stops(p
         """
         with Engine.open(settings) as engine:
             containers.stop(engine, ["web"], 1)
-            print(containers.wait(engine, ["web"]), [one.state for one in containers.ps(engine, True)])
+            print(awaiting.wait(engine, ["web"]), [one.state for one in containers.ps(engine, True)])
             containers.rm(engine, ["web"])
             print(containers.ps(engine, True), list(engine.home.containers.iterdir()))
         """,

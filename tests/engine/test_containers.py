@@ -23,7 +23,7 @@ import pytest
 
 from tiffin.container import state
 from tiffin.container.record import Records
-from tiffin.engine import attributes, containers, volumes
+from tiffin.engine import attributes, awaiting, containers, volumes
 from tiffin.engine.buildoutput import store_image
 from tiffin.engine.containers import ExecRequest, RunRequest
 from tiffin.engine.creation import create
@@ -146,7 +146,7 @@ def test_a_container_killed_by_a_signal_exits_as_a_shell_says_it(engine, capfd):
     assert containers.run(engine, shell("(sleep 0.1; kill -9 1) & sleep 1; kill -9 $$", rm=True)) in (0, 137)
     name = detached(engine, "sleep 60", name="doomed")
     containers.kill(engine, ["doomed"])
-    assert containers.wait(engine, [name]) == [137]
+    assert awaiting.wait(engine, [name]) == [137]
     containers.rm(engine, [name])
 
 
@@ -250,7 +250,7 @@ def driver_command(engine, wanted: str) -> list[str]:
     code = f"""
         import os, sys
         from pathlib import Path
-        from tiffin.engine import containers
+        from tiffin.engine import awaiting, containers
         from tiffin.engine.containers import ExecRequest, RunRequest
         from tiffin.engine.engine import Engine
         from tiffin.engine.settings import Settings
@@ -392,7 +392,7 @@ def test_what_ignores_the_stop_signal_is_killed_after_the_timeout(engine):
     begin = time.monotonic()
     containers.stop(engine, [name], timeout=1)
     assert time.monotonic() - begin >= 1
-    assert containers.wait(engine, [name]) == [137]
+    assert awaiting.wait(engine, [name]) == [137]
     containers.rm(engine, [name])
 
 
@@ -402,7 +402,7 @@ def test_the_stop_signal_of_the_request(engine):
     )
     until(lambda: "ready" in output_of(engine, name))
     containers.stop(engine, [name])
-    assert containers.wait(engine, [name]) == [4]
+    assert awaiting.wait(engine, [name]) == [4]
     containers.rm(engine, [name])
 
 
@@ -423,7 +423,7 @@ def test_logs_follow_ends_with_the_container_and_filters(engine):
     [(_, stamped)] = list(containers.logs(engine, name, tail=1, timestamps=True))
     assert re.fullmatch(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z no-newline", stamped)
     assert list(containers.logs(engine, name, since=time.time() + 60)) == []
-    containers.wait(engine, [name])
+    awaiting.wait(engine, [name])
     containers.rm(engine, [name])
 
 
@@ -439,7 +439,7 @@ def test_rm_removes_the_container_and_its_anonymous_volumes_by_itself(engine):
 
 def test_wait_hears_the_exit_code_even_of_a_container_that_removes_itself(engine):
     name = detached(engine, "sleep 0.5; exit 9", rm=True)
-    assert containers.wait(engine, [name]) == [9]
+    assert awaiting.wait(engine, [name]) == [9]
 
 
 def test_names_are_unique_and_nearest_ones_are_told(engine):
@@ -466,9 +466,9 @@ def test_an_unknown_image_and_a_bad_name(engine):
 
 def test_start_again_keeps_the_files(engine, capfd):
     name = detached(engine, "date >> /kept; wc -l < /kept")
-    containers.wait(engine, [name])
+    awaiting.wait(engine, [name])
     containers.start(engine, [name])
-    containers.wait(engine, [name])
+    awaiting.wait(engine, [name])
     assert containers.start(engine, [name], attach=True) == 0
     assert capfd.readouterr().out == "3\n"
     assert output_of(engine, name) == "1\n2\n3\n"

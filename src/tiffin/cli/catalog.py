@@ -40,6 +40,7 @@ OTHER = {
     "logs": ("logs", "Show what a container has written"),
     "port": ("port", "Show where the ports of a container are offered"),
     "rename": ("rename", "Give a container another name"),
+    "restart": ("restart", "Stop containers, and start them again"),
     "rm": ("rm", "Remove containers"),
     "rmi": ("rmi", "Remove images"),
     "save": ("save", "Write images into an archive"),
@@ -75,6 +76,7 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "port": OTHER["port"],
             "prune": ("prune:CONTAINERS", "Remove all stopped containers"),
             "rename": OTHER["rename"],
+            "restart": OTHER["restart"],
             "rm": OTHER["rm"],
             "run": COMMON["run"],
             "start": OTHER["start"],
@@ -82,6 +84,10 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "top": OTHER["top"],
             "wait": OTHER["wait"],
         },
+    ),
+    "generate": (
+        "Print files for other programs",
+        {"systemd": ("boot:SYSTEMD", "Print a unit that starts containers with the machine")},
     ),
     "image": (
         "Manage images",
@@ -105,6 +111,7 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "df": ("df", "Show what takes how much space"),
             "info": COMMON["info"],
             "prune": ("prune:SYSTEM", "Remove what is unused"),
+            "start-all": ("boot:START_ALL", "Start what is to run after a start of the machine"),
         },
     ),
     "volume": (
@@ -151,7 +158,6 @@ ABSENT = {
     "import": "use 'tiffin load' for archives of images, or ADD the archive in a Dockerfile",
     "network": "use 'tiffin run --network host|none|container:NAME'",
     "pause": "use 'tiffin kill -s STOP NAME'",
-    "restart": "use 'tiffin stop NAME' and 'tiffin start NAME'",
     "search": "look at the registry's own site",
     "stats": "use the host's own tools: a container's processes are ordinary ones",
     "swarm": "tiffin runs on one machine; its images run on any Kubernetes",

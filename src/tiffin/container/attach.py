@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tiffin.container.control import Connection
     from tiffin.linux.process import Identity
 
-__all__ = ["Execution", "await_exit", "execute", "send_signal"]
+__all__ = ["Execution", "await_exit", "await_next_exit", "execute", "send_signal"]
 
 _LOST = 137
 
@@ -126,13 +126,19 @@ def _drop(_data: bytes) -> None:
     """What `exec` shows is not in the container's log, as in Docker."""
 
 
-def send_signal(directory: Path, number: int) -> bool:
-    """Have the supervisor send the container a signal; False if there is no supervisor."""
+def send_signal(directory: Path, number: int, *, last: bool = False) -> bool:
+    """Have the supervisor send the container a signal; False if there is no supervisor.
+
+    With `last` it is a user who ends the container, whatever its restart policy says.
+    """
     connection = control.connect(directory)
     if connection is None:
         return False
     with connection:
-        return connection.send({"verb": "signal", "number": number}) and connection.receive() is not None
+        return (
+            connection.send({"verb": "signal", "number": number, "last": last})
+            and connection.receive() is not None
+        )
 
 
 def await_exit(directory: Path, supervisor: Identity, timeout: float | None = None) -> int | None:
@@ -154,6 +160,16 @@ def await_exit(directory: Path, supervisor: Identity, timeout: float | None = No
         if connection is not None:
             connection.close()
     return code if _gone(supervisor, timeout) else None
+
+
+def await_next_exit(directory: Path) -> int | None:
+    """Wait until the container has ended, whether or not it is started again; None if nobody knows."""
+    connection = control.connect(directory)
+    if connection is None:
+        return None
+    with connection:
+        received = connection.receive() if connection.send({"verb": "wait", "next": True}) else None
+    return int(received[0]["exit"]) if received and "exit" in received[0] else None
 
 
 def _gone(supervisor: Identity, timeout: float | None) -> bool:

@@ -2,8 +2,8 @@
 
 | request | answer |
 | --- | --- |
-| `{"verb": "signal", "number": 15}` | `{"ok": true}` |
-| `{"verb": "wait"}` | `{"exit": 0}` when the container has ended |
+| `{"verb": "signal", "number": 15}` | `{"ok": true}`; with `"last": true` it is the end |
+| `{"verb": "wait"}` | `{"exit": 0}` when it has ended for good; with `"next": true` at its next end |
 | `{"verb": "exec"}` with stdin, stdout, stderr and a request | see `execute` |
 
 A container's processes can be signalled and joined only from its user namespace, which without
@@ -87,6 +87,12 @@ class Connection:
                 os.close(fd)
             return None
         return message, list(descriptors)
+
+
+def pair() -> tuple[Connection, Connection]:
+    """Return both ends of a new conversation, for one with a process of our own."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return Connection(ours), Connection(theirs)
 
 
 def listen(directory: Path) -> socket.socket:

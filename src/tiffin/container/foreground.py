@@ -68,8 +68,8 @@ class Foreground(NamedTuple):
                         end.enter_context(terminal.RawMode(self.stdin))
                     copier = Input(supervisor.loop, self.stdin, child.console, close_sink=False)
                     end.callback(copier.close)
-            elif supervisor.stdin >= 0:
-                sink, supervisor.stdin = supervisor.stdin, -1
+            elif supervisor.life.stdin >= 0:
+                sink, supervisor.life.stdin = supervisor.life.stdin, -1
                 end.callback(Input(supervisor.loop, self.stdin, sink).close)
             return supervisor.wait()
 

@@ -9,23 +9,39 @@ import contextlib
 import errno
 import os
 import select
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Input", "Loop", "Output", "write_all"]
+__all__ = ["Input", "Loop", "Output", "Timer", "write_all"]
 
 _CHUNK = 1 << 16
 _TURNS = 16
 
 
+class Timer:
+    """A moment at which a loop calls a handler, unless it is cancelled."""
+
+    def __init__(self, timers: set[Timer], when: float, handler: Callable[[], None]) -> None:
+        self._timers = timers
+        self.when = when
+        self.handler = handler
+        timers.add(self)
+
+    def cancel(self) -> None:
+        """Do not call it."""
+        self._timers.discard(self)
+
+
 class Loop:
-    """Calls a handler for each descriptor that is ready."""
+    """Calls a handler for each descriptor that is ready, and at the moments that were asked for."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[], None]] = {}
+        self._timers: set[Timer] = set()
 
     def watch(self, fd: int, handler: Callable[[], None], events: int = select.EPOLLIN) -> None:
         """Call `handler` whenever the descriptor is ready; a plain file raises PermissionError."""
@@ -37,15 +53,31 @@ class Loop:
         if self._handlers.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
-    def turn(self, timeout: float | None = None) -> None:
+    def later(self, seconds: float, handler: Callable[[], None]) -> Timer:
+        """Call `handler` once, so many seconds from now."""
+        return Timer(self._timers, time.monotonic() + seconds, handler)
+
+    def turn(self) -> None:
         """Wait once."""
-        for fd, _ in self._epoll.poll(timeout):
+        for fd, _ in self._epoll.poll(self._patience()):
             handler = self._handlers.get(fd)
             if handler is not None:
                 handler()
+        if self._timers:
+            now = time.monotonic()
+            for timer in [timer for timer in self._timers if timer.when <= now]:
+                if timer in self._timers:  # the one before may have cancelled it
+                    timer.cancel()
+                    timer.handler()
+
+    def _patience(self) -> float | None:
+        if not self._timers:
+            return None
+        return max(min(timer.when for timer in self._timers) - time.monotonic(), 0)
 
     def close(self) -> None:
         """Forget everything."""
+        self._timers.clear()
         self._handlers.clear()
         self._epoll.close()
 

@@ -59,6 +59,10 @@ class Record(NamedTuple):
     remove: bool = False
     stop_signal: str = ""
     stop_timeout: int | None = None
+    restart: str = ""
+    """As given with `--restart`; empty for no."""
+    health: tuple[Any, ...] = ()
+    """As `health.Check`, if there is a check."""
 
     @property
     def short(self) -> str:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, Literal
 
-    Status = Literal["created", "running", "exited"]
+    Status = Literal["created", "running", "restarting", "exited"]
 
-__all__ = ["FILE", "LOST", "State", "read", "write"]
+__all__ = ["FILE", "LOST", "State", "boot", "read", "write"]
 
 
 FILE = "state.json"
@@ -29,7 +29,10 @@ LOST = 137
 
 
 class State(NamedTuple):
-    """Times are nanoseconds since 1970, 0 for never. `ports` are the real ones, as `Published` in JSON."""
+    """Times are nanoseconds since 1970, 0 for never. `ports` are the real ones, as `Published` in JSON.
+
+    `restarts` counts since a user started it, who may have `stopped` it; `health` is as `health.Health`.
+    """
 
     status: Status = "created"
     pid: int = 0
@@ -40,11 +43,15 @@ class State(NamedTuple):
     finished: int = 0
     address: str = ""
     ports: tuple[tuple[Any, ...], ...] = ()
+    restarts: int = 0
+    stopped: bool = False
+    health: tuple[Any, ...] = ()
+    boot: str = ""
 
     @property
     def running(self) -> bool:
-        """Tell whether the container runs."""
-        return self.status == "running"
+        """Tell whether the container runs, or, as Docker has it, waits to be started again."""
+        return self.status in ("running", "restarting")
 
 
 def write(directory: Path, state: State) -> None:
@@ -57,13 +64,27 @@ def read(directory: Path) -> State:
     try:
         wire = json.loads((directory / FILE).read_bytes())
         ports = tuple(tuple(port) for port in wire.pop("ports"))
-        state = State(**{**wire, "supervisor": Identity(*wire["supervisor"]), "ports": ports})
+        wire |= {"supervisor": Identity(*wire["supervisor"]), "health": tuple(wire.get("health", ()))}
+        state = State(**wire, ports=ports)
     except (FileNotFoundError, NotADirectoryError):
         return State()
     except (ValueError, TypeError, KeyError):
         return State("exited", exit_code=LOST, error="its state file cannot be read")
-    if state.running and not state.supervisor.alive:
-        return state._replace(
-            status="exited", exit_code=LOST, error="its supervisor was killed", pid=0, address="", ports=()
-        )
-    return state
+    if not state.running:
+        return state
+    if state.boot and state.boot != boot():
+        return _lost(state, "the machine was started anew")
+    return state if state.supervisor.alive else _lost(state, "its supervisor was killed")
+
+
+def boot() -> str:
+    """Return what tells this start of the machine from every other."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123 - at each start
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def _lost(state: State, why: str) -> State:
+    return state._replace(status="exited", exit_code=LOST, error=why, pid=0, address="", ports=())

@@ -1,4 +1,4 @@
-"""One container from start to end: launch, connect, forward, log, answer, and write down how it ended.
+"""One container from start to end: it lives, once or again and again, and how it ended is written down.
 
 A detached container has this as a small process of its own; a foreground `run` does the same in its
 own process, with a terminal. When the process that supervises dies, the kernel kills the container.
@@ -18,28 +18,26 @@ from pathlib import Path
 
 from tiffin.container import control, state
 from tiffin.container.job import Job, pack_error, unpack
+from tiffin.container.life import Life
 from tiffin.container.logs import LogWriter
-from tiffin.container.loop import Loop, Output
+from tiffin.container.loop import Loop
 from tiffin.linux.process import Identity
 from tiffin.linux.remove import remove_tree
-from tiffin.network.attach import Attachment, attach, write_hosts
-from tiffin.runtime import model
-from tiffin.runtime.child import Child, Streams
-from tiffin.runtime.launch import launch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tiffin.container.foreground import Foreground
+    from tiffin.container.health import Health
     from tiffin.container.logs import Stream
-    from tiffin.network.listen import Listener
-    from tiffin.network.ports import Forwarder
+    from tiffin.container.probe import Prober
+    from tiffin.container.restart import Tally
+    from tiffin.runtime.child import Child
 
 __all__ = ["Supervisor", "main", "supervise"]
 
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
-_UNPUBLISHED = ("host", "none", "container")
 
 
 class Supervisor:
@@ -49,135 +47,147 @@ class Supervisor:
         self.job = job
         self.loop = Loop()
         self.directory = Path(job.directory)
-        self.notices: tuple[str, ...] = ()
+        self.life = Life(job, self.loop, self._keep)
         self._log: LogWriter | None = None
-        self._listeners: list[Listener] = []
-        self._attachment = Attachment()
-        self._forwarder: Forwarder | None = None
-        self._waiting: list[control.Connection] = []
-        self._outputs: list[Output] = []
+        self._waiting: dict[control.Connection, bool] = {}
         self._undo = contextlib.ExitStack()
         self._ended = False
+        self._last = False
+        self._delay = 0
+        self._prober: Prober | None = None
         self._state = state.State()
-        self.stdin = -1
-        self.child: Child | None = None
+
+    @property
+    def child(self) -> Child | None:
+        """The container's first process, if it has one."""
+        return self.life.child
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know."""
+        return self.life.notices
 
     def start(self, tees: tuple[int, int] | None = None) -> None:
         """Return when the container's program has begun; `tees` get a copy of its output.
 
-        Raises what `launch` raises, and ConflictError for a port that is taken; nothing is left then.
+        Raises what `Life.begin` raises; nothing is left then.
         """
+        self._log = LogWriter(self.directory)
+        self._undo.callback(self._log.close)
         try:
-            if self.job.network.ports and self.job.network.mode not in _UNPUBLISHED:
-                self._listen()
-            self._log = LogWriter(self.directory)
-            self._undo.callback(self._log.close)
-            self._launch(tees)
-            self._publish()
+            self.life.begin(tees)
             self._serve()
+            self._began()
         except BaseException:
-            self._abandon()
+            self.life.abandon()
+            self._undo.close()
+            self.loop.close()
             raise
 
     def wait(self) -> int:
-        """Run until the container has ended; return its exit code."""
-        child = self.child
-        assert child is not None
-        while not self._ended:
-            self.loop.turn()
-        self.loop.forget(child.pidfd)
-        code = child.wait()
-        for output in self._outputs:
-            output.drain()
+        """Run until the container has ended, and is not to be started again; return its exit code."""
+        while True:
+            code = self._until_end()
+            again = self._again(code)
+            if again is None or not self._pause(code, again):
+                break
+            try:
+                self.life = Life(self.job, self.loop, self._keep)
+                self.life.begin()
+                self._began()
+            except Exception as error:  # noqa: BLE001 - it is written down, for there is nobody to tell
+                self.life.abandon()
+                wire = pack_error(error)
+                self._state = self._state._replace(error=str(wire["message"]))
+                code = int(wire["exit_status"] or code)
+                break
         self._finish(code)
         return code
 
-    def kill(self, number: int) -> None:
-        """Send the container's first process a signal."""
+    def kill(self, number: int, *, last: bool = False) -> None:
+        """Send the container's first process a signal; with `last` it is not started again."""
+        self._last |= last
         if self.child is not None:
             self.child.kill(number)
 
-    def _launch(self, tees: tuple[int, int] | None) -> None:
-        plan = model.unpack(self.job.plan)
-        if self.job.terminal is not None:
-            self.child = launch(plan, Streams(terminal=self.job.terminal), self._attach)
-            console = self.child.console
-            assert console is not None
-            self._keep("stdout", os.dup(console), tees[0] if tees else None)
-            return
-        with contextlib.ExitStack() as theirs:
-            stdin = self._stdin(theirs)
-            out, err = self._pipe(theirs), self._pipe(theirs)
-            self.child = launch(plan, Streams(stdin, out[1], err[1]), self._attach)
-        self._keep("stdout", out[0], tees[0] if tees else None)
-        self._keep("stderr", err[0], tees[1] if tees else None)
-
-    def _stdin(self, theirs: contextlib.ExitStack) -> int:
-        if not self.job.interactive:
-            stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        else:
-            stdin, self.stdin = os.pipe()
-        theirs.callback(os.close, stdin)
-        return stdin
-
-    def _pipe(self, theirs: contextlib.ExitStack) -> tuple[int, int]:
-        ours, their = os.pipe()
-        theirs.callback(os.close, their)
-        return ours, their
-
-    def _keep(self, stream: Stream, fd: int, tee: int | None) -> None:
-        log = self._log
-
-        def keep(data: bytes) -> None:
-            if log is not None:
-                with contextlib.suppress(OSError):  # a full disk must not stop the container
-                    log.write(stream, data)
-
-        self._outputs.append(Output(self.loop, fd, keep, tee))
-
-    def _attach(self, pid: int) -> None:
-        self._attachment = attach(self.job.network, pid)
-        self._undo.callback(self._attachment.close)
-        self.notices += self._attachment.notices
-        hosts = self.job.hosts
-        if hosts is not None:
-            write_hosts(hosts.path, hosts.name, hosts.extra, self._attachment)
-
-    def _listen(self) -> None:
-        from tiffin.network.listen import close_all, listen  # most containers publish nothing
-
-        self._listeners = listen(self.job.network.ports)
-        self._undo.callback(close_all, self._listeners)
-
-    def _publish(self) -> None:
-        if self._listeners:
-            from tiffin.network.ports import Forwarder
-
-            forwarder = Forwarder(self._listeners, self._attachment.namespace, self._attachment.address)
-            self._undo.callback(forwarder.close)
-            forwarder.start()
+    def _keep(self, stream: Stream, data: bytes) -> None:
+        if self._log is not None:
+            with contextlib.suppress(OSError):  # a full disk must not stop the container
+                self._log.write(stream, data)
 
     def _serve(self) -> None:
-        child = self.child
-        assert child is not None
         directory = Path(self.job.control)
         listener = control.listen(directory)
         self._undo.callback(control.discard, directory)
         self._undo.callback(listener.close)
         self.loop.watch(listener.fileno(), lambda: self._greet(control.accept(listener)))
+
+    def _began(self) -> None:
+        child = self.child
+        assert child is not None
+        self._ended = False
         self.loop.watch(child.pidfd, self._on_end)
         self._state = state.State(
             status="running",
             pid=child.pid,
             supervisor=Identity.own(),
             started=time.time_ns(),
-            address=self._attachment.address,
-            ports=tuple(tuple(listener.port) for listener in self._listeners),
+            address=self.life.attachment.address,
+            ports=self.life.ports,
+            restarts=self._state.restarts,
+            boot=state.boot(),
         )
+        if self.job.health:
+            from tiffin.container.health import Check  # most containers have no check
+            from tiffin.container.probe import Prober
+
+            check, begun = Check(*self.job.health), self._state.started
+            self._prober = Prober(self.loop, check, self.life.plan.process, child.pid, begun, self._judged)
+            self._state = self._state._replace(health=tuple(self._prober.health))
         state.write(self.directory, self._state)
+
+    def _judged(self, health: Health) -> None:
+        self._state = self._state._replace(health=tuple(health))
+        with contextlib.suppress(OSError):  # on a disk that is full the next result may be told
+            state.write(self.directory, self._state)
 
     def _on_end(self) -> None:
         self._ended = True
+
+    def _until_end(self) -> int:
+        while not self._ended:
+            self.loop.turn()
+        child = self.child
+        assert child is not None
+        self.loop.forget(child.pidfd)
+        if self._prober is not None:
+            self._prober.close()
+            self._prober = None
+        return self.life.end()
+
+    def _again(self, code: int) -> Tally | None:
+        """What the policy says after this end."""
+        if self._last or not self.job.restart:
+            return None
+        from tiffin.container.restart import Tally, after_end, parse_policy  # few are started again
+
+        tally = Tally(self._state.restarts, self._delay)
+        lasted = time.time_ns() - self._state.started
+        return after_end(parse_policy(self.job.restart), tally, code, lasted)
+
+    def _pause(self, code: int, tally: Tally) -> bool:
+        """Wait before the next start; False if a user ended it meanwhile."""
+        self._delay = tally.delay
+        self._state = self._over("restarting", code)._replace(restarts=tally.restarts)
+        with contextlib.suppress(OSError):
+            state.write(self.directory, self._state)
+        self._tell(code, last=False)
+        over: list[bool] = []
+        timer = self.loop.later(tally.delay / 1e9, lambda: over.append(True))
+        while not over and not self._last:
+            self.loop.turn()
+        timer.cancel()
+        return not self._last
 
     def _greet(self, connection: control.Connection | None) -> None:
         if connection is not None:
@@ -185,60 +195,57 @@ class Supervisor:
 
     def _answer(self, connection: control.Connection) -> None:
         received = connection.receive()
-        child = self.child
-        if received is None or child is None:
+        if received is None:
             self.loop.forget(connection.fileno())
-            if connection in self._waiting:
-                self._waiting.remove(connection)
+            self._waiting.pop(connection, None)
             connection.close()
             return
         message, descriptors = received
         if message.get("verb") == "signal":
-            child.kill(int(message["number"]))
+            self._on_signal(int(message["number"]), last=bool(message.get("last")))
             connection.send({"ok": True})
         elif message.get("verb") == "wait":
-            self._waiting.append(connection)
+            self._waiting[connection] = not message.get("next")
         elif message.get("verb") == "exec":
-            self._execute(connection, child.pid, descriptors)
+            self._execute(connection, descriptors)
         for fd in descriptors:
             os.close(fd)
 
-    def _execute(self, connection: control.Connection, pid: int, descriptors: list[int]) -> None:
+    def _on_signal(self, number: int, *, last: bool) -> None:
+        if last and not self._state.stopped:
+            self._state = self._state._replace(stopped=True)
+            with contextlib.suppress(OSError):
+                state.write(self.directory, self._state)
+        self.kill(number, last=last)
+
+    def _execute(self, connection: control.Connection, descriptors: list[int]) -> None:
         from tiffin.container import execute  # most containers are never entered
 
-        if len(descriptors) == execute.DESCRIPTORS:
+        child = self.child
+        if len(descriptors) == execute.DESCRIPTORS and child is not None and self._state.pid:
             self.loop.forget(connection.fileno())
-            execute.spawn(self.loop, connection, pid, descriptors)
+            execute.spawn(self.loop, connection, child.pid, descriptors)
             connection.close()
+
+    def _over(self, status: state.Status, code: int) -> state.State:
+        return self._state._replace(
+            status=status, pid=0, exit_code=code, finished=time.time_ns(), address="", ports=()
+        )
+
+    def _tell(self, code: int, *, last: bool) -> None:
+        """Answer those who wait for this end."""
+        for connection, final in [*self._waiting.items()]:
+            if last or not final:
+                connection.send({"exit": code})
+                self.loop.forget(connection.fileno())
+                connection.close()
+                del self._waiting[connection]
 
     def _finish(self, code: int) -> None:
-        finished = self._state._replace(
-            status="exited", pid=0, exit_code=code, finished=time.time_ns(), address="", ports=()
-        )
         self._undo.close()
         with contextlib.suppress(OSError):  # removed, or on a disk that is full: it is exited all the same
-            state.write(self.directory, finished)
-        for connection in self._waiting:
-            connection.send({"exit": code})
-            connection.close()
-        self._close()
-
-    def _abandon(self) -> None:
-        if self.child is not None:
-            self.child.end()
-        for output in self._outputs:
-            output.close()
-        self._undo.close()
-        self._close()
-
-    def _close(self) -> None:
-        if self.child is not None and self.child.console is not None:
-            os.close(self.child.console)
-            self.child.console = None
-        if self.stdin >= 0:
-            with contextlib.suppress(OSError):  # the copier of the input may have closed it
-                os.close(self.stdin)
-            self.stdin = -1
+            state.write(self.directory, self._over("exited", code))
+        self._tell(code, last=True)
         self.loop.close()
 
 
@@ -252,7 +259,7 @@ def supervise(job: Job, started: Callable[[Supervisor], None], foreground: Foreg
         return foreground.run(supervisor, started)
     supervisor.start()
     for number in _FORWARDED:
-        signal.signal(number, lambda number, _frame: supervisor.kill(number))
+        signal.signal(number, lambda number, _frame: supervisor.kill(number, last=True))
     started(supervisor)
     return supervisor.wait()
 

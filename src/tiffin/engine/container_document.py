@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tiffin.container.health import Check
+from tiffin.container.health import read as read_health
 from tiffin.container.logs import FILE, stamp
+from tiffin.container.restart import parse_policy
 from tiffin.network.publish import Published
 from tiffin.oci.codec import decode
 from tiffin.oci.runtimespec import RuntimeSpec
@@ -35,7 +38,7 @@ def document(record: Record, state: State, directory: Path) -> dict[str, Any]:
         "HostsPath": str(directory / "hosts"),
         "LogPath": str(directory / FILE),
         "Name": f"/{record.name}",
-        "RestartCount": 0,
+        "RestartCount": state.restarts,
         "Driver": "overlayfs",
         "Platform": "linux",
         "HostConfig": {
@@ -45,6 +48,7 @@ def document(record: Record, state: State, directory: Path) -> dict[str, Any]:
             "ReadonlyRootfs": record.read_only,
             "ExtraHosts": list(record.extra_hosts),
             "Dns": list(record.dns),
+            "RestartPolicy": _policy(record.restart),
             "LogConfig": {"Type": "json-file", "Config": {}},
         },
         "Mounts": [_mount(mount) for mount in record.mounts],
@@ -60,6 +64,7 @@ def document(record: Record, state: State, directory: Path) -> dict[str, Any]:
             "Labels": dict(record.labels),
             "StopSignal": record.stop_signal or "SIGTERM",
             "StopTimeout": record.stop_timeout,
+            **({"Healthcheck": _check(record.health)} if record.health else {}),
         },
         "NetworkSettings": {"Ports": ports, "IPAddress": state.address, "SandboxKey": _sandbox(state)},
     }
@@ -70,7 +75,7 @@ def _state(state: State) -> dict[str, Any]:
         "Status": state.status,
         "Running": state.running,
         "Paused": False,
-        "Restarting": False,
+        "Restarting": state.status == "restarting",
         "OOMKilled": False,
         "Dead": False,
         "Pid": state.pid,
@@ -78,7 +83,43 @@ def _state(state: State) -> dict[str, Any]:
         "Error": state.error,
         "StartedAt": stamp(state.started) if state.started else _NEVER,
         "FinishedAt": stamp(state.finished) if state.finished else _NEVER,
+        **({"Health": _health(state)} if state.health else {}),
     }
+
+
+def _health(state: State) -> dict[str, Any]:
+    found = read_health(state.health)
+    return {
+        "Status": found.status,
+        "FailingStreak": found.streak,
+        "Log": [
+            {
+                "Start": stamp(result.start),
+                "End": stamp(result.end),
+                "ExitCode": result.exit_code,
+                "Output": result.output,
+            }
+            for result in found.log
+        ],
+    }
+
+
+def _check(wire: tuple[Any, ...]) -> dict[str, Any]:
+    """The check as it was asked for: what has its default is not shown."""
+    check = Check(*wire)
+    numbers = {
+        "Interval": check.interval,
+        "Timeout": check.timeout,
+        "StartPeriod": check.start_period,
+        "StartInterval": check.start_interval,
+        "Retries": check.retries,
+    }
+    return {"Test": list(check.test), **{name: number for name, number in numbers.items() if number}}
+
+
+def _policy(text: str) -> dict[str, Any]:
+    policy = parse_policy(text)
+    return {"Name": policy.kind, "MaximumRetryCount": policy.retries}
 
 
 def _ports(state: State) -> dict[str, list[dict[str, str]]]:

@@ -38,12 +38,12 @@ __all__ = [
     "kill",
     "logs",
     "ps",
+    "restart",
     "rm",
     "run",
     "start",
     "stop",
     "tidy",
-    "wait",
 ]
 
 PATIENCE = 10
@@ -69,6 +69,7 @@ class ContainerSummary(NamedTuple):
     network: str
     size: int
     image_size: int
+    health: str = ""
 
 
 class ExecRequest(NamedTuple):
@@ -126,22 +127,38 @@ def stop(engine: Engine, names: Sequence[str], timeout: int | None = None) -> No
         if not found.running:
             continue
         patience = next(value for value in (timeout, record.stop_timeout, PATIENCE) if value is not None)
-        _signal(engine, record, found, parse_signal(record.stop_signal or "TERM"))
+        _signal(engine, record, found, parse_signal(record.stop_signal or "TERM"), last=True)
         waited = None if patience < 0 else float(patience)
         if attach.await_exit(control_of(engine, record), found.supervisor, waited) is None:
-            _signal(engine, record, found, signal.SIGKILL)
+            _signal(engine, record, found, signal.SIGKILL, last=True)
             attach.await_exit(control_of(engine, record), found.supervisor)
 
 
+def restart(engine: Engine, names: Sequence[str], timeout: int | None = None) -> None:
+    """Stop containers, and start them; one that does not run is started."""
+    engine.enter()
+    for name in names:
+        record = Records(engine.db).need(name)
+        if record.remove:
+            raise ConflictError(
+                f"the container {record.name} is removed when it stops (--rm)",
+                code="removed-at-end",
+                hint="run it again",
+            )
+        stop(engine, [name], timeout)
+        start(engine, [name])
+
+
 def kill(engine: Engine, names: Sequence[str], signal_name: str = "KILL") -> None:
-    """Send a signal to containers that run."""
+    """Send a signal to containers that run; SIGKILL and the stop signal are the last that they get."""
     number = parse_signal(signal_name)
     for name in names:
         record = Records(engine.db).need(name)
         found = state_of(engine, record)
         if not found.running:
             raise ConflictError(f"the container {record.name} is not running", code="not-running")
-        _signal(engine, record, found, number)
+        ends = number in (signal.SIGKILL, parse_signal(record.stop_signal or "TERM"))
+        _signal(engine, record, found, number, last=ends)
         if number == signal.SIGKILL:
             attach.await_exit(control_of(engine, record), found.supervisor)
 
@@ -159,7 +176,7 @@ def rm(engine: Engine, names: Sequence[str], *, force: bool = False, volumes: bo
                 hint=f"stop it first (tiffin stop {record.name}), or use --force",
             )
         if found.running:
-            _signal(engine, record, found, signal.SIGKILL)
+            _signal(engine, record, found, signal.SIGKILL, last=True)
             attach.await_exit(control_of(engine, record), found.supervisor)
         remove(engine, record, volumes=volumes or record.remove)
     tidy(engine)
@@ -180,7 +197,7 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int:
 
     record = Records(engine.db).need(name)
     directory = directory_of(engine, record)
-    if not state_of(engine, record).running:
+    if not state_of(engine, record).pid:
         raise ConflictError(
             f"the container {record.name} is not running",
             code="not-running",
@@ -212,17 +229,6 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int:
     return attach.execute(control_of(engine, record), execution, streams)
 
 
-def wait(engine: Engine, names: Sequence[str]) -> list[int]:
-    """Wait until each has ended; return their exit codes."""
-    codes = []
-    for name in names:
-        record = Records(engine.db).need(name)
-        found = state_of(engine, record)
-        told = attach.await_exit(control_of(engine, record), found.supervisor) if found.running else -1
-        codes.append(state_of(engine, record).exit_code if told is None or told < 0 else told)
-    return codes
-
-
 def inspect(engine: Engine, names: Sequence[str]) -> list[dict[str, Any]]:
     """Docker-shaped documents of containers."""
     from tiffin.engine import container_document
@@ -250,11 +256,11 @@ def _follow(engine: Engine, record: Record) -> Iterator[journal.Entry]:
             os.close(alive)
 
 
-def _signal(engine: Engine, record: Record, found: State, number: int) -> None:
+def _signal(engine: Engine, record: Record, found: State, number: int, *, last: bool = False) -> None:
     """Have the supervisor send it; where that does not answer, send it ourselves, if we may."""
-    if attach.send_signal(control_of(engine, record), number):
+    if attach.send_signal(control_of(engine, record), number, last=last):
         return
-    if found.supervisor.alive:
+    if found.pid and found.supervisor.alive:
         with contextlib.suppress(ProcessLookupError):
             os.kill(found.pid, number)
 
@@ -288,6 +294,7 @@ def _summary(engine: Engine, record: Record, found: State, *, sizes: bool) -> Co
         image_size=sum(size for layer, size in engine.layers.sizes().items() if layer in record.layers)
         if sizes
         else 0,
+        health=str(found.health[0]) if found.health else "",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -121,6 +121,18 @@ def _check(engine: Engine, request: RunRequest) -> None:
         )
     if request.stop_signal is not None:
         parse_signal(request.stop_signal)
+    if request.restart not in ("", "no"):
+        _check_restart(request)
+
+
+def _check_restart(request: RunRequest) -> None:
+    from tiffin.container.restart import parse_policy
+
+    parse_policy(request.restart)
+    if request.rm:
+        raise InvalidError(
+            "--restart and --rm exclude each other", hint="leave one of them out", exit_status=125
+        )
 
 
 def _image(engine: Engine, request: RunRequest) -> Found:
@@ -201,7 +213,17 @@ def _record(
         remove=request.rm,
         stop_signal=request.stop_signal or config.stop_signal or "",
         stop_timeout=request.stop_timeout,
+        restart="" if request.restart == "no" else request.restart,
+        health=_health(request, config),
     )
+
+
+def _health(request: RunRequest, config: ContainerConfig) -> tuple[Any, ...]:
+    if config.healthcheck is None and not request.health:
+        return ()
+    from tiffin.container.healthflags import choose  # most images have no check
+
+    return tuple(choose(config, request.health) or ())
 
 
 def _hostname(request: RunRequest, identity: str) -> str:

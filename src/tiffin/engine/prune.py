@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tiffin.engine.images import ImageSummary
 
 _NANO = 1_000_000_000
-_RUNNING = ("running", "paused")
+_RUNNING = ("running", "restarting", "paused")
 
 
 class ImageUsage(NamedTuple):

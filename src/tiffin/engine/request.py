@@ -41,5 +41,9 @@ class RunRequest(NamedTuple):
     dns: tuple[str, ...] = ()
     stop_signal: str | None = None
     stop_timeout: int | None = None
+    restart: str = ""
+    health: tuple[tuple[str, str], ...] = ()
+    """The options `--health-…` that were given, without that beginning; `none` for `--no-healthcheck`;
+    `required` if there must be a check."""
     pull: str = "missing"
     platform: str | None = None

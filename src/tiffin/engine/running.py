@@ -32,6 +32,8 @@ def run(engine: Engine, request: RunRequest, *, announce: Callable[[str], None] 
     `announce` gets the id: when the program of a detached container has begun, and before that of one
     in the foreground does. A container that cannot be started stays, as in Docker, unless it was `--rm`.
     """
+    if not request.detach:
+        _refuse_restart(request.restart)
     tidy(engine)
     made = make_again(engine, request) or _make(engine, request)
     record = made.record
@@ -48,6 +50,19 @@ def run(engine: Engine, request: RunRequest, *, announce: Callable[[str], None] 
         engine.db.leave()
 
 
+def _refuse_restart(policy: str) -> None:
+    if policy not in ("", "no"):
+        from tiffin.errors import InvalidError
+
+        raise InvalidError(
+            f"--restart {policy} needs a container in the background: a command that waits for the "
+            "end is no supervisor",
+            code="restart-attached",
+            hint="use 'tiffin run -d' or 'tiffin start' without -a, and follow it with 'tiffin logs -f'",
+            exit_status=125,
+        )
+
+
 def _make(engine: Engine, request: RunRequest) -> Made:
     from tiffin.engine.creation import make  # the image's documents, the spec: a third of all there is
 
@@ -62,6 +77,7 @@ def start(engine: Engine, names: Sequence[str], *, attach: bool = False, interac
         if not state_of(engine, record).running and not attach:
             start_detached(engine, Made(record))
         elif attach:
+            _refuse_restart(record.restart)
             code = run_foreground(engine, Made(record), interactive=interactive)
             if record.remove:
                 remove(engine, record, volumes=True)

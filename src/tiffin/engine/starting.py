@@ -111,6 +111,8 @@ def _job(engine: Engine, made: Made, *, interactive: bool) -> job.Job:
         terminal=(size_of_terminal(0) or DEFAULT_SIZE) if record.terminal else None,
         interactive=interactive,
         remove=(*_anonymous(engine, record), str(directory)) if record.remove else (),
+        restart=record.restart,
+        health=record.health,
     )
 
 
@@ -164,7 +166,7 @@ _WHY = {"host": "its ports are the host's own", "none": "the container has no ne
 def _pid_of(engine: Engine, name: str) -> int:
     other = Records(engine.db).need(name)
     found = state.read(directory_of(engine, other))
-    if not found.running:
+    if not found.pid:
         raise ConflictError(f"--network container:{name}: the container {other.name} is not running")
     return found.pid
 

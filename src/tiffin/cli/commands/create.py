@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tiffin.cli.options import Arguments
     from tiffin.ui.progress import Mode
 
-_OF_RUN = ("detach", "detach-keys", "sig-proxy")
+_OF_RUN = ("detach", "detach-keys", "sig-proxy", "wait", "wait-healthy", "wait-timeout")
 
 
 def run(session: Session, arguments: Arguments) -> int:

@@ -20,7 +20,20 @@ if TYPE_CHECKING:
     from tiffin.engine.containers import ContainerSummary
 
 COMMAND_WIDTH = 20
-FILTERS = ("ancestor", "before", "exited", "id", "label", "name", "network", "since", "status", "volume")
+FILTERS = (
+    "ancestor",
+    "before",
+    "exited",
+    "health",
+    "id",
+    "label",
+    "name",
+    "network",
+    "since",
+    "status",
+    "volume",
+)
+_HEALTH = {"starting": "health: starting"}
 HEADINGS = {
     "ID": "CONTAINER ID",
     "Image": "IMAGE",
@@ -108,7 +121,10 @@ def status(container: ContainerSummary, now: float) -> str:
     """How it is with the container, in words: `Up 2 minutes`, `Exited (0) 3 hours ago`."""
     match container.state:
         case "running":
-            return f"Up {human_duration(now - (container.started or now))}"
+            health = f" ({_HEALTH.get(container.health, container.health)})" if container.health else ""
+            return f"Up {human_duration(now - (container.started or now))}{health}"
+        case "restarting":
+            return f"Restarting ({container.exit_code}) {ago(container.finished or now, now)}"
         case "paused":
             return f"Up {human_duration(now - (container.started or now))} (Paused)"
         case "exited" if container.finished is not None:
@@ -133,6 +149,7 @@ def select(containers: Sequence[ContainerSummary], filters: tuple[str, ...]) -> 
             text in (one.image, f"{one.image}:latest", one.image_id) or f"{text}:latest" == one.image
         ),
         "exited": lambda one, text: one.state == "exited" and str(one.exit_code) == text,
+        "health": lambda one, text: (one.health or "none") == text,
         "id": lambda one, text: one.id.startswith(text),
         "name": _name_matches,
         "network": lambda one, text: one.network == text,

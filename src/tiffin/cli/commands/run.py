@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from tiffin.engine.running import RunRequest
     from tiffin.ui.progress import Mode
 
+HEALTH = ("cmd", "interval", "retries", "start-interval", "start-period", "timeout")
 PULL = ("always", "missing", "never")
 
 _LIMITS = "limits on memory, processors and processes are not in this release"
 _NAMESPACES = "a container has namespaces of its own, and sharing others is not in this release"
 _DEVICES = "devices and accelerators are not in this release"
-_HEALTH = "health checks are not run in this release"
 _ADDRESSES = "a container's network is set up by tiffin; --network and --publish are what can be chosen"
 _SECURITY = "the sandbox is always on; its parts cannot be switched in this release"
 _INIT = "there is no init to put in; start the command by one of the image's own, such as tini"
@@ -38,18 +38,31 @@ OPTIONS = (
     value("--entrypoint", "COMMAND", "Use this and not the image's ENTRYPOINT; empty for none"),
     values("-e, --env", "NAME[=VALUE]", "Set a variable; without a value it comes from the environment"),
     values("--env-file", "FILE", "Read variables from a file"),
+    value("--health-cmd", "COMMAND", "Check with this command, run by a shell, whether the container works"),
+    value("--health-interval", "TIME", "Time between two checks, like 30s"),
+    value("--health-retries", "COUNT", "So many failures in a row make it unhealthy"),
+    value("--health-start-interval", "TIME", "Time between two checks in the start period"),
+    value("--health-start-period", "TIME", "Failures before this time has passed do not count"),
+    value("--health-timeout", "TIME", "A check that takes longer has failed"),
     value("-h, --hostname", "NAME", "The container's host name"),
     flag("-i, --interactive", "Keep standard input open"),
     values("-l, --label", "KEY=VALUE", "Put a label on the container"),
     values("--mount", "OPTIONS", "Mount a folder, volume or tmpfs: type=bind,source=…,target=…[,readonly]"),
     value("--name", "NAME", "Give the container a name"),
     value("--network", "MODE", "Network: default, bridge, none, host or container:NAME", default="default"),
+    flag("--no-healthcheck", "Do not run the image's health check"),
     value("--platform", "PLATFORM", "Take the image for this platform"),
     values("-p, --publish", "[IP:][PORT:]PORT[/PROTO]", "Publish a port of the container on this machine"),
     flag("-P, --publish-all", "Publish all exposed ports on free ports"),
     value("--pull", "WHEN", "Pull the image: always, missing or never", default="missing", choices=PULL),
     flag("-q, --quiet", "Do not show the progress of a pull"),
     flag("--read-only", "Make the container's files read-only"),
+    value(
+        "--restart",
+        "POLICY",
+        "Start it again: no, on-failure[:COUNT], always or unless-stopped",
+        default="no",
+    ),
     flag("--rm", "Remove the container when it ends, and its anonymous volumes"),
     value("--shm-size", "BYTES", "Size of /dev/shm, like 2g"),
     value("--stop-signal", "SIGNAL", "The signal that asks the container to stop"),
@@ -58,6 +71,9 @@ OPTIONS = (
     flag("-t, --tty", "Give the container a terminal"),
     value("-u, --user", "USER[:GROUP]", "Run as this user, by name or number"),
     values("-v, --volume", "SOURCE:TARGET[:ro]", "Mount a folder or a volume", dynamic="volumes"),
+    flag("--wait", "With --detach: return when it runs and, if it has a health check, is healthy"),
+    flag("--wait-healthy", "The same, for a container that must have a health check"),
+    number("--wait-timeout", "SECONDS", "Give up waiting after this time"),
     value("-w, --workdir", "PATH", "The directory to start in"),
     *refuse(_LIMITS, "--blkio-weight=", "--blkio-weight-device=", "--cpu-period=", "--cpu-quota="),
     *refuse(
@@ -71,8 +87,6 @@ OPTIONS = (
         _NAMESPACES, "--cgroupns=private", "--ipc=private", "--pid=", "--userns=", "--uts=", "--domainname="
     ),
     *refuse(_DEVICES, "--device=", "--device-cgroup-rule=", "--gpus="),
-    *refuse(_HEALTH, "--health-cmd=", "--health-interval=", "--health-retries=", "--health-start-interval="),
-    *refuse(_HEALTH, "--health-start-period=", "--health-timeout="),
     *refuse(_ADDRESSES, "--dns-option=", "--dns-search=", "--ip=", "--ip6=", "--link=", "--link-local-ip="),
     *refuse(_ADDRESSES, "--mac-address=", "--network-alias=", "--net-alias="),
     *refuse(
@@ -88,13 +102,12 @@ OPTIONS = (
     *refuse("use --label", "--annotation=", "--label-file="),
     *refuse("standard streams are attached all or, with --detach, not at all", "-a, --attach="),
     *refuse("there is no key sequence to detach; use --detach and 'tiffin logs -f'", "--detach-keys="),
-    *refuse("nobody starts containers again in this release", "--restart=no"),
     *refuse("there is one runtime in this release, tiffin's own", "--runtime="),
     *refuse("use the global option: tiffin --isolation RUNG run", "--isolation=default"),
     *refuse("logs are kept in Docker's json-file form", "--log-driver=json-file", "--log-opt="),
     *refuse("volumes are folders of this machine", "--volume-driver=local", "--volumes-from="),
     *refuse("there is no API socket", "--use-api-socket"),
-    *ignore("--disable-content-trust", "--no-healthcheck"),
+    *ignore("--disable-content-trust"),
     value("--net", "MODE", "", default=None),
     flag("--sig-proxy", "", default=True),
 )
@@ -108,10 +121,16 @@ def run(session: Session, arguments: Arguments) -> int:
         need_terminal(session)
     _check_signals(arguments, session.path)
     wanted = request(arguments, detach=arguments.flag("detach"))
+    made: list[str] = []
     mode: Mode = "quiet" if arguments.flag("quiet") else "auto"
     with session.later_reporter(mode) as reporter, session.engine(reporter.emit) as engine:
         session.stdout.flush()
-        return run_container(engine, wanted, announce=_announce(session, arguments))
+        status = run_container(engine, wanted, announce=_announce(session, arguments, made))
+        if made and not status and _waits(arguments):
+            from tiffin.engine.awaiting import await_start
+
+            await_start(engine, made[0], arguments.number("wait-timeout"))
+        return status
 
 
 def request(arguments: Arguments, *, detach: bool) -> RunRequest:
@@ -149,6 +168,8 @@ def request(arguments: Arguments, *, detach: bool) -> RunRequest:
         dns=arguments.texts("dns"),
         stop_signal=arguments.text("stop-signal"),
         stop_timeout=arguments.number("stop-timeout"),
+        restart=arguments.text("restart") or "no",
+        health=_health(arguments),
         pull=arguments.text("pull") or "missing",
         platform=arguments.text("platform"),
     )
@@ -160,6 +181,13 @@ def _mounts(texts: tuple[str, ...]) -> tuple[list[str], list[str]]:
     from tiffin.cli.mounts import mounts
 
     return mounts(texts)
+
+
+def _health(arguments: Arguments) -> tuple[tuple[str, str], ...]:
+    given = [(name, arguments.text(f"health-{name}")) for name in HEALTH]
+    none = (("none", ""),) if arguments.flag("no-healthcheck") else ()
+    needed = (("required", ""),) if "wait-healthy" in arguments.given else ()
+    return (*((name, text) for name, text in given if text is not None), *none, *needed)
 
 
 def _size(text: str | None) -> int | None:
@@ -192,12 +220,17 @@ def files(names: tuple[str, ...]) -> tuple[Path, ...]:
     return tuple(Path(name) for name in names)
 
 
-def _announce(session: Session, arguments: Arguments) -> Callable[[str], None]:
+def _waits(arguments: Arguments) -> bool:
+    return arguments.flag("wait") or arguments.flag("wait-healthy")
+
+
+def _announce(session: Session, arguments: Arguments, made: list[str]) -> Callable[[str], None]:
     """What to do with the id, as soon as the container exists."""
     detach = arguments.flag("detach")
 
     def announce(identity: str) -> None:
         write_cidfile(arguments, identity)
+        made.append(identity)
         if detach:
             session.print(identity)
             session.stdout.flush()
@@ -226,6 +259,8 @@ def _check_cidfile(path: str | None) -> None:
 def _check_signals(arguments: Arguments, path: str) -> None:
     from tiffin.cli.options import usage
 
+    if not arguments.flag("detach") and (_waits(arguments) or "wait-timeout" in arguments.given):
+        raise usage("--wait is for --detach: without that, the command waits for the container's end", path)
     if not arguments.flag("sig-proxy"):
         raise usage("--sig-proxy=false is not supported: signals are always passed on", path)
 

@@ -12,6 +12,17 @@ if TYPE_CHECKING:
     from tiffin.cli.options import Arguments
 
 
+OPTIONS = (
+    number(
+        "-t, --timeout",
+        "SECONDS",
+        "Wait so long before killing it (10 seconds, unless the container says else)",
+    ),
+    number("--time", "SECONDS", ""),
+    *refuse("use 'tiffin run --stop-signal', or 'tiffin kill -s SIGNAL'", "-s, --signal="),
+)
+
+
 def run(session: Session, arguments: Arguments) -> int:
     """Ask containers to stop, kill those that do not in time, and print their names."""
     from tiffin.engine.containers import stop
@@ -20,7 +31,7 @@ def run(session: Session, arguments: Arguments) -> int:
         stop(
             engine,
             [name],
-            arguments.number("time") if "time" in arguments.given else arguments.number("timeout"),
+            seconds(arguments),
         )
         return name
 
@@ -28,18 +39,15 @@ def run(session: Session, arguments: Arguments) -> int:
         return session.each(arguments.words, act)
 
 
+def seconds(arguments: Arguments) -> int | None:
+    """How long to wait before the container is killed, if that was said."""
+    return arguments.number("time") if "time" in arguments.given else arguments.number("timeout")
+
+
 COMMAND = Command(
     "stop [OPTIONS] CONTAINER [CONTAINER...]",
     run,
-    options=(
-        number(
-            "-t, --timeout",
-            "SECONDS",
-            "Wait so long before killing it (10 seconds, unless the container says else)",
-        ),
-        number("--time", "SECONDS", ""),
-        *refuse("use 'tiffin run --stop-signal', or 'tiffin kill -s SIGNAL'", "-s, --signal="),
-    ),
+    options=OPTIONS,
     words=(1, MANY),
     names="running",
     examples=("tiffin stop serving", "tiffin stop -t 30 $(tiffin ps -q)"),

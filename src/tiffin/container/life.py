@@ -1,0 +1,149 @@
+"""One life of a container: it is launched, connected and listened to, and then all of that is taken back.
+
+A container that is started again has another life. Runs under `python -IS`; standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from tiffin.container.loop import Output
+from tiffin.network.attach import Attachment, attach, write_hosts
+from tiffin.runtime import model
+from tiffin.runtime.child import Child, Streams
+from tiffin.runtime.launch import launch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tiffin.container.job import Job
+    from tiffin.container.logs import Stream
+    from tiffin.container.loop import Loop
+    from tiffin.network.listen import Listener
+
+    Tees = tuple[int, int] | None
+
+__all__ = ["Life"]
+
+_UNPUBLISHED = ("host", "none", "container")
+
+
+class Life:
+    """Begin it, and `end` it when the process has ended; `keep` gets what the container writes.
+
+    `tees` get a copy of its output. What `begin` raises is what `launch` raises, and ConflictError for a
+    port that is taken; nothing is left then.
+    """
+
+    def __init__(self, job: Job, loop: Loop, keep: Callable[[Stream, bytes], None]) -> None:
+        self.job = job
+        self.notices: tuple[str, ...] = ()
+        self.attachment = Attachment()
+        self.stdin = -1
+        self.child: Child | None = None
+        self.plan = model.unpack(job.plan)
+        self._loop = loop
+        self._keep_bytes = keep
+        self._listeners: list[Listener] = []
+        self._outputs: list[Output] = []
+        self._undo = contextlib.ExitStack()
+
+    @property
+    def ports(self) -> tuple[tuple[object, ...], ...]:
+        """The ports that are published, the real ones."""
+        return tuple(tuple(listener.port) for listener in self._listeners)
+
+    def begin(self, tees: Tees = None) -> Child:
+        """Return when the container's program has begun."""
+        try:
+            if self.job.network.ports and self.job.network.mode not in _UNPUBLISHED:
+                self._listen()
+            child = self._launch(tees)
+            self._publish()
+        except BaseException:
+            self.abandon()
+            raise
+        return child
+
+    def end(self) -> int:
+        """Take everything back, once the process has ended or is about to; return its exit code."""
+        child = self.child
+        assert child is not None
+        code = child.wait()
+        for output in self._outputs:
+            output.drain()
+        self._close()
+        return code
+
+    def abandon(self) -> None:
+        """Kill it, if it has begun, and take everything back."""
+        if self.child is not None:
+            self.child.end()
+        for output in self._outputs:
+            output.close()
+        self._close()
+
+    def _launch(self, tees: Tees) -> Child:
+        if self.job.terminal is not None:
+            self.child = launch(self.plan, Streams(terminal=self.job.terminal), self._attach)
+            console = self.child.console
+            assert console is not None
+            self._keep("stdout", os.dup(console), tees[0] if tees else None)
+            return self.child
+        with contextlib.ExitStack() as theirs:
+            stdin = self._stdin(theirs)
+            out, err = self._pipe(theirs), self._pipe(theirs)
+            self.child = launch(self.plan, Streams(stdin, out[1], err[1]), self._attach)
+        self._keep("stdout", out[0], tees[0] if tees else None)
+        self._keep("stderr", err[0], tees[1] if tees else None)
+        return self.child
+
+    def _stdin(self, theirs: contextlib.ExitStack) -> int:
+        if not self.job.interactive:
+            stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        else:
+            stdin, self.stdin = os.pipe()
+        theirs.callback(os.close, stdin)
+        return stdin
+
+    def _pipe(self, theirs: contextlib.ExitStack) -> tuple[int, int]:
+        ours, their = os.pipe()
+        theirs.callback(os.close, their)
+        return ours, their
+
+    def _keep(self, stream: Stream, fd: int, tee: int | None) -> None:
+        self._outputs.append(Output(self._loop, fd, lambda data: self._keep_bytes(stream, data), tee))
+
+    def _attach(self, pid: int) -> None:
+        self.attachment = attach(self.job.network, pid)
+        self._undo.callback(self.attachment.close)
+        self.notices += self.attachment.notices
+        hosts = self.job.hosts
+        if hosts is not None:
+            write_hosts(hosts.path, hosts.name, hosts.extra, self.attachment)
+
+    def _listen(self) -> None:
+        from tiffin.network.listen import close_all, listen  # most containers publish nothing
+
+        self._listeners = listen(self.job.network.ports)
+        self._undo.callback(close_all, self._listeners)
+
+    def _publish(self) -> None:
+        if self._listeners:
+            from tiffin.network.ports import Forwarder
+
+            forwarder = Forwarder(self._listeners, self.attachment.namespace, self.attachment.address)
+            self._undo.callback(forwarder.close)
+            forwarder.start()
+
+    def _close(self) -> None:
+        self._undo.close()
+        if self.child is not None and self.child.console is not None:
+            os.close(self.child.console)
+            self.child.console = None
+        if self.stdin >= 0:
+            with contextlib.suppress(OSError):  # the copier of the input may have closed it
+                os.close(self.stdin)
+            self.stdin = -1
