@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.build.cache import BuildCache
 from tiffin.build.emit import image_config
@@ -30,13 +30,16 @@ from tiffin.linux.files import atomic_write
 from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tiffin.build.graph import Graph
     from tiffin.build.imported import ImportedCaches
     from tiffin.build.ops.fetch import Fetcher
     from tiffin.build.ops.run import StepRunner
+    from tiffin.build.plan import PlanRequest
+    from tiffin.build.solve import Result
     from tiffin.dockerfile.ast import Dockerfile
+    from tiffin.dockerfile.lint.linter import Linter
     from tiffin.engine.buildinputs import Inputs, Lent
     from tiffin.engine.buildrequest import BuildRequest, BuildResult
     from tiffin.engine.engine import Engine
@@ -53,47 +56,19 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
     attester = make_attester(engine, request, outputs)
     caches = plan_caches(request)
     with engine.leases.hold("build") as lease, caches.imported(engine) as imported, ExitStack() as stack:
-        cache = BuildCache(engine.db, engine.layers, imported)
-        fetching = stack.enter_context(Fetching(lambda: _fetcher(engine, cache, lease, lent)))
-        inputs = stack.enter_context(read_inputs(engine, request, fetching))
-        dockerfile = parse(inputs.text, inputs.name)
-        bases = BaseResolver(engine, lease, request)
-        wanted = plan_requests(engine, request)
-        with linted(dockerfile, wanted[0].build_args, engine.emit) as linter:
-            graphs = merge([plan(dockerfile, each, bases.resolve, linter) for each in wanted])
-            report_copies(graphs[0], dockerfile, inputs.contexts, linter)
-        wants = [graph.result for graph in graphs]
-        check_entitlements(graphs[0], request.steps.allow, request.network)
-        check_steps(engine, graphs[0])
-        bench = Workbench(
-            layers=engine.layers,
-            cache=cache,
-            db=engine.db,
-            lease=lease,
-            contexts=inputs.contexts,
-            runner=lambda: _runner(engine, request, lent, imported),
-            fetching=fetching,
-            epoch=engine.settings.epoch,
-            inspector=lambda: make_inspector(engine, graphs[0], wants, dockerfile, linter),
-        )
-        fresh = _fresh(engine, request, dockerfile, graphs[0])
-        try:
-            journal = _journal(engine, request, inputs, graphs[0])
-            needs = [*wants, *attester.looks_at(graphs)]
-            # Of several graphs it is one by now.
-            with pointing_into(dockerfile), _debugged(engine, request, bench):
-                results = Solver(graphs[0], bench, engine.emit, fresh, journal).solve(needs)
-        finally:
-            bench.finish()
-        configs = [image_config(graph, results, engine.settings.epoch) for graph in graphs]
+        builder = _Builder(engine, request, lent, lease, imported)
+        inputs = stack.enter_context(read_inputs(engine, request, stack.enter_context(builder.fetching)))
+        planned = builder.plan(inputs)
+        results, bench = builder.solve(inputs, planned, attester.looks_at(planned.graphs))
+        configs = [image_config(graph, results, engine.settings.epoch) for graph in planned.graphs]
         made = tuple(diff_id for config in configs for diff_id in config.rootfs.diff_ids)
         solved = Solved(results, made, bench.reader.digests, bench.mounts, imported)
         images = [
             BuiltImage(each.platform, *store_image(engine, caches.carried(config, solved)))
-            for each, config in zip(wanted, configs, strict=True)
+            for each, config in zip(planned.requests, configs, strict=True)
         ]
-        attested = attester.attest(Built(graphs, wanted, images, results, inputs, tags))
-        built = store_result(engine, images, tags, attested, index=wanted[0].several)
+        attested = attester.attest(Built(planned.graphs, planned.requests, images, results, inputs, tags))
+        built = store_result(engine, images, tags, attested, index=planned.requests[0].several)
         stored = (built.descriptor, *attested, *(image.descriptor for image in images))
         lease.add_all([("blob", descriptor.digest) for descriptor in stored])
         result = deliver(engine, lease, outputs, built)
@@ -101,6 +76,97 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
     if request.iidfile is not None:
         atomic_write(request.iidfile, str(result.image_id if result.kept else "").encode())
     return result
+
+
+class _Planned(NamedTuple):
+    """What is to be built: a request and a graph for each platform, the graphs over one tuple of vertices."""
+
+    dockerfile: Dockerfile
+    requests: Sequence[PlanRequest]
+    graphs: Sequence[Graph]
+    linter: Linter
+
+    @property
+    def whole(self) -> Graph:
+        """The graph whose vertices are those of all."""
+        return self.graphs[0]
+
+    @property
+    def wants(self) -> list[int]:
+        """The vertices of the results."""
+        return [graph.result for graph in self.graphs]
+
+
+class _Builder:
+    """Plans and solves one build; what it makes is held by `lease`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        request: BuildRequest,
+        lent: Lent,
+        lease: Lease,
+        imported: ImportedCaches | None,
+    ) -> None:
+        self._engine = engine
+        self._request = request
+        self._lent = lent
+        self._lease = lease
+        self._imported = imported
+        self._cache = BuildCache(engine.db, engine.layers, imported)
+        self.fetching = Fetching(self._fetcher)
+
+    def plan(self, inputs: Inputs) -> _Planned:
+        """Return what is to be built, with everything refused that cannot be."""
+        engine, request = self._engine, self._request
+        dockerfile = parse(inputs.text, inputs.name)
+        bases = BaseResolver(engine, self._lease, request)
+        requests = plan_requests(engine, request)
+        with linted(dockerfile, requests[0].build_args, engine.emit) as linter:
+            graphs = merge([plan(dockerfile, each, bases.resolve, linter) for each in requests])
+            report_copies(graphs[0], dockerfile, inputs.contexts, linter)
+        check_entitlements(graphs[0], request.steps.allow, request.network)
+        check_steps(engine, graphs[0])
+        return _Planned(dockerfile, requests, graphs, linter)
+
+    def solve(
+        self, inputs: Inputs, planned: _Planned, beside: Iterable[int]
+    ) -> tuple[dict[int, Result], Workbench]:
+        """Return what every vertex came to; the layers of the results and of those `beside` are here."""
+        engine, request, graph = self._engine, self._request, planned.whole
+        bench = Workbench(
+            layers=engine.layers,
+            cache=self._cache,
+            db=engine.db,
+            lease=self._lease,
+            contexts=inputs.contexts,
+            runner=self._runner,
+            fetching=self.fetching,
+            epoch=engine.settings.epoch,
+            inspector=lambda: make_inspector(
+                engine, graph, planned.wants, planned.dockerfile, planned.linter
+            ),
+        )
+        fresh = _fresh(engine, request, planned.dockerfile, graph)
+        try:
+            journal = _journal(engine, request, inputs, graph)
+            with pointing_into(planned.dockerfile), _debugged(engine, request, bench):
+                solver = Solver(graph, bench, engine.emit, fresh, journal)
+                return solver.solve([*planned.wants, *beside]), bench
+        finally:
+            bench.finish()
+
+    def _runner(self) -> StepRunner:
+        """Return what runs RUN steps; called when there is one to run, and loaded then."""
+        from tiffin.engine.steprunner import make_runner
+
+        return make_runner(self._engine, self._request, self._lent, self._imported)
+
+    def _fetcher(self) -> Fetcher:
+        """Return what fetches; called when there is something to fetch, and loaded then."""
+        from tiffin.engine.fetching import make_fetcher
+
+        return make_fetcher(self._engine, self._cache, self._lease, self._lent)
 
 
 @contextmanager
@@ -116,20 +182,6 @@ def _debugged(engine: Engine, request: BuildRequest, bench: Workbench) -> Iterat
 
         open_shell(scene, command, engine.emit)
         raise scene.error from None
-
-
-def _runner(engine: Engine, request: BuildRequest, lent: Lent, imported: ImportedCaches | None) -> StepRunner:
-    """Return what runs RUN steps; called when there is one to run, and loaded then."""
-    from tiffin.engine.steprunner import make_runner
-
-    return make_runner(engine, request, lent, imported)
-
-
-def _fetcher(engine: Engine, cache: BuildCache, lease: Lease, lent: Lent) -> Fetcher:
-    """Return what fetches; called when there is something to fetch, and loaded then."""
-    from tiffin.engine.fetching import make_fetcher
-
-    return make_fetcher(engine, cache, lease, lent)
 
 
 def _journal(engine: Engine, request: BuildRequest, inputs: Inputs, graph: Graph) -> Journal:
