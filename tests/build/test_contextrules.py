@@ -8,7 +8,7 @@ import pytest
 
 from tiffin.build.context import Context
 from tiffin.build.contextrules import MUCH, Inspector, local_sources
-from tiffin.build.graph import Copy
+from tiffin.build.graph import MAIN, Copy
 from tiffin.build.plan import PlanRequest, plan
 from tiffin.build.reading import select_for
 from tiffin.build.secretfiles import is_secret
@@ -277,4 +277,4 @@ def test_copies_of_here_documents_and_stages_take_nothing_from_a_context():
     text = "FROM scratch AS a\nCOPY <<x /\nx\nCOPY b /\nFROM scratch\nCOPY --from=a / /\n"
     graph = plan(parse(text), PlanRequest(HOST), None)
     sources = [list(local_sources(graph, vertex)) for vertex in graph.vertices if isinstance(vertex.op, Copy)]
-    assert sources == [[], [("context", "b")], []]
+    assert sources == [[], [(MAIN, "b")], []]

@@ -4,6 +4,7 @@ import pytest
 
 from tiffin.build.cachekey import key
 from tiffin.build.graph import (
+    MAIN,
     BaseImage,
     BindMount,
     CacheMount,
@@ -73,7 +74,7 @@ def test_flags(flags, expected):
 @pytest.mark.parametrize(
     ("flags", "kinds"),
     [
-        ("--mount=target=/c", [Local("context")]),
+        ("--mount=target=/c", [Local(MAIN)]),
         ("--mount=target=/c,from=ctx", [Local("ctx")]),
         ("--mount=target=/c,from=image", ["image"]),
         ("--mount=target=/c,from=IT", ["other"]),  # a stage, in any case
@@ -82,7 +83,7 @@ def test_flags(flags, expected):
         ("--mount=type=cache,target=/c,from=it,source=/x", ["other"]),
         (
             "--mount=target=/a,from=it --mount=type=tmpfs,target=/b --mount=target=/c",
-            ["other", Local("context")],
+            ["other", Local(MAIN)],
         ),
     ],
 )

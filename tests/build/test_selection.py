@@ -95,7 +95,8 @@ def test_a_plain_name_with_parents_has_to_be_there(tmp_path, source):
         ((".",), ("*", "!sub/deep/a.txt"), {"sub/deep/a.txt"}),
         (("sub",), ("deep/*.txt",), {"home.txt", "deep/b.md", "x"}),  # seen from the source
         (("sub",), ("sub/x",), {"home.txt", "deep/a.txt", "deep/b.md", "x"}),
-        (("sub/",), ("/x/", "deep"), {"home.txt"}),
+        (("sub/",), ("x/", "deep"), {"home.txt"}),
+        (("sub/",), ("/x", "deep"), {"home.txt", "x"}),  # no path begins with a slash
         # The reference's example: all that begins with "hom", without .txt.
         (("hom*",), ("*.txt",), {"home.md"}),
         (("sub/*",), ("home.txt",), {"a.txt", "b.md", "x"}),

@@ -15,7 +15,7 @@ from tiffin.build import cachekey
 from tiffin.build.cache import Hit
 from tiffin.build.canceled import LayerLost
 from tiffin.build.fetching import Fetched
-from tiffin.build.graph import Copy, Graph, Http, Local, MakeDirectory, Run, Source, Vertex
+from tiffin.build.graph import MAIN, Copy, Graph, Http, Local, MakeDirectory, Run, Source, Vertex
 from tiffin.build.solve import Solver
 from tiffin.errors import FailedError, Where
 from tiffin.events import StepDone, StepStarted, StepUnreached
@@ -176,12 +176,12 @@ COPY = Copy(("a",), (), "/")
 
 def test_a_copy_depends_on_what_it_reads(make):
     bench = make()
-    vertices = (source(), Vertex(Local("context"), (), "", ""), Vertex(COPY, (0, 1), "COPY", "0"))
+    vertices = (source(), Vertex(Local(MAIN), (), "", ""), Vertex(COPY, (0, 1), "COPY", "0"))
     assert solve(bench, *vertices)[1].diff_ids == ()
     assert solve(bench, *vertices)[2].cached
     bench.context = "changed"
     assert not solve(bench, *vertices)[2].cached
-    assert bench.ran == ["context: context content", "context: changed"]
+    assert bench.ran == [": context content", ": changed"]
     assert bench.looked == [(2, [content]) for content in bench.ran]  # and not when it was remembered
 
 

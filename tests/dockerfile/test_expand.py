@@ -193,11 +193,11 @@ def test_words(word, words):
     [
         ("a $x\n", "a value\n"),
         ("'$x' \"$x\" it's", "'value' \"value\" it's"),  # quotes stay, and protect nothing
-        ("\\$x \\\\ \\n \\\" \\'", "$x \\ \\n \\\" \\'"),
+        ("\\$x \\\\ \\n \\\" \\'", "$x \\ n \" '"),  # it is not a shell's here-document
         ("a\\\nb", "a\nb"),
         ("${unset:-'w'}", "'w'"),
         ("${unset:-a\\}b}", "a}b"),
-        ("a\\", "a\\"),
+        ("a\\", "a"),
         ("$(date) `date`", "$(date) `date`"),
     ],
 )

@@ -102,9 +102,9 @@ def archives(folder):
         hard.type, hard.linkname = tarfile.LNKTYPE, "t/f"
         hard.mode, hard.uid, hard.gid = 0o640, 1000, 2000
         tar.addfile(hard)
-    for program, ending in (("gzip", "gz"), ("xz", "xz"), ("bzip2", "bz2")):
+    for program, ending in (("gzip -n", "gz"), ("xz", "xz"), ("bzip2", "bz2")):
         with (folder / f"zipped-{ending}").open("wb") as out:
-            subprocess.run([program, "-c", folder / "plain.tar"], stdout=out, check=True)
+            subprocess.run([*program.split(), "-c", folder / "plain.tar"], stdout=out, check=True)
     (folder / "false.tar.gz").write_text("no archive")
     shutil.copy(folder / "plain.tar", folder / "dir/inner.tar")
     own(folder)
@@ -165,8 +165,8 @@ COPY --chown=anna:wine dir /new/deep/dir
 COPY --chown=12 b.txt /b
 COPY --chown=12:13 to-file /c
 COPY --chown=:wine a.txt /d
-COPY --chmod=640 a.txt b.txt /e/
-COPY --chmod=711 --chown=1000:2000 a.txt /f/g
+COPY --chmod=640 a.txt b.txt /root/
+COPY --chmod=711 --chown=1000:2000 a.txt /root/g
 """,), plain, owners=True),
     Case("ignored", (
         "FROM {base}\nCOPY . /all\nCOPY dir /dir\n",

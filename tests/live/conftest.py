@@ -138,21 +138,20 @@ def busybox(tiffin):
     if not BUSYBOX.exists():
         pytest.skip("the package busybox-static is not installed")
     place = tiffin.home / "busybox"
-    (place / "bin").mkdir(parents=True)
-    shutil.copy(BUSYBOX, place / "bin/busybox")
+    files = place / "files"
+    (files / "bin").mkdir(parents=True)
+    shutil.copy(BUSYBOX, files / "bin/busybox")
     applets = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split()
     for applet in applets:
         if applet != "busybox":
-            (place / "bin" / applet).symlink_to("busybox")
-    (place / "etc").mkdir()
-    (place / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nanna:x:1000:1000::/home/anna:/bin/sh\n")
-    (place / "etc/group").write_text("root:x:0:\nanna:x:1000:\nwine:x:2000:anna\n")
-    (place / "tmp").mkdir()
-    (place / "tmp").chmod(0o1777)
-    (place / "root").mkdir()
-    (place / "Dockerfile").write_text(
-        'FROM scratch\nCOPY bin /bin\nCOPY etc /etc\nCOPY tmp /tmp\nCOPY root /root\nCMD ["sh"]\n'
-    )
+            (files / "bin" / applet).symlink_to("busybox")
+    (files / "etc").mkdir()
+    (files / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nanna:x:1000:1000::/home/anna:/bin/sh\n")
+    (files / "etc/group").write_text("root:x:0:\nanna:x:1000:\nwine:x:2000:anna\n")
+    (files / "tmp").mkdir()
+    (files / "tmp").chmod(0o1777)
+    (files / "root").mkdir()
+    (place / "Dockerfile").write_text('FROM scratch\nCOPY files /\nCMD ["sh"]\n')
     owner = tiffin.home.stat()
     for path in [place, *place.rglob("*")]:
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

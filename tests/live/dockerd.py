@@ -1,4 +1,4 @@
-"""A Docker of our own: the daemon of the distribution's package, with its own folders and socket."""
+"""A Docker of our own: the daemon of a distribution's package, with its own folders and socket."""
 
 import os
 import subprocess
@@ -13,19 +13,24 @@ PATIENCE = 60
 
 
 class Docker:
-    """Talks to the daemon; `build` gives the image a name."""
+    """Talks to the daemon; `build` gives the image a name. `root` is where its packages are unpacked."""
 
-    def __init__(self, place) -> None:
+    def __init__(self, place, root=Path("/")) -> None:
         self.place = place
+        self.root = root
+        folders = [str(root / "usr/bin"), str(root / "usr/sbin"), os.environ["PATH"]]
+        self.env = {**os.environ, "PATH": ":".join(folders), "DOCKER_CONFIG": str(place)}
         self.socket = f"unix://{place}/docker.sock"
         self.log = place / "log"
 
-    def start(self):
-        arguments = [DAEMON, "--host", self.socket, "--data-root", self.place / "data"]
+    def start(self, *more):
+        arguments = [self.inside(DAEMON), "--host", self.socket, "--data-root", self.place / "data"]
         arguments += ["--exec-root", self.place / "exec", "--pidfile", self.place / "pid"]
-        arguments += ["--iptables=false", "--ip6tables=false", "--bridge=none"]
+        arguments += ["--iptables=false", "--ip6tables=false", "--bridge=none", *more]
         with self.log.open("wb") as log:
-            self.daemon = subprocess.Popen(arguments, stdout=log, stderr=log, start_new_session=True)
+            self.daemon = subprocess.Popen(
+                arguments, env=self.env, stdout=log, stderr=log, start_new_session=True
+            )
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end and self.daemon.poll() is None:
             if self("version", check=False).returncode == 0:
@@ -33,6 +38,10 @@ class Docker:
             time.sleep(0.1)
         self.stop()
         pytest.fail(f"dockerd does not start here: {self.log.read_text()[-2000:]}")
+
+    def inside(self, program):
+        """Where a program of the packages is."""
+        return self.root / program.relative_to("/")
 
     def stop(self):
         """End our daemon, by its process and no other."""
@@ -48,8 +57,8 @@ class Docker:
 
     def __call__(self, *arguments, check=True, buildkit=True, **options):  # noqa: ANN204
         done = subprocess.run(
-            [CLIENT, "--host", self.socket, *map(str, arguments)],
-            env={**os.environ, "DOCKER_BUILDKIT": str(int(buildkit)), "DOCKER_CONFIG": str(self.place)},
+            [self.inside(CLIENT), "--host", self.socket, *map(str, arguments)],
+            env={**self.env, "DOCKER_BUILDKIT": str(int(buildkit))},
             check=False,
             capture_output=True,
             text=True,

@@ -31,7 +31,9 @@ class Node(NamedTuple):
     same: tuple[str, ...]  # the other names of the same file
 
 
-class _Inode:
+class Inode:
+    """An entry of a tar with its data; hard links are one inode under several names."""
+
     def __init__(self, info: tarfile.TarInfo, data: bytes) -> None:
         self.info, self.data = info, data
 
@@ -66,14 +68,26 @@ def documents(archive):
             return found.read()
 
         (entry,) = json.loads(read("manifest.json"))
-        return json.loads(read(entry["Config"])), [read(name) for name in entry["Layers"]]
+        return json.loads(read(entry["Config"])), [read(name) for name in entry["Layers"] or ()]
 
 
 def tree(layers):
-    """The files of a stack of layers by their paths, as the image specification stacks them."""
-    files: dict[str, _Inode] = {}
+    """The files of a stack of layers by their paths."""
+    files = squash(layers)
+    names: dict[int, list[str]] = {}
+    for path, inode in files.items():
+        names.setdefault(id(inode), []).append(path)
+    return {
+        path: inode.node(tuple(sorted(name for name in names[id(inode)] if name != path)))
+        for path, inode in sorted(files.items())
+    }
+
+
+def squash(layers, below=None):
+    """The entries of a stack of layers by their paths, stacked onto `below` as the specification has it."""
+    files: dict[str, Inode] = dict(below or {})
     for layer in layers:
-        new: dict[str, _Inode] = {}
+        new: dict[str, Inode] = {}
         with tarfile.open(fileobj=io.BytesIO(layer), errors="surrogateescape") as inner:
             for info in inner:
                 path = info.name.removeprefix("./").strip("/")
@@ -87,19 +101,13 @@ def tree(layers):
                     new[path] = new[target] if target in new else files[target]
                 else:
                     found = inner.extractfile(info) if info.isreg() else None
-                    new[path] = _Inode(info, found.read() if found else b"")
+                    new[path] = Inode(info, found.read() if found else b"")
         for path, inode in new.items():
             if not inode.info.isdir():
                 _remove(files, path, itself=False)
             files[path] = inode
     files.pop("", None)
-    names: dict[int, list[str]] = {}
-    for path, inode in files.items():
-        names.setdefault(id(inode), []).append(path)
-    return {
-        path: inode.node(tuple(sorted(name for name in names[id(inode)] if name != path)))
-        for path, inode in sorted(files.items())
-    }
+    return files
 
 
 def _remove(files, path, *, itself):

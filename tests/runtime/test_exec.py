@@ -65,7 +65,7 @@ def test_environment_user_and_directory(running):
     output, _ = running("sh", "-c", "env; pwd", env=("B=2", "A=3"), working_dir="/tmp")
     assert set(output.split()) >= {"A=3", "B=2", "HOME=/root", "HOSTNAME=box", "/tmp"}
     output, _ = running("id", user=User(33, 44, (55,)))
-    assert output == "uid=33 gid=44 groups=55\n"
+    assert output == "uid=33 gid=44 groups=44,55\n"
 
 
 def test_privileged_has_every_capability(running):

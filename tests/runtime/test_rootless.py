@@ -171,7 +171,7 @@ def test_a_user_with_subordinate_ids(ada, public_source):
     status, facts, output = ada.run(public_source, "sh", "-c", script)
     assert facts == ["rootless", "", ""]
     assert status == 3
-    assert output == "uid=0(root) gid=0\n33:44\n0:0\nbox\n"
+    assert output == "uid=0(root) gid=0 groups=0\n33:44\n0:0\nbox\n"
     assert os.stat(ada.folder / "upper/mine").st_uid == ada.entry.pw_uid
     assert os.stat(ada.folder / "upper/theirs").st_uid == 1300000 + 32
     assert os.stat(ada.folder / "upper/theirs").st_gid == 1300000 + 43
@@ -215,7 +215,7 @@ def test_joining_from_the_first_user_namespace(account, public_source, request):
 
 
 def test_another_user_inside(ada, bob, public_source):
-    assert ada.run(public_source, "id", user=User(33, 44))[2] == "uid=33 gid=44\n"
+    assert ada.run(public_source, "id", user=User(33, 44))[2] == "uid=33 gid=44 groups=44\n"
     assert bob.run(public_source, "id", "-u", user=User(33, 44))[2] == "0\n"  # in name only
 
 

@@ -86,7 +86,7 @@ def test_a_relative_working_directory_is_refused():
 
 def test_users_that_are_not_mapped_are_refused():
     spec = make(user=User(65535, 1, (2,)))
-    assert spec.process.user == ProcessUser(65535, 1, additional_gids=(2,))
+    assert spec.process.user == ProcessUser(65535, 1, additional_gids=(1, 2))
     for user in (User(65536, 0), User(0, 65536), User(0, 0, (65536,))):
         with pytest.raises(UnsupportedError, match="65536 does not exist here"):
             make(user=user)
@@ -165,7 +165,7 @@ def test_exec_is_the_first_process_with_changes():
     first = make(options=Options(env=("A=1",), terminal=True, size=(1, 2)))
     process = exec_process(first, ("id",), User(33, 44, (55,), "/home"), env=("A=2", "B=3"), working_dir="/x")
     assert process.args == ("id",)
-    assert process.user == ProcessUser(33, 44, additional_gids=(55,))
+    assert process.user == ProcessUser(33, 44, additional_gids=(44, 55))
     assert process.cwd == "/x"
     assert not process.terminal
     assert set(process.env) >= {"A=2", "B=3", "HOME=/home"}
@@ -180,7 +180,7 @@ def test_the_document_has_the_words_of_the_specification():
     assert document["ociVersion"]
     assert document["process"]["noNewPrivileges"] is True
     assert document["process"]["consoleSize"] == {"height": 24, "width": 80}
-    assert document["process"]["user"] == {"uid": 0, "gid": 0}
+    assert document["process"]["user"] == {"uid": 0, "gid": 0, "additionalGids": [0]}
     assert document["root"] == {"path": "rootfs"}
     assert document["linux"]["uidMappings"] == [{"containerID": 0, "hostID": 100000, "size": 65536}]
     assert document["linux"]["maskedPaths"][0] == "/proc/acpi"

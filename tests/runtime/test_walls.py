@@ -165,7 +165,7 @@ def test_capabilities_are_dockers(box):
 def test_a_user_has_no_capabilities(box):
     result = box.shell("id; cat /proc/self/status", user=User(33, 44, (55, 66)))
     lines = dict(line.split(":\t") for line in result.output.splitlines()[1:])
-    assert result.output.startswith("uid=33 gid=44 groups=55,66")
+    assert result.output.startswith("uid=33 gid=44 groups=44,55,66")
     assert lines["CapEff"] == lines["CapPrm"] == lines["CapAmb"] == "0000000000000000"
     assert lines["CapBnd"] == "00000000a80425fb"
 

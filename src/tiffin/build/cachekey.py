@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Step = Copy | Git | Http | MakeDirectory | Run
 
-VERSION = 3  # raise it when the same step would give another layer
+VERSION = 4  # raise it when the same step would give another layer
 EMPTY = "empty"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING
 
-from tiffin.build.graph import Copy, Local
+from tiffin.build.graph import MAIN, Copy, Local
 from tiffin.build.secretfiles import ENDINGS, IN_FOLDERS, NAMES, is_secret
 from tiffin.dockerfile.lint import rules
 from tiffin.dockerfile.match import has_wildcard
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from tiffin.linux.files import RootPath
     from tiffin.snapshot.merged import Node
 
-MAIN = "context"
 MUCH = 100_000_000
 """Bytes from which on it is worth a word that files are copied, or kept again."""
 

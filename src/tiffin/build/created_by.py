@@ -40,12 +40,11 @@ def plain(items: Iterable[str]) -> str:
 
 
 def healthcheck(check: Healthcheck) -> str:
-    """Return the text for HEALTHCHECK: Go's %+v of the structure."""
-    return (
-        f"HEALTHCHECK {{Test:{plain(check.test)} Interval:{duration(check.interval)}"
-        f" Timeout:{duration(check.timeout)} StartPeriod:{duration(check.start_period)}"
-        f" StartInterval:{duration(check.start_interval)} Retries:{check.retries}}}"
-    )
+    """Return the text for HEALTHCHECK: Go's %q of the structure, in which a number is a character."""
+    times = (check.interval, check.timeout, check.start_period, check.start_interval)
+    shown = " ".join(f'"{duration(each)}"' for each in times)
+    retries = chr(check.retries) if check.retries < 0x110000 else "\ufffd"
+    return f"HEALTHCHECK &{{{quoted(check.test)} {shown} '{_quote_character(retries)}'}}"
 
 
 def duration(nanoseconds: int) -> str:

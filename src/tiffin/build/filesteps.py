@@ -124,7 +124,7 @@ def transfer_step(draft: Draft, instruction: ast.Copy | ast.Add, expander: Expan
         and bool(sources)
         and instruction.unpack is not False
         and fetched is None,
-        exclude=_patterns(tuple(map(word, transfer.exclude)), instruction),
+        exclude=_patterns(transfer.exclude, instruction),
         parents=parents,
         link=transfer.link,
         taken=fetched.taken if fetched else (),

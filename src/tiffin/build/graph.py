@@ -44,8 +44,12 @@ class Source(msgspec.Struct, frozen=True, tag="source"):
     digest: Digest | None = None
 
 
+MAIN = ""
+"""The name of the main build context, which no other can have."""
+
+
 class Local(msgspec.Struct, frozen=True, tag="local"):
-    """A build context: the main one is called `context`. No inputs."""
+    """A build context by its name. No inputs."""
 
     name: str
 

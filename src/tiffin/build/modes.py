@@ -39,10 +39,8 @@ def _apply(mode: int, who: str, sign: str, letters: str, *, directory: bool) -> 
         return mode | bits
     if sign == "-":
         return mode & ~bits
-    for one in set(who):
-        mode &= ~(7 << _SHIFT[one])
-    if not directory:  # chmod(1) leaves these bits of a directory unless they are named
-        mode &= ~((0o4000 if "u" in who else 0) | (0o2000 if "g" in who else 0))
+    for one in set(who):  # unlike chmod(1), Docker clears setuid and setgid of directories as well
+        mode &= ~(7 << _SHIFT[one] | {"u": 0o4000, "g": 0o2000, "o": 0}[one])
     return mode | bits
 
 

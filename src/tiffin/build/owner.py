@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tiffin.errors import NotFoundError
 from tiffin.runtime.users import User, resolve_user
 
 if TYPE_CHECKING:
@@ -19,18 +20,28 @@ def find_owner(chown: str, tree: MergedTree) -> tuple[int, int]:
     """Return the owner and group that `--chown` means.
 
     A number alone is the group too; a name alone stands for the primary group
-    of the user. As with BuildKit, a name that the image does not know becomes 0.
+    of the user. As with BuildKit, a user whom the image does not know becomes 0, a group
+    that it does not know the user's primary one, and an empty one 0; where there
+    are no files at all a name is an error: NotFoundError.
     """
     user, colon, group = chown.partition(":")
-    passwd, groups = _table(tree.read("/etc/passwd")), _table(tree.read("/etc/group"))
+    if tree.root is None and any(name and not name.isdigit() for name in (user, group)):
+        raise NotFoundError(
+            f"--chown={chown}: there are no users in an empty image",
+            code="unknown-user",
+            hint="give numbers",
+        )
     if user.isdigit():
         uid, primary = int(user), int(user)
     else:
-        entry = passwd.get(user, [])
+        entry = _table(tree.read("/etc/passwd")).get(user, [])
         uid, primary = _number(entry, 2), _number(entry, 3)
-    if not colon or not group:
+    if not colon:
         return uid, primary
-    return uid, int(group) if group.isdigit() else _number(groups.get(group, []), 2)
+    if group.isdigit() or not group:
+        return uid, int(group or "0")
+    found = _table(tree.read("/etc/group")).get(group)
+    return uid, _number(found, 2) if found else primary
 
 
 def _table(data: bytes) -> dict[str, list[str]]:

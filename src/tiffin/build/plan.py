@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tiffin.build.draft import Draft
 from tiffin.build.filesteps import Step, run_step, transfer_step, workdir_step
-from tiffin.build.graph import BaseImage, Copy, Graph, Local, Source, Vertex
+from tiffin.build.graph import MAIN, BaseImage, Copy, Graph, Local, Source, Vertex
 from tiffin.build.metadata import Arguments, fold
 from tiffin.build.mountplan import plan_mounts
 from tiffin.build.needs import Folder, Places, Remote, needed
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from tiffin.errors import Where
     from tiffin.oci.platform import Platform
 
-_MAIN = "context"
 _CHANGES_FILES = (ast.Run, ast.Copy, ast.Add, ast.Workdir)
 
 
@@ -84,7 +83,7 @@ def plan(
     """
     linter = linter or Linter()
     expander = Expander(dockerfile.directives.escape, linter)
-    target_name = request.target or dockerfile.stages[-1].start.name or ""
+    target_name = request.target or dockerfile.stages[-1].start.name or "default"
     built_in = platform_arguments(request.host or request.platform, request.platform, target_name)
     report_undeclared(dockerfile, request.build_args, built_in, linter)
     defaults = global_arguments(dockerfile.arguments, built_in, {}, expander)
@@ -225,7 +224,7 @@ class _Planner:
         """Return the mounts of a RUN; what they read is added to its inputs."""
 
         def take(origin: str) -> int:
-            place = planned.mounted[origin] if origin else Folder(_MAIN)
+            place = planned.mounted[origin] if origin else Folder(MAIN)
             inputs.append(self._place(place, origin, planned.entry, instruction.span.where))
             return len(inputs) - 1
 
@@ -235,13 +234,13 @@ class _Planner:
         """Return the vertex that COPY or ADD takes its sources from."""
         where = instruction.span.where
         if isinstance(instruction, ast.Add) or instruction.origin is None:
-            return self._local(_MAIN, planned.entry, where)
+            return self._local(MAIN, planned.entry, where)
         return self._place(planned.origins[instruction.origin], instruction.origin, planned.entry, where)
 
     def _fetched(self, fetched: Fetched, planned: Planned, where: Where) -> list[int]:
         """Return the vertices of what an ADD fetches, and of the context if it reads that too."""
         return [
-            self._fetch(op, planned.entry, where) if op else self._local(_MAIN, planned.entry, where)
+            self._fetch(op, planned.entry, where) if op else self._local(MAIN, planned.entry, where)
             for op in fetched.inputs
         ]
 
@@ -277,7 +276,7 @@ class _Planner:
         return self._once(f"image {op.reference} {op.platform}", op, name, entry, where or entry.where)
 
     def _local(self, name: str, entry: StageEntry, where: Where) -> int:
-        text = "load build context" if name == _MAIN else f"load build context {name}"
+        text = "load build context" if name == MAIN else f"load build context {name}"
         return self._once(f"local {name}", Local(name), f"[internal] {text}", entry, where)
 
     def _once(self, key: str, op: Op, name: str, entry: StageEntry, where: Where) -> int:

@@ -3,7 +3,7 @@
 The same selection is hashed for the cache key and, on a miss, copied, so the
 tree is walked one time. Rules of BuildKit: a link that is named is followed
 inside the tree's root, links below a named directory stay links; a name that
-does not exist is an error, a wildcard that matches nothing is not.
+does not exist or is a link to nowhere is an error, a wildcard that matches nothing is not.
 """
 
 from __future__ import annotations
@@ -63,9 +63,7 @@ def select(
         for name in list(expand(tree, pattern)) if wild else [unescape(pattern)]:
             node = tree.resolve(name).node
             if node is None:
-                if wild:
-                    continue  # a link that leads nowhere
-                raise _not_found(pattern)
+                raise _not_found(name if wild else pattern)
             last = name.rstrip("/").rpartition("/")[2]
             if not (wild and rules.match(last)):
                 found.append(Selected(last, node, _below(tree, node, rules)))

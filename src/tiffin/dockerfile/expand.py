@@ -42,8 +42,7 @@ def expand_words(word: str, variables: Mapping[str, str], *, escape: str = "\\")
 def expand_document(text: str, variables: Mapping[str, str]) -> Expansion:
     """Return a here-document with its variables expanded. Raises InvalidError.
 
-    Quotes stay; a backslash goes away before `$`, a backslash and a newline,
-    and is kept elsewhere.
+    Quotes stay and protect nothing; a backslash goes away, and what follows it is plain.
     """
     scanner = _Scanner(text, variables, "\\", document=True)
     return scanner.expansion(scanner.until(""))
@@ -77,7 +76,7 @@ class _Scanner:
         words = [""]
         while self.offset < len(self.word):
             plain = self._peek() not in ("'", '"', self.escape)
-            text = self._piece("", raw=False)
+            text = self._piece(raw=False)
             for character in text:
                 if plain and character in SPACE:
                     words.append("")
@@ -96,28 +95,26 @@ class _Scanner:
                 self.offset += 1
                 self.depth -= 1
                 return "".join(parts)
-            parts.append(self._piece(closer, raw=raw))
+            parts.append(self._piece(raw=raw))
         if closer:
             raise self._invalid(f"missing {closer!r} in a substitution")
         return "".join(parts)
 
-    def _piece(self, closer: str, *, raw: bool) -> str:
+    def _piece(self, *, raw: bool) -> str:
         character = self._next()
         if character == "$":
             return self._dollar()
         if character == self.escape:
-            return self._escaped(closer, raw=raw)
+            return self._escaped(raw=raw)
         if character == "'" and not self.document:
             return self._single_quoted()
         if character == '"' and not self.document:
             return self._double_quoted(raw=raw)
         return character
 
-    def _escaped(self, closer: str, *, raw: bool) -> str:
+    def _escaped(self, *, raw: bool) -> str:
         following = self._next()
-        if raw or (self.document and following not in ("$", "\\", "\n", closer or "$")):
-            return self.escape + following
-        return following
+        return self.escape + following if raw else following
 
     def _single_quoted(self) -> str:
         end = self.word.find("'", self.offset)

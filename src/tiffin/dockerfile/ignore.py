@@ -55,8 +55,11 @@ class IgnoreRules:
 
     @classmethod
     def of(cls, patterns: Iterable[str]) -> IgnoreRules:
-        """Return the rules of single patterns, each as a line would be. Raises InvalidError for a bad one."""
-        rules = (_parse(pattern, "", number) for number, pattern in enumerate(patterns, 1))
+        """Return the rules of single patterns, which a leading slash keeps from matching anything.
+
+        Raises InvalidError for a bad one.
+        """
+        rules = (_parse(pattern, "", number, rooted=True) for number, pattern in enumerate(patterns, 1))
         return cls(tuple(rule for rule in rules if rule is not None))
 
     def __bool__(self) -> bool:
@@ -122,14 +125,14 @@ def _parse_line(file: str, number: int, line: str) -> Rule | None:
         raise
 
 
-def _parse(text: str, file: str, number: int) -> Rule | None:
+def _parse(text: str, file: str, number: int, *, rooted: bool = False) -> Rule | None:
     if not text:
         return None
     keeps = text.startswith("!")
     pattern = text[1:].strip(SPACE) if keeps else text
     if not pattern:
         raise match.bad_pattern(text, "nothing follows the !")
-    pattern = clean(pattern)
+    pattern = posixpath.normpath(pattern) if rooted else clean(pattern)
     match.compile_pattern(pattern)  # Docker takes only what filepath.Match takes
     return Rule(file, number, text, pattern, keeps, compile_pattern(pattern))
 

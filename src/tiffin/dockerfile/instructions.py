@@ -288,7 +288,7 @@ def healthcheck(statement: Statement, flags: Flags) -> ast.Healthcheck:
     while start < statement.head.end and statement.line.text[start] in SPACE:
         start += 1
     command = statement.command(start)
-    if command == ast.ExecForm(()):
+    if command in (ast.ExecForm(()), ast.ShellForm("")):
         raise statement.missing("a command after CMD")
     return ast.Healthcheck(statement.span, statement.text, command, *numbers)
 

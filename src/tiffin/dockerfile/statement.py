@@ -60,14 +60,11 @@ class Statement:
             ) from None
 
     def command(self, start: int | None = None) -> Command:
-        """Return the arguments from `start` on as a command of either form; it must not be nothing."""
+        """Return the arguments from `start` on as a command; nothing is an empty one, as in Docker."""
         items = self.array(start)
         if items is not None:
             return ExecForm(items)
-        line = self.line.text[self.head.rest if start is None else start : self.head.end]
-        if not line:
-            raise self.missing("a command")
-        return ShellForm(line)
+        return ShellForm(self.line.text[self.head.rest if start is None else start : self.head.end])
 
     def document_words(self) -> tuple[list[Word], list[tuple[Word, HereDocument]]]:
         """Return the arguments without here-documents, and the here-documents with their place."""

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.build.context import Context
+from tiffin.build.graph import MAIN
 from tiffin.dockerfile.ignore import IgnoreRules
 from tiffin.engine.buildcontext import LARGEST, STANDARD_INPUT, Place, bounded, open_context
 from tiffin.errors import InvalidError, NotFoundError
+from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 BUILT = "built:"  # before the name of a context that is an image of the store
 LAYOUT = "oci-layout://"
-_MAIN = "context"
 _DOCKERFILE = "Dockerfile"
 _IGNORE = ".dockerignore"
 
@@ -62,7 +63,7 @@ def read_inputs(engine: Engine, request: BuildRequest, fetching: Fetching) -> It
     """Give what the build reads, for its time. Raises what reading or fetching does."""
     with open_context(engine, request, fetching) as place:
         text, name, ignore = _dockerfile(request, place, fetching)
-        contexts = {_MAIN: _main(place, ignore)}
+        contexts = {MAIN: _main(place, ignore)}
         for context, value in request.build_contexts.items():
             if isinstance(value, str) and _is_folder(value):
                 contexts[context] = _named(context, value)
@@ -165,8 +166,17 @@ def read_lent(request: BuildRequest, environ: Mapping[str, str]) -> Lent:
     return lent
 
 
+def _check_name(name: str) -> None:
+    try:
+        Reference.parse(name)
+    except InvalidError as error:
+        error.message = f"--build-context {name}: {error.message}"
+        raise
+
+
 def context_kind(name: str, value: str | Descriptor) -> str | Git | Http:
     """Say to the planner what a named context is: a folder, an image, or something to fetch."""
+    _check_name(name)
     if not isinstance(value, str):
         return f"image:{BUILT}{name}"
     if _is_folder(value):

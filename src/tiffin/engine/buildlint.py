@@ -51,7 +51,8 @@ def report_copies(
 ) -> None:
     """Report copies of what the ignore file leaves out, if that is asked for."""
     if linter.wants(COPY_IGNORED_FILE):
-        from tiffin.build.contextrules import MAIN, report_ignored
+        from tiffin.build.contextrules import report_ignored
+        from tiffin.build.graph import MAIN
 
         report_ignored(graph, dockerfile, contexts[MAIN].rules, linter)
 

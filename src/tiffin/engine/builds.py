@@ -9,6 +9,7 @@ from tiffin.build.cache import BuildCache
 from tiffin.build.emit import image_config
 from tiffin.build.entitlements import check_entitlements
 from tiffin.build.fetching import Fetching
+from tiffin.build.graph import MAIN
 from tiffin.build.journal import Journal
 from tiffin.build.merge import merge
 from tiffin.build.plan import plan
@@ -186,7 +187,7 @@ def _debugged(engine: Engine, request: BuildRequest, bench: Workbench) -> Iterat
 
 def _journal(engine: Engine, request: BuildRequest, inputs: Inputs, graph: Graph) -> Journal:
     """Return what remembers how the steps were, by the context and the Dockerfile that they are of."""
-    name = f"{inputs.contexts['context'].name}\0{request.dockerfile or 'Dockerfile'}"
+    name = f"{inputs.contexts[MAIN].name}\0{request.dockerfile or 'Dockerfile'}"
     return Journal(engine.db, name, graph, engine.settings.epoch, engine.emit, aloud=request.why)
 
 

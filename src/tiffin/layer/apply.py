@@ -61,20 +61,22 @@ def apply(
     limits: Limits = Limits(),  # noqa: B008  # frozen
     *,
     whiteouts: bool = True,
+    owner: tuple[int, int] | None = None,
 ) -> Applied:
     """Unpack the uncompressed tar `stream`, to its end, into the directory `root`, which exists.
 
     A later entry replaces an earlier one of the same name. Parents that the tar
     does not name belong to root, with mode 0755 and the time 0, and so does the
-    root itself if the tar is silent about it. After an error `root` is to be thrown away.
-    Without `whiteouts` it is no layer, and names that would mean one are names like any other.
+    root itself if the tar is silent about it; what it names belongs to `owner` if that is given.
+    After an error `root` is to be thrown away. Without `whiteouts` it is no layer, and names that would
+    mean one are names like any other.
     """
     with BackgroundHash() as total, Place(root, owners) as place:
         reader = TarReader(stream, total.update)
         applier = _Applier(reader, place, owners, limits, whiteouts=whiteouts)
         place.plain(place.root_fd)
         for member in reader.members():
-            applier.member(member)
+            applier.member(member if owner is None else member._replace(uid=owner[0], gid=owner[1]))
         place.finish()
         return Applied(total.diff_id(), total.size, applier.entries, applier.usage)
 

@@ -131,7 +131,7 @@ def exec_process(  # noqa: PLR0913 # each is an option of `exec`
     return msgspec.structs.replace(
         first,
         args=args,
-        user=ProcessUser(user.uid, user.gid, additional_gids=user.groups),
+        user=_numbers(user),
         cwd=working_dir or first.cwd,
         env=tuple(f"{name}={value}" for name, value in variables.items()),
         terminal=terminal,
@@ -186,7 +186,12 @@ def _process_user(user: User, place: Place) -> ProcessUser:
                 hint="take a smaller number, or widen the ranges in /etc/subuid and /etc/subgid",
                 exit_status=125,
             )
-    return ProcessUser(user.uid, user.gid, additional_gids=user.groups)
+    return _numbers(user)
+
+
+def _numbers(user: User) -> ProcessUser:
+    """Return the ids; the primary group is a supplementary one too, as runtimes do since CVE-2022-36109."""
+    return ProcessUser(user.uid, user.gid, additional_gids=tuple(dict.fromkeys((user.gid, *user.groups))))
 
 
 def _capabilities(options: Options) -> Capabilities:

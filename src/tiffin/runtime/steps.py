@@ -86,7 +86,7 @@ class Attach(NamedTuple):
 
 
 class MountNew(NamedTuple):
-    """Mount a new file system, such as a tmpfs."""
+    """Mount a new file system, such as a tmpfs, which takes the mode of what it covers if none is said."""
 
     kind: str
     target: str
@@ -102,16 +102,28 @@ class MountNew(NamedTuple):
 
     def apply(self, setup: Setup) -> None:
         """Act."""
+        options = self._with_mode(setup)
         target_fd = setup.target(self.target, directory=True)
         if self.fixed:
             os.close(target_fd)
             target_fd = resolve(setup.root_fd, self.target, links=False)
         try:
-            mount.mount(self.kind, f"/proc/self/fd/{target_fd}", self.kind, self.flags, self.options)
+            mount.mount(self.kind, f"/proc/self/fd/{target_fd}", self.kind, self.flags, options)
         except OSError:
             if not self.optional:
                 raise
         os.close(target_fd)
+
+    def _with_mode(self, setup: Setup) -> str:
+        if self.kind != "tmpfs" or "mode=" in self.options:
+            return self.options
+        try:
+            fd = resolve(setup.root_fd, self.target)
+        except OSError:
+            return self.options  # nothing is there yet
+        mode = f"mode={stat.S_IMODE(os.fstat(fd).st_mode):o}"
+        os.close(fd)
+        return f"{self.options},{mode}" if self.options else mode
 
 
 class Bind(NamedTuple):

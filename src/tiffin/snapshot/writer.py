@@ -87,7 +87,7 @@ class LayerWriter:
     def make_directory(self, path: RootPath, new: Meta, *, overwrite: bool = False) -> bool:
         """Make the directory at the canonical `path` and its parents; return whether it is new.
 
-        New ones are dressed as `new`; one that exists keeps its metadata
+        New ones are dressed as `new`, attributes only the last; one that exists keeps its metadata
         unless `overwrite`.
         """
         if path in self._directories:
@@ -96,7 +96,7 @@ class LayerWriter:
             return False
         parent = RootPath(path.rpartition("/")[0] or "/")
         if parent not in self._directories:
-            self.make_directory(parent, new._replace(mode=0o755, xattrs_of=None))
+            self.make_directory(parent, new._replace(xattrs_of=None))
         below = self._below(path)
         if path in self._files or (below is not None and not below.is_directory):
             if not self._replace:
@@ -110,6 +110,10 @@ class LayerWriter:
         meta = new if below is None or overwrite else self._meta_of(below)
         self._dress(self._upper + path, meta)
         return below is None
+
+    def next_source(self) -> None:
+        """Keep no hard links between what was put and what comes now: it is another source's."""
+        self._links.clear()
 
     def put_file(self, path: RootPath, source: Node, meta: Meta, *, keep_links: bool = False) -> None:
         """Copy the content of the file `source` to the canonical `path`, whose parent exists."""

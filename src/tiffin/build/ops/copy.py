@@ -57,7 +57,11 @@ class CopyStep:
         self._upper.mkdir()
         self._writer = LayerWriter(self._upper, target.parent, target.owners, target.epoch)
         self._archives = 0
-        self._new = Meta(*(owner or (0, 0)), _NEW_DIRECTORY)
+        # Octal digits are the mode of directories that the copy makes on the way, too; letters are not.
+        octal = op.chmod is not None and op.chmod.isdigit()
+        self._new = Meta(
+            *(owner or (0, 0)), self._mode(_NEW_DIRECTORY, "directory") if octal else _NEW_DIRECTORY
+        )
 
     def write(self, takings: Sequence[Taking]) -> Path:
         """Copy what is taken and the instruction's own files; return the directory of the layer."""
@@ -74,6 +78,7 @@ class CopyStep:
         into = self._op.destination.endswith("/") or self._writer.is_directory(destination)
         for taking in takings:
             for chosen in taking.selection:
+                self._writer.next_source()
                 if chosen.node.is_directory:
                     self._copy_contents(chosen, destination, keeps=taking.keeps)
                 elif not (taking.unpack and self._unpack(chosen.node, destination)):
@@ -84,33 +89,26 @@ class CopyStep:
             path = _name(destination, file.name, into=into)
             self._make_parent(path)
             self._writer.put_bytes(path, file.data, Meta(*self._new[:2], self._mode(_NEW_FILE, "file")))
-        if into and not self._op.files and not any(taking.selection for taking in takings):
-            self._writer.make_directory(destination, self._new)
 
     def _make_parent(self, path: RootPath) -> None:
         self._writer.make_directory(RootPath(path.rpartition("/")[0] or "/"), self._new)
 
     def _copy_file(self, node: Node, path: RootPath, *, keeps: bool) -> None:
         self._make_parent(path)
-        self._put(node, path, self._writer, keeps=keeps)
+        self._put(node, path, self._meta(node, keeps=keeps), keeps=keeps)
 
     def _copy_contents(self, chosen: Selected, destination: RootPath, *, keeps: bool) -> None:
-        self._make_parent(destination)
-        meta = self._new if chosen.partial else self._meta(chosen.node, keeps=keeps)
-        self._writer.make_directory(destination, meta)
-        self._copy_below(chosen.node, chosen.below, destination, self._writer, keeps=keeps)
+        self._writer.make_directory(destination, self._new)
+        self._copy_below(chosen.node, chosen.below, destination, keeps=keeps)
 
-    def _copy_below(
-        self, top: Node, below: Sequence[Node], destination: RootPath, writer: LayerWriter, *, keeps: bool
-    ) -> None:
-        prefix = len(top.path.rstrip("/"))
-        base = destination.rstrip("/")
+    def _copy_below(self, top: Node, below: Sequence[Node], destination: RootPath, *, keeps: bool) -> None:
         for node in below:
-            self._put(node, RootPath(base + node.path[prefix:]), writer, keeps=keeps)
+            path = _below(top, node, destination)
+            self._put(node, path, self._meta(node, keeps=keeps), keeps=keeps)
 
-    def _put(self, node: Node, path: RootPath, writer: LayerWriter, *, keeps: bool) -> None:
+    def _put(self, node: Node, path: RootPath, meta: Meta, *, keeps: bool) -> None:
         mode = node.status.st_mode
-        meta = self._meta(node, keeps=keeps)
+        writer = self._writer
         if stat.S_ISREG(mode):
             writer.put_file(path, node, meta, keep_links=keeps)
         elif stat.S_ISDIR(mode):
@@ -137,13 +135,21 @@ class CopyStep:
         """Unpack `node` into `destination` if its content is an archive, whatever its name."""
         self._archives += 1
         place = self._target.place / f"archive-{self._archives}"
-        tree = unpack_archive(node, place, self._target.owners)
+        tree = unpack_archive(node, place, self._target.owners, self._owner)
         if tree is None or tree.root is None:
             return False
-        self._writer.make_directory(destination, self._new)
-        with self._writer.replacing() as writer:
-            self._copy_below(tree.root, tuple(tree.walk(tree.root)), destination, writer, keeps=True)
+        self._writer.make_directory(destination, self._new._replace(mode=_NEW_DIRECTORY))
+        with self._writer.replacing():
+            for entry in tree.walk(tree.root):
+                owner = self._target.owners.read(entry.host, entry.status)
+                meta = Meta(*owner, stat.S_IMODE(entry.status.st_mode), None if entry.is_link else entry.host)
+                self._put(entry, _below(tree.root, entry, destination), meta, keeps=True)
         return True
+
+
+def _below(top: Node, node: Node, destination: RootPath) -> RootPath:
+    """The path at `destination` of what lies below `top`."""
+    return RootPath(destination.rstrip("/") + node.path[len(top.path.rstrip("/")) :])
 
 
 def _name(destination: RootPath, name: str, *, into: bool) -> RootPath:

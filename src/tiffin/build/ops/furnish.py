@@ -173,6 +173,8 @@ class Furnisher:
                     code="secret-missing",
                     hint=f"give it with --secret id={mount.id},src=FILE, or env=VARIABLE",
                 )
+            if mount.env is not None:
+                made.env.append(f"{mount.env}=")  # set and empty, as in Docker
             return
         if mount.target is not None:
             owner = (0, 0) if self._lodging.single_id else (mount.uid, mount.gid)

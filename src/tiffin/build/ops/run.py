@@ -196,7 +196,8 @@ class StepRunner:
         if self._place.single_id:
             variables.setdefault("APT_CONFIG", _APT_CONFIG)
         options = Options(
-            entrypoint=shell or op.arguments,
+            entrypoint=(),
+            command=shell or op.arguments,
             terminal=bool(shell),
             env=(
                 *op.ambient,
@@ -206,6 +207,7 @@ class StepRunner:
             ),
             working_dir=op.directory,
             mounts=(*self._mounts(op, work), *furniture.mounts),
+            no_new_privileges=False,  # a step may use sudo, as in Docker
             network=HOST if self._connection.shares_host(op.network) else NEW,
             compat=op.platform is not None and is_compat(self._place.machine, op.platform.architecture),
             shm_size=self._settings.shm_size,

@@ -18,15 +18,18 @@ if TYPE_CHECKING:
 _BLOCK = 512
 
 
-def unpack_archive(node: Node, place: Path, owners: Owners) -> MergedTree | None:
+def unpack_archive(
+    node: Node, place: Path, owners: Owners, owner: tuple[int, int] | None = None
+) -> MergedTree | None:
     """Unpack the tar within the file `node` into the new directory `place`, and return its tree.
 
-    It may be compressed. Returns None if the file holds no tar.
+    It may be compressed. What it names belongs to `owner` if one is given. Returns None if
+    the file holds no tar.
     """
-    return MergedTree([place]) if unpack_file(node.host, place, owners) else None
+    return MergedTree([place]) if unpack_file(node.host, place, owners, owner) else None
 
 
-def unpack_file(host: str, place: Path, owners: Owners) -> bool:
+def unpack_file(host: str, place: Path, owners: Owners, owner: tuple[int, int] | None = None) -> bool:
     """Unpack the tar within the file at `host` into the new directory `place`; False if it holds none."""
     with open(host, "rb") as file:
         if not is_tar(file):
@@ -34,7 +37,7 @@ def unpack_file(host: str, place: Path, owners: Owners) -> bool:
         file.seek(0)
         place.mkdir()
         with decompress(file) as stream:
-            apply(stream, place, owners)
+            apply(stream, place, owners, owner=owner)
     return True
 
 
