@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tiffin.network.tool import find
+
 
 @contextlib.contextmanager
 def _namespace():
@@ -38,3 +40,9 @@ def fresh_namespace():
     if os.geteuid() != 0:
         pytest.skip("needs root: makes network namespaces")
     return _namespace
+
+
+@pytest.fixture
+def needs_nft():
+    if not find("nft"):
+        pytest.skip("needs nft")

@@ -137,6 +137,16 @@ class Life:
             forwarder = Forwarder(self._listeners, self.attachment.namespace, self.attachment.address)
             self._undo.callback(forwarder.close)
             forwarder.start()
+            if self.job.network.mode == "bridge":
+                self._shorten()
+
+    def _shorten(self) -> None:
+        from tiffin.network import shortcut
+
+        ports = [listener.port for listener in self._listeners]
+        taken = shortcut.take(self.job.network, ports, self.attachment.address)
+        if taken is not None:
+            self._undo.callback(taken.close)
 
     def _close(self) -> None:
         self._undo.close()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Address", "Link", "Netlink", "Route"]
+__all__ = ["Address", "Link", "Netlink", "Route", "attribute", "attributes", "messages"]
 
 SOL_NETLINK = 270
 NETLINK_EXT_ACK = 11
@@ -114,11 +114,11 @@ class Netlink:
         links = []
         for body in self._request(RTM_GETLINK, NLM_F_DUMP, _LINK.pack(0, 0, 0, 0, 0), "list links"):
             _, _, index, flags, _ = _LINK.unpack_from(body)
-            attributes = dict(_attributes(body[_LINK.size :]))
-            name = attributes.get(IFLA_IFNAME, b"").rstrip(b"\0").decode("utf-8", "replace")
-            mtu = int.from_bytes(attributes.get(IFLA_MTU, b""), sys.byteorder)
-            master = int.from_bytes(attributes.get(IFLA_MASTER, b""), sys.byteorder)
-            mac = attributes.get(IFLA_ADDRESS, b"")
+            known = dict(attributes(body[_LINK.size :]))
+            name = known.get(IFLA_IFNAME, b"").rstrip(b"\0").decode("utf-8", "replace")
+            mtu = int.from_bytes(known.get(IFLA_MTU, b""), sys.byteorder)
+            master = int.from_bytes(known.get(IFLA_MASTER, b""), sys.byteorder)
+            mac = known.get(IFLA_ADDRESS, b"")
             links.append(Link(index, name, bool(flags & IFF_UP), mtu, mac, master))
         return links
 
@@ -132,8 +132,8 @@ class Netlink:
         found = []
         for body in self._request(RTM_GETADDR, NLM_F_DUMP, request, "list addresses"):
             kind, prefix, _, scope, index = _ADDRESS.unpack_from(body)
-            attributes = dict(_attributes(body[_ADDRESS.size :]))
-            raw = attributes.get(IFA_LOCAL) or attributes.get(IFA_ADDRESS)
+            known = dict(attributes(body[_ADDRESS.size :]))
+            raw = known.get(IFA_LOCAL) or known.get(IFA_ADDRESS)
             if kind == family and raw:
                 found.append(Address(index, socket.inet_ntop(family, raw), prefix, scope))
         return found
@@ -146,46 +146,44 @@ class Netlink:
             header = _ROUTE.unpack_from(body)
             if header[0] != family or header[4] != RT_TABLE_MAIN or header[7] != RTN_UNICAST:
                 continue
-            attributes = dict(_attributes(body[_ROUTE.size :]))
-            destination, gateway = attributes.get(RTA_DST), attributes.get(RTA_GATEWAY)
+            known = dict(attributes(body[_ROUTE.size :]))
+            destination, gateway = known.get(RTA_DST), known.get(RTA_GATEWAY)
             found.append(
                 Route(
                     socket.inet_ntop(family, destination) if destination else "",
                     header[1],
                     socket.inet_ntop(family, gateway) if gateway else "",
-                    int.from_bytes(attributes.get(RTA_OIF, b""), sys.byteorder),
+                    int.from_bytes(known.get(RTA_OIF, b""), sys.byteorder),
                 )
             )
         return found
 
     def add_bridge(self, name: str, mac: bytes, mtu: int) -> None:
         """Make the bridge `name`, down and without addresses; a fixed MAC keeps it when ports come and go."""
-        info = _attribute(IFLA_INFO_KIND, b"bridge")
+        info = attribute(IFLA_INFO_KIND, b"bridge")
         payload = (
             _LINK.pack(0, 0, 0, 0, 0)
             + _text(IFLA_IFNAME, name)
-            + _attribute(IFLA_ADDRESS, mac)
-            + _attribute(IFLA_MTU, struct.pack("=I", mtu))
-            + _attribute(IFLA_LINKINFO, info)
+            + attribute(IFLA_ADDRESS, mac)
+            + attribute(IFLA_MTU, struct.pack("=I", mtu))
+            + attribute(IFLA_LINKINFO, info)
         )
         self._request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, payload, f"make bridge {name}")
 
     def add_veth(self, name: str, peer: str, peer_namespace: int, mtu: int, mac: bytes) -> None:
         """Make a veth pair: `name` here, `peer` with `mac` in the namespace of the file descriptor."""
-        size = _attribute(IFLA_MTU, struct.pack("=I", mtu))
+        size = attribute(IFLA_MTU, struct.pack("=I", mtu))
         other = (
             _LINK.pack(0, 0, 0, 0, 0)
             + _text(IFLA_IFNAME, peer)
-            + _attribute(IFLA_NET_NS_FD, struct.pack("=I", peer_namespace))
-            + _attribute(IFLA_ADDRESS, mac)
+            + attribute(IFLA_NET_NS_FD, struct.pack("=I", peer_namespace))
+            + attribute(IFLA_ADDRESS, mac)
             + size
         )
-        info = _attribute(IFLA_INFO_KIND, b"veth") + _attribute(
-            IFLA_INFO_DATA, _attribute(VETH_INFO_PEER, other)
+        info = attribute(IFLA_INFO_KIND, b"veth") + attribute(
+            IFLA_INFO_DATA, attribute(VETH_INFO_PEER, other)
         )
-        payload = (
-            _LINK.pack(0, 0, 0, 0, 0) + _text(IFLA_IFNAME, name) + size + _attribute(IFLA_LINKINFO, info)
-        )
+        payload = _LINK.pack(0, 0, 0, 0, 0) + _text(IFLA_IFNAME, name) + size + attribute(IFLA_LINKINFO, info)
         self._request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, payload, f"make veth pair {name}")
 
     def set_up(self, index: int) -> None:
@@ -194,7 +192,7 @@ class Netlink:
 
     def set_master(self, index: int, master: int) -> None:
         """Make the interface a port of the bridge `master`."""
-        payload = _LINK.pack(0, 0, index, 0, 0) + _attribute(IFLA_MASTER, struct.pack("=I", master))
+        payload = _LINK.pack(0, 0, index, 0, 0) + attribute(IFLA_MASTER, struct.pack("=I", master))
         self._request(RTM_NEWLINK, 0, payload, f"put link {index} into bridge {master}")
 
     def delete_link(self, index: int) -> None:
@@ -207,11 +205,11 @@ class Netlink:
         raw = socket.inet_pton(family, address)
         payload = (
             _ADDRESS.pack(family, prefix, 0, 0, index)
-            + _attribute(IFA_LOCAL, raw)
-            + _attribute(IFA_ADDRESS, raw)
+            + attribute(IFA_LOCAL, raw)
+            + attribute(IFA_ADDRESS, raw)
         )
         if broadcast:
-            payload += _attribute(IFA_BROADCAST, socket.inet_pton(family, broadcast))
+            payload += attribute(IFA_BROADCAST, socket.inet_pton(family, broadcast))
         self._request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, payload, f"add address {address}/{prefix}")
 
     def add_default_route(self, gateway: str, index: int) -> None:
@@ -220,8 +218,8 @@ class Netlink:
         header = _ROUTE.pack(family, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, 0)
         payload = (
             header
-            + _attribute(RTA_GATEWAY, socket.inet_pton(family, gateway))
-            + _attribute(RTA_OIF, struct.pack("=I", index))
+            + attribute(RTA_GATEWAY, socket.inet_pton(family, gateway))
+            + attribute(RTA_OIF, struct.pack("=I", index))
         )
         self._request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, payload, f"add default route via {gateway}")
 
@@ -232,7 +230,7 @@ class Netlink:
         self._socket.send(header + payload)
         answers: list[bytes] = []
         while True:
-            for message, body in _messages(self._socket.recv(1 << 17), self._sequence):
+            for message, body in messages(self._socket.recv(1 << 17), self._sequence):
                 if message[1] == NLMSG_DONE:
                     return answers
                 if message[1] == NLMSG_ERROR:
@@ -241,13 +239,14 @@ class Netlink:
                 answers.append(body)
 
 
-def _messages(data: bytes, sequence: int) -> Iterator[tuple[tuple[int, ...], bytes]]:
+def messages(data: bytes, sequence: int | None = None) -> Iterator[tuple[tuple[int, ...], bytes]]:
+    """The messages of one datagram, each header with its body; of that sequence number if one is given."""
     offset = 0
     while offset + _HEADER.size <= len(data):
         header = _HEADER.unpack_from(data, offset)
-        if header[3] == sequence:  # what is left of an earlier, interrupted dump is skipped
+        if sequence in (None, header[3]):  # what is left of an earlier, interrupted dump is skipped
             yield header, data[offset + _HEADER.size : offset + header[0]]
-        offset += (header[0] + 3) & ~3
+        offset += max((header[0] + 3) & ~3, _HEADER.size)
 
 
 def _raise_refusal(flags: int, body: bytes, what: str) -> None:
@@ -258,23 +257,25 @@ def _raise_refusal(flags: int, body: bytes, what: str) -> None:
     if flags & NLM_F_ACK_TLVS:
         echoed = _HEADER.unpack_from(body, 4)[0]
         offset = 4 + (_HEADER.size if flags & NLM_F_CAPPED else (echoed + 3) & ~3)
-        message = dict(_attributes(body[offset:])).get(NLMSGERR_ATTR_MSG)
+        message = dict(attributes(body[offset:])).get(NLMSGERR_ATTR_MSG)
         if message:
             explanation += f" ({message.rstrip(bytes(1)).decode('utf-8', 'replace')})"
     raise OSError(code, f"{what}: {explanation}")
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
+def attribute(kind: int, value: bytes) -> bytes:
+    """An attribute of that kind, padded."""
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
 
 
 def _text(kind: int, value: str) -> bytes:
     if len(value) > 15:
         raise OSError(errno.ENAMETOOLONG, f"name of network interface {value!r} exceeds 15 characters")
-    return _attribute(kind, value.encode() + b"\0")
+    return attribute(kind, value.encode() + b"\0")
 
 
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The attributes: kinds and values."""
     offset = 0
     while offset + _ATTRIBUTE.size <= len(data):
         size, kind = _ATTRIBUTE.unpack_from(data, offset)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tiffin.linux.netlink import Link
     from tiffin.network.tool import Running
 
-__all__ = ["NAME", "Connection", "connect", "disconnect", "tidy"]
+__all__ = ["NAME", "Connection", "connect", "disconnect", "lets_redirected_in", "tidy"]
 
 NAME = "tiffin0"
 INSIDE = "eth0"
@@ -39,6 +39,8 @@ _SOURCE = str(Path(__file__).resolve().parents[2])
 _LINGER = f"import sys; sys.path.insert(0, {_SOURCE!r}); from tiffin.network.linger import main; main()"
 _EXCEPTIONS = "exceptions"
 """Is there while the host's own rules have exceptions for us."""
+_REDIRECTING = "redirecting"
+"""Holds the number of the bridge whose rules let redirected connections in."""
 
 
 class Connection(NamedTuple):
@@ -64,8 +66,10 @@ def connect(state: Path, nft: str, container: str, namespace: int) -> Connection
         try:
             _join(host, bridge, device, namespace, address)
             _configure(namespace, address, subnet)
-            if rules is not None and firewall.install(rules, NAME):
-                (state / _EXCEPTIONS).touch()
+            if rules is not None:
+                if firewall.install(rules, NAME):
+                    (state / _EXCEPTIONS).touch()
+                (state / _REDIRECTING).write_text(str(bridge.number))
         except BaseException:
             _release(state, nft, host, device)
             raise
@@ -85,6 +89,14 @@ def tidy(state: Path, nft: str) -> None:
     with files.lock(state / "lock"), Netlink() as host:
         _living(state, host)
         _remove_unused(state, nft, host)
+
+
+def lets_redirected_in(state: Path) -> bool:
+    """Tell whether the bridge that is there has rules that let redirected connections in."""
+    try:
+        return (state / _REDIRECTING).read_text() == str(socket.if_nametoindex(NAME))
+    except OSError:
+        return False
 
 
 def _living(state: Path, host: Netlink) -> dict[str, str]:

@@ -1,7 +1,11 @@
-"""Rules of our own for the bridge: masquerade what goes out, let replies in, nothing else.
+"""Rules of our own for the bridge: masquerade what goes out, let in replies and published ports, no more.
+
+What is redirected to a container (see `shortcut`) is let in, and masqueraded where the answer would not come
+back by itself: from the host's loopback, and from another container of the bridge. For the former the kernel
+must let loopback addresses pass the bridge; no packet that truly came from a container may bear one.
 
 They live in a table of ours that goes as a whole. A host whose iptables drops forwarded packets
-(Docker sets that policy) drops ours too, whatever our table says, so that there two rules are added.
+(Docker sets that policy) drops ours too, whatever our table says, so that there rules are added.
 Runs under `python -IS`; standard library only.
 """
 
@@ -25,14 +29,21 @@ def ruleset(bridge: str, subnet: str) -> str:
 table ip {TABLE} {{}}
 delete table ip {TABLE}
 table ip {TABLE} {{
+    chain guarded {{
+        type filter hook prerouting priority -300; policy accept;
+        iifname "{bridge}" ip daddr 127.0.0.0/8 drop
+        iifname "{bridge}" ip saddr 127.0.0.0/8 drop
+    }}
     chain outgoing {{
         type nat hook postrouting priority 100; policy accept;
+        oifname "{bridge}" ct status dnat ip saddr {{ 127.0.0.0/8, {subnet} }} masquerade
         ip saddr {subnet} oifname != "{bridge}" masquerade
     }}
     chain forwarded {{
         type filter hook forward priority 0; policy accept;
         iifname "{bridge}" accept
         oifname "{bridge}" ct state established,related accept
+        oifname "{bridge}" ct status dnat accept
         oifname "{bridge}" drop
     }}
 }}
@@ -87,7 +98,8 @@ def allow_forwarding() -> None:
 
 def _exceptions(bridge: str) -> tuple[tuple[str, list[str]], ...]:
     replies = ["-o", bridge, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"]
-    return ("FORWARD", ["-i", bridge, "-j", "ACCEPT"]), ("FORWARD", replies)
+    redirected = ["-o", bridge, "-m", "conntrack", "--ctstate", "DNAT", "-j", "ACCEPT"]
+    return ("FORWARD", ["-i", bridge, "-j", "ACCEPT"]), ("FORWARD", replies), ("FORWARD", redirected)
 
 
 def _iptables(bridge: str) -> list[list[str]]:
