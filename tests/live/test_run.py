@@ -215,6 +215,15 @@ def test_a_published_port_answers_in_every_mode(tiffin, busybox, name, network):
     assert get(port) is None
 
 
+def test_the_resolver_and_exposed_ports_are_as_asked(tiffin, busybox, name):
+    options = ["--dns=10.0.0.53", "--dns-search=a.lan", "--dns-search=b.lan", "--dns-option=ndots:1"]
+    options += ["-d", "-P", "--expose=8000-8001", "--expose=53/udp", "--name", name]
+    tiffin("run", *options, busybox, "sh", "-c", "cat /etc/resolv.conf; exec sleep 100")
+    text = until(lambda: tiffin("logs", name).stdout, "its output")
+    assert text == "nameserver 10.0.0.53\nsearch a.lan b.lan\noptions ndots:1\n"
+    assert re.findall(r"->(\S+?)(?:,|\s|$)", row(tiffin, name)) == ["53/udp", "8000/tcp", "8001/tcp"]
+
+
 def test_a_published_port_in_the_foreground(tiffin, busybox, name):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

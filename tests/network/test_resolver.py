@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tiffin.errors import InvalidError
-from tiffin.network.resolver import ExtraHost, hostname, hosts, parse_extra_host, resolv_conf
+from tiffin.network.resolver import ExtraHost, check, hostname, hosts, parse_extra_host, resolv_conf
 
 STUB = "# stub\nnameserver 127.0.0.53\noptions edns0 trust-ad\nsearch lan\n"
 REAL = "nameserver 192.168.1.1\nnameserver 2001:db8::1\nsearch home.example\n"
@@ -83,3 +83,22 @@ def test_bad_extra_hosts(text):
 
 def test_hostname_ends_its_line():
     assert hostname("web") == "web\n"
+
+
+@pytest.mark.parametrize(
+    ("servers", "search", "options", "message"),
+    [
+        (["dns.lan"], [], [], "--dns dns.lan: not an IP address"),
+        (["1.1.1.1\noptions x"], [], [], "not an IP address"),
+        ([], ["a b"], [], "--dns-search 'a b'"),
+        ([], [], ["ndots:1\nnameserver 6.6.6.6"], "--dns-option"),
+        ([], [], [""], "--dns-option ''"),
+    ],
+)
+def test_what_would_not_be_one_word_of_the_resolvers_file(servers, search, options, message):
+    with pytest.raises(InvalidError, match=message):
+        check(servers, search, options)
+
+
+def test_addresses_and_words_pass():
+    check(["10.0.0.53", "fd00::1"], ["lan", "."], ["ndots:1", "rotate"])

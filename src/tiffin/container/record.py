@@ -53,6 +53,8 @@ class Record(NamedTuple):
     hostname: str = ""
     extra_hosts: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
     terminal: bool = False
     interactive: bool = False
     read_only: bool = False

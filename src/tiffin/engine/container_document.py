@@ -48,6 +48,8 @@ def document(record: Record, state: State, directory: Path) -> dict[str, Any]:
             "ReadonlyRootfs": record.read_only,
             "ExtraHosts": list(record.extra_hosts),
             "Dns": list(record.dns),
+            "DnsOptions": list(record.dns_options),
+            "DnsSearch": list(record.dns_search),
             "RestartPolicy": _policy(record.restart),
             "LogConfig": {"Type": "json-file", "Config": {}},
         },

@@ -184,9 +184,10 @@ def _record(
 ) -> Record:
     config = found.config.config
     published = publish.parse_all(request.publish)
-    more = publish.all_exposed(config.exposed_ports, published) if request.publish_all else []
+    more = _exposed(request, config, published)
     for line in request.add_hosts:
         resolver.parse_extra_host(line)
+    resolver.check(request.dns, request.dns_search, request.dns_options)
     entrypoint = config.entrypoint or ()
     if request.entrypoint is not None:
         entrypoint = (request.entrypoint,) if request.entrypoint else ()
@@ -207,6 +208,8 @@ def _record(
         hostname=_hostname(request, who[0]),
         extra_hosts=request.add_hosts,
         dns=request.dns,
+        dns_search=request.dns_search,
+        dns_options=request.dns_options,
         terminal=request.tty,
         interactive=request.interactive,
         read_only=request.read_only,
@@ -224,6 +227,16 @@ def _health(request: RunRequest, config: ContainerConfig) -> tuple[Any, ...]:
     from tiffin.container.healthflags import choose  # most images have no check
 
     return tuple(choose(config, request.health) or ())
+
+
+def _exposed(
+    request: RunRequest, config: ContainerConfig, published: list[publish.Published]
+) -> list[publish.Published]:
+    """What `-P` publishes; what is exposed beside the image's own is looked at in any case."""
+    for text in request.expose:
+        publish.parse_exposed(text, "--expose")
+    exposed = (*config.exposed_ports, *request.expose)
+    return publish.all_exposed(exposed, published) if request.publish_all else []
 
 
 def _hostname(request: RunRequest, identity: str) -> str:

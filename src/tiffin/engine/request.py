@@ -39,6 +39,9 @@ class RunRequest(NamedTuple):
     cap_drop: tuple[str, ...] = ()
     add_hosts: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    expose: tuple[str, ...] = ()
     stop_signal: str | None = None
     stop_timeout: int | None = None
     restart: str = ""

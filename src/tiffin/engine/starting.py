@@ -171,8 +171,14 @@ def _pid_of(engine: Engine, name: str) -> int:
     return found.pid
 
 
-def _resolver(record: Record, *, private: bool) -> resolver.Resolver:
-    return resolver.resolv_conf([_read(path) for path in _RESOLVERS], private=private, servers=record.dns)
+def _resolver(record: Record, *, private: bool, forward: bool = False) -> resolver.Resolver:
+    return resolver.resolv_conf(
+        [_read(path) for path in _RESOLVERS],
+        private=private,
+        servers=(NAMESERVER,) if forward else record.dns,
+        search=record.dns_search,
+        options=record.dns_options,
+    )
 
 
 def _write_files(record: Record, network: NetworkPlan, directory: Path) -> job.HostsFile | None:
@@ -181,10 +187,7 @@ def _write_files(record: Record, network: NetworkPlan, directory: Path) -> job.H
     private = network.mode not in ("host", "container")
     extra = [resolver.parse_extra_host(line) for line in record.extra_hosts]
     hostname.write_text(resolver.hostname(record.hostname))
-    servers = (NAMESERVER,) if network.forward_dns else record.dns
-    resolv.write_text(
-        resolver.resolv_conf([_read(path) for path in _RESOLVERS], private=private, servers=servers).text
-    )
+    resolv.write_text(_resolver(record, private=private, forward=network.forward_dns).text)
     if private:
         if network.mode in ("loopback", "none") and any(
             line.address == resolver.HOST_GATEWAY for line in extra

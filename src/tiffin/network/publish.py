@@ -92,10 +92,10 @@ def parse_all(values: Iterable[str]) -> list[Published]:
     return found
 
 
-def parse_exposed(text: str) -> tuple[Range, Protocol]:
+def parse_exposed(text: str, option: str = "-p") -> tuple[Range, Protocol]:
     """Return the ports that an image's or `--expose`'s `80/tcp`, `53/udp` or `7000-7010` names."""
-    rest, protocol = _split_protocol(text)
-    return _range(text, rest, "port"), protocol
+    rest, protocol = _split_protocol(text, option)
+    return _range(text, rest, "port", option=option), protocol
 
 
 def all_exposed(exposed: Iterable[str], published: Sequence[Published]) -> list[Published]:
@@ -112,11 +112,11 @@ def all_exposed(exposed: Iterable[str], published: Sequence[Published]) -> list[
     return sorted(set(found))
 
 
-def _split_protocol(text: str) -> tuple[str, Protocol]:
+def _split_protocol(text: str, option: str = "-p") -> tuple[str, Protocol]:
     rest, separator, protocol = text.partition("/")
     found = _PROTOCOLS.get(protocol.lower() if separator else "tcp")
     if found is None:
-        raise InvalidError(f"-p {text}: unknown protocol {protocol!r}", hint="use /tcp or /udp")
+        raise InvalidError(f"{option} {text}: unknown protocol {protocol!r}", hint="use /tcp or /udp")
     return rest, found
 
 
@@ -146,15 +146,15 @@ def _valid_address(text: str, address: str) -> str:
         ) from None
 
 
-def _range(text: str, part: str, what: str, *, zero: bool = False) -> Range:
+def _range(text: str, part: str, what: str, *, zero: bool = False, option: str = "-p") -> Range:
     first, dash, last = part.partition("-")
     numbers = (first, last) if dash else (first, first)
     if not all(number.isascii() and number.isdigit() for number in numbers):
-        raise InvalidError(f"-p {text}: {what} {part!r} is not a number or range", hint=_FORMS)
+        raise InvalidError(f"{option} {text}: {what} {part!r} is not a number or range", hint=_FORMS)
     span = Range(int(numbers[0]), int(numbers[1]))
     lowest = 0 if zero and not dash else 1
     if not lowest <= span.first <= 65535 or not lowest <= span.last <= 65535:
-        raise InvalidError(f"-p {text}: {what} {part} is not between 1 and 65535", hint=_FORMS)
+        raise InvalidError(f"{option} {text}: {what} {part} is not between 1 and 65535", hint=_FORMS)
     if span.last < span.first:
-        raise InvalidError(f"-p {text}: {what} range {part} runs backwards", hint=_FORMS)
+        raise InvalidError(f"{option} {text}: {what} range {part} runs backwards", hint=_FORMS)
     return span

@@ -14,7 +14,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["HOST_GATEWAY", "ExtraHost", "Resolver", "hostname", "hosts", "parse_extra_host", "resolv_conf"]
+__all__ = [
+    "HOST_GATEWAY",
+    "ExtraHost",
+    "Resolver",
+    "check",
+    "hostname",
+    "hosts",
+    "parse_extra_host",
+    "resolv_conf",
+]
 
 HOST_GATEWAY = "host-gateway"
 
@@ -53,6 +62,19 @@ def parse_extra_host(text: str) -> ExtraHost:
             f"--add-host {text}: {address!r} is not an IP address", hint=f"or write {name}:{HOST_GATEWAY}"
         )
     return ExtraHost(name, address)
+
+
+def check(servers: Iterable[str], search: Iterable[str], options: Iterable[str]) -> None:
+    """Refuse what would not be one word of /etc/resolv.conf, or no address of a server."""
+    for server in servers:
+        if not _is_address(server):
+            raise InvalidError(f"--dns {server}: not an IP address", hint="for example --dns 10.0.0.53")
+    for flag, words in (("--dns-search", search), ("--dns-option", options)):
+        for word in words:
+            if not word or any(character.isspace() for character in word):
+                raise InvalidError(
+                    f"{flag} {word!r}: expected one word", hint="give the option once for each"
+                )
 
 
 def hosts(
