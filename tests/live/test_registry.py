@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 from tests.engine.test_transfers import built, layer
+from tests.suites.attestations import check_statement
 from tests.suites.content_place import PlaceSuite
 
 from tiffin.engine import archives
@@ -270,6 +271,24 @@ def test_an_index_is_pushed_whole_as_it_was_built(registry, make, skopeo, tmp_pa
     pull(two, name, "linux/arm64")
     diff_ids = need_image(two, name).config.rootfs.diff_ids
     assert (two.layers.path(diff_ids[0]) / "name").read_text() == "arm64"
+
+
+def test_what_is_attested_goes_along_and_speaks_of_what_is_there(registry, make, skopeo, tmp_path):
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    name = f"{registry}/ours/attested:1"
+    wanted = BuildRequest(context, tags=(name,), provenance="mode=max", sbom="true", push=True)
+    build(make("one"), wanted)
+    folder = tmp_path / "dir"
+    skopeo("copy", "--all", "--src-tls-verify=false", f"docker://{name}", f"dir:{folder}")
+    image, attestation = json.loads((folder / "manifest.json").read_bytes())["manifests"]
+    assert attestation["annotations"]["vnd.docker.reference.digest"] == image["digest"]
+    beside = json.loads((folder / f"{attestation['digest'].partition(':')[2]}.manifest.json").read_bytes())
+    for each in beside["layers"]:
+        data = (folder / each["digest"].partition(":")[2]).read_bytes()
+        check_statement(json.loads(data), image["digest"])
+    assert "Architecture" in json.loads(skopeo("inspect", "--tls-verify=false", f"docker://{name}"))
 
 
 def test_a_cache_is_an_artifact_that_this_registry_takes(registry, make, skopeo, tmp_path):

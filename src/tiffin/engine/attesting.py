@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tiffin.build import cachekey
@@ -14,6 +13,7 @@ from tiffin.build.attest.spdx import Subject, document
 from tiffin.build.attest.statement import SPDX, Predicate, attach
 from tiffin.build.giturl import without_login
 from tiffin.build.scope import proxies
+from tiffin.engine.buildinputs import LAYOUT
 from tiffin.events import Notice
 from tiffin.oci.descriptor import Descriptor, MediaType
 
@@ -72,7 +72,8 @@ class StoreAttester:
         arguments = {f"build-arg:{name}": value for name, value in given.items()}
         arguments |= {f"label:{name}": value for name, value in request.labels.items()}
         for name, value in request.build_contexts.items():
-            elsewhere = isinstance(value, str) and "://" in value
+            # Paths are of this machine, and so are images that were built just now.
+            elsewhere = isinstance(value, str) and "://" in value and not value.startswith(LAYOUT)
             arguments[f"context:{name}"] = without_login(str(value)) if elsewhere else f"local:{name}"
         if request.target:
             arguments["target"] = request.target
@@ -80,9 +81,10 @@ class StoreAttester:
             arguments["no-cache"] = ",".join(request.no_cache_filter)
         if request.network != "default":
             arguments["force-network-mode"] = request.network
-        source = "" if isinstance(request.context, Path) else without_login(request.context)
+        source = without_login(str(request.context)) if inputs.content else ""
         dockerfile = (inputs.name, inputs.text)
-        return Invocation(arguments, dockerfile, planned.host or planned.platform, source)
+        host = planned.host or planned.platform
+        return Invocation(arguments, dockerfile, host, source, inputs.content)
 
     def _lists(self, built: Built, graph: Graph, image: BuiltImage) -> Iterator[Predicate]:
         """Yield a list of packages for the image, and for each stage that asks for one."""

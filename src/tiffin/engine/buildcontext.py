@@ -45,7 +45,8 @@ class Readable(Protocol):
 class Place(NamedTuple):
     """The folder of the main context, how to speak of it, and a Dockerfile that came instead of one.
 
-    `elsewhere`: the files are not the user's own; `passing`: the folder goes when the build ends.
+    `elsewhere`: the files are not the user's own; `passing`: the folder goes when the build ends; `content`:
+    the digest or commit of what was fetched.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class Place(NamedTuple):
     elsewhere: bool = False
     passing: bool = False
     dockerfile: bytes | None = None
+    content: str = ""
 
     def read(self, path: str) -> bytes | None:
         """Return the file at `path` of what came from elsewhere, links followed inside; None without one."""
@@ -122,9 +124,10 @@ def _fetched(engine: Engine, fetching: Fetching, remote: Git | Http, empty: Path
     name = name.removeprefix("fetch ")
     if found.file is not None:
         with found.file.open("rb") as file:
-            return Place(empty, name, passing=True, dockerfile=bounded(file, name))
+            text = bounded(file, name)
+        return Place(empty, name, passing=True, dockerfile=text, content=found.content)
     folder = engine.layers.path(found.layer) if found.layer else empty
-    return Place(folder, name, elsewhere=True, passing=folder is empty)
+    return Place(folder, name, elsewhere=True, passing=folder is empty, content=found.content)
 
 
 @contextmanager

@@ -31,11 +31,15 @@ _IGNORE = ".dockerignore"
 
 
 class Inputs(NamedTuple):
-    """The Dockerfile and how to speak of it, and the contexts by the names that the graph has for them."""
+    """The Dockerfile and how to speak of it, and the contexts by the names that the graph has for them.
+
+    `content` is the digest or commit of a main context that was fetched with the Dockerfile in it.
+    """
 
     text: bytes
     name: str
     contexts: Mapping[str, Context]
+    content: str = ""
 
 
 class Lent(NamedTuple):
@@ -67,7 +71,13 @@ def read_inputs(engine: Engine, request: BuildRequest, fetching: Fetching) -> It
         for context, value in request.build_contexts.items():
             if isinstance(value, str) and _is_folder(value):
                 contexts[context] = _named(context, value)
-        yield Inputs(text, name, contexts)
+        yield Inputs(text, name, contexts, "" if _is_apart(request.dockerfile) else place.content)
+
+
+def _is_apart(asked: Path | str | None) -> bool:
+    """Whether the Dockerfile does not come with the context, wherever that comes from."""
+    text = str(asked or "")
+    return text == STANDARD_INPUT or text.startswith(("http://", "https://", "/"))
 
 
 def _dockerfile(

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from tiffin.content.protocol import Fetcher
     from tiffin.image.view import FetchedImage
     from tiffin.oci.descriptor import Descriptor
-    from tiffin.oci.digest import Digest
 
 REFERENCE_TYPE: Final = "vnd.docker.reference.type"
 REFERENCE_DIGEST: Final = "vnd.docker.reference.digest"
@@ -70,10 +69,3 @@ def is_attestation(entry: Descriptor) -> bool:
     """Whether the entry of an index holds no image, but what somebody says of one."""
     unknown = entry.platform is not None and entry.platform.os == UNKNOWN
     return unknown or entry.annotations.get(REFERENCE_TYPE) == ATTESTATION
-
-
-def attestations_of(platforms: Platforms, digest: Digest) -> tuple[Descriptor, ...]:
-    """Return the entries that speak of the manifest `digest`."""
-    return tuple(
-        entry for entry in platforms.attestations if entry.annotations.get(REFERENCE_DIGEST) == digest
-    )

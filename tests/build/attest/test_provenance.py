@@ -55,9 +55,9 @@ def made(text, platform=AMD, **contents):
     return Made(graph, results, lambda diff_id: Descriptor(MediaType.OCI_LAYER, diff_id, 7))
 
 
-def said(text=TEXT, *, asked=FULL, arguments=None, **contents):
+def said(text=TEXT, *, asked=FULL, arguments=None, source=(), **contents):
     arguments = {"build-arg:WHO": "me", "label:a": "b"} if arguments is None else arguments
-    invocation = Invocation(arguments, ("Dockerfile", text.encode()), AMD)
+    invocation = Invocation(arguments, ("Dockerfile", text.encode()), AMD, *source)
     predicate = provenance(asked, invocation, made(text, **contents))
     attached = attach(MANIFEST, [NAME], [predicate])
     check_statement(json.loads(attached.documents[0][0]), MANIFEST.digest)
@@ -229,3 +229,39 @@ def test_an_image_without_a_name():
     )
     statement = json.loads(attach(MANIFEST, [], [predicate]).documents[0][0])
     assert statement["subject"][0]["name"] == "_"
+
+
+@pytest.mark.parametrize(("run", "offline"), [("RUN --network=none x", True), ("RUN x", False), ("", True)])
+def test_a_context_that_was_fetched_is_a_material_and_all_is_known(run, offline):
+    url, commit = "https://example.org/r.git#v1", "4b220de5058abfd01ff619c9d2ff6b09a049bea0"
+    text = f"FROM alpine\nCOPY a /a\n{run}\n"
+    found = said(text, source=(url, commit))
+    material = {"uri": url, "digest": {"sha1": commit}}
+    assert found["invocation"]["configSource"] == {**material, "entryPoint": "Dockerfile"}
+    assert found["invocation"]["parameters"]["locals"] == []
+    assert found["materials"][0] == material
+    assert found["metadata"]["completeness"]["materials"] is True
+    hermetic = "https://mobyproject.org/buildkit@v1#hermetic"
+    assert found["metadata"].get(hermetic, False) == offline
+    newer = said(text, asked=Provenance(version="v1"), source=(url, commit))
+    assert newer["buildDefinition"]["resolvedDependencies"][0] == material
+    assert newer["runDetails"]["metadata"]["buildkit_completeness"]["resolvedDependencies"] is True
+    assert newer["runDetails"]["metadata"].get("buildkit_hermetic", False) == offline
+
+
+@pytest.mark.parametrize(
+    ("source", "url"),
+    [
+        ("oci-layout:///home/me/Layout:1@sha256:0", "pkg:oci/layout?platform=linux%2Famd64"),
+        ("built:mid", "pkg:oci/mid?platform=linux%2Famd64"),
+        ("alpine:3", "pkg:docker/alpine@3?platform=linux%2Famd64"),
+    ],
+)
+def test_images_of_this_machine_alone(source, url):
+    request = PlanRequest(AMD, contexts={"base": f"image:{source}"})
+    graph = plan(parse("FROM base\nCOPY a /a\n"), request, resolve)
+    results = {number: Result(()) for number in range(len(graph.vertices))}
+    invocation = Invocation({}, ("Dockerfile", b""), AMD)
+    found = provenance(FULL, invocation, Made(graph, results, None)).content
+    assert [material["uri"] for material in found["materials"]] == [url]
+    assert "/home/me" not in json.dumps(found)

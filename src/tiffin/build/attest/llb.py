@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
+from tiffin.build.attest.purl import local_name
 from tiffin.build.giturl import without_login
 from tiffin.build.graph import (
     BindMount,
@@ -84,9 +85,7 @@ def _places(inputs: Sequence[int], names: dict[int, str]) -> list[int]:
 def _operation(op: Op, places: Sequence[int]) -> dict[str, Any]:
     match op:
         case Source():
-            reference = Reference.parse(op.reference).tagged()
-            pinned = reference if op.digest is None else reference.with_digest(op.digest)
-            found = {"Op": {"source": {"identifier": f"docker-image://{pinned}"}}, "constraints": {}}
+            found = {"Op": {"source": {"identifier": _image(op)}}, "constraints": {}}
             return found | ({"platform": _platform(op.platform)} if op.platform else {})
         case Local():
             return {"Op": {"source": {"identifier": f"local://{op.name}"}}, "constraints": {}}
@@ -104,6 +103,14 @@ def _operation(op: Op, places: Sequence[int]) -> dict[str, Any]:
         case Run():
             found = {"Op": {"exec": _command(op, places)}, "constraints": {}}
             return found | ({"platform": _platform(op.platform)} if op.platform else {})
+
+
+def _image(op: Source) -> str:
+    name = local_name(op.reference)
+    if name is not None:
+        return f"oci-layout://{name}@{op.digest}"
+    reference = Reference.parse(op.reference).tagged()
+    return f"docker-image://{reference if op.digest is None else reference.with_digest(op.digest)}"
 
 
 def _repository(op: Git) -> dict[str, Any]:

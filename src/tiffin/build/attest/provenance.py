@@ -11,11 +11,10 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tiffin.build.attest.llb import definition, steps_of
-from tiffin.build.attest.purl import image_url
+from tiffin.build.attest.purl import source_url
 from tiffin.build.attest.statement import SLSA_02, SLSA_1, Predicate
 from tiffin.build.giturl import without_login
 from tiffin.build.graph import Git, Http, Local, Run, SecretMount, Source, SshMount
-from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,14 +35,15 @@ _PRIVATE: Final = ("build-arg:", "label:")
 class Invocation(NamedTuple):
     """What the build was asked: `arguments` are the front end's, as `build-arg:A` or `target`.
 
-    `dockerfile` is its name and text, `host` the platform that it ran on, `source` the URL of a main
-    context that is no folder of this machine.
+    `dockerfile` is its name and text, `host` the platform that it ran on. `source` is the URL of a main
+    context that was fetched, with the Dockerfile in it, and `content` its digest or commit.
     """
 
     arguments: Mapping[str, str]
     dockerfile: tuple[str, bytes]
     host: Platform
     source: str = ""
+    content: str = ""
 
 
 class Made(NamedTuple):
@@ -63,10 +63,11 @@ def provenance(asked: Provenance, invocation: Invocation, made: Made) -> Predica
 
 def _version_02(asked: Provenance, invocation: Invocation, made: Made) -> dict[str, Any]:
     parameters, complete = _parameters(asked, invocation, made.graph)
+    materials = not parameters["locals"]
     found: dict[str, Any] = {
         "builder": {"id": asked.builder},
         "buildType": _BUILD_TYPE,
-        "materials": _materials(made),
+        "materials": _materials(invocation, made),
         "invocation": {
             "configSource": _source(invocation, "entryPoint"),
             "parameters": parameters,
@@ -74,11 +75,13 @@ def _version_02(asked: Provenance, invocation: Invocation, made: Made) -> dict[s
         },
         "metadata": {
             # What COPY takes from a folder is no material: nobody else can have it by a name.
-            "completeness": {"parameters": complete, "environment": True, "materials": False},
+            "completeness": {"parameters": complete, "environment": True, "materials": materials},
             "reproducible": asked.reproducible,
             f"{_EXTENSION}#metadata": _extension(asked, invocation, made),
         },
     }
+    if materials and _is_offline(made.graph):
+        found["metadata"][f"{_EXTENSION}#hermetic"] = True
     if asked.full:
         found["buildConfig"] = definition(made.graph, steps_of(made.graph))
     return found
@@ -86,13 +89,16 @@ def _version_02(asked: Provenance, invocation: Invocation, made: Made) -> dict[s
 
 def _version_1(asked: Provenance, invocation: Invocation, made: Made) -> dict[str, Any]:
     parameters, complete = _parameters(asked, invocation, made.graph)
+    materials = not parameters["locals"]
     internal: dict[str, Any] = {"builderPlatform": str(invocation.host)}
     if asked.full:
         internal["buildConfig"] = definition(made.graph, steps_of(made.graph))
     metadata: dict[str, Any] = {
         "buildkit_metadata": _extension(asked, invocation, made),
-        "buildkit_completeness": {"request": complete, "resolvedDependencies": False},
+        "buildkit_completeness": {"request": complete, "resolvedDependencies": materials},
     }
+    if materials and _is_offline(made.graph):
+        metadata["buildkit_hermetic"] = True
     if asked.reproducible:
         metadata["buildkit_reproducible"] = True
     return {
@@ -103,14 +109,21 @@ def _version_1(asked: Provenance, invocation: Invocation, made: Made) -> dict[st
                 "request": parameters,
             },
             "internalParameters": internal,
-            "resolvedDependencies": _materials(made),
+            "resolvedDependencies": _materials(invocation, made),
         },
         "runDetails": {"builder": {"id": asked.builder}, "metadata": metadata},
     }
 
 
-def _source(invocation: Invocation, key: str) -> dict[str, str]:
-    return ({"uri": invocation.source} if invocation.source else {}) | {key: invocation.dockerfile[0]}
+def _source(invocation: Invocation, key: str) -> dict[str, Any]:
+    source = {"uri": invocation.source} | _digests(invocation.content) if invocation.source else {}
+    return source | {key: invocation.dockerfile[0]}
+
+
+def _is_offline(graph: Graph) -> bool:
+    """Whether no command could reach the network."""
+    ops = (graph.vertices[number].op for number in steps_of(graph))
+    return all(op.network == "none" for op in ops if isinstance(op, Run))
 
 
 def _parameters(asked: Provenance, invocation: Invocation, graph: Graph) -> tuple[dict[str, Any], bool]:
@@ -122,6 +135,8 @@ def _parameters(asked: Provenance, invocation: Invocation, graph: Graph) -> tupl
     }
     vertices = [graph.vertices[number].op for number in steps_of(graph)]
     locals_ = {op.name for op in vertices if isinstance(op, Local)} | {"dockerfile"}
+    if invocation.source:
+        locals_ -= {"context", "dockerfile"}
     found: dict[str, Any] = {
         "frontend": "dockerfile.v0",
         "locals": [{"name": name} for name in sorted(locals_)],
@@ -140,14 +155,16 @@ def _parameters(asked: Provenance, invocation: Invocation, graph: Graph) -> tupl
     return found, len(kept) == len(invocation.arguments)
 
 
-def _materials(made: Made) -> list[dict[str, Any]]:
+def _materials(invocation: Invocation, made: Made) -> list[dict[str, Any]]:
     """Return what was fetched for the build: images by what their names stood for, files, and commits."""
     found: dict[str, dict[str, Any]] = {}
+    if invocation.source:
+        found[invocation.source] = {"uri": invocation.source} | _digests(invocation.content)
     for number in steps_of(made.graph):
         op, content = made.graph.vertices[number].op, made.results[number].content
         match op:
             case Source():
-                uri = image_url(Reference.parse(op.reference), op.platform)
+                uri = source_url(op.reference, op.platform)
                 content = str(op.digest or "")
             case Http():
                 uri = without_login(op.url)

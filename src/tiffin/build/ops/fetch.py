@@ -56,10 +56,14 @@ class Store(NamedTuple):
 
 
 class FetchedContext(NamedTuple):
-    """A main context: the layer with its files, None for none, or the one file that is no archive."""
+    """A main context: the layer with its files, None for none, or the one file that is no archive.
+
+    `content` is the digest of the file or the archive, or the commit.
+    """
 
     layer: DiffID | None
     cached: bool
+    content: str
     file: Path | None = None
 
 
@@ -92,15 +96,15 @@ class Fetcher:
         """Return the main context that `op` fetches, here for sure; archives are unpacked, without owners."""
         found = self._here(lambda: self.fetch(op, step))
         if isinstance(op, Git) or found.layer is None:
-            return FetchedContext(found.layer, found.cached)
+            return FetchedContext(found.layer, found.cached, found.content)
         file = self._store.layers.path(found.layer) / op.name
         with file.open("rb") as stream:
             if not begins_as_archive(stream.read(_HEAD)):
-                return FetchedContext(found.layer, found.cached, file)
+                return FetchedContext(found.layer, found.cached, found.content, file)
         whole = msgspec.structs.replace(op, unpack=True)
         content = f"without owners: {found.layer}"
         unpacked = self._here(lambda: self._hit(whole, content) or self._unpack(whole, content, file))
-        return FetchedContext(unpacked.layer, found.cached and unpacked.cached)
+        return FetchedContext(unpacked.layer, found.cached and unpacked.cached, found.content)
 
     def _unpack(self, op: Http, content: str, file: Path) -> Fetched:
         start = time.monotonic()
