@@ -5,9 +5,7 @@ import json
 import os
 
 import pytest
-from tests.doubles.registry import RegistryDouble
 from tests.suites.attestations import check_statement
-from tests.suites.images import open_engine
 
 from tiffin.content.walk import walk
 from tiffin.engine import archives, images
@@ -35,29 +33,6 @@ COPY flask.dist-info /site/flask.dist-info
 COPY --from=tools /var/lib/dpkg/status /seen
 """
 BOTH = ("linux/amd64,linux/arm64",)
-
-
-@pytest.fixture
-def events():
-    return []
-
-
-@pytest.fixture
-def engine(tmp_path, events):
-    with open_engine(tmp_path, emit=events.append) as opened:
-        yield opened
-
-
-@pytest.fixture
-def other(tmp_path):
-    with open_engine(tmp_path, "other") as opened:
-        yield opened
-
-
-@pytest.fixture
-def double():
-    with RegistryDouble().serve() as served:
-        yield served
 
 
 @pytest.fixture

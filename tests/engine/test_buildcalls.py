@@ -5,8 +5,7 @@ import json
 import os
 
 import pytest
-from tests.doubles.registry import RegistryDouble
-from tests.suites.images import make_image, open_engine
+from tests.suites.images import make_image
 
 from tiffin.engine import buildcalls
 from tiffin.engine.buildrequest import BuildRequest
@@ -18,23 +17,6 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a store with true own
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
-
-
-@pytest.fixture
-def events():
-    return []
-
-
-@pytest.fixture
-def engine(tmp_path, events):
-    with open_engine(tmp_path, emit=events.append) as opened:
-        yield opened
-
-
-@pytest.fixture
-def double():
-    with RegistryDouble().serve() as served:
-        yield served
 
 
 @pytest.fixture

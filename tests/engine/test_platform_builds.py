@@ -3,9 +3,7 @@
 import os
 
 import pytest
-from tests.doubles.registry import RegistryDouble
 from tests.engine.test_transfers import both, digest_of, serve_image
-from tests.suites.images import open_engine
 
 from tiffin.build.plan import PlanRequest, plan
 from tiffin.dockerfile.parser import parse
@@ -27,23 +25,6 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a store with true own
 FILES = "FROM scratch\nCOPY a /a\nARG TARGETARCH\nLABEL for=$TARGETARCH\n"
 BOTH = ("linux/amd64,linux/arm64",)
 ARCHES = ("amd64", "arm64")
-
-
-@pytest.fixture
-def events():
-    return []
-
-
-@pytest.fixture
-def engine(tmp_path, events):
-    with open_engine(tmp_path, emit=events.append) as opened:
-        yield opened
-
-
-@pytest.fixture
-def double():
-    with RegistryDouble().serve() as served:
-        yield served
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
+from tiffin.dockerfile.booleans import FALSE, TRUE
 from tiffin.errors import InvalidError
 
 _WEB = ("http", "https")
@@ -25,8 +26,6 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _DIGITS = re.compile(r"[0-9a-f]{7,64}")
 # What git-check-ref-format(1) forbids, and what ls-remote would read as a pattern.
 _BAD_REF = re.compile(r"[\0- \x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|/\.|[/.]$|\.lock$")
-_TRUE = ("1", "t", "T", "true", "True", "TRUE")
-_FALSE = ("0", "f", "F", "false", "False", "FALSE")
 
 
 class GitUrl(NamedTuple):
@@ -193,9 +192,9 @@ def _switch(text: str, values: dict[str, str], name: str) -> bool | None:
     value = values.pop(name, None)
     if value is None:
         return None
-    if value in ("", *_TRUE):
+    if not value or value in TRUE:
         return True
-    if value in _FALSE:
+    if value in FALSE:
         return False
     raise _invalid(text, f"{name} is {value!r}, and not true or false")
 

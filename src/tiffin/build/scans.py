@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from tiffin.dockerfile.booleans import EITHER, TRUE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 STAGE = "BUILDKIT_SBOM_SCAN_STAGE"
 CONTEXT = "BUILDKIT_SBOM_SCAN_CONTEXT"
 NAMES = frozenset({STAGE, CONTEXT})
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
 class Scans(NamedTuple):
@@ -44,6 +44,6 @@ def find_scans(
 
 def _asks(value: str, stage: str) -> bool:
     """Whether `value`, yes or no or names of stages, asks for `stage`."""
-    if value in _TRUE | _FALSE:
-        return value in _TRUE
+    if value in EITHER:
+        return value in TRUE
     return stage in [name.strip() for name in value.split(",")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
+from tiffin.dockerfile.booleans import EITHER, TRUE
 from tiffin.dockerfile.nearest import did_you_mean
 from tiffin.errors import InvalidError
 
@@ -83,9 +84,6 @@ _OPTIONS = {
 _EVERY_OPTION = ("type", *dict.fromkeys(name for names in _OPTIONS.values() for name in names), *_ALIASES)
 _FIELD = re.compile(r'(?:"((?:[^"]|"")*)"|([^",]*))(?=,|\Z)')
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?([kmgtp]?)i?b?\Z", re.IGNORECASE)
-_BOOLEANS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
-    ("0", "f", "F", "FALSE", "false", "False"), False
-)
 
 
 def parse_mount(text: str, expand: Callable[[str], str] | None = None) -> Mount | None:
@@ -223,9 +221,9 @@ def _read_only(values: dict[str, str], *, default: bool) -> bool:
 
 def _boolean(values: dict[str, str], name: str) -> bool:
     value = values.get(name, "false")
-    if value not in _BOOLEANS:
+    if value not in EITHER:
         raise _invalid(f"invalid value {value!r} for {name} of --mount", "it is true or false")
-    return _BOOLEANS[value]
+    return value in TRUE
 
 
 def _ownership(values: dict[str, str]) -> tuple[int | None, int | None, int | None]:

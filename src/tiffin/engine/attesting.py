@@ -12,6 +12,7 @@ from tiffin.build.attest.scan import scan
 from tiffin.build.attest.spdx import Subject, document
 from tiffin.build.attest.statement import SPDX, Predicate, attach
 from tiffin.build.giturl import without_login
+from tiffin.build.graph import MAIN
 from tiffin.build.scope import proxies
 from tiffin.engine.buildinputs import LAYOUT
 from tiffin.events import Notice
@@ -96,7 +97,7 @@ class StoreAttester:
             tree = self._engine.layers.tree(layers)
             yield self._list(Subject(f"{name}: stage {stage}", cachekey.chain(layers)), layers, tree)
         if graph.scans_context:
-            inventory = self._scanned("context", built.inputs.contexts["context"].tree)
+            inventory = self._scanned("context", built.inputs.contexts[MAIN].tree)
             seen = hashlib.sha256(repr(inventory).encode()).hexdigest()
             subject = Subject(f"{name}: build context", f"sha256:{seen}", "SOURCE")
             yield Predicate(SPDX, document(inventory, subject, self._engine.settings.epoch))

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, cast
 
+from tiffin.dockerfile.booleans import TRUE
 from tiffin.errors import InvalidError, NotFoundError, TiffinError
 from tiffin.events import StepDone, StepStarted
 from tiffin.snapshot.merged import MergedTree
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 STANDARD_INPUT = "-"
 LARGEST = 16 << 20  # of a Dockerfile or an ignore file, in bytes
 _KEEP_GIT_DIR = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _STEP = "context"
 _INPUT = "standard input"
 _HEAD = 1 << 16
@@ -107,7 +107,7 @@ def _remote(engine: Engine, request: BuildRequest) -> Git | Http | None:
     remote = parse_context(request.context)
     keep = request.build_args.get(_KEEP_GIT_DIR, "")
     keep = engine.settings.environ.get(_KEEP_GIT_DIR, "") if keep is None else keep
-    return with_options(remote, None, True) if isinstance(remote, Git) and keep in _TRUE else remote
+    return with_options(remote, None, True) if isinstance(remote, Git) and keep in TRUE else remote
 
 
 def _fetched(engine: Engine, fetching: Fetching, remote: Git | Http, empty: Path) -> Place:

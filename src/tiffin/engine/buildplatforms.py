@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tiffin.build.plan import PlanRequest
+from tiffin.dockerfile.booleans import EITHER, TRUE
 from tiffin.engine.buildinputs import context_kind
 from tiffin.errors import InvalidError
 from tiffin.oci.platform import Platform
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 _LOCAL = "local"
 _EPOCH = "SOURCE_DATE_EPOCH"
 _INDEX = "BUILDKIT_MULTI_PLATFORM"
-# What Go's strconv.ParseBool takes, as BuildKit does.
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE = frozenset({"", "0", "f", "F", "FALSE", "false", "False"})
 
 
 def plan_requests(engine: Engine, request: BuildRequest) -> list[PlanRequest]:
@@ -57,6 +55,6 @@ def _chosen(engine: Engine, request: BuildRequest) -> tuple[Platform, ...]:
 def _index_asked(build_args: dict[str, str]) -> bool:
     """Whether the result shall be an index in any case."""
     value = build_args.get(_INDEX, "")
-    if value not in _TRUE | _FALSE:
+    if value and value not in EITHER:
         raise InvalidError(f"--build-arg {_INDEX}={value}: it must be 1 or 0")
-    return value in _TRUE
+    return value in TRUE

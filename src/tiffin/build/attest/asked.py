@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from tiffin.dockerfile.booleans import EITHER, FALSE, TRUE
 from tiffin.errors import InvalidError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _FIELDS = {
     "provenance": frozenset({"mode", "version", "builder-id", "reproducible", "inline-only", "disabled"}),
     "sbom": frozenset({"generator", "disabled"}),
@@ -59,8 +58,8 @@ def read_attestations(
 
 
 def _spelt_out(kind: str, value: str) -> str:
-    if value in _TRUE | _FALSE:
-        return f"type={kind},disabled={'false' if value in _TRUE else 'true'}"
+    if value in EITHER:
+        return f"type={kind},disabled={'false' if value in TRUE else 'true'}"
     return f"type={kind},{value}"
 
 
@@ -96,7 +95,7 @@ def _check(option: str, kind: str, fields: Mapping[str, str]) -> None:
         if key in fields and fields[key] not in allowed:
             raise InvalidError(f"{option}: {key} is one of {', '.join(allowed)}, not {fields[key]!r}")
     for key in ("reproducible", "inline-only", "disabled"):
-        if key in fields and fields[key] not in _TRUE | _FALSE:
+        if key in fields and fields[key] not in EITHER:
             raise InvalidError(f"{option}: {key} is true or false, not {fields[key]!r}")
     generator = fields.get("generator", "")
     if kind == "sbom" and generator.partition(":")[0] not in ("", _SCANNER, f"docker.io/{_SCANNER}"):
@@ -108,7 +107,7 @@ def _check(option: str, kind: str, fields: Mapping[str, str]) -> None:
 
 
 def _wanted(found: Mapping[str, Mapping[str, str]], kind: str) -> bool:
-    return kind in found and found[kind].get("disabled", "false") in _FALSE
+    return kind in found and found[kind].get("disabled", "false") in FALSE
 
 
 def _provenance(fields: Mapping[str, str]) -> Provenance:
@@ -116,5 +115,5 @@ def _provenance(fields: Mapping[str, str]) -> Provenance:
         full=fields.get("mode") == "max",
         version=fields.get("version", _VERSIONS[0]),
         builder=fields.get("builder-id", ""),
-        reproducible=fields.get("reproducible", "") in _TRUE,
+        reproducible=fields.get("reproducible", "") in TRUE,
     )

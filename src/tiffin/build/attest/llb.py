@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tiffin.build.attest.purl import local_name
 from tiffin.build.giturl import without_login
 from tiffin.build.graph import (
+    MAIN,
     BindMount,
     CacheMount,
     Copy,
@@ -46,6 +47,11 @@ def steps_of(graph: Graph) -> list[int]:
         if number in needed:
             needed.update(graph.vertices[number].inputs)
     return [number for number in sorted(needed) if not _is_scratch(graph.vertices[number].op)]
+
+
+def shown_context(op: Local) -> str:
+    """Return what BuildKit calls a build context: the main one is `context`."""
+    return "context" if op.name == MAIN else op.name
 
 
 def definition(graph: Graph, steps: Sequence[int]) -> dict[str, Any]:
@@ -88,7 +94,7 @@ def _operation(op: Op, places: Sequence[int]) -> dict[str, Any]:
             found = {"Op": {"source": {"identifier": _image(op)}}, "constraints": {}}
             return found | ({"platform": _platform(op.platform)} if op.platform else {})
         case Local():
-            return {"Op": {"source": {"identifier": f"local://{op.name}"}}, "constraints": {}}
+            return {"Op": {"source": {"identifier": f"local://{shown_context(op)}"}}, "constraints": {}}
         case Http():
             attrs = {"http.filename": op.name} | ({"http.checksum": op.checksum} if op.checksum else {})
             source = {"identifier": without_login(op.url), "attrs": attrs}

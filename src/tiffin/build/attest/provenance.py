@@ -10,7 +10,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tiffin.build.attest.llb import definition, steps_of
+from tiffin.build.attest.llb import definition, shown_context, steps_of
 from tiffin.build.attest.purl import source_url
 from tiffin.build.attest.statement import SLSA_02, SLSA_1, Predicate
 from tiffin.build.giturl import without_login
@@ -134,7 +134,7 @@ def _parameters(asked: Provenance, invocation: Invocation, graph: Graph) -> tupl
         if asked.full or not key.startswith(_PRIVATE)
     }
     vertices = [graph.vertices[number].op for number in steps_of(graph)]
-    locals_ = {op.name for op in vertices if isinstance(op, Local)} | {"dockerfile"}
+    locals_ = {shown_context(op) for op in vertices if isinstance(op, Local)} | {"dockerfile"}
     if invocation.source:
         locals_ -= {"context", "dockerfile"}
     found: dict[str, Any] = {

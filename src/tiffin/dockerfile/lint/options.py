@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from tiffin.dockerfile.booleans import EITHER, TRUE
 from tiffin.dockerfile.nearest import did_you_mean
 from tiffin.errors import InvalidError
 
@@ -15,8 +16,6 @@ BUILD_ARG = "BUILDKIT_DOCKERFILE_CHECK"
 ALL = "all"
 
 _KEYS = ("skip", "error", "experimental")
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_FALSE = ("0", "f", "F", "FALSE", "false", "False")
 _FORM = "write check=skip=RULE,RULE;error=true;experimental=RULE, or `all` for the rules"
 
 
@@ -51,9 +50,9 @@ def parse_options(text: str, where: Where | None = None) -> Options:
         if not equals or key not in _KEYS:
             raise _invalid(f"invalid check option {key or part!r}", where, did_you_mean(key, _KEYS, _FORM))
         if key == "error":
-            if value not in _TRUE + _FALSE:
+            if value not in EITHER:
                 raise _invalid(f"invalid value {value!r} of the check option error", where, "true or false")
-            error = value in _TRUE
+            error = value in TRUE
         else:
             names[key] = frozenset(name.strip() for name in value.split(","))
     return Options(names.get("skip", frozenset()), error, names.get("experimental", frozenset()))

@@ -1,0 +1,28 @@
+"""An engine over a store of its own, what it told, and a registry to ask; some tests have others."""
+
+import pytest
+from tests.doubles.registry import RegistryDouble
+from tests.suites.images import open_engine
+
+
+@pytest.fixture
+def events():
+    return []
+
+
+@pytest.fixture
+def engine(tmp_path, events):
+    with open_engine(tmp_path, emit=events.append) as opened:
+        yield opened
+
+
+@pytest.fixture
+def other(tmp_path):
+    with open_engine(tmp_path, "other") as opened:
+        yield opened
+
+
+@pytest.fixture
+def double():
+    with RegistryDouble().serve() as served:
+        yield served
