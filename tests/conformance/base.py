@@ -22,7 +22,7 @@ def write_archive(path):
     """Write the image as an archive that `docker load` takes; the same busybox gives the same bytes."""
     layer = _layer()
     config = {
-        "architecture": _architecture(),
+        "architecture": architecture(),
         "os": "linux",
         "config": {"Env": [_PATH], "Cmd": ["sh"]},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{sha256(layer).hexdigest()}"]},
@@ -58,6 +58,6 @@ def _add(archive, name, data=b"", **fields):
     archive.addfile(info, io.BytesIO(data))
 
 
-def _architecture():
+def architecture():
     machine = subprocess.run(["uname", "-m"], capture_output=True, text=True, check=True).stdout.strip()
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)

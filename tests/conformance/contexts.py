@@ -1,13 +1,16 @@
 """The folders that cases are built from: by builders with a name, and by the lines of a case."""
 
 import gzip
+import hashlib
 import io
+import json
 import os
 import stat
 import tarfile
 from pathlib import Path
 
 from backports.zstd import compress
+from tests.conformance import base
 from tests.live import cases
 
 _BUILDERS = {}
@@ -295,3 +298,43 @@ def crignore(folder):
     (folder / ".dockerignore").write_bytes(b"\xef\xbb\xbfa\r\n\t b \r\n\r\n")
     for name in "abc":
         (folder / name).write_text(name)
+
+
+@_builder
+def layout(folder):
+    """A folder beside the context that is an OCI layout, with an image under the tag `one`."""
+    place = folder.parent / "layout"
+    blobs = place / "blobs/sha256"
+    blobs.mkdir(parents=True)
+
+    def blob(data, kind, **more):
+        digest = hashlib.sha256(data).hexdigest()
+        (blobs / digest).write_bytes(data)
+        return {
+            "mediaType": f"application/vnd.oci.image.{kind}",
+            "digest": f"sha256:{digest}",
+            "size": len(data),
+            **more,
+        }
+
+    _tar(place / "layer", ("d", _DIRECTORY), ("d/f", {"mode": 0o640, "uid": 5, "gid": 6}))
+    layer = blob((place / "layer").read_bytes(), "layer.v1.tar")
+    (place / "layer").unlink()
+    config = {
+        "architecture": base.architecture(),
+        "os": "linux",
+        "config": {"Env": ["A=1", "B=2"], "Cmd": ["x"]},
+        "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
+        "history": [{"created_by": "layout"}],
+    }
+    described = blob(json.dumps(config).encode(), "config.v1+json")
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": described,
+        "layers": [layer],
+    }
+    name = {"org.opencontainers.image.ref.name": "one"}
+    entry = blob(json.dumps(manifest).encode(), "manifest.v1+json", annotations=name)
+    (place / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+    (place / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')

@@ -52,7 +52,8 @@ class Builder:
             for number in range(1, len(case.dockerfiles) + 1):
                 descriptor = self.build(case.options, folder, number, place)
         except TiffinError as error:
-            return {"fails": error.message, "ran": any("] RUN " in name for name in self._started)}
+            message = error.message.replace(str(place), "PLACE")
+            return {"fails": message, "ran": any("] RUN " in name for name in self._started)}
         return self.facts(self.image(descriptor))
 
     def build(self, options, folder, number, place):
