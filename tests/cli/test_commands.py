@@ -224,6 +224,7 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         ),
         *("--stop-signal", "INT", "--stop-timeout", "3", "--pull=never", "--platform", "linux/amd64"),
         *("--health-cmd", "ok", "--health-retries=2", "--restart", "always"),
+        *("-m", "1g", "--cpus=1.5", "--ulimit", "nofile=5", "--ulimit", "core=0"),
         *("--mount", f"type=bind,src={tmp_path},dst=/m,readonly", "image", "cmd", "-x", "--rm", "--", "-p1"),
     )
     assert result.status == 0, result.err
@@ -261,6 +262,7 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         stop_timeout=3,
         restart="always",
         health=(("cmd", "ok"), ("retries", "2")),
+        limits=(("cpus", "1.5"), ("memory", "1g"), ("ulimit", "nofile=5"), ("ulimit", "core=0")),
         pull="never",
         platform="linux/amd64",
     )
@@ -298,7 +300,7 @@ def test_run_it_needs_a_terminal(tiffin, engine, stdin):
 @pytest.mark.parametrize(
     "words",
     [
-        ["--privileged"], ["--gpus", "all"], ["-m", "1g"], ["--wait"], ["--sig-proxy=false"],
+        ["--privileged"], ["--gpus", "all"], ["--memory-swappiness", "5"], ["--wait"], ["--sig-proxy=false"],
         ["--shm-size", "big"], ["--mount=type=npipe,target=/x"], ["--mount=type=bind,src=/nope,target=/x"],
         ["--pull=sometimes"], ["--security-opt", "seccomp=unconfined"],
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tiffin.errors import InvalidError, UnsupportedError
-from tiffin.oci.runtimespec import CPU, Memory, Pids, Resources
+from tiffin.oci.runtimespec import CPU, BlockIO, Memory, Pids, Resources
 from tiffin.runtime.cgroups.hierarchy import Hierarchies, Place, read_hierarchies
 from tiffin.runtime.cgroups.limits import Write, check, v1_writes, v2_writes, weight
 from tiffin.runtime.cgroups.manager import Kernel, make_group
@@ -48,6 +48,11 @@ MB = 1 << 20
             Resources(cpu=CPU(period=10_000), pids=Pids(-1)),
             {"cpu.cfs_period_us": "10000", "pids.max": "max"},
             {"cpu.max": "max 10000", "pids.max": "max"},
+        ),
+        (
+            Resources(memory=Memory(reservation=MB), block_io=BlockIO(1000)),
+            {"memory.soft_limit_in_bytes": "1048576", "blkio.weight": "1000"},
+            {"memory.low": "1048576", "io.weight": "10000"},
         ),
     ],
 )

@@ -32,7 +32,8 @@ class Job(NamedTuple):
 
     `directory` is the container's own, with its state and log; `control` the directory of its
     socket; `plan` is the packed plan of the runtime; `terminal` the size of its terminal, if it
-    gets one; `interactive` keeps its standard input open; `remove` names directories to delete after the end.
+    gets one; `interactive` keeps its standard input open; `remove` names directories to delete after the end;
+    `limits` are what is written into a cgroup of either version, as `cgroups.limits.Writes`.
     `restart` is the policy as the user wrote it, and `health`, if there is a check, as `health.Check`.
     """
 
@@ -45,6 +46,7 @@ class Job(NamedTuple):
     terminal: tuple[int, int] | None = None
     interactive: bool = False
     remove: tuple[str, ...] = ()
+    limits: tuple[Any, ...] = ()
     restart: str = ""
     health: tuple[Any, ...] = ()
 

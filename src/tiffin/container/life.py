@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tiffin.container.logs import Stream
     from tiffin.container.loop import Loop
     from tiffin.network.listen import Listener
+    from tiffin.runtime.cgroups.manager import Group
+    from tiffin.runtime.cgroups.stats import Usage
 
     Tees = tuple[int, int] | None
 
@@ -44,6 +46,9 @@ class Life:
         self.stdin = -1
         self.child: Child | None = None
         self.plan = model.unpack(job.plan)
+        self.usage: Usage | None = None
+        """What it used, if it had limits, and has ended."""
+        self._group: Group | None = None
         self._loop = loop
         self._keep_bytes = keep
         self._listeners: list[Listener] = []
@@ -60,6 +65,8 @@ class Life:
         try:
             if self.job.network.ports and self.job.network.mode not in _UNPUBLISHED:
                 self._listen()
+            if self.job.limits:
+                self._limit()
             child = self._launch(tees)
             self._publish()
         except BaseException:
@@ -74,6 +81,8 @@ class Life:
         code = child.wait()
         for output in self._outputs:
             output.drain()
+        if self._group is not None:
+            self.usage = self._group.usage()
         self._close()
         return code
 
@@ -84,6 +93,15 @@ class Life:
         for output in self._outputs:
             output.close()
         self._close()
+
+    def _limit(self) -> None:
+        from tiffin.runtime.cgroups.limits import Write, Writes  # most containers have no limits
+        from tiffin.runtime.cgroups.manager import make_written
+
+        one, two = (tuple(Write(*write) for write in writes) for writes in self.job.limits)
+        self._group = make_written(Writes(one, two))
+        self._undo.callback(self._group.delete)
+        self.plan = self.plan._replace(process=self.plan.process._replace(cgroups=self._group.joins))
 
     def _launch(self, tees: Tees) -> Child:
         if self.job.terminal is not None:

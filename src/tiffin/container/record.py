@@ -61,6 +61,8 @@ class Record(NamedTuple):
     remove: bool = False
     stop_signal: str = ""
     stop_timeout: int | None = None
+    limits: tuple[tuple[str, str], ...] = ()
+    """The options that limit it, by name, as given."""
     restart: str = ""
     """As given with `--restart`; empty for no."""
     health: tuple[Any, ...] = ()

@@ -32,6 +32,8 @@ class State(NamedTuple):
     """Times are nanoseconds since 1970, 0 for never. `ports` are the real ones, as `Published` in JSON.
 
     `restarts` counts since a user started it, who may have `stopped` it; `health` is as `health.Health`.
+    Of one with limits: the files that take pids of its `cgroups`, whether a process was killed because
+    the limit of memory was reached (`oom`), and the most memory that was used, in bytes.
     """
 
     status: Status = "created"
@@ -47,6 +49,9 @@ class State(NamedTuple):
     stopped: bool = False
     health: tuple[Any, ...] = ()
     boot: str = ""
+    cgroups: tuple[str, ...] = ()
+    oom: bool = False
+    peak: int = 0
 
     @property
     def running(self) -> bool:
@@ -65,6 +70,7 @@ def read(directory: Path) -> State:
         wire = json.loads((directory / FILE).read_bytes())
         ports = tuple(tuple(port) for port in wire.pop("ports"))
         wire |= {"supervisor": Identity(*wire["supervisor"]), "health": tuple(wire.get("health", ()))}
+        wire |= {"cgroups": tuple(wire.get("cgroups", ()))}
         state = State(**wire, ports=ports)
     except (FileNotFoundError, NotADirectoryError):
         return State()

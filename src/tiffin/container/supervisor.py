@@ -104,6 +104,11 @@ class Supervisor:
         self._finish(code)
         return code
 
+    @property
+    def standing(self) -> state.State:
+        """How the container stands, or how it ended."""
+        return self._state
+
     def kill(self, number: int, *, last: bool = False) -> None:
         """Send the container's first process a signal; with `last` it is not started again."""
         self._last |= last
@@ -136,6 +141,7 @@ class Supervisor:
             ports=self.life.ports,
             restarts=self._state.restarts,
             boot=state.boot(),
+            cgroups=self.life.plan.process.cgroups,
         )
         if self.job.health:
             from tiffin.container.health import Check  # most containers have no check
@@ -228,8 +234,11 @@ class Supervisor:
             connection.close()
 
     def _over(self, status: state.Status, code: int) -> state.State:
+        usage = self.life.usage
+        if usage is not None:
+            self._state = self._state._replace(oom=usage.killed > 0, peak=usage.peak or 0)
         return self._state._replace(
-            status=status, pid=0, exit_code=code, finished=time.time_ns(), address="", ports=()
+            cgroups=(), status=status, pid=0, exit_code=code, finished=time.time_ns(), address="", ports=()
         )
 
     def _tell(self, code: int, *, last: bool) -> None:

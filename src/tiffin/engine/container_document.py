@@ -10,7 +10,8 @@ from tiffin.container.logs import FILE, stamp
 from tiffin.container.restart import parse_policy
 from tiffin.network.publish import Published
 from tiffin.oci.codec import decode
-from tiffin.oci.runtimespec import RuntimeSpec
+from tiffin.oci.runtimespec import CPU, Memory, Resources, RuntimeSpec
+from tiffin.runtime.rlimits import UNLIMITED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,7 @@ def document(record: Record, state: State, directory: Path) -> dict[str, Any]:
             "DnsSearch": list(record.dns_search),
             "RestartPolicy": _policy(record.restart),
             "LogConfig": {"Type": "json-file", "Config": {}},
+            **_limits(spec),
         },
         "Mounts": [_mount(mount) for mount in record.mounts],
         "Config": {
@@ -78,7 +80,7 @@ def _state(state: State) -> dict[str, Any]:
         "Running": state.running,
         "Paused": False,
         "Restarting": state.status == "restarting",
-        "OOMKilled": False,
+        "OOMKilled": state.oom,
         "Dead": False,
         "Pid": state.pid,
         "ExitCode": state.exit_code,
@@ -87,6 +89,38 @@ def _state(state: State) -> dict[str, Any]:
         "FinishedAt": stamp(state.finished) if state.finished else _NEVER,
         **({"Health": _health(state)} if state.health else {}),
     }
+
+
+def _limits(spec: RuntimeSpec) -> dict[str, Any]:
+    """The limits by Docker's names; what is not limited is 0."""
+    resources = spec.linux.resources or Resources()
+    memory, cpu = resources.memory or Memory(), resources.cpu or CPU()
+    pids, disks = resources.pids, resources.block_io
+    return {
+        "Memory": memory.limit or 0,
+        "MemorySwap": memory.swap or 2 * (memory.limit or 0),
+        "MemoryReservation": memory.reservation or 0,
+        "CpuShares": cpu.shares or 0,
+        "CpuPeriod": cpu.period or 0,
+        "CpuQuota": cpu.quota or 0,
+        "CpusetCpus": cpu.cpus,
+        "CpusetMems": cpu.mems,
+        "PidsLimit": pids.limit if pids else None,
+        "BlkioWeight": (disks.weight if disks else None) or 0,
+        "OomScoreAdj": spec.process.oom_score_adj or 0,
+        "Ulimits": [
+            {
+                "Name": limit.type.removeprefix("RLIMIT_").lower(),
+                "Soft": _signed(limit.soft),
+                "Hard": _signed(limit.hard),
+            }
+            for limit in spec.process.rlimits
+        ],
+    }
+
+
+def _signed(number: int) -> int:
+    return -1 if number == UNLIMITED else number
 
 
 def _health(state: State) -> dict[str, Any]:

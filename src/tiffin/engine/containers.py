@@ -221,9 +221,10 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int:
         working_dir=request.workdir or "",
         terminal=request.tty,
     )
-    process = pack_process(make_process(wanted, spec.linux.seccomp, machine=os.uname().machine))
+    process = make_process(wanted, spec.linux.seccomp, machine=os.uname().machine)
+    process = process._replace(cgroups=state_of(engine, record).cgroups)
     execution = attach.Execution(
-        process, tty=request.tty, interactive=request.interactive, detach=request.detach
+        pack_process(process), tty=request.tty, interactive=request.interactive, detach=request.detach
     )
     streams = Foreground(lambda text: say(engine, text))
     return attach.execute(control_of(engine, record), execution, streams)

@@ -121,6 +121,10 @@ def _check(engine: Engine, request: RunRequest) -> None:
         )
     if request.stop_signal is not None:
         parse_signal(request.stop_signal)
+    if request.limits:
+        from tiffin.engine.limits import parse_limits
+
+        parse_limits(request.limits)
     if request.restart not in ("", "no"):
         _check_restart(request)
 
@@ -216,6 +220,7 @@ def _record(
         remove=request.rm,
         stop_signal=request.stop_signal or config.stop_signal or "",
         stop_timeout=request.stop_timeout,
+        limits=request.limits,
         restart="" if request.restart == "no" else request.restart,
         health=_health(request, config),
     )
@@ -299,6 +304,10 @@ def _spec(
         shm_size=request.shm_size,
         compat=is_compat(place.machine, image.architecture),
     )
+    if request.limits:
+        from tiffin.engine.limits import parse_limits  # most containers have none
+
+        options = options._replace(**parse_limits(request.limits)._asdict())
     user = find_user(request.user if request.user is not None else config.user, tree)
     return make_spec(msgspec.structs.replace(config, env=kept), user, options, place)
 

@@ -48,5 +48,7 @@ class RunRequest(NamedTuple):
     health: tuple[tuple[str, str], ...] = ()
     """The options `--health-…` that were given, without that beginning; `none` for `--no-healthcheck`;
     `required` if there must be a check."""
+    limits: tuple[tuple[str, str], ...] = ()
+    """The options that limit the container, such as `memory`, as given; of `ulimit` there may be several."""
     pull: str = "missing"
     platform: str | None = None

@@ -30,6 +30,8 @@ from tiffin.runtime.model import Rootfs, pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from tiffin.container.record import Record
     from tiffin.container.supervisor import Supervisor
     from tiffin.engine.engine import Engine
@@ -57,14 +59,21 @@ def run_foreground(engine: Engine, made: Made, *, interactive: bool) -> int:
 
     with lock(engine.home.locks / f"container-{made.record.short}") as held:
         todo = _job(engine, made, interactive=interactive)
+        running: list[Supervisor] = []
 
         def began(supervisor: Supervisor) -> None:
             os.set_inheritable(held, False)
+            running.append(supervisor)
             for notice in supervisor.notices:
                 say(engine, notice)
 
         streams = Foreground(lambda text: say(engine, text))
-        return supervise(todo._replace(remove=()), began, streams)
+        code = supervise(todo._replace(remove=()), began, streams)
+        if running and running[0].standing.oom:
+            from tiffin.engine.limits import out_of_memory
+
+            say(engine, out_of_memory(made.record.limits, running[0].standing.peak))
+        return code
 
 
 def plan_of(engine: Engine, record: Record, spec: RuntimeSpec) -> bytes:
@@ -113,7 +122,16 @@ def _job(engine: Engine, made: Made, *, interactive: bool) -> job.Job:
         remove=(*_anonymous(engine, record), str(directory)) if record.remove else (),
         restart=record.restart,
         health=record.health,
+        limits=_limits(record),
     )
+
+
+def _limits(record: Record) -> tuple[Any, ...]:
+    if not record.limits:
+        return ()
+    from tiffin.engine.limits import writes  # most containers have none
+
+    return writes(record.limits)
 
 
 def _anonymous(engine: Engine, record: Record) -> list[str]:

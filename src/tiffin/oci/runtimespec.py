@@ -122,10 +122,14 @@ class Seccomp(_Document, frozen=True):
 
 
 class Memory(_Document, frozen=True):
-    """Limits of memory in bytes, -1 for none; `swap` is that of memory and swap together."""
+    """Limits of memory in bytes, -1 for none; `swap` is that of memory and swap together.
+
+    `reservation` is left to the container where memory is short.
+    """
 
     limit: int | None = None
     swap: int | None = None
+    reservation: int | None = None
 
 
 class CPU(_Document, frozen=True):
@@ -144,12 +148,19 @@ class Pids(_Document, frozen=True):
     limit: int
 
 
+class BlockIO(_Document, frozen=True):
+    """The share of the transfers to and from disks, 10 to 1000."""
+
+    weight: int | None = None
+
+
 class Resources(_Document, frozen=True):
     """What cgroups limit."""
 
     memory: Memory | None = None
     cpu: CPU | None = None
     pids: Pids | None = None
+    block_io: BlockIO | None = msgspec.field(default=None, name="blockIO")
 
 
 class Linux(_Document, frozen=True):

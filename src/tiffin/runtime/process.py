@@ -40,10 +40,15 @@ class Process(NamedTuple):
     oom_score: int | None = None
     terminal: bool = False
     death_signal: int = 0
+    cgroups: tuple[str, ...] = ()
+    """The files that take its pid, so that its limits hold for it."""
 
 
 def limit(process: Process, pid: int) -> None:
     """Set the limits of the process, from outside: its own user namespace has no say in raising them."""
+    for path in process.cgroups:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(str(pid))
     if process.oom_score is not None:
         with open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file:
             file.write(str(process.oom_score))

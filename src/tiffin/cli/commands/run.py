@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 HEALTH = ("cmd", "interval", "retries", "start-interval", "start-period", "timeout")
 PULL = ("always", "missing", "never")
 
-_LIMITS = "limits on memory, processors and processes are not in this release"
+LIMITS = (
+    *("blkio-weight", "cpu-period", "cpu-quota", "cpu-shares", "cpus", "cpuset-cpus", "cpuset-mems"),
+    *("memory", "memory-reservation", "memory-swap", "oom-score-adj", "pids-limit"),
+)
+_LIMITS = "this limit is not in this release"
 _NAMESPACES = "a container has namespaces of its own, and sharing others is not in this release"
 _DEVICES = "devices and accelerators are not in this release"
 _ADDRESSES = "a container's network is set up by tiffin; --network and --publish are what can be chosen"
@@ -30,9 +34,16 @@ _WINDOWS = "it is for Windows only"
 
 OPTIONS = (
     values("--add-host", "HOST:IP", "Add a line to /etc/hosts"),
+    value("--blkio-weight", "WEIGHT", "Share of the transfers of disks, 10 to 1000"),
     values("--cap-add", "CAPABILITY", "Add a capability"),
     values("--cap-drop", "CAPABILITY", "Take a capability away, or ALL"),
     value("--cidfile", "FILE", "Write the container's id into this file"),
+    value("--cpu-period", "MICROSECONDS", "How long the period is that --cpu-quota is a part of"),
+    value("--cpu-quota", "MICROSECONDS", "Processor time in each period"),
+    value("-c, --cpu-shares", "WEIGHT", "Share of processor time, compared with 1024"),
+    value("--cpus", "COUNT", "The most processors, like 1.5"),
+    value("--cpuset-cpus", "LIST", "Run on these processors, like 0-3 or 0,2"),
+    value("--cpuset-mems", "LIST", "Take memory from these nodes"),
     flag("-d, --detach", "Run in the background and print the container's id"),
     values("--dns", "ADDRESS", "Use this name server"),
     values("--dns-option", "OPTION", "Put this among the options of /etc/resolv.conf, like ndots:1"),
@@ -50,10 +61,15 @@ OPTIONS = (
     value("-h, --hostname", "NAME", "The container's host name"),
     flag("-i, --interactive", "Keep standard input open"),
     values("-l, --label", "KEY=VALUE", "Put a label on the container"),
+    value("-m, --memory", "BYTES", "The most memory, like 2g"),
+    value("--memory-reservation", "BYTES", "Memory that is left to it where there is little"),
+    value("--memory-swap", "BYTES", "The most memory and swap together, -1 for any swap"),
     values("--mount", "OPTIONS", "Mount a folder, volume or tmpfs: type=bind,source=…,target=…[,readonly]"),
     value("--name", "NAME", "Give the container a name"),
     value("--network", "MODE", "Network: default, bridge, none, host or container:NAME", default="default"),
     flag("--no-healthcheck", "Do not run the image's health check"),
+    value("--oom-score-adj", "NUMBER", "How soon it is killed where memory runs out, -1000 to 1000"),
+    value("--pids-limit", "COUNT", "The most processes and threads, -1 for any number"),
     value("--platform", "PLATFORM", "Take the image for this platform"),
     values("-p, --publish", "[IP:][PORT:]PORT[/PROTO]", "Publish a port of the container on this machine"),
     flag("-P, --publish-all", "Publish all exposed ports on free ports"),
@@ -72,20 +88,18 @@ OPTIONS = (
     number("--stop-timeout", "SECONDS", "How long to wait after that signal"),
     values("--tmpfs", "PATH[:OPTIONS]", "Mount an empty file system in memory"),
     flag("-t, --tty", "Give the container a terminal"),
+    values("--ulimit", "NAME=SOFT[:HARD]", "Limit what a process may use, like nofile=1024:4096"),
     value("-u, --user", "USER[:GROUP]", "Run as this user, by name or number"),
     values("-v, --volume", "SOURCE:TARGET[:ro]", "Mount a folder or a volume", dynamic="volumes"),
     flag("--wait", "With --detach: return when it runs and, if it has a health check, is healthy"),
     flag("--wait-healthy", "The same, for a container that must have a health check"),
     number("--wait-timeout", "SECONDS", "Give up waiting after this time"),
     value("-w, --workdir", "PATH", "The directory to start in"),
-    *refuse(_LIMITS, "--blkio-weight=", "--blkio-weight-device=", "--cpu-period=", "--cpu-quota="),
+    *refuse(_LIMITS, "--blkio-weight-device=", "--cpu-rt-period=", "--cpu-rt-runtime=", "--device-read-bps="),
     *refuse(
-        _LIMITS, "--cpu-rt-period=", "--cpu-rt-runtime=", "-c, --cpu-shares=", "--cpus=", "--cpuset-cpus="
+        _LIMITS, "--device-read-iops=", "--device-write-bps=", "--device-write-iops=", "--kernel-memory="
     ),
-    *refuse(_LIMITS, "--cpuset-mems=", "--device-read-bps=", "--device-read-iops=", "--device-write-bps="),
-    *refuse(_LIMITS, "--device-write-iops=", "--kernel-memory=", "-m, --memory=", "--memory-reservation="),
-    *refuse(_LIMITS, "--memory-swap=", "--memory-swappiness=-1", "--oom-kill-disable", "--oom-score-adj=0"),
-    *refuse(_LIMITS, "--pids-limit=-1|0", "--cgroup-parent=", "--ulimit=", "--storage-opt="),
+    *refuse(_LIMITS, "--memory-swappiness=-1", "--oom-kill-disable", "--cgroup-parent=", "--storage-opt="),
     *refuse(
         _NAMESPACES, "--cgroupns=private", "--ipc=private", "--pid=", "--userns=", "--uts=", "--domainname="
     ),
@@ -175,6 +189,7 @@ def request(arguments: Arguments, *, detach: bool) -> RunRequest:
         stop_timeout=arguments.number("stop-timeout"),
         restart=arguments.text("restart") or "no",
         health=_health(arguments),
+        limits=_limits(arguments),
         pull=arguments.text("pull") or "missing",
         platform=arguments.text("platform"),
     )
@@ -193,6 +208,11 @@ def _health(arguments: Arguments) -> tuple[tuple[str, str], ...]:
     none = (("none", ""),) if arguments.flag("no-healthcheck") else ()
     needed = (("required", ""),) if "wait-healthy" in arguments.given else ()
     return (*((name, text) for name, text in given if text is not None), *none, *needed)
+
+
+def _limits(arguments: Arguments) -> tuple[tuple[str, str], ...]:
+    given = [(name, text) for name in LIMITS if (text := arguments.text(name)) is not None]
+    return (*given, *(("ulimit", text) for text in arguments.texts("ulimit")))
 
 
 def _size(text: str | None) -> int | None:

@@ -19,6 +19,9 @@ _SHARES = (2, 262144)
 _LIST = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
 
+_WEIGHTS = (10, 1000)
+
+
 class Write(NamedTuple):
     """A value for a file of a controller; the file of what is `optional`, not asked for, may be missing."""
 
@@ -26,6 +29,18 @@ class Write(NamedTuple):
     file: str
     value: str
     optional: bool = False
+
+
+class Writes(NamedTuple):
+    """The same limits for both versions, whichever there is."""
+
+    v1: tuple[Write, ...] = ()
+    v2: tuple[Write, ...] = ()
+
+    @classmethod
+    def of(cls, resources: Resources) -> Writes:
+        """Return what is written for these limits."""
+        return cls(v1_writes(resources), v2_writes(resources))
 
 
 def check(resources: Resources) -> None:
@@ -39,6 +54,11 @@ def check(resources: Resources) -> None:
             raise _invalid("--memory-swap is memory and swap together, and needs --memory")
         if limit is not None and swap is not None and 0 <= swap < limit:
             raise _invalid("--memory-swap is memory and swap together, and less than --memory")
+        if limit is not None and memory.reservation is not None and 0 <= limit < memory.reservation:
+            raise _invalid("--memory-reservation is a part of --memory, and more than it")
+    io = resources.block_io
+    if io is not None and io.weight is not None and not _WEIGHTS[0] <= io.weight <= _WEIGHTS[1]:
+        raise _invalid(f"--blkio-weight is a number from {_WEIGHTS[0]} to {_WEIGHTS[1]}")
     if cpu is not None:
         for text, flag in ((cpu.cpus, "--cpuset-cpus"), (cpu.mems, "--cpuset-mems")):
             if text and not _LIST.fullmatch(text):
@@ -53,10 +73,14 @@ def v1_writes(resources: Resources) -> tuple[Write, ...]:
         # Without accounting of swap there is no such file, and no swap is counted.
         both = _both(memory)
         found.append(Write("memory", "memory.memsw.limit_in_bytes", str(both), memory.swap is None))
+    if memory is not None and memory.reservation is not None:
+        found.append(Write("memory", "memory.soft_limit_in_bytes", str(memory.reservation)))
     if (cpu := resources.cpu) is not None:
         files = {"cpu.shares": cpu.shares, "cpu.cfs_period_us": cpu.period, "cpu.cfs_quota_us": cpu.quota}
         found += [Write("cpu", file, str(value)) for file, value in files.items() if value is not None]
         found += _cpuset(cpu)
+    if resources.block_io is not None and resources.block_io.weight is not None:
+        found.append(Write("blkio", "blkio.weight", str(resources.block_io.weight)))
     return (*found, *_pids(resources))
 
 
@@ -68,6 +92,8 @@ def v2_writes(resources: Resources) -> tuple[Write, ...]:
         both = _both(memory)
         swap = UNLIMITED if UNLIMITED in (both, memory.limit) else both - memory.limit
         found.append(Write("memory", "memory.swap.max", _number(swap), memory.swap is None))
+    if memory is not None and memory.reservation is not None:
+        found.append(Write("memory", "memory.low", str(memory.reservation)))
     if (cpu := resources.cpu) is not None:
         if cpu.shares is not None:
             found.append(Write("cpu", "cpu.weight", str(weight(cpu.shares))))
@@ -75,6 +101,10 @@ def v2_writes(resources: Resources) -> tuple[Write, ...]:
             quota = UNLIMITED if cpu.quota is None else cpu.quota
             found.append(Write("cpu", "cpu.max", f"{_number(quota)} {cpu.period or 100_000}"))
         found += _cpuset(cpu)
+    if resources.block_io is not None and resources.block_io.weight is not None:
+        least, most = _WEIGHTS
+        share = 1 + (resources.block_io.weight - least) * 9999 // (most - least)
+        found.append(Write("io", "io.weight", str(share)))
     return (*found, *_pids(resources))
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.runtime.cgroups.hierarchy import read_hierarchies
-from tiffin.runtime.cgroups.limits import v1_writes
+from tiffin.runtime.cgroups.limits import Writes
 from tiffin.runtime.cgroups.stats import read_usage
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Wanted(NamedTuple):
     """A group to make. `parent` is a path from the top of the hierarchy, empty for where we are."""
 
     name: str
-    resources: Resources
+    writes: Writes
     parent: str = ""
 
 
@@ -84,6 +84,10 @@ class Manager(Protocol):
         """Return why there is no such controller for us; nothing if there is."""
         ...
 
+    def writes(self, both: Writes) -> tuple[Write, ...]:
+        """Return what is written for this version."""
+        ...
+
     def make(self, wanted: Wanted) -> Group:
         """Make a group, with its limits."""
         ...
@@ -93,6 +97,13 @@ def make_group(
     resources: Resources, parent: str = "", *, found: Hierarchies | None = None, kernel: Kernel | None = None
 ) -> Group:
     """Make a group with these limits. Raises UnsupportedError that names the missing controller, and why."""
+    return make_written(Writes.of(resources), parent, found=found, kernel=kernel)
+
+
+def make_written(
+    writes: Writes, parent: str = "", *, found: Hierarchies | None = None, kernel: Kernel | None = None
+) -> Group:
+    """Do the same for limits that are known by what is written for them."""
     from tiffin.runtime.cgroups.v1 import V1
     from tiffin.runtime.cgroups.v2 import V2
 
@@ -103,19 +114,20 @@ def make_group(
     managers: list[Manager] = [V2(found.v2, kernel)] if found.v2 is not None else []
     if found.v1:
         managers.append(V1(dict(found.v1), kernel))
-    controllers = {write.controller for write in v1_writes(resources)}
-    manager = choose(managers, controllers) if controllers else _usual(managers)
+    needs = writes.v1 or writes.v2
+    manager = choose(managers, writes) if needs else _usual(managers)
     name = f"{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
-    group = manager.make(Wanted(name, resources, parent))
+    group = manager.make(Wanted(name, writes, parent))
     for directory in {path.parent for path in group.directories.values()}:
         _sweep(directory, kernel)
     return group
 
 
-def choose(managers: Iterable[Manager], controllers: Iterable[str]) -> Manager:
+def choose(managers: Iterable[Manager], writes: Writes) -> Manager:
     """Return the first manager that lacks none of the controllers. Raises UnsupportedError."""
     reasons: dict[str, list[str]] = {}
     for manager in managers:
+        controllers = {write.controller for write in manager.writes(writes)}
         missing = {name: why for name in sorted(controllers) if (why := manager.lacks(name))}
         if not missing:
             return manager
@@ -139,7 +151,7 @@ def _usual(managers: Iterable[Manager]) -> Manager:
     """Return the manager for a group without limits of its own: those of its parent shall count."""
     all_of_them = list(managers)
     with_memory = [manager for manager in all_of_them if not manager.lacks("memory")]
-    return (with_memory or [choose(all_of_them, ())])[0]
+    return (with_memory or [choose(all_of_them, Writes())])[0]
 
 
 def parent_below(mount: Path, own: str, asked: str, kernel: Kernel) -> Path:

@@ -6,12 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tiffin.runtime.cgroups.limits import v1_writes
 from tiffin.runtime.cgroups.manager import Group, no_place, parent_below, write_limits
 
 if TYPE_CHECKING:
-    from tiffin.oci.runtimespec import Resources
     from tiffin.runtime.cgroups.hierarchy import Place
+    from tiffin.runtime.cgroups.limits import Write, Writes
     from tiffin.runtime.cgroups.manager import Kernel, Wanted
 
 _SETS = ("cpuset.cpus", "cpuset.mems")
@@ -31,12 +30,16 @@ class V1:
             return "it is not mounted"
         return "" if place.own is not None else "our own group lies outside of what is mounted"
 
+    def writes(self, both: Writes) -> tuple[Write, ...]:
+        """Return what is written for this version."""
+        return both.v1
+
     def make(self, wanted: Wanted) -> Group:
         """Make the group, with its limits. Raises UnsupportedError, and leaves nothing then."""
         group = Group({}, self._kernel)
-        writes = v1_writes(wanted.resources)
+        writes = wanted.writes.v1
         try:
-            for controller in self._needed(wanted.resources):
+            for controller in self._needed(writes):
                 try:
                     group.directories[controller] = self._directory(controller, wanted)
                 except OSError as error:
@@ -57,9 +60,9 @@ class V1:
         self._inherit(controller, directory)
         return directory
 
-    def _needed(self, resources: Resources) -> list[str]:
+    def _needed(self, writes: tuple[Write, ...]) -> list[str]:
         """The controllers with a limit; all there are if only the parent was named."""
-        named = list(dict.fromkeys(write.controller for write in v1_writes(resources)))
+        named = list(dict.fromkeys(write.controller for write in writes))
         return named or [name for name in self._places if not self.lacks(name)]
 
     def _inherit(self, controller: str, directory: Path) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tiffin.errors import UnsupportedError
-from tiffin.runtime.cgroups.limits import v2_writes
 from tiffin.runtime.cgroups.manager import Group, no_place, parent_below, write_limits
 
 if TYPE_CHECKING:
     from tiffin.runtime.cgroups.hierarchy import Place
+    from tiffin.runtime.cgroups.limits import Write, Writes
     from tiffin.runtime.cgroups.manager import Kernel, Wanted
 
 _HINT = (
@@ -43,9 +43,13 @@ class V2:
             return f"cgroup.controllers cannot be read: {error.strerror}"
         return "" if controller in there else f"this hierarchy has only: {', '.join(there) or 'none'}"
 
+    def writes(self, both: Writes) -> tuple[Write, ...]:
+        """Return what is written for this version."""
+        return both.v2
+
     def make(self, wanted: Wanted) -> Group:
         """Make the group, with its limits. Raises UnsupportedError, and leaves nothing then."""
-        writes = v2_writes(wanted.resources)
+        writes = wanted.writes.v2
         needed = list(dict.fromkeys(write.controller for write in writes))
         # Beside us; where we are at the top of what is mounted, below us.
         beside = str(Path(self._own or "/").parent)

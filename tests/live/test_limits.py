@@ -1,0 +1,60 @@
+"""Limits of containers, seen from inside, and what is said when they are reached or cannot be kept."""
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.live
+
+HUNGRY = "x=$(head -c 100000000 /dev/zero | tr '\\0' x); echo $x | wc -c"
+
+
+def run(tiffin, *words):
+    return tiffin("run", "--rm", "--network", "none", *words, check=False)
+
+
+def lacks(done, controller):
+    """Whether this rung has no such controller; then the message has to say so, and nothing was run."""
+    if done.returncode != 125:
+        return False
+    assert f"controller {controller}" in done.stderr or f"{controller} (" in done.stderr, done.stderr
+    assert done.stdout == ""
+    return True
+
+
+def test_a_container_that_runs_out_of_memory(tiffin, busybox):
+    done = run(tiffin, "--memory", "32m", "--memory-swap", "32m", busybox, "sh", "-c", HUNGRY)
+    if lacks(done, "memory"):
+        return
+    assert done.returncode == 137
+    assert "out of memory" in done.stderr
+    assert "at the limit of 32 MB" in done.stderr
+
+
+def test_more_processes_than_the_limit(tiffin, busybox):
+    script = "i=0; while [ $i -lt 30 ]; do sleep 5 & i=$((i+1)); done; echo all"
+    done = run(tiffin, "--pids-limit", "10", busybox, "sh", "-c", script)
+    if not lacks(done, "pids"):
+        assert "all" not in done.stdout
+        assert "can't fork" in done.stderr
+
+
+def test_limits_of_the_process_are_kept_on_every_rung(tiffin, busybox):
+    options = ("--ulimit", "nofile=100:200", "--oom-score-adj", "900")
+    done = run(tiffin, *options, busybox, "sh", "-c", "ulimit -n; ulimit -Hn; cat /proc/self/oom_score_adj")
+    assert done.stdout.split() == ["100", "200", "900"], done.stderr
+
+
+def test_another_process_is_in_the_group_too_and_the_state_tells_of_it(tiffin, busybox):
+    words = ("-d", "--network", "none", "--name", "limited", "--memory", "32m", "--memory-swap", "32m")
+    done = tiffin("run", *words, busybox, "sleep", "1000", check=False)
+    try:
+        if lacks(done, "memory"):
+            return
+        assert tiffin("exec", "limited", "sh", "-c", HUNGRY, check=False).returncode == 137
+        tiffin("kill", "limited")
+        (document,) = json.loads(tiffin("inspect", "limited").stdout)
+        assert document["State"]["OOMKilled"] is True
+        assert (document["HostConfig"]["Memory"], document["HostConfig"]["MemorySwap"]) == (1 << 25, 1 << 25)
+    finally:
+        tiffin("rm", "-f", "limited", check=False)
