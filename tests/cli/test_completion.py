@@ -32,7 +32,7 @@ def bash(tmp_path_factory):
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        ("tiffin im", ["images", "image"]),
+        ("tiffin im", ["images", "image", "import"]),
         ("tiffin image h", ["history"]),
         ("tiffin run --na", ["--name"]),
         ("tiffin run --pull ", ["always", "missing", "never"]),

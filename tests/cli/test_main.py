@@ -37,7 +37,7 @@ def test_groups_are_other_names_for_the_same_commands(tiffin):
     [
         (["imags"], 1, "error: unknown command: tiffin imags", "did you mean images"),
         (["image", "lst"], 1, "error: unknown command: tiffin image lst", "See 'tiffin image --help'"),
-        (["commit", "x"], 1, "error: tiffin has no command 'commit'", "tiffin build"),
+        (["search", "x"], 1, "error: tiffin has no command 'search'", "registry"),
         (["images", "--quit"], 1, "error: unknown flag: --quit", "did you mean --quiet"),
         (["run", "--nosuch", "x"], 125, "error: unknown flag: --nosuch", "See 'tiffin run --help'"),
         (["exec", "--nosuch"], 125, "error: unknown flag: --nosuch", "See 'tiffin exec --help'"),

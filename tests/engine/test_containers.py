@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import io
 import os
 import pty
 import re
@@ -13,6 +15,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tarfile
 import textwrap
 import threading
 import time
@@ -25,12 +28,15 @@ from tiffin.container import state
 from tiffin.container.record import Records
 from tiffin.engine import attributes, awaiting, containers, volumes
 from tiffin.engine.buildoutput import store_image
+from tiffin.engine.committing import Committed, commit, import_
 from tiffin.engine.containers import ExecRequest, RunRequest
 from tiffin.engine.creation import create
 from tiffin.engine.engine import Engine
+from tiffin.engine.lookup import find_name, need_image
 from tiffin.engine.processes import top
 from tiffin.engine.settings import Settings
 from tiffin.engine.standing import control_of
+from tiffin.engine.written import diff, export
 from tiffin.errors import ConflictError, InvalidError, NotFoundError, TiffinError
 from tiffin.oci.config import ContainerConfig, ImageConfig, RootFS
 from tiffin.oci.reference import Reference
@@ -728,3 +734,91 @@ def test_top_shows_the_processes_of_the_container_alone(engine):
     with pytest.raises(InvalidError, match="PID"):
         top(engine, name, ["-eo", "args"])
     containers.rm(engine, [name], force=True)
+
+
+# --- what a container has written ---------------------------------------------------------------------------
+
+WRITES = """
+echo new > /etc/new; chmod 600 /etc/passwd; rm -r /home/app; mkdir -p /srv/a/b; ln -s nowhere /srv/a/link
+echo gone > /tmp/x; rm /tmp/x; rm -r /not-a-program; mkdir /not-a-program; echo in > /seeded/mounted
+"""
+
+
+@pytest.fixture(scope="module")
+def written(engine):
+    record = create(engine, shell(WRITES, name="writer", env=("ADDED=1",), workdir="/etc"))
+    containers.start(engine, [record.id], attach=True)
+    return record
+
+
+def test_diff_tells_what_was_written_and_nothing_that_we_made(engine, written):
+    assert [f"{change.kind} {change.path}" for change in diff(engine, written.id)] == [
+        "C /etc",
+        "A /etc/new",
+        "C /etc/passwd",
+        "C /home",
+        "D /home/app",
+        "C /not-a-program",
+        "A /srv",
+        "A /srv/a",
+        "A /srv/a/b",
+        "A /srv/a/link",
+    ]
+
+
+def test_export_has_the_files_as_the_container_sees_them(engine, written):
+    out = io.BytesIO()
+    export(engine, written.id, out)
+    out.seek(0)
+    with tarfile.open(fileobj=out) as tar:
+        files = {member.name: member for member in tar}
+        assert tar.extractfile("etc/new").read() == b"new\n"
+    assert files["etc/passwd"].mode == 0o600
+    assert files["srv/a/link"].linkname == "nowhere"
+    assert files["not-a-program"].isdir()
+    assert "home" in files
+    assert "home/app" not in files
+    assert (files["seeded/model"].uid, files["seeded/model"].gid) == (1000, 1001)
+    assert "seeded/mounted" not in files
+
+
+def test_a_committed_image_holds_what_was_written_and_how_it_ran(engine, written, capfdbinary):
+    changes = ('CMD ["sh", "-c", "cat new; echo $ADDED $MORE"]', "ENV MORE=two", "LABEL by=us", "EXPOSE 9000")
+    one = commit(engine, "writer", Committed("committed:1", changes, "a message", "an author"))
+    assert commit(engine, "writer", Committed(None, changes, "a message", "an author")) == one
+    assert containers.run(engine, RunRequest("committed:1", network="loopback", rm=True)) == 0
+    assert capfdbinary.readouterr().out == b"new\n1 two\n"
+    image = need_image(engine, "committed:1").config
+    assert image.author == "an author"
+    assert (image.history[-1].comment, image.history[-1].author) == ("a message", "an author")
+    assert image.config.working_dir == "/etc"
+    assert image.config.labels == {"maker": "vineyard", "by": "us"}
+    assert sorted(image.config.exposed_ports) == ["8000/tcp", "9000/tcp"]
+    assert set(image.config.environment()) == {"PATH", "FROM_IMAGE", "BOTH", "ADDED", "MORE"}
+    layer = engine.layers.path(image.rootfs.diff_ids[-1])
+    assert sorted(entry.name for entry in layer.iterdir()) == ["etc", "home", "not-a-program", "srv"]
+    assert sorted(entry.name for entry in (layer / "etc").iterdir()) == ["new", "passwd"]
+
+
+@pytest.mark.parametrize("change", ["RUN true", "FROM other", "NONSENSE x", "EXPOSE many"])
+def test_changes_of_the_config_are_checked_before_anything_is_made(engine, written, change):
+    before = engine.images.all()
+    with pytest.raises(InvalidError, match=change.split()[0]):
+        commit(engine, written.id, Committed("never", (change,)))
+    assert engine.images.all() == before
+    assert find_name(engine, "never") is None
+
+
+def test_what_was_exported_can_be_imported(engine, written, capfdbinary):
+    out = io.BytesIO()
+    export(engine, written.id, out)
+    packed = io.BytesIO(gzip.compress(out.getvalue(), 1))
+    wanted = Committed("imported", ('CMD ["cat", "/etc/new"]', "WORKDIR /srv"), "taken in")
+    import_(engine, packed, wanted, engine.platform)
+    assert containers.run(engine, RunRequest("imported", network="loopback", rm=True)) == 0
+    assert capfdbinary.readouterr().out == b"new\n"
+    image = need_image(engine, "imported").config
+    assert (image.config.working_dir, image.history[-1].comment) == ("/srv", "taken in")
+    with pytest.raises(TiffinError):
+        import_(engine, io.BytesIO(b"no tar at all" * 100), Committed("broken"), engine.platform)
+    assert find_name(engine, "broken") is None

@@ -29,3 +29,22 @@ def test_from_made_to_gone(tiffin, made):
     assert row.endswith(" sleep 1234")
     missed = tiffin("port", "renamd", check=False)
     assert (missed.returncode, "renamed" in missed.stderr) == (1, True)
+
+
+def test_what_a_container_wrote_in_all_its_forms(tiffin, busybox, folder):
+    script = "echo new > /etc/new; chown 0:0 /etc/new; rm /etc/passwd; echo in > /etc/hosts"
+    tiffin("run", "--name", "writer", busybox, "sh", "-c", script)
+    try:
+        assert tiffin("diff", "writer").stdout == "C /etc\nA /etc/new\nD /etc/passwd\n"
+        tiffin("export", "-o", folder / "all.tar", "writer")
+        tiffin("import", "-c", 'CMD ["cat", "/etc/new"]', folder / "all.tar", "taken-in")
+        assert tiffin("run", "--rm", "taken-in").stdout == "new\n"
+        identity = tiffin("commit", "-c", "CMD cat /etc/new; ls /etc/passwd", "writer", "kept").stdout
+        done = tiffin("run", "--rm", "kept", check=False)
+        assert done.stdout == "new\n"
+        assert done.returncode == 1
+        assert tiffin("image", "inspect", "-f", "{{.Id}}", "kept").stdout == identity
+        assert tiffin("commit", "-c", "CMD cat /etc/new; ls /etc/passwd", "writer").stdout == identity
+    finally:
+        tiffin("rm", "-f", "writer")
+        tiffin("rmi", "taken-in", "kept", check=False)

@@ -30,10 +30,14 @@ COMMON = {
 }
 OTHER = {
     "bake": ("bake", "Build the targets of a bake file or a Compose file"),
+    "commit": ("commit", "Make an image of what a container has become"),
     "completion": ("completion", "Print the completion script for a shell"),
     "create": ("create", "Make a container from an image without starting it"),
+    "diff": ("diff", "Show what a container has changed in its files"),
+    "export": ("export", "Write the files of a container as a tar"),
     "help": ("help", "Explain a command"),
     "history": ("history", "Show the layers of an image and the instructions that made them"),
+    "import": ("import_", "Make an image of the files in a tar"),
     "inspect": ("inspect", "Show everything known about containers, images or volumes"),
     "kill": ("kill", "Send a signal to running containers, SIGKILL unless told otherwise"),
     "load": ("load", "Take in images from an archive"),
@@ -67,8 +71,11 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "container": (
         "Manage containers",
         {
+            "commit": OTHER["commit"],
             "create": OTHER["create"],
+            "diff": OTHER["diff"],
             "exec": COMMON["exec"],
+            "export": OTHER["export"],
             "inspect": ("inspect:CONTAINER", "Show everything known about containers"),
             "kill": OTHER["kill"],
             "logs": OTHER["logs"],
@@ -94,6 +101,7 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
         {
             "build": COMMON["build"],
             "history": OTHER["history"],
+            "import": OTHER["import"],
             "inspect": ("inspect:IMAGE", "Show everything known about images"),
             "load": OTHER["load"],
             "ls": COMMON["images"],
@@ -149,13 +157,9 @@ ALIASES = {
 # Verbs of Docker that a user may expect here, and what to do instead.
 ABSENT = {
     "attach": "use 'tiffin logs -f NAME' to follow a container's output",
-    "commit": "write the change into a Dockerfile and use 'tiffin build'",
     "compose": "build the services with 'tiffin bake', and run them one by one with 'tiffin run'",
     "cp": "mount a folder with 'tiffin run -v', or read a file with 'tiffin exec NAME cat PATH'",
-    "diff": "use 'tiffin exec' to look into the container",
     "events": "use 'tiffin ps -a' to see the state of all containers",
-    "export": "use 'tiffin save' to write an image into an archive",
-    "import": "use 'tiffin load' for archives of images, or ADD the archive in a Dockerfile",
     "network": "use 'tiffin run --network host|none|container:NAME'",
     "pause": "use 'tiffin kill -s STOP NAME'",
     "search": "look at the registry's own site",

@@ -62,7 +62,7 @@ class Draft(msgspec.Struct, frozen=True):
     def append(self, layer: Descriptor, diff_id: DiffID, history: History) -> Self:
         """The image with one more layer on top."""
         rootfs = RootFS((*self.config.rootfs.diff_ids, diff_id))
-        noted = (*_complete(self.config), msgspec.structs.replace(history, empty_layer=False))
+        noted = (*complete_history(self.config), msgspec.structs.replace(history, empty_layer=False))
         config = msgspec.structs.replace(self.config, rootfs=rootfs, history=noted)
         return msgspec.structs.replace(self, config=config, layers=(*self.layers, layer))
 
@@ -70,7 +70,7 @@ class Draft(msgspec.Struct, frozen=True):
         """The image with other defaults for its containers, noted in its history if that is given."""
         past = self.config.history
         if history is not None:
-            past = (*_complete(self.config), msgspec.structs.replace(history, empty_layer=True))
+            past = (*complete_history(self.config), msgspec.structs.replace(history, empty_layer=True))
         config = msgspec.structs.replace(self.config, config=container, history=past)
         return msgspec.structs.replace(self, config=config)
 
@@ -93,14 +93,14 @@ class Draft(msgspec.Struct, frozen=True):
         own = self.config.rootfs.diff_ids
         if own[:count] != old.config.rootfs.diff_ids:
             raise InvalidError("the image does not stand on the base that is to be exchanged")
-        past = _complete(self.config)[len(_complete(old.config)) :]
+        past = complete_history(self.config)[len(complete_history(old.config)) :]
         config = msgspec.structs.replace(
             self.config,
             architecture=new.config.architecture,
             os=new.config.os,
             variant=new.config.variant,
             rootfs=RootFS((*new.config.rootfs.diff_ids, *own[count:])),
-            history=(*_complete(new.config), *past),
+            history=(*complete_history(new.config), *past),
         )
         return msgspec.structs.replace(self, config=config, layers=(*new.layers, *self.layers[count:]))
 
@@ -117,7 +117,7 @@ def uncompressed_layer(diff_id: DiffID, size: int) -> Descriptor:
     return Descriptor(MediaType.OCI_LAYER, diff_id, size)
 
 
-def _complete(config: ImageConfig) -> tuple[History, ...]:
+def complete_history(config: ImageConfig) -> tuple[History, ...]:
     """The history with an entry for each layer.
 
     Some tools write none; others, Docker first, take a history that does not count up for a broken image.

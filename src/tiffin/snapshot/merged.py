@@ -167,6 +167,16 @@ class MergedTree:
             return Resolved(_join(base, "/".join(missing)), None)
         return Resolved(trail[-1].path if trail else RootPath("/"), trail[-1] if trail else None)
 
+    def status(self, path: RootPath) -> os.stat_result | None:
+        """What lstat says of the entry at `path`, or None: for `layer.diff`, of which this is a `Lower`."""
+        node = self.resolve(path, follow=False).node
+        return node.status if node else None
+
+    def host(self, path: RootPath) -> str | None:
+        """The host path of the entry at `path`, or None."""
+        node = self.resolve(path, follow=False).node
+        return node.host if node else None
+
     def readlink(self, node: Node) -> str:
         """Return the text of the link `node`."""
         return os.readlink(node.host)

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from tiffin.errors import FailedError
     from tiffin.events import Emit
     from tiffin.layer.diff import Repeated
-    from tiffin.linux.files import RootPath
     from tiffin.oci.digest import DiffID
     from tiffin.oci.runtimespec import Rlimit
     from tiffin.runtime.cgroups.manager import Group
@@ -156,9 +155,8 @@ class StepRunner:
                     raise error
             furniture.check()
             remove_points(work / "upper", stubs)
-            below = _Below(tree)
             upper, epoch, owners = work / "upper", self._settings.epoch, self._layers.owners
-            yield Ran(upper, normalise(upper, below.status, epoch, owners, place=below.host, began=began))
+            yield Ran(upper, normalise(upper, tree.status, epoch, owners, place=tree.host, began=began))
 
     def _keep(self, site: _Site, error: FailedError, furnished: ExitStack, held: ExitStack) -> None:
         """Leave a step that failed as it is: the first one, what it holds passes into its scene."""
@@ -303,18 +301,3 @@ class StepRunner:
         finally:
             with self._guard:
                 self._running.discard(process)
-
-
-class _Below:
-    """What lies at a path of the parent, as `layer.diff` asks for it."""
-
-    def __init__(self, tree: MergedTree) -> None:
-        self._tree = tree
-
-    def status(self, path: RootPath) -> os.stat_result | None:
-        node = self._tree.resolve(path, follow=False).node
-        return node.status if node else None
-
-    def host(self, path: RootPath) -> str | None:
-        node = self._tree.resolve(path, follow=False).node
-        return node.host if node else None
