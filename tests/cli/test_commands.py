@@ -223,7 +223,7 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
             "--expose=90",
         ),
         *("--stop-signal", "INT", "--stop-timeout", "3", "--pull=never", "--platform", "linux/amd64"),
-        *("--health-cmd", "ok", "--health-retries=2", "--restart", "always"),
+        *("--health-cmd", "ok", "--health-retries=2", "--restart", "always", "--log-opt=max-size=1m"),
         *("-m", "1g", "--cpus=1.5", "--ulimit", "nofile=5", "--ulimit", "core=0"),
         *("--mount", f"type=bind,src={tmp_path},dst=/m,readonly", "image", "cmd", "-x", "--rm", "--", "-p1"),
     )
@@ -262,6 +262,8 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         stop_timeout=3,
         restart="always",
         health=(("cmd", "ok"), ("retries", "2")),
+        log_driver="",
+        log_options=("max-size=1m",),
         limits=(("cpus", "1.5"), ("memory", "1g"), ("ulimit", "nofile=5"), ("ulimit", "core=0")),
         pull="never",
         platform="linux/amd64",

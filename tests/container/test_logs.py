@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiffin.container.logs import FILE, LONGEST, Entry, LogWriter, follow, read, stamp
+from tiffin.container.journald import JournalWriter
+from tiffin.container.logs import FILE, LONGEST, Entry, Limit, LogWriter, follow, read, stamp
 
 
 def writer(directory, **more):
@@ -62,7 +65,7 @@ def test_bytes_that_are_no_text_are_kept_as_replacements(tmp_path):
 
 
 def test_when_it_is_full_the_older_half_is_given_up(tmp_path):
-    log = writer(tmp_path, max_size=2000)
+    log = writer(tmp_path, limit=Limit(1000, 2))
     for number in range(100):
         log.write("stdout", b"line %d\n" % number)
     log.close()
@@ -101,7 +104,7 @@ def test_all_that_was_written_is_there(tmp_path_factory, chunks):
 def test_following_sees_every_line_across_rotations_and_ends_with_the_writer(tmp_path):
     """The writer is held back now and then, so that a reader that keeps up loses nothing."""
     alive, end = os.pipe()
-    log = writer(tmp_path, max_size=20_000)
+    log = writer(tmp_path, limit=Limit(10_000, 2))
     seen: list[str] = []
     turn = threading.Semaphore(0)
 
@@ -133,3 +136,62 @@ def test_following_what_has_ended_shows_it_and_ends(tmp_path):
 
 def test_following_before_the_first_line(tmp_path):
     assert list(follow(tmp_path, None)) == []
+
+
+@pytest.mark.parametrize("files", [1, 3, 5])
+def test_as_many_files_are_kept_as_was_asked_for_and_none_is_larger(tmp_path, files):
+    log = writer(tmp_path, limit=Limit(1000, files))
+    log.write("stdout", b"".join(b"line %d\n" % number for number in range(200)))
+    for number in range(200, 300):
+        log.write("stdout", b"line %d\n" % number)
+    log.close()
+    kept = [text for _, text in texts(tmp_path)]
+    assert kept == [f"line {number}\n" for number in range(300 - len(kept), 300)]
+    sizes = [path.stat().st_size for path in tmp_path.iterdir()]
+    assert len(sizes) == files
+    assert max(sizes) <= 1000
+
+
+def test_without_a_limit_there_is_one_file(tmp_path):
+    log = writer(tmp_path, limit=Limit(0, 1))
+    log.write("stdout", b"x\n" * 1000)
+    log.close()
+    assert len(texts(tmp_path)) == 1000
+
+
+@pytest.mark.parametrize(("tail", "numbers"), [(0, []), (3, [27, 28, 29]), (1000, range(30))])
+def test_the_last_lines_across_files(tmp_path, tail, numbers):
+    log = writer(tmp_path, limit=Limit(500, 20))
+    for number in range(30):
+        log.write("stdout", b"%d\n" % number)
+    log.close()
+    assert [entry.text for entry in read(tmp_path, tail)] == [f"{number}\n" for number in numbers]
+    assert [entry.text for entry in follow(tmp_path, None, tail)] == [f"{number}\n" for number in numbers]
+
+
+def test_a_reader_goes_on_where_it_was_after_several_rotations(tmp_path):
+    log = writer(tmp_path, limit=Limit(200, 9))
+    log.write("stdout", b"1\n")
+    reader = read(tmp_path)
+    seen = [next(reader).text]
+    for number in range(2, 12):
+        log.write("stdout", b"%d\n" % number)
+    log.close()
+    assert seen + [entry.text for entry in reader] == [f"{number}\n" for number in range(1, 12)]
+
+
+def test_the_journal_gets_lines_with_fields(tmp_path):
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(path))
+        log = JournalWriter({"CONTAINER_NAME": "web", "CONTAINER_TAG": "a\nb"}, str(path))
+        log.write("stdout", b"one\ntw")
+        log.write("stderr", b"bad\n")
+        log.close()
+        tag = b"CONTAINER_NAME=web\nCONTAINER_TAG\n\x03\0\0\0\0\0\0\0a\nb\n"
+        received = [journal.recv(1 << 16) for _ in range(3)]
+    assert received == [
+        b"MESSAGE=one\nPRIORITY=6\n" + tag,
+        b"MESSAGE=bad\nPRIORITY=3\n" + tag,
+        b"MESSAGE=tw\nPRIORITY=6\n" + tag,
+    ]

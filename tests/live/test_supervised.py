@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,44 @@ def test_what_excludes_each_other(tiffin, busybox):
     assert (refused.returncode, "no health check" in refused.stderr) == (125, True)
     refused = tiffin("run", "--wait", busybox, "true", check=False)
     assert (refused.returncode, "--detach" in refused.stderr) == (125, True)
+
+
+@on_root
+def test_a_flood_stays_within_its_limit_and_the_newest_is_read(tiffin, busybox, name):
+    script = "head -c 8000000 /dev/zero | tr '\\0' x | fold -w 999; echo; echo the end"
+    limit = ("--log-opt", "max-size=100k", "--log-opt=max-file=3")
+    tiffin(
+        "run",
+        "--name",
+        name,
+        *limit,
+        busybox,
+        "sh",
+        "-c",
+        script,
+        stdout=subprocess.DEVNULL,
+        capture_output=False,
+    )
+    directory = next(
+        path for path in (tiffin.store / "containers").iterdir() if (path / "log.json.2").exists()
+    )
+    sizes = [path.stat().st_size for path in directory.glob("log.json*")]
+    assert len(sizes) == 3
+    assert max(sizes) <= 100 << 10
+    assert tiffin("logs", "--tail=2", name).stdout == "x" * 8 + "\nthe end\n"
+    assert 200 < len(tiffin("logs", name).stdout.splitlines()) < 300
+    shown = json.loads(tiffin("inspect", "--format", "{{json .HostConfig.LogConfig}}", name).stdout)
+    assert shown == {"Type": "json-file", "Config": {"max-size": "100k", "max-file": "3"}}
+
+
+@on_root
+def test_no_log_is_kept_when_none_is_wanted(tiffin, busybox, name):
+    done = tiffin("run", "--log-driver=none", "--name", name, busybox, "echo", "seen")
+    assert done.stdout == "seen\n"
+    refused = tiffin("logs", name, check=False)
+    assert (refused.returncode, "does not support reading" in refused.stderr) == (1, True)
+    refused = tiffin("run", "--rm", "--log-driver=syslog", busybox, "true", check=False)
+    assert (refused.returncode, "syslog" in refused.stderr) == (125, True)
 
 
 @on_root

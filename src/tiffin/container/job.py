@@ -34,7 +34,8 @@ class Job(NamedTuple):
     socket; `plan` is the packed plan of the runtime; `terminal` the size of its terminal, if it
     gets one; `interactive` keeps its standard input open; `remove` names directories to delete after the end;
     `limits` are what is written into a cgroup of either version, as `cgroups.limits.Writes`.
-    `restart` is the policy as the user wrote it, and `health`, if there is a check, as `health.Check`.
+    `restart` is the policy as the user wrote it, and `health`, if there is a check, as `health.Check`; `log`
+    has the driver, the bytes of a file and how many there are, and the fields that a journal gets.
     """
 
     identity: str
@@ -49,6 +50,7 @@ class Job(NamedTuple):
     limits: tuple[Any, ...] = ()
     restart: str = ""
     health: tuple[Any, ...] = ()
+    log: tuple[str, int, int, tuple[tuple[str, str], ...]] = ("json-file", 50 << 20, 2, ())
 
 
 def pack(job: Job) -> bytes:

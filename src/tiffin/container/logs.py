@@ -6,6 +6,7 @@ Runs under `python -IS`; standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -22,15 +23,14 @@ if TYPE_CHECKING:
 
     Stream = Literal["stdout", "stderr"]
 
-__all__ = ["FILE", "Entry", "LogWriter", "follow", "read", "stamp"]
+__all__ = ["FILE", "Entry", "Limit", "Lines", "LogWriter", "follow", "read", "stamp"]
 
 
 FILE = "log.json"
 LONGEST = 16 << 10
 """A longer line is kept in parts, of which only the last ends with a newline; as Docker does."""
 
-_MAX_SIZE = 100 << 20
-_KEPT = "log.json.1"
+_GAP = 2
 _RECHECK = 1.0
 
 
@@ -42,46 +42,93 @@ class Entry(NamedTuple):
     time: str
 
 
-class LogWriter:
-    """Appends to the log in `directory`; when it is full the older half is given up."""
+class Limit(NamedTuple):
+    """How much is kept: so many files of so many bytes at most; 0 bytes for no limit."""
 
-    def __init__(
-        self, directory: Path, *, max_size: int = _MAX_SIZE, clock: Callable[[], int] = time.time_ns
-    ) -> None:
-        self._directory = directory
-        self._half = max_size // 2
-        self._clock = clock
-        self._open()
+    size: int = 50 << 20
+    files: int = 2
+
+
+DEFAULT = Limit()
+
+
+class Lines:
+    """Cuts what comes into lines; the beginning of a line waits for its end, in each stream."""
+
+    def __init__(self) -> None:
         self._partial: dict[Stream, bytes] = {"stdout": b"", "stderr": b""}
 
-    def write(self, stream: Stream, data: bytes) -> None:
-        """Keep what the container wrote; the beginning of a line waits for its end."""
-        now = stamp(self._clock())
+    def cut(self, stream: Stream, data: bytes) -> list[bytes]:
+        """Return the lines that are complete now, and parts of one that is long."""
         lines = []
         *whole, rest = (self._partial[stream] + data).split(b"\n")
         for line in whole:
             lines += [*_parts(line), line[len(line) - len(line) % LONGEST :] + b"\n"]
         lines += _parts(rest)
         self._partial[stream] = rest[len(rest) - len(rest) % LONGEST :]
-        self._append(b"".join(_encode(line, stream, now) for line in lines))
+        return lines
+
+    def rest(self) -> Iterator[tuple[Stream, bytes]]:
+        """Return the beginnings of lines that have no end."""
+        for stream, rest in self._partial.items():
+            if rest:
+                yield stream, rest
+
+
+class LogWriter:
+    """Appends to the log in `directory`; when a file is full the next one begins, and the oldest goes."""
+
+    def __init__(
+        self, directory: Path, limit: Limit = DEFAULT, *, clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._directory = directory
+        self._limit = limit
+        self._clock = clock
+        self._lines = Lines()
+        self._open()
+
+    def write(self, stream: Stream, data: bytes) -> None:
+        """Keep what the container wrote."""
+        now = stamp(self._clock())
+        self._append([_encode(line, stream, now) for line in self._lines.cut(stream, data)])
 
     def close(self) -> None:
         """Keep the beginnings of lines, too, and close."""
         now = stamp(self._clock())
-        for stream, rest in self._partial.items():
-            if rest:
-                self._append(_encode(rest, stream, now))
+        self._append([_encode(rest, stream, now) for stream, rest in self._lines.rest()])
         os.close(self._fd)
 
-    def _append(self, data: bytes) -> None:
-        if not data:
-            return
-        if self._size and self._size + len(data) > self._half:
-            (self._directory / FILE).replace(self._directory / _KEPT)
-            os.close(self._fd)
-            self._open()
-        files.write_all(self._fd, data)
-        self._size += len(data)
+    def _append(self, entries: list[bytes]) -> None:
+        """Write the entries, in as few pieces as the limit allows."""
+        waiting: list[bytes] = []
+        size = self._size
+        for entry in entries:
+            if size and self._limit.size and size + len(entry) > self._limit.size:
+                self._put(waiting)
+                self._rotate()
+                waiting, size = [], 0
+            waiting.append(entry)
+            size += len(entry)
+        self._put(waiting)
+
+    def _put(self, entries: list[bytes]) -> None:
+        data = b"".join(entries)
+        if data:
+            files.write_all(self._fd, data)
+            self._size += len(data)
+
+    def _rotate(self) -> None:
+        """Each file gets the name of the one before it; readers know them by their inodes."""
+        os.close(self._fd)
+        current = self._directory / FILE
+        if self._limit.files == 1:
+            current.unlink(missing_ok=True)
+        else:
+            for number in range(self._limit.files - 1, 1, -1):
+                with contextlib.suppress(FileNotFoundError):
+                    _kept(self._directory, number - 1).replace(_kept(self._directory, number))
+            current.replace(_kept(self._directory, 1))
+        self._open()
 
     def _open(self) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -95,20 +142,17 @@ def stamp(nanoseconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:09d}Z"
 
 
-def read(directory: Path) -> Iterator[Entry]:
-    """Every entry there is now, oldest first."""
-    for name in (_KEPT, FILE):
-        try:
-            with (directory / name).open("rb") as log:
-                for line in log:
-                    if entry := _decode(line):
-                        yield entry
-        except FileNotFoundError:
-            continue
+def read(directory: Path, tail: int | None = None) -> Iterator[Entry]:
+    """Every entry there is now, oldest first; of them the last `tail` if that is given."""
+    lines = _Tail(directory)
+    try:
+        yield from _last(lines.more(), tail)
+    finally:
+        lines.close()
 
 
-def follow(directory: Path, alive: int | None) -> Iterator[Entry]:
-    """Every entry, and then those that come, until the process of the pidfd `alive` has ended.
+def follow(directory: Path, alive: int | None, tail: int | None = None) -> Iterator[Entry]:
+    """Every entry, or the last `tail`, and then those that come, until the process of the pidfd `alive` ends.
 
     Without `alive`, as for a container that does not run, only what is there.
     """
@@ -122,10 +166,11 @@ def follow(directory: Path, alive: int | None) -> Iterator[Entry]:
             poll.register(alive, select.POLLIN)
         ended = alive is None
         try:
+            yield from _last(lines.more(), tail)
             while True:
-                yield from lines.more()
+                yield from _last(lines.more(), None)
                 if ended:
-                    yield from lines.more()
+                    yield from _last(lines.more(), None)
                     return
                 ready = {fd for fd, _ in poll.poll(_RECHECK * 1000)}
                 ended = alive in ready
@@ -135,55 +180,99 @@ def follow(directory: Path, alive: int | None) -> Iterator[Entry]:
             lines.close()
 
 
+def _last(lines: Iterator[bytes], tail: int | None) -> Iterator[Entry]:
+    if tail is not None:
+        from collections import deque
+
+        lines = iter(deque(lines, tail))
+    for line in lines:
+        if entry := _decode(line):
+            yield entry
+
+
 class _Tail:
-    """The lines of the log as they come, from the rotated file on."""
+    """The lines of the log as they come, from the oldest file on."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._rest = b""
-        try:
-            self._fd: int | None = os.open(directory / _KEPT, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            self._fd = self._newest()
+        self._files = _open_all(directory)
 
-    def more(self) -> Iterator[Entry]:
+    def more(self) -> Iterator[bytes]:
+        """The lines that are there now, and were not told yet."""
         while True:
-            if self._fd is None:
-                self._fd = self._newest()
-                if self._fd is None:
+            if not self._files:
+                self._files = _open_all(self._directory)
+                if not self._files:
                     return
-            while data := os.read(self._fd, 1 << 18):
-                *whole, self._rest = (self._rest + data).split(b"\n")
-                for line in whole:
-                    if entry := _decode(line):
-                        yield entry
-            if self._current():
-                return
-            # The file was rotated away. What was written to it before that has been read by now,
-            # unless it came between the last read and the look at the name: so read once more.
-            if data := os.read(self._fd, 1 << 18):
-                self._rest += data
-                continue
-            self.close()
+            yield from self._lines()
+            if len(self._files) == 1:
+                if self._current():
+                    return
+                # The file was rotated away. What was written to it before that has been read by now,
+                # unless it came between the last read and the look at the name: so read once more.
+                yield from self._lines()
+                newer = self._newer()
+                if not newer:
+                    return  # at this moment it is being rotated away
+                self._files += newer
+            os.close(self._files.pop(0))
+            self._rest = b""
 
     def close(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        while self._files:
+            os.close(self._files.pop())
 
-    def _newest(self) -> int | None:
-        try:
-            return os.open(self._directory / FILE, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
+    def _lines(self) -> Iterator[bytes]:
+        while data := os.read(self._files[0], 1 << 18):
+            *whole, self._rest = (self._rest + data).split(b"\n")
+            yield from whole
 
     def _current(self) -> bool:
         try:
-            return self._fd is not None and os.path.samestat(
-                os.fstat(self._fd), (self._directory / FILE).stat()
-            )
+            newest = (self._directory / FILE).stat()
         except FileNotFoundError:
-            return False
+            return True  # it is being rotated at this moment, or removed
+        return os.path.samestat(os.fstat(self._files[0]), newest)
+
+    def _newer(self) -> list[int]:
+        """The files that came after ours; all there are, if ours has gone meanwhile."""
+        own = os.fstat(self._files[0])
+        found = _open_all(self._directory)
+        for place, fd in enumerate(found):
+            if os.path.samestat(os.fstat(fd), own):
+                for older in found[: place + 1]:
+                    os.close(older)
+                return found[place + 1 :]
+        return found
+
+
+def _open_all(directory: Path) -> list[int]:
+    """Open the files of the log, the oldest first.
+
+    They are opened from the newest on, so that one which gets the next name meanwhile is not missed.
+    """
+    found: list[int] = []
+    seen: set[int] = set()
+    number = missing = 0
+    while missing < _GAP:
+        try:
+            fd = os.open(_kept(directory, number), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            missing += 1
+        else:
+            inode = os.fstat(fd).st_ino
+            if inode in seen:
+                os.close(fd)
+            else:
+                seen.add(inode)
+                found.insert(0, fd)
+        number += 1
+    return found
+
+
+def _kept(directory: Path, number: int) -> Path:
+    return directory / (f"{FILE}.{number}" if number else FILE)
 
 
 def _parts(line: bytes) -> list[bytes]:

@@ -67,6 +67,10 @@ class Record(NamedTuple):
     """As given with `--restart`; empty for no."""
     health: tuple[Any, ...] = ()
     """As `health.Check`, if there is a check."""
+    log_driver: str = ""
+    """Empty for json-file."""
+    log_options: tuple[str, ...] = ()
+    """As given with `--log-opt`."""
 
     @property
     def short(self) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from tiffin.container import control, state
 from tiffin.container.job import Job, pack_error, unpack
 from tiffin.container.life import Life
-from tiffin.container.logs import LogWriter
+from tiffin.container.logs import Limit, LogWriter
 from tiffin.container.loop import Loop
 from tiffin.linux.process import Identity
 from tiffin.linux.remove import remove_tree
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from tiffin.container.foreground import Foreground
     from tiffin.container.health import Health
+    from tiffin.container.journald import JournalWriter
     from tiffin.container.logs import Stream
     from tiffin.container.probe import Prober
     from tiffin.container.restart import Tally
@@ -48,7 +49,7 @@ class Supervisor:
         self.loop = Loop()
         self.directory = Path(job.directory)
         self.life = Life(job, self.loop, self._keep)
-        self._log: LogWriter | None = None
+        self._log: LogWriter | JournalWriter | None = None
         self._waiting: dict[control.Connection, bool] = {}
         self._undo = contextlib.ExitStack()
         self._ended = False
@@ -72,8 +73,9 @@ class Supervisor:
 
         Raises what `Life.begin` raises; nothing is left then.
         """
-        self._log = LogWriter(self.directory)
-        self._undo.callback(self._log.close)
+        self._log = _writer(self.job)
+        if self._log is not None:
+            self._undo.callback(self._log.close)
         try:
             self.life.begin(tees)
             self._serve()
@@ -256,6 +258,18 @@ class Supervisor:
             state.write(self.directory, self._over("exited", code))
         self._tell(code, last=True)
         self.loop.close()
+
+
+def _writer(job: Job) -> LogWriter | JournalWriter | None:
+    """Who keeps the output, if anybody does."""
+    driver, size, count, fields = job.log
+    if driver == "none":
+        return None
+    if driver == "journald":
+        from tiffin.container.journald import JournalWriter
+
+        return JournalWriter(dict(fields))
+    return LogWriter(Path(job.directory), Limit(size, count))
 
 
 def supervise(job: Job, started: Callable[[Supervisor], None], foreground: Foreground | None = None) -> int:

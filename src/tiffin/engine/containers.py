@@ -15,7 +15,7 @@ from tiffin.container.signals import parse_signal
 from tiffin.engine.request import RunRequest
 from tiffin.engine.running import remove, run, start, state_of, tidy
 from tiffin.engine.standing import CONFIG, UPPER, control_of, directory_of, say
-from tiffin.errors import ConflictError
+from tiffin.errors import ConflictError, UnsupportedError
 from tiffin.linux.isolation import Rung
 from tiffin.linux.namespace import pidfd_open
 from tiffin.linux.record import NamedTuple
@@ -108,13 +108,18 @@ def logs(  # noqa: PLR0913 - Docker's options, each a filter of its own
     record = Records(engine.db).need(name)
     directory = directory_of(engine, record)
     first, last = (None if moment is None else journal.stamp(int(moment * 1e9)) for moment in (since, until))
-    entries = list(journal.read(directory)) if tail is not None else []
-    skip = max(len(entries) - tail, 0) if tail is not None else 0
-    source = _follow(engine, record) if follow else journal.read(directory)
-    for place, entry in enumerate(source):
+    if record.log_driver:
+        raise UnsupportedError(
+            f"the log driver of {record.name}, {record.log_driver}, does not support reading",
+            code="log-driver",
+            hint=f"journalctl CONTAINER_NAME={record.name}"
+            if record.log_driver == "journald"
+            else "its output is not kept; run it without --log-driver none",
+        )
+    for entry in _follow(engine, record, tail) if follow else journal.read(directory, tail):
         if last is not None and entry.time > last:
             return
-        if place >= skip and (first is None or entry.time >= first):
+        if first is None or entry.time >= first:
             text = f"{entry.time} {entry.text}" if timestamps else entry.text
             yield 1 if entry.stream == "stdout" else 2, text.encode("utf-8", "surrogateescape")
 
@@ -242,14 +247,14 @@ def inspect(engine: Engine, names: Sequence[str]) -> list[dict[str, Any]]:
     return documents
 
 
-def _follow(engine: Engine, record: Record) -> Iterator[journal.Entry]:
+def _follow(engine: Engine, record: Record, tail: int | None) -> Iterator[journal.Entry]:
     found = state_of(engine, record)
     alive = None
     if found.running:
         with contextlib.suppress(ProcessLookupError):
             alive = pidfd_open(found.supervisor.pid)
     try:
-        yield from journal.follow(directory_of(engine, record), alive)
+        yield from journal.follow(directory_of(engine, record), alive, tail)
     except FileNotFoundError:
         return  # it was removed while we looked
     finally:

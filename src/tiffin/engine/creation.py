@@ -125,6 +125,10 @@ def _check(engine: Engine, request: RunRequest) -> None:
         from tiffin.engine.limits import parse_limits
 
         parse_limits(request.limits)
+    if request.log_driver or request.log_options:
+        from tiffin.engine import logoptions
+
+        logoptions.check(request.log_driver or "json-file", request.log_options)
     if request.restart not in ("", "no"):
         _check_restart(request)
 
@@ -223,6 +227,8 @@ def _record(
         limits=request.limits,
         restart="" if request.restart == "no" else request.restart,
         health=_health(request, config),
+        log_driver="" if request.log_driver == "json-file" else request.log_driver,
+        log_options=request.log_options,
     )
 
 

@@ -50,5 +50,7 @@ class RunRequest(NamedTuple):
     `required` if there must be a check."""
     limits: tuple[tuple[str, str], ...] = ()
     """The options that limit the container, such as `memory`, as given; of `ulimit` there may be several."""
+    log_driver: str = ""
+    log_options: tuple[str, ...] = ()
     pull: str = "missing"
     platform: str | None = None

@@ -123,6 +123,7 @@ def _job(engine: Engine, made: Made, *, interactive: bool) -> job.Job:
         restart=record.restart,
         health=record.health,
         limits=_limits(record),
+        log=_log(record),
     )
 
 
@@ -132,6 +133,18 @@ def _limits(record: Record) -> tuple[Any, ...]:
     from tiffin.engine.limits import writes  # most containers have none
 
     return writes(record.limits)
+
+
+def _log(record: Record) -> Any:
+    """As `job.Job.log`; the fields are those of Docker's driver."""
+    if not record.log_driver and not record.log_options:
+        return job.Job._field_defaults["log"]
+    from tiffin.engine.logoptions import limit_of
+
+    names = ("CONTAINER_ID", "CONTAINER_ID_FULL", "CONTAINER_NAME", "CONTAINER_TAG", "IMAGE_NAME")
+    values = (record.short, record.id, record.name, record.short, record.image)
+    fields = (*zip(names, values, strict=True), ("SYSLOG_IDENTIFIER", record.short))
+    return (record.log_driver or "json-file", *limit_of(record.log_options), fields)
 
 
 def _anonymous(engine: Engine, record: Record) -> list[str]:
