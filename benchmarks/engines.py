@@ -129,7 +129,7 @@ class BuildKit:
     name = "Docker/BuildKit"
     patience = 60
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, *, bridge: bool = False) -> None:
         if os.geteuid() != 0:
             raise Unavailable("dockerd needs root")
         self.work = work / "docker"
@@ -139,7 +139,8 @@ class BuildKit:
         self.command = [client, "--host", socket]
         arguments = [tool("dockerd"), "--host", socket, "--data-root", f"{self.work}/data"]
         arguments += ["--exec-root", f"{self.work}/exec", "--pidfile", f"{self.work}/pid"]
-        arguments += ["--iptables=false", "--bridge=none", "--storage-driver", "overlay2"]
+        arguments += ["--iptables=false", "--storage-driver", "overlay2"]
+        arguments += [] if bridge else ["--bridge=none"]
         with (self.work / "log").open("wb") as log:
             self.daemon = subprocess.Popen(arguments, stdout=log, stderr=log, start_new_session=True)
         self.wait()
