@@ -90,7 +90,11 @@ BUSYBOX = Path("/bin/busybox")
 
 
 def modules(*words, alone=False):
-    """What a command loads; `alone`, in a network of its own, without what others have there."""
+    """What a command loads; `alone`, in a network of its own, without what others have or had there.
+
+    The kernel gives the number of a network that has gone to a new one, so that leases which somebody
+    left in /run/tiffin would seem to be of this one.
+    """
     code = (
         "import sys; before = set(sys.modules)\n"
         "from tiffin.cli.main import main\n"
@@ -98,8 +102,9 @@ def modules(*words, alone=False):
         "print('\\n' + ' '.join(sorted(set(sys.modules) - before)), file=sys.stderr)\n"
         "sys.exit(status)"
     )
-    network = ["unshare", "--net"] if alone else []
-    done = subprocess.run([*network, sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    place = 'mkdir -p /run/tiffin && mount -t tmpfs tiffin /run/tiffin && exec "$0" "$@"'
+    own = ["unshare", "--net", "--mount", "sh", "-c", place] if alone else []
+    done = subprocess.run([*own, sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stderr.splitlines()[-1].split())
 
 
