@@ -32,6 +32,7 @@ OTHER = {
     "bake": ("bake", "Build the targets of a bake file or a Compose file"),
     "commit": ("commit", "Make an image of what a container has become"),
     "completion": ("completion", "Print the completion script for a shell"),
+    "cp": ("cp", "Copy files between a container and this machine"),
     "create": ("create", "Make a container from an image without starting it"),
     "diff": ("diff", "Show what a container has changed in its files"),
     "export": ("export", "Write the files of a container as a tar"),
@@ -72,6 +73,7 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
         "Manage containers",
         {
             "commit": OTHER["commit"],
+            "cp": OTHER["cp"],
             "create": OTHER["create"],
             "diff": OTHER["diff"],
             "exec": COMMON["exec"],
@@ -158,7 +160,6 @@ ALIASES = {
 ABSENT = {
     "attach": "use 'tiffin logs -f NAME' to follow a container's output",
     "compose": "build the services with 'tiffin bake', and run them one by one with 'tiffin run'",
-    "cp": "mount a folder with 'tiffin run -v', or read a file with 'tiffin exec NAME cat PATH'",
     "events": "use 'tiffin ps -a' to see the state of all containers",
     "network": "use 'tiffin run --network host|none|container:NAME'",
     "pause": "use 'tiffin kill -s STOP NAME'",
