@@ -54,6 +54,31 @@ def test_a_container_that_fails_is_started_again_so_often(tiffin, busybox, name)
     assert found["HostConfig"]["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 2}
 
 
+def test_an_init_passes_signals_on_reaps_and_lets_nobody_look_into_it(tiffin, busybox, name):
+    script = """
+        trap 'echo asked; exit 7' TERM
+        (sleep 0.01 & exec true)  # an orphan
+        cat /proc/1/comm; tr '\\0' '|' < /proc/1/cmdline | head -c 12; echo
+        readlink /proc/1/exe || echo hidden
+        cat /proc/1/environ >/dev/null 2>&1 || echo hidden too
+        readlink /proc/1/fd/0 || echo and these
+        while grep -q "^State:.Z" /proc/[0-9]*/status; do sleep 0.02; done
+        echo ready; while true; do sleep 0.05; done
+    """
+    tiffin("run", "-d", "--init", "--name", name, busybox, "sh", "-c", script)
+    seen = "tiffin-init\ntiffin-init|\nhidden\nhidden too\nand these\nready\n"
+    until(lambda: "ready" in tiffin("logs", name).stdout, "readiness")
+    assert tiffin("logs", name).stdout == seen
+    assert tiffin("exec", name, "sh", "-c", "exit 3", check=False).returncode == 3
+    tiffin("stop", name)
+    assert tiffin("logs", name).stdout == seen + "asked\n"
+    assert "Exited (7)" in row(tiffin, name)
+    for command, code in (("exit 5", 5), ("kill -KILL $$", 137), ("exec no-such-program", 127)):
+        done = tiffin("run", "--rm", "--init", busybox, "sh", "-c", command, check=False)
+        assert done.returncode == code
+    assert tiffin("run", "--rm", "--init", busybox, "no-such-program", check=False).returncode == 127
+
+
 @on_root
 def test_a_stop_ends_it_also_between_two_starts(tiffin, busybox, name):
     tiffin("run", "-d", "--restart=always", "--name", name, busybox, "false")

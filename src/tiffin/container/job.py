@@ -35,7 +35,8 @@ class Job(NamedTuple):
     gets one; `interactive` keeps its standard input open; `remove` names directories to delete after the end;
     `limits` are what is written into a cgroup of either version, as `cgroups.limits.Writes`.
     `restart` is the policy as the user wrote it, and `health`, if there is a check, as `health.Check`; `log`
-    has the driver, the bytes of a file and how many there are, and the fields that a journal gets.
+    has the driver, the bytes of a file and how many there are, and the fields that a journal gets;
+    `init` puts an init before the program.
     """
 
     identity: str
@@ -50,6 +51,7 @@ class Job(NamedTuple):
     limits: tuple[Any, ...] = ()
     restart: str = ""
     health: tuple[Any, ...] = ()
+    init: bool = False
     log: tuple[str, int, int, tuple[tuple[str, str], ...]] = ("json-file", 50 << 20, 2, ())
 
 

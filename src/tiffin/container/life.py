@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from tiffin.network.listen import Listener
     from tiffin.runtime.cgroups.manager import Group
     from tiffin.runtime.cgroups.stats import Usage
+    from tiffin.runtime.model import Plan
 
     Tees = tuple[int, int] | None
 
 __all__ = ["Life"]
 
+_SYS_PTRACE = 19
 _UNPUBLISHED = ("host", "none", "container")
 
 
@@ -46,6 +48,8 @@ class Life:
         self.stdin = -1
         self.child: Child | None = None
         self.plan = model.unpack(job.plan)
+        if job.init:
+            self.plan = _with_init(self.plan)
         self.usage: Usage | None = None
         """What it used, if it had limits, and has ended."""
         self._group: Group | None = None
@@ -175,3 +179,20 @@ class Life:
             with contextlib.suppress(OSError):  # the copier of the input may have closed it
                 os.close(self.stdin)
             self.stdin = -1
+
+
+def _with_init(plan: Plan) -> Plan:
+    """The plan with an init before the program; what it needs is loaded now, before there is a child."""
+    from tiffin.linux.namespace import NEWUSER  # few containers have an init
+    from tiffin.runtime import reaper  # noqa: F401 - the child finds it loaded
+
+    if not plan.namespaces & NEWUSER and plan.process.bounding >> _SYS_PTRACE & 1:
+        from tiffin.errors import UnsupportedError
+
+        raise UnsupportedError(
+            "--init and the capability SYS_PTRACE exclude each other where a container has no user namespace",
+            code="init-traceable",
+            hint="leave one of them out",
+            exit_status=125,
+        )
+    return plan._replace(process=plan.process._replace(init=True))

@@ -40,7 +40,9 @@ class Prober:
     ) -> None:
         self._loop = loop
         self._check = check
-        self._process = pack_process(first._replace(args=check.command(), terminal=False, death_signal=_KILL))
+        self._process = pack_process(
+            first._replace(args=check.command(), terminal=False, death_signal=_KILL, init=False)
+        )
         self._pid = pid
         self._begun = begun
         self._changed = changed

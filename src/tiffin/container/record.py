@@ -67,6 +67,7 @@ class Record(NamedTuple):
     """As given with `--restart`; empty for no."""
     health: tuple[Any, ...] = ()
     """As `health.Check`, if there is a check."""
+    init: bool = False
     log_driver: str = ""
     """Empty for json-file."""
     log_options: tuple[str, ...] = ()

@@ -51,6 +51,7 @@ def document(record: Record, state: State, directory: Path) -> dict[str, Any]:
             "Dns": list(record.dns),
             "DnsOptions": list(record.dns_options),
             "DnsSearch": list(record.dns_search),
+            "Init": record.init,
             "RestartPolicy": _policy(record.restart),
             "LogConfig": {
                 "Type": record.log_driver or "json-file",

@@ -229,6 +229,7 @@ def _record(
         health=_health(request, config),
         log_driver="" if request.log_driver == "json-file" else request.log_driver,
         log_options=request.log_options,
+        init=request.init,
     )
 
 

@@ -50,6 +50,7 @@ class RunRequest(NamedTuple):
     `required` if there must be a check."""
     limits: tuple[tuple[str, str], ...] = ()
     """The options that limit the container, such as `memory`, as given; of `ulimit` there may be several."""
+    init: bool = False
     log_driver: str = ""
     log_options: tuple[str, ...] = ()
     pull: str = "missing"

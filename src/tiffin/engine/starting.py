@@ -124,6 +124,7 @@ def _job(engine: Engine, made: Made, *, interactive: bool) -> job.Job:
         health=record.health,
         limits=_limits(record),
         log=_log(record),
+        init=record.init,
     )
 
 

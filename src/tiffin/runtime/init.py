@@ -95,6 +95,11 @@ def finish(
         _wait(handshake)
         doing("confine the process")
         confine(process)
+        if process.init:
+            doing("start the program below an init")
+            from tiffin.runtime import reaper  # the launcher has loaded it
+
+            reaper.split(terminal=process.terminal)
         execute(process, pinned=pinned)
     except BaseException as error:  # noqa: BLE001 # whatever it was, the launcher must hear of it
         report_failure(handshake, error, step)

@@ -40,6 +40,7 @@ class Process(NamedTuple):
     oom_score: int | None = None
     terminal: bool = False
     death_signal: int = 0
+    init: bool = False
     cgroups: tuple[str, ...] = ()
     """The files that take its pid, so that its limits hold for it."""
 

@@ -29,7 +29,6 @@ _NAMESPACES = "a container has namespaces of its own, and sharing others is not 
 _DEVICES = "devices and accelerators are not in this release"
 _ADDRESSES = "a container's network is set up by tiffin; --network and --publish are what can be chosen"
 _SECURITY = "the sandbox is always on; its parts cannot be switched in this release"
-_INIT = "there is no init to put in; start the command by one of the image's own, such as tini"
 _WINDOWS = "it is for Windows only"
 
 OPTIONS = (
@@ -59,6 +58,7 @@ OPTIONS = (
     value("--health-start-period", "TIME", "Failures before this time has passed do not count"),
     value("--health-timeout", "TIME", "A check that takes longer has failed"),
     value("-h, --hostname", "NAME", "The container's host name"),
+    flag("--init", "Put an init before the command, which passes signals on and reaps processes"),
     flag("-i, --interactive", "Keep standard input open"),
     values("-l, --label", "KEY=VALUE", "Put a label on the container"),
     value("--log-driver", "DRIVER", "Keep the output in: json-file, journald or none", default="json-file"),
@@ -114,7 +114,6 @@ OPTIONS = (
         "--security-opt=no-new-privileges|no-new-privileges=true|no-new-privileges:true",
     ),
     *refuse(_SECURITY, "--sysctl="),
-    *refuse(_INIT, "--init"),
     *refuse(_WINDOWS, "--cpu-count=0", "--cpu-percent=0", "--io-maxbandwidth=0", "--io-maxiops=0"),
     *refuse("further groups are not in this release; use --user USER:GROUP", "--group-add="),
     *refuse("use --label", "--annotation=", "--label-file="),
@@ -190,6 +189,7 @@ def request(arguments: Arguments, *, detach: bool) -> RunRequest:
         stop_timeout=arguments.number("stop-timeout"),
         restart=arguments.text("restart") or "no",
         health=_health(arguments),
+        init=arguments.flag("init"),
         log_driver=(arguments.text("log-driver") or "") if "log-driver" in arguments.given else "",
         log_options=arguments.texts("log-opt"),
         limits=_limits(arguments),
