@@ -221,6 +221,7 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
             "--dns-search=lan",
             "--dns-option=ndots:1",
             "--expose=90",
+            "--mac-address=02:00:00:00:00:01",
         ),
         *("--stop-signal", "INT", "--stop-timeout", "3", "--pull=never", "--platform", "linux/amd64"),
         *(
@@ -266,6 +267,7 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         dns_search=("lan",),
         dns_options=("ndots:1",),
         expose=("90",),
+        mac_address="02:00:00:00:00:01",
         stop_signal="INT",
         stop_timeout=3,
         restart="always",

@@ -265,3 +265,22 @@ def test_facts_of_root():
     assert facts.root
     assert facts.admin
     assert facts.nft == find("nft")
+
+
+def test_a_hardware_address_that_was_asked_for(tmp_path, needs_nft):
+    found = machine(
+        tmp_path,
+        """
+        pids = [guest(), guest()]
+        macs = ["02:00:00:00:00:07", ""]
+        attached = [attach(plan("bridge", letter * 64, mac=mac), pid)
+                    for letter, mac, pid in zip("ab", macs, pids)]
+        read = lambda: Path("/proc/net/arp").read_text()
+        serve(attached[0].namespace, 80, b"one")
+        call(attached[0].address, 80)
+        print(json.dumps("02:00:00:00:00:07" in read()))
+        for pid in pids:
+            os.kill(pid, 9)
+        """,
+    )
+    assert found is True

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
-from tiffin.network.plan import Facts, NetworkPlan, choose
+from tiffin.network.plan import Facts, NetworkPlan, choose, parse_mac
 from tiffin.network.publish import Published
 
 ROOT = Facts(root=True, admin=True, nft="/usr/sbin/nft", pasta="/usr/bin/pasta", tun=True)
@@ -64,3 +64,20 @@ def test_a_plan_survives_json():
         "bridge", "abc", "/run/x", (Published(80, 8000), Published(53, 0, "::1", "udp", (5000, 5010))), "/nft"
     )
     assert NetworkPlan.from_wire(json.loads(json.dumps(plan.to_wire()))) == plan
+
+
+@pytest.mark.parametrize("text", ["02:42:AC:11:00:02", "02-42-ac-11-00-02"])
+def test_hardware_addresses_have_one_spelling(text):
+    assert parse_mac(text, "bridge") == "02:42:ac:11:00:02"
+
+
+@pytest.mark.parametrize("text", ["", "02:42", "02:42:ac:11:00:zz", "01:00:00:00:00:01", "00:00:00:00:00:00"])
+def test_bad_hardware_addresses(text):
+    with pytest.raises(InvalidError, match="--mac-address"):
+        parse_mac(text, "bridge")
+
+
+@pytest.mark.parametrize("mode", ["host", "none", "container", "pasta", "loopback"])
+def test_without_a_device_of_its_own_there_is_no_hardware_address(mode):
+    with pytest.raises(UnsupportedError, match=f"network {mode} has no device"):
+        parse_mac("02:42:ac:11:00:02", mode)

@@ -55,6 +55,7 @@ class Record(NamedTuple):
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
+    mac_address: str = ""
     terminal: bool = False
     interactive: bool = False
     read_only: bool = False

@@ -62,6 +62,7 @@ def document(record: Record, state: State, directory: Path) -> dict[str, Any]:
         "Mounts": [_mount(mount) for mount in record.mounts],
         "Config": {
             "Hostname": record.hostname,
+            **({"MacAddress": record.mac_address} if record.mac_address else {}),
             "User": f"{process.user.uid}:{process.user.gid}",
             "Tty": record.terminal,
             "OpenStdin": record.interactive,

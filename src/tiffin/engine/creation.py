@@ -22,6 +22,7 @@ from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.events import Notice
 from tiffin.linux.isolation import Rung
 from tiffin.network import publish, resolver
+from tiffin.network.plan import parse_mac
 from tiffin.oci.codec import encode
 from tiffin.oci.platform import Platform
 from tiffin.oci.runtimespec import Mount
@@ -196,6 +197,8 @@ def _record(
     for line in request.add_hosts:
         resolver.parse_extra_host(line)
     resolver.check(request.dns, request.dns_search, request.dns_options)
+    if request.mac_address:
+        parse_mac(request.mac_address, "bridge")  # whether there is a bridge, the start finds out
     entrypoint = config.entrypoint or ()
     if request.entrypoint is not None:
         entrypoint = (request.entrypoint,) if request.entrypoint else ()
@@ -218,6 +221,7 @@ def _record(
         dns=request.dns,
         dns_search=request.dns_search,
         dns_options=request.dns_options,
+        mac_address=request.mac_address or "",
         terminal=request.tty,
         interactive=request.interactive,
         read_only=request.read_only,

@@ -42,6 +42,7 @@ class RunRequest(NamedTuple):
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     expose: tuple[str, ...] = ()
+    mac_address: str | None = None
     stop_signal: str | None = None
     stop_timeout: int | None = None
     restart: str = ""

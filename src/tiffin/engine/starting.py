@@ -25,7 +25,7 @@ from tiffin.linux.isolation import Rung
 from tiffin.network import publish, resolver
 from tiffin.network.attach import examine
 from tiffin.network.leases import state_directory
-from tiffin.network.plan import NAMESERVER, NetworkPlan, choose
+from tiffin.network.plan import NAMESERVER, NetworkPlan, choose, parse_mac
 from tiffin.runtime.model import Rootfs, pack
 
 TYPE_CHECKING = False
@@ -189,6 +189,7 @@ def _network(engine: Engine, record: Record) -> NetworkPlan:
         forward_dns=choice.mode == "pasta" and not record.dns and _resolver(record, private=True).empty,
         map_gateway=any(line.address == resolver.HOST_GATEWAY for line in extra),
         insist=record.network == "pasta",
+        mac=parse_mac(record.mac_address, choice.mode) if record.mac_address else "",
     )
 
 

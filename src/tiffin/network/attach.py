@@ -110,7 +110,7 @@ def _by_bridge(attachment: Attachment, plan: NetworkPlan) -> None:
     from tiffin.network import bridge
 
     state = Path(plan.state)
-    connection = bridge.connect(state, plan.nft, plan.identity, attachment.namespace)
+    connection = bridge.connect(state, plan.nft, plan.identity, attachment.namespace, plan.mac)
     attachment.undo.append(partial(bridge.disconnect, state, plan.nft, connection.device))
     attachment.address, attachment.gateway = connection.address, connection.gateway
 

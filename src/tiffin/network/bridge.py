@@ -51,8 +51,11 @@ class Connection(NamedTuple):
     device: str
 
 
-def connect(state: Path, nft: str, container: str, namespace: int) -> Connection:
-    """Give the network namespace of the descriptor a device, an address and a way out."""
+def connect(state: Path, nft: str, container: str, namespace: int, mac: str = "") -> Connection:
+    """Give the network namespace of the descriptor a device, an address and a way out.
+
+    `mac` is its hardware address; without one it follows from the address.
+    """
     (state / DIRECTORY).mkdir(parents=True, exist_ok=True)
     device = f"tf{container[:12]}"
     with files.lock(state / "lock"), Netlink() as host:
@@ -64,7 +67,8 @@ def connect(state: Path, nft: str, container: str, namespace: int) -> Connection
         files.atomic_write(state / DIRECTORY / address, json.dumps(lease).encode(), sync=False)
         files.atomic_write(last, address.encode(), sync=False)
         try:
-            _join(host, bridge, device, namespace, address)
+            hardware = bytes.fromhex(mac.replace(":", "")) or _mac(address)
+            _join(host, bridge, device, namespace, hardware)
             _configure(namespace, address, subnet)
             if rules is not None:
                 if firewall.install(rules, NAME):
@@ -147,9 +151,9 @@ def _mtu(host: Netlink, ways_out: list[int]) -> int:
     return min((link.mtu for link in host.links() if link.number in ways_out), default=1500)
 
 
-def _join(host: Netlink, bridge: Link, device: str, namespace: int, address: str) -> None:
+def _join(host: Netlink, bridge: Link, device: str, namespace: int, hardware: bytes) -> None:
     _delete(host, device)
-    host.add_veth(device, INSIDE, namespace, bridge.mtu, _mac(address))
+    host.add_veth(device, INSIDE, namespace, bridge.mtu, hardware)
     link = host.link(device)
     if link is None:
         raise OSError(errno.ENODEV, f"device {device} disappeared while it was made")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Mode = Literal["bridge", "pasta", "loopback", "none", "host", "container"]
 
-__all__ = ["NAMESERVER", "Choice", "Facts", "NetworkPlan", "choose"]
+__all__ = ["NAMESERVER", "Choice", "Facts", "NetworkPlan", "choose", "parse_mac"]
 
 
 NAMESERVER = "169.254.1.1"
@@ -32,6 +32,7 @@ NAMESERVER = "169.254.1.1"
 
 _PLAIN: dict[str, Mode] = {"none": "none", "host": "host", "loopback": "loopback"}
 _AUTOMATIC = ("", "default", "bridge", "private")
+_HEX = frozenset("0123456789abcdef")
 _MODES = "bridge, pasta, loopback, host, none, container:NAME"
 
 
@@ -72,6 +73,8 @@ class NetworkPlan(NamedTuple):
     """pasta answers name queries at `NAMESERVER` by asking the host's own servers."""
     map_gateway: bool = False
     """The container reaches the host, its loopback too, at the address of the host's router."""
+    mac: str = ""
+    """The hardware address that was asked for; empty for one that follows from the address."""
     insist: bool = False
     """The mode was asked for by name: fail rather than take a weaker one."""
 
@@ -87,6 +90,26 @@ class NetworkPlan(NamedTuple):
             for container, host, address, protocol, choices in wire["ports"]
         )
         return cls(**{**wire, "ports": ports})
+
+
+def parse_mac(text: str, mode: Mode) -> str:
+    """Return the hardware address in one spelling. Raises UnsupportedError where no device could have it."""
+    digits = text.replace("-", ":").lower().split(":")
+    if len(digits) != 6 or not all(len(two) == 2 and set(two) <= _HEX for two in digits):
+        raise InvalidError(
+            f"--mac-address {text}: not a hardware address", hint="for example 02:42:ac:11:00:02"
+        )
+    if int(digits[0], 16) & 1 or set(digits) == {"00"}:
+        raise InvalidError(
+            f"--mac-address {text}: not the address of a single device",
+            hint="the first number must be even, and not all of them 0",
+        )
+    if mode != "bridge":
+        raise UnsupportedError(
+            f"--mac-address {text}: the network {mode} has no device of the container's own for it",
+            hint="root's bridge has: run as root, with --network bridge",
+        )
+    return ":".join(digits)
 
 
 def choose(requested: str, facts: Facts, *, fallback_host: bool = False) -> Choice:
