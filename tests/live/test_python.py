@@ -63,7 +63,8 @@ def namespaces():
 
 def test_a_container_is_run_looked_at_and_removed(home):
     before = namespaces()
-    with tiffin.run("finca-serving", env={"SHAPE": "flat"}, network="none", wait=True) as one:
+    with tiffin.run("finca-serving", env={"SHAPE": "flat"}, network="none", memory="64m", wait=True) as one:
+        assert one.inspect()["HostConfig"]["Memory"] == 64 << 20
         done = one.exec(["sh", "-c", "echo $SHAPE; echo no >&2; exit 3"])
         assert (done.exit_code, done.text, done.stderr) == (3, "flat\n", b"no\n")
         with pytest.raises(FailedError, match="ended with status 3") as caught:

@@ -90,6 +90,8 @@ def run(  # noqa: PLR0913 - the flags of `tiffin run`
     labels: Mapping[str, str] | None = None,
     read_only: bool = False,
     restart: str = "no",
+    memory: str | int | None = None,
+    cpus: float | None = None,
     cap_add: Several = (),
     cap_drop: Several = (),
     pull: str = "missing",
@@ -101,7 +103,8 @@ def run(  # noqa: PLR0913 - the flags of `tiffin run`
     """Start a container in the background and return it; with `with`, it is removed in the end.
 
     `ports` maps ports of the container to ports of this machine, 0 for a free one: {8000: 0} publishes on
-    127.0.0.1, {8000: ("0.0.0.0", 80)} on all addresses, {"53/udp": 5353} another protocol. With `wait`,
+    127.0.0.1, {8000: ("0.0.0.0", 80)} on all addresses, {"53/udp": 5353} another protocol.
+    `memory` is in bytes or like "512m". With `wait`,
     it is returned when it runs and, if it has a health check, is healthy; if that fails, or takes more than
     `wait_timeout` seconds, the container is removed. Without it, one that cannot be started stays,
     as in Docker.
@@ -122,6 +125,9 @@ def run(  # noqa: PLR0913 - the flags of `tiffin run`
         "labels": list((labels or {}).items()),
         "read_only": read_only,
         "restart": restart,
+        "limits": [
+            (key, str(value)) for key, value in (("memory", memory), ("cpus", cpus)) if value is not None
+        ],
         "cap_add": _several(cap_add),
         "cap_drop": _several(cap_drop),
         "pull": pull,
