@@ -1,6 +1,7 @@
 """The verbs around containers as a user types them, on every rung."""
 
 import io
+import json
 import os
 import re
 import tarfile
@@ -31,6 +32,9 @@ def test_from_made_to_gone(tiffin, made):
     titles, row = tiffin("top", "renamed").stdout.splitlines()
     assert titles.split() == ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
     assert row.endswith(" sleep 1234")
+    used = json.loads(tiffin("stats", "--no-stream", "--format", "json", "renamed").stdout)
+    assert (used["Name"], used["PIDs"], used["ID"]) == ("renamed", "1", made[:12])
+    assert re.fullmatch(r"[\d.]+[KM]iB / [\d.]+[GT]iB", used["MemUsage"])
     missed = tiffin("port", "renamd", check=False)
     assert (missed.returncode, "renamed" in missed.stderr) == (1, True)
 
