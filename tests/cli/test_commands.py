@@ -234,6 +234,7 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
             "--init",
         ),
         *("-m", "1g", "--cpus=1.5", "--ulimit", "nofile=5", "--ulimit", "core=0"),
+        *("--gpus", "2", "--device", "acme.com/x=1"),
         *("--mount", f"type=bind,src={tmp_path},dst=/m,readonly", "image", "cmd", "-x", "--rm", "--", "-p1"),
     )
     assert result.status == 0, result.err
@@ -276,6 +277,8 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         log_driver="",
         log_options=("max-size=1m",),
         limits=(("cpus", "1.5"), ("memory", "1g"), ("ulimit", "nofile=5"), ("ulimit", "core=0")),
+        gpus="2",
+        cdi_devices=("acme.com/x=1",),
         pull="never",
         platform="linux/amd64",
     )
@@ -313,7 +316,7 @@ def test_run_it_needs_a_terminal(tiffin, engine, stdin):
 @pytest.mark.parametrize(
     "words",
     [
-        ["--privileged"], ["--gpus", "all"], ["--memory-swappiness", "5"], ["--wait"], ["--sig-proxy=false"],
+        ["--privileged"], ["--memory-swappiness", "5"], ["--wait"], ["--sig-proxy=false"],
         ["--shm-size", "big"], ["--mount=type=npipe,target=/x"], ["--mount=type=bind,src=/nope,target=/x"],
         ["--pull=sometimes"], ["--security-opt", "seccomp=unconfined"],
     ],

@@ -60,7 +60,7 @@ def test_bash_completes_every_verb_and_no_refused_flag(bash):
     flags = bash("tiffin run -")
     assert "--publish" in flags
     assert "-p" in flags
-    assert "--gpus" not in flags
+    assert "--link" not in flags
 
 
 def test_bash_completes_files_for_the_command_inside(bash, tmp_path):

@@ -69,7 +69,7 @@ def test_groups_are_other_names_for_the_same_commands(tiffin):
             'error: invalid argument "x" for "--isolation" flag',
             "See 'tiffin --help'",
         ),
-        (["run", "--gpus", "all", "x"], 125, "error: --gpus is not supported", "leave --gpus away"),
+        (["run", "--link", "a", "x"], 125, "error: --link is not supported", "leave --link away"),
     ],
 )
 def test_wrong_words_end_with_two_lines_and_docker_s_status(tiffin, words, status, first, hint):

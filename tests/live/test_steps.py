@@ -1,5 +1,6 @@
 """How RUN steps are run: what they see besides their image, told by what they leave."""
 
+import json
 import os
 import shutil
 import socket
@@ -328,6 +329,45 @@ def test_devices_that_are_not_there(tiffin, busybox, folder, vendor):
         text = f"FROM {busybox}\nRUN --device={name},required true\n"
         done = build(tiffin, folder, "x", text, "--allow", "device", check=False, env=vendor)
         assert (done.returncode, told in done.stderr) == (1, True)
+
+
+def test_a_container_is_given_devices(tiffin, busybox, vendor):
+    script = (
+        "echo $ACME_DRIVER $ACME_VISIBLE; cat /acme-link; "
+        "echo away > /dev/acme0 && stat -c '%F %t:%T' /dev/acme0; "
+        "(echo x > /opt/acme/lib) 2>/dev/null || echo ro"
+    )
+    seen = ["1 0", "from the host", "character special file 1:3", "ro"]
+    words = ("--network", "none", "--device", "acme.com/gpu=0", busybox, "sh", "-c", script)
+    assert tiffin("run", "--rm", *words, env=vendor).stdout.splitlines() == seen
+    if tiffin.rung != "root":
+        return  # what follows is the same on every rung
+    tiffin("create", "--name", "given", *words, env=vendor)
+    try:
+        assert tiffin("start", "-a", "given", env=vendor).stdout.splitlines() == seen
+        (document,) = json.loads(tiffin("inspect", "given").stdout)
+        assert document["HostConfig"]["DeviceRequests"][0]["DeviceIDs"] == ["acme.com/gpu=0"]
+        done = tiffin("start", "-a", "given", env={"TIFFIN_CDI_DIRS": "/nowhere"}, check=False)
+        assert (done.returncode != 0, "no device acme.com/gpu=0" in done.stderr) == (True, True)
+    finally:
+        tiffin("rm", "-f", "given")
+
+
+def test_gpus_of_a_vendor_and_none(tiffin, busybox, vendor):
+    if tiffin.rung != "root":
+        return  # it is the same on every rung
+    words = ("run", "--rm", "--network", "none", "--gpus")
+    told = tiffin(*words, "all", busybox, "true", env=vendor, check=False)
+    assert (told.returncode, "offers no GPU" in told.stderr) == (125, True)
+    (file,) = Path(vendor["TIFFIN_CDI_DIRS"]).glob("*.yaml")
+    file.write_text(file.read_text().replace("acme.com/gpu", "nvidia.com/gpu"))
+    for which, visible in (("1", "0"), ("device=1", "1")):
+        done = tiffin(*words, which, busybox, "sh", "-c", "echo $ACME_VISIBLE", env=vendor)
+        assert done.stdout.split() == [visible]
+    told = tiffin(*words, "4", busybox, "true", env=vendor, check=False)
+    assert (told.returncode, "offers 2 of nvidia.com/gpu" in told.stderr) == (125, True)
+    told = tiffin("run", "--rm", "--device", "nvidia.com/gpu=gone", busybox, "true", env=vendor, check=False)
+    assert (told.returncode, "/dev/acme-gone" in told.stderr) == (125, True)
 
 
 # -- --debug-shell ----------------------------------------------------------------------------------

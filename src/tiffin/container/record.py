@@ -64,6 +64,10 @@ class Record(NamedTuple):
     stop_timeout: int | None = None
     limits: tuple[tuple[str, str], ...] = ()
     """The options that limit it, by name, as given."""
+    gpus: str = ""
+    """As given with `--gpus`."""
+    cdi_devices: tuple[str, ...] = ()
+    """Devices by their CDI names; what they take is found out at each start."""
     restart: str = ""
     """As given with `--restart`; empty for no."""
     health: tuple[Any, ...] = ()

@@ -58,6 +58,7 @@ def document(record: Record, state: State, directory: Path) -> dict[str, Any]:
                 "Config": dict(option.split("=", 1) for option in record.log_options),
             },
             **_limits(spec),
+            **_devices(record),
         },
         "Mounts": [_mount(mount) for mount in record.mounts],
         "Config": {
@@ -94,6 +95,14 @@ def _state(state: State) -> dict[str, Any]:
         "FinishedAt": stamp(state.finished) if state.finished else _NEVER,
         **({"Health": _health(state)} if state.health else {}),
     }
+
+
+def _devices(record: Record) -> dict[str, Any]:
+    if not (record.gpus or record.cdi_devices):
+        return {"DeviceRequests": None}
+    from tiffin.engine.accelerators import device_requests
+
+    return {"DeviceRequests": device_requests(record.gpus, record.cdi_devices)}
 
 
 def _limits(spec: RuntimeSpec) -> dict[str, Any]:

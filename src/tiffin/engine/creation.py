@@ -130,6 +130,10 @@ def _check(engine: Engine, request: RunRequest) -> None:
         from tiffin.engine import logoptions
 
         logoptions.check(request.log_driver or "json-file", request.log_options)
+    if request.gpus or request.cdi_devices:
+        from tiffin.engine.accelerators import find_offers
+
+        find_offers(engine, request.gpus, request.cdi_devices)
     if request.restart not in ("", "no"):
         _check_restart(request)
 
@@ -218,6 +222,8 @@ def _record(
         network=network_name(request.network),
         hostname=_hostname(request, who[0]),
         extra_hosts=request.add_hosts,
+        gpus=request.gpus,
+        cdi_devices=request.cdi_devices,
         dns=request.dns,
         dns_search=request.dns_search,
         dns_options=request.dns_options,

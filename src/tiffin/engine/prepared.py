@@ -114,11 +114,11 @@ def _renamed(data: bytes, old: str, new: str) -> bytes:
 def _key(engine: Engine, request: RunRequest) -> Any:
     """All that record, spec and plan follow from, but the image; None if they follow from more than that.
 
-    Volumes are made and filled, files are read, other containers come and go: those begin anew.
+    Volumes are made and filled, files are read, other containers and drivers come and go: those begin anew.
     """
     if request.volumes or request.env_files or request.platform or request.pull == "always":
         return None
-    if request.network.startswith("container:"):
+    if request.network.startswith("container:") or request.gpus or request.cdi_devices:
         return None
     wanted = request._replace(name=None, detach=False, pull="")
     lent = tuple(engine.settings.environ.get(item) for item in request.env if "=" not in item)

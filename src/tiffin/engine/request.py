@@ -54,5 +54,9 @@ class RunRequest(NamedTuple):
     init: bool = False
     log_driver: str = ""
     log_options: tuple[str, ...] = ()
+    gpus: str = ""
+    """As given with `--gpus`."""
+    cdi_devices: tuple[str, ...] = ()
+    """Devices by their CDI names, VENDOR/CLASS=NAME."""
     pull: str = "missing"
     platform: str | None = None

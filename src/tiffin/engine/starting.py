@@ -80,6 +80,10 @@ def plan_of(engine: Engine, record: Record, spec: RuntimeSpec) -> bytes:
     """The container's plan, packed."""
     from tiffin.runtime.plan import make_plan
 
+    if record.gpus or record.cdi_devices:
+        from tiffin.engine.accelerators import with_accelerators  # few containers have any
+
+        spec = with_accelerators(engine, spec, record.gpus, record.cdi_devices)
     rootfs = _rootfs(engine, record, directory_of(engine, record))
     return pack(make_plan(spec, rootfs, machine=os.uname().machine))
 

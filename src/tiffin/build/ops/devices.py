@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from tiffin.build.graph import DeviceRequest
     from tiffin.oci.runtimespec import RuntimeSpec
+    from tiffin.runtime.gpu import Offer
     from tiffin.runtime.spec import Place
 
 
@@ -33,6 +34,11 @@ def with_devices(
         for request in requests
         for offer in (catalogue.need(request.name) if request.required else catalogue.find(request.name))
     ]
+    return give(spec, offers, place)
+
+
+def give(spec: RuntimeSpec, offers: Iterable[Offer], place: Place) -> RuntimeSpec:
+    """Return the spec with these devices in it. Raises NotFoundError or UnsupportedError, as above."""
     edits = edits_of(offers)
     check_devices(edits)
     # A group that is not mapped can be nobody's in there, and where there is one id nobody has others.

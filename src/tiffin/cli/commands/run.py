@@ -26,7 +26,7 @@ LIMITS = (
 )
 _LIMITS = "this limit is not in this release"
 _NAMESPACES = "a container has namespaces of its own, and sharing others is not in this release"
-_DEVICES = "devices and accelerators are not in this release"
+_DEVICES = "devices come by their CDI names, and there are no rules for others"
 _ADDRESSES = "a container's network is set up by tiffin; --network and --publish are what can be chosen"
 _SECURITY = "the sandbox is always on; its parts cannot be switched in this release"
 _WINDOWS = "it is for Windows only"
@@ -43,6 +43,7 @@ OPTIONS = (
     value("--cpus", "COUNT", "The most processors, like 1.5"),
     value("--cpuset-cpus", "LIST", "Run on these processors, like 0-3 or 0,2"),
     value("--cpuset-mems", "LIST", "Take memory from these nodes"),
+    values("--device", "VENDOR/CLASS=NAME", "Give it a device by its CDI name, like nvidia.com/gpu=0"),
     flag("-d, --detach", "Run in the background and print the container's id"),
     values("--dns", "ADDRESS", "Use this name server"),
     values("--dns-option", "OPTION", "Put this among the options of /etc/resolv.conf, like ndots:1"),
@@ -51,6 +52,7 @@ OPTIONS = (
     values("-e, --env", "NAME[=VALUE]", "Set a variable; without a value it comes from the environment"),
     values("--env-file", "FILE", "Read variables from a file"),
     values("--expose", "PORT[/PROTO]", "Count a port or a range among the exposed ones, for --publish-all"),
+    value("--gpus", "WHICH", "Give it GPUs: all, how many, or device=0,1"),
     value("--health-cmd", "COMMAND", "Check with this command, run by a shell, whether the container works"),
     value("--health-interval", "TIME", "Time between two checks, like 30s"),
     value("--health-retries", "COUNT", "So many failures in a row make it unhealthy"),
@@ -106,7 +108,7 @@ OPTIONS = (
     *refuse(
         _NAMESPACES, "--cgroupns=private", "--ipc=private", "--pid=", "--userns=", "--uts=", "--domainname="
     ),
-    *refuse(_DEVICES, "--device=", "--device-cgroup-rule=", "--gpus="),
+    *refuse(_DEVICES, "--device-cgroup-rule="),
     *refuse(_ADDRESSES, "--ip=", "--ip6=", "--link=", "--link-local-ip="),
     *refuse(_ADDRESSES, "--network-alias=", "--net-alias="),
     *refuse(
@@ -195,6 +197,8 @@ def request(arguments: Arguments, *, detach: bool) -> RunRequest:
         log_driver=(arguments.text("log-driver") or "") if "log-driver" in arguments.given else "",
         log_options=arguments.texts("log-opt"),
         limits=_limits(arguments),
+        gpus=arguments.text("gpus") or "",
+        cdi_devices=arguments.texts("device"),
         pull=arguments.text("pull") or "missing",
         platform=arguments.text("platform"),
     )
