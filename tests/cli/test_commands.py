@@ -234,7 +234,7 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
             "--init",
         ),
         *("-m", "1g", "--cpus=1.5", "--ulimit", "nofile=5", "--ulimit", "core=0"),
-        *("--gpus", "2", "--device", "acme.com/x=1"),
+        *("--gpus", "2", "--device", "acme.com/x=1", "--pidfile=/run/serving.pid"),
         *("--mount", f"type=bind,src={tmp_path},dst=/m,readonly", "image", "cmd", "-x", "--rm", "--", "-p1"),
     )
     assert result.status == 0, result.err
@@ -274,6 +274,7 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         restart="always",
         health=(("cmd", "ok"), ("retries", "2")),
         init=True,
+        pidfile="/run/serving.pid",
         log_driver="",
         log_options=("max-size=1m",),
         limits=(("cpus", "1.5"), ("memory", "1g"), ("ulimit", "nofile=5"), ("ulimit", "core=0")),

@@ -106,12 +106,27 @@ def test_a_kill_is_an_end_and_another_signal_is_none(tiffin, busybox, name):
 
 
 @on_root
-def test_restart(tiffin, busybox, name):
+def test_restart(tiffin, busybox, folder, name):
     script = "echo $(cat /proc/sys/kernel/random/uuid); exec sleep 1000"
-    tiffin("run", "-d", "--stop-signal=KILL", "--name", name, busybox, "sh", "-c", script)
+    tiffin(
+        "run",
+        "-d",
+        "--pidfile",
+        folder / "pid",
+        "--stop-signal=KILL",
+        "--name",
+        name,
+        busybox,
+        "sh",
+        "-c",
+        script,
+    )
     first = state(tiffin, name)["Pid"]
+    assert (folder / "pid").read_text() == f"{first}\n"
     assert tiffin("restart", name).stdout == f"{name}\n"
-    assert state(tiffin, name)["Pid"] != first
+    second = state(tiffin, name)["Pid"]
+    assert second != first
+    assert (folder / "pid").read_text() == f"{second}\n"
     until(lambda: len(tiffin("logs", name).stdout.split()) == 2, "both lives wrote")
     refused = tiffin("restart", "no-such", check=False)
     assert (refused.returncode, "no-such" in refused.stderr) == (1, True)

@@ -36,7 +36,7 @@ class Job(NamedTuple):
     `limits` are what is written into a cgroup of either version, as `cgroups.limits.Writes`.
     `restart` is the policy as the user wrote it, and `health`, if there is a check, as `health.Check`; `log`
     has the driver, the bytes of a file and how many there are, and the fields that a journal gets;
-    `init` puts an init before the program.
+    `init` puts an init before the program, and `pidfile` gets the number of the first process.
     """
 
     identity: str
@@ -52,6 +52,7 @@ class Job(NamedTuple):
     restart: str = ""
     health: tuple[Any, ...] = ()
     init: bool = False
+    pidfile: str = ""
     log: tuple[str, int, int, tuple[tuple[str, str], ...]] = ("json-file", 50 << 20, 2, ())
 
 

@@ -73,6 +73,7 @@ class Record(NamedTuple):
     health: tuple[Any, ...] = ()
     """As `health.Check`, if there is a check."""
     init: bool = False
+    pidfile: str = ""
     log_driver: str = ""
     """Empty for json-file."""
     log_options: tuple[str, ...] = ()

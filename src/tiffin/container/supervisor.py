@@ -21,6 +21,7 @@ from tiffin.container.job import Job, pack_error, unpack
 from tiffin.container.life import Life
 from tiffin.container.logs import Limit, LogWriter
 from tiffin.container.loop import Loop
+from tiffin.linux.files import atomic_write
 from tiffin.linux.process import Identity
 from tiffin.linux.remove import remove_tree
 
@@ -153,6 +154,8 @@ class Supervisor:
             self._prober = Prober(self.loop, check, self.life.plan.process, child.pid, begun, self._judged)
             self._state = self._state._replace(health=tuple(self._prober.health))
         state.write(self.directory, self._state)
+        if self.job.pidfile:
+            atomic_write(Path(self.job.pidfile), f"{child.pid}\n".encode(), sync=False)
 
     def _judged(self, health: Health) -> None:
         self._state = self._state._replace(health=tuple(health))

@@ -240,6 +240,7 @@ def _record(
         log_driver="" if request.log_driver == "json-file" else request.log_driver,
         log_options=request.log_options,
         init=request.init,
+        pidfile=request.pidfile,
     )
 
 

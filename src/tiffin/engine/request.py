@@ -52,6 +52,7 @@ class RunRequest(NamedTuple):
     limits: tuple[tuple[str, str], ...] = ()
     """The options that limit the container, such as `memory`, as given; of `ulimit` there may be several."""
     init: bool = False
+    pidfile: str = ""
     log_driver: str = ""
     log_options: tuple[str, ...] = ()
     gpus: str = ""

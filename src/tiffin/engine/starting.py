@@ -129,6 +129,7 @@ def _job(engine: Engine, made: Made, *, interactive: bool) -> job.Job:
         limits=_limits(record),
         log=_log(record),
         init=record.init,
+        pidfile=record.pidfile,
     )
 
 

@@ -75,6 +75,7 @@ OPTIONS = (
     flag("--no-healthcheck", "Do not run the image's health check"),
     value("--oom-score-adj", "NUMBER", "How soon it is killed where memory runs out, -1000 to 1000"),
     value("--pids-limit", "COUNT", "The most processes and threads, -1 for any number"),
+    value("--pidfile", "FILE", "Write the number of the container's first process into this file"),
     value("--platform", "PLATFORM", "Take the image for this platform"),
     values("-p, --publish", "[IP:][PORT:]PORT[/PROTO]", "Publish a port of the container on this machine"),
     flag("-P, --publish-all", "Publish all exposed ports on free ports"),
@@ -194,6 +195,7 @@ def request(arguments: Arguments, *, detach: bool) -> RunRequest:
         restart=arguments.text("restart") or "no",
         health=_health(arguments),
         init=arguments.flag("init"),
+        pidfile=_absolute(arguments.text("pidfile")),
         log_driver=(arguments.text("log-driver") or "") if "log-driver" in arguments.given else "",
         log_options=arguments.texts("log-opt"),
         limits=_limits(arguments),
@@ -210,6 +212,10 @@ def _mounts(texts: tuple[str, ...]) -> tuple[list[str], list[str]]:
     from tiffin.cli.mounts import mounts
 
     return mounts(texts)
+
+
+def _absolute(path: str | None) -> str:
+    return os.path.abspath(path) if path else ""  # noqa: PTH100 - links stay as they are
 
 
 def _health(arguments: Arguments) -> tuple[tuple[str, str], ...]:
