@@ -326,3 +326,30 @@ def test_umoci_unpacks_what_tiffin_saves_and_gives_it_back(tiffin, busybox, fold
     loaded = tiffin("load", "-i", back).stdout.split()[-1]
     shown = tiffin("run", "--rm", loaded, "sh", "-c", "id -u; cat /added; ls /new | wc -l").stdout
     assert shown == f"{0 if tiffin.rung == 'single-id' else 1000}\nby umoci\n0\n"
+
+
+CHANGES = (
+    "echo new > /etc/new; chmod 600 /etc/passwd; mkdir -p /srv/a/b; ln -s nowhere /srv/a/link; rm /bin/yes; "
+    "rm /bin/wc; mkdir /bin/wc; touch /bin/wc/in"
+)
+
+
+def test_what_a_container_wrote_reads_as_with_docker(tiffin, base, docker):
+    told = []
+    for engine in (tiffin, docker):
+        engine("run", "--name", "writes", "--network", "none", "-w", "/etc", base, "sh", "-c", CHANGES)
+        changes = sorted(engine("diff", "writes").stdout.splitlines())
+        engine(
+            "commit", "-a", "us", "-m", "tried", "-c", "CMD sleep 9", "-c", "EXPOSE 80", "writes", "written"
+        )
+        config = json.loads(engine("image", "inspect", "written").stdout)[0]
+        missing = engine("port", "writes", "80", check=False).returncode
+        absent = engine("cp", "writes:/nothing", "-", check=False).returncode
+        stopped = engine("top", "writes", check=False).returncode
+        kept = {
+            name: config["Config"][name] or None for name in ("Cmd", "WorkingDir", "ExposedPorts", "User")
+        }
+        told.append((changes, kept, config["Author"], missing, absent, stopped))
+        engine("rm", "-f", "writes")
+        engine("rmi", "written")
+    assert told[0] == told[1]
