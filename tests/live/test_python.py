@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import tiffin
-from tiffin.errors import FailedError, InvalidError, NotFoundError
+from tiffin.errors import FailedError, InvalidError, NotFoundError, UnsupportedError
 from tiffin.events import StepDone, StepStarted
 
 pytestmark = pytest.mark.live
@@ -129,6 +129,11 @@ def test_a_container_that_does_not_become_ready_is_removed_and_says_why(home):
     with pytest.raises(FailedError) as caught:
         tiffin.run("finca-serving", ["sh", "-c", "echo no model; exit 1"], network="none", wait=True)
     assert caught.value.output == "no model\n"
+
+
+def test_options_of_devices_reach_the_engine(home):
+    with pytest.raises(UnsupportedError, match="--gpus colour=red: colour is not supported"):
+        tiffin.run("finca-serving", gpus="colour=red")
 
 
 def test_a_worker_that_dies_is_told_of(home):

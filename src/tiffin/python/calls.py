@@ -92,6 +92,7 @@ def run(  # noqa: PLR0913 - the flags of `tiffin run`
     restart: str = "no",
     memory: str | int | None = None,
     cpus: float | None = None,
+    gpus: str | int = "",
     cap_add: Several = (),
     cap_drop: Several = (),
     pull: str = "missing",
@@ -104,7 +105,7 @@ def run(  # noqa: PLR0913 - the flags of `tiffin run`
 
     `ports` maps ports of the container to ports of this machine, 0 for a free one: {8000: 0} publishes on
     127.0.0.1, {8000: ("0.0.0.0", 80)} on all addresses, {"53/udp": 5353} another protocol.
-    `memory` is in bytes or like "512m". With `wait`,
+    `memory` is in bytes or like "512m", `gpus` a number or "all". With `wait`,
     it is returned when it runs and, if it has a health check, is healthy; if that fails, or takes more than
     `wait_timeout` seconds, the container is removed. Without it, one that cannot be started stays,
     as in Docker.
@@ -125,6 +126,7 @@ def run(  # noqa: PLR0913 - the flags of `tiffin run`
         "labels": list((labels or {}).items()),
         "read_only": read_only,
         "restart": restart,
+        "gpus": str(gpus),
         "limits": [
             (key, str(value)) for key, value in (("memory", memory), ("cpus", cpus)) if value is not None
         ],
