@@ -79,14 +79,13 @@ def test_numbers_are_written_so_that_they_can_be_read(number):
     assert Decimal(text) == number
 
 
-@given(st.text())
+# JSON knows two more escapes than HCL.
+@given(st.text(st.characters(exclude_characters="\b\f", exclude_categories=["Cs"])))
+@example("\\b")
 def test_a_quoted_text_is_that_text(text):
     quoted = to_json(text).replace("${", "$${").replace("%{", "%%{")
-    for name in ("\\b", "\\f"):  # JSON knows more escapes than HCL
-        quoted = quoted.replace(name, "")
-    wanted = text.replace("\b", "").replace("\f", "")
     expression = parse(f"A = {quoted}", "b.hcl").attributes["A"].expression
-    assert evaluate(expression, Scope(Definitions([], Outside({}, {}), {}))) == wanted
+    assert evaluate(expression, Scope(Definitions([], Outside({}, {}), {}))) == text
 
 
 @given(st.sampled_from(sorted(table.TABLE)), st.lists(VALUES, max_size=4))
