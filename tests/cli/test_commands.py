@@ -233,6 +233,7 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
             "--log-opt=max-size=1m",
             "--init",
         ),
+        *("--privileged", "--uts=host", "--security-opt", "unmask=ALL", "--sysctl=net.a=1", "--group-add=5"),
         *("-m", "1g", "--cpus=1.5", "--ulimit", "nofile=5", "--ulimit", "core=0"),
         *("--gpus", "2", "--device", "acme.com/x=1", "--pidfile=/run/serving.pid"),
         *("--mount", f"type=bind,src={tmp_path},dst=/m,readonly", "image", "cmd", "-x", "--rm", "--", "-p1"),
@@ -277,6 +278,10 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         pidfile="/run/serving.pid",
         log_driver="",
         log_options=("max-size=1m",),
+        security=(
+            *(("privileged", ""), ("uts", "host"), ("group-add", "5")),
+            *(("security-opt", "unmask=ALL"), ("sysctl", "net.a=1")),
+        ),
         limits=(("cpus", "1.5"), ("memory", "1g"), ("ulimit", "nofile=5"), ("ulimit", "core=0")),
         gpus="2",
         cdi_devices=("acme.com/x=1",),
@@ -317,9 +322,9 @@ def test_run_it_needs_a_terminal(tiffin, engine, stdin):
 @pytest.mark.parametrize(
     "words",
     [
-        ["--privileged"], ["--memory-swappiness", "5"], ["--wait"], ["--sig-proxy=false"],
+        ["--pid", "host"], ["--memory-swappiness", "5"], ["--wait"], ["--sig-proxy=false"],
         ["--shm-size", "big"], ["--mount=type=npipe,target=/x"], ["--mount=type=bind,src=/nope,target=/x"],
-        ["--pull=sometimes"], ["--security-opt", "seccomp=unconfined"],
+        ["--pull=sometimes"],
     ],
 )  # fmt: skip
 def test_run_refuses_what_it_does_not_do(tiffin, engine, words):
@@ -360,6 +365,7 @@ def test_exec_asks_and_passes_on_the_status(tiffin, engine):
             env_files=(),
             user="root",
             workdir="/",
+            privileged=False,
         ),
     )
     engine.answers("containers", exec_=NotFoundError("no container"))

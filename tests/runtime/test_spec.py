@@ -191,3 +191,15 @@ def test_the_document_is_read_as_it_was_written():
     spec = make(options=Options(hostname="h", mounts=(Mount("/a", "bind", "/b", ("ro",)),)))
     assert codec.decode(codec.encode(spec), RuntimeSpec, "config.json") == spec
     assert msgspec.json.decode(codec.encode(spec), type=RuntimeSpec) == spec
+
+
+def test_paths_that_are_hidden_besides_and_those_that_are_not():
+    usual = make().linux
+    shown = make(options=Options(show=("/proc/sys", "/proc/kcore", "/sys"), hide=("/etc/secret",))).linux
+    assert set(usual.masked_paths) - set(shown.masked_paths) == {
+        *("/proc/kcore", "/sys/devices/virtual/powercap", "/sys/firmware")
+    }
+    assert "/etc/secret" in shown.masked_paths
+    assert set(usual.readonly_paths) - set(shown.readonly_paths) == {"/proc/sys"}
+    everything = make(options=Options(show=("ALL",))).linux
+    assert (everything.masked_paths, everything.readonly_paths) == ((), ())

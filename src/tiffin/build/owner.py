@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from tiffin.snapshot.merged import MergedTree
 
 
-def find_user(user: str, tree: MergedTree) -> User:
-    """Return the numbers behind the word of a USER instruction. Raises NotFoundError."""
-    return resolve_user(user, tree.read("/etc/passwd"), tree.read("/etc/group"))
+def find_user(user: str, tree: MergedTree, groups: tuple[str, ...] = ()) -> User:
+    """Return the numbers behind the word of a USER instruction, and further groups. Raises NotFoundError."""
+    return resolve_user(user, tree.read("/etc/passwd"), tree.read("/etc/group"), extra_groups=groups)
 
 
 def find_owner(chown: str, tree: MergedTree) -> tuple[int, int]:

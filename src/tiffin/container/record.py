@@ -62,6 +62,8 @@ class Record(NamedTuple):
     remove: bool = False
     stop_signal: str = ""
     stop_timeout: int | None = None
+    security: tuple[tuple[str, str], ...] = ()
+    """The options about what it may do and shares, by name, as given."""
     limits: tuple[tuple[str, str], ...] = ()
     """The options that limit it, by name, as given."""
     gpus: str = ""

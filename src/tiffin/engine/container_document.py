@@ -57,6 +57,7 @@ def document(record: Record, state: State, directory: Path) -> dict[str, Any]:
                 "Type": record.log_driver or "json-file",
                 "Config": dict(option.split("=", 1) for option in record.log_options),
             },
+            **_security(record),
             **_limits(spec),
             **_devices(record),
         },
@@ -130,6 +131,23 @@ def _limits(spec: RuntimeSpec) -> dict[str, Any]:
             }
             for limit in spec.process.rlimits
         ],
+    }
+
+
+def _security(record: Record) -> dict[str, Any]:
+    words = record.security
+    given = dict(words)
+
+    def every(name: str) -> list[str]:
+        return [text for option, text in words if option == name]
+
+    return {
+        "Privileged": "privileged" in given,
+        "SecurityOpt": every("security-opt") or None,
+        "GroupAdd": every("group-add") or None,
+        "IpcMode": given.get("ipc") or "private",
+        "UTSMode": given.get("uts", ""),
+        "Sysctls": {key: value for key, _, value in (text.partition("=") for text in every("sysctl"))},
     }
 
 

@@ -83,6 +83,7 @@ class ExecRequest(NamedTuple):
     env_files: tuple[Path, ...] = ()
     user: str | None = None
     workdir: str | None = None
+    privileged: bool = False
 
 
 def ps(engine: Engine, all_: bool = False, *, sizes: bool = False) -> list[ContainerSummary]:
@@ -225,6 +226,7 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int:
         env=asked,
         working_dir=request.workdir or "",
         terminal=request.tty,
+        privileged=request.privileged,
     )
     process = make_process(wanted, spec.linux.seccomp, machine=os.uname().machine)
     process = process._replace(cgroups=state_of(engine, record).cgroups)

@@ -234,6 +234,7 @@ def _record(
         remove=request.rm,
         stop_signal=request.stop_signal or config.stop_signal or "",
         stop_timeout=request.stop_timeout,
+        security=request.security,
         limits=request.limits,
         restart="" if request.restart == "no" else request.restart,
         health=_health(request, config),
@@ -265,7 +266,8 @@ def _exposed(
 def _hostname(request: RunRequest, identity: str) -> str:
     if request.hostname:
         return request.hostname
-    return os.uname().nodename if request.network == "host" else identity[:12]
+    shared = request.network == "host" or ("uts", "host") in request.security
+    return os.uname().nodename if shared else identity[:12]
 
 
 def _mounts(
@@ -322,11 +324,17 @@ def _spec(
         shm_size=request.shm_size,
         compat=is_compat(place.machine, image.architecture),
     )
+    groups: tuple[str, ...] = ()
+    if request.security:
+        from tiffin.engine.security import groups_of, secure  # most containers are as they are by default
+
+        options = secure(options, request.security, hostname=bool(request.hostname), network=record.network)
+        groups = groups_of(request.security, "group-add")
     if request.limits:
         from tiffin.engine.limits import parse_limits  # most containers have none
 
         options = options._replace(**parse_limits(request.limits)._asdict())
-    user = find_user(request.user if request.user is not None else config.user, tree)
+    user = find_user(request.user if request.user is not None else config.user, tree, groups)
     return make_spec(msgspec.structs.replace(config, env=kept), user, options, place)
 
 

@@ -120,6 +120,8 @@ def _key(engine: Engine, request: RunRequest) -> Any:
         return None
     if request.network.startswith("container:") or request.gpus or request.cdi_devices:
         return None
+    if any(text.startswith("seccomp") for _, text in request.security):
+        return None
     wanted = request._replace(name=None, detach=False, pull="")
     lent = tuple(engine.settings.environ.get(item) for item in request.env if "=" not in item)
     here = (str(engine.home.root), os.uname().nodename, *engine.footing.key())

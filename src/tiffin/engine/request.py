@@ -49,6 +49,8 @@ class RunRequest(NamedTuple):
     health: tuple[tuple[str, str], ...] = ()
     """The options `--health-…` that were given, without that beginning; `none` for `--no-healthcheck`;
     `required` if there must be a check."""
+    security: tuple[tuple[str, str], ...] = ()
+    """The options about what it may do and shares, such as `privileged` and `security-opt`, as given."""
     limits: tuple[tuple[str, str], ...] = ()
     """The options that limit the container, such as `memory`, as given; of `ulimit` there may be several."""
     init: bool = False

@@ -99,8 +99,9 @@ def _plan_from_disk(engine: Engine, record: Record, network: NetworkPlan) -> byt
     spec = decode(data, RuntimeSpec, f"the spec of {record.name}")
     if network.mode == "container":
         spaces = tuple(space for space in spec.linux.namespaces if space.type != "network")
+        kept = {key: value for key, value in spec.linux.sysctl.items() if not key.startswith("net.")}
         linux = msgspec.structs.replace(
-            spec.linux, namespaces=(*spaces, Namespace("network", network.join)), sysctl={}
+            spec.linux, namespaces=(*spaces, Namespace("network", network.join)), sysctl=kept
         )
         spec = msgspec.structs.replace(spec, linux=linux)
     return plan_of(engine, record, spec)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 NEW = "new"
 HOST = "host"
+EVERY_PATH = "ALL"
 
 
 class Place(NamedTuple):
@@ -79,6 +80,10 @@ class Options(NamedTuple):
     """No seccomp profile."""
     compat: bool = False
     """The programs are 32-bit ones, which the machine runs too."""
+    hide: tuple[str, ...] = ()
+    """Further paths that are hidden."""
+    show: tuple[str, ...] = ()
+    """Paths that are neither hidden nor protected, with what is below them; `EVERY_PATH` for all."""
     shm_size: int | None = None
     rlimits: tuple[Rlimit, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
@@ -246,8 +251,19 @@ def _linux(options: Options, place: Place) -> Linux:
         sysctl={**sysctls, **dict(options.sysctls)},
         seccomp=_seccomp(options, place),
         resources=options.resources,
-        masked_paths=() if options.privileged else mounts.MASKED_PATHS,
-        readonly_paths=() if options.privileged else mounts.READONLY_PATHS,
+        masked_paths=(*_guarded(mounts.MASKED_PATHS, options), *options.hide),
+        readonly_paths=_guarded(mounts.READONLY_PATHS, options),
+    )
+
+
+def _guarded(paths: tuple[str, ...], options: Options) -> tuple[str, ...]:
+    """Return those of the paths that stay hidden or protected."""
+    if options.privileged or EVERY_PATH in options.show:
+        return ()
+    return tuple(
+        path
+        for path in paths
+        if not any(path == shown or path.startswith(f"{shown}/") for shown in options.show)
     )
 
 

@@ -16,10 +16,10 @@ OPTIONS = (
     values("-e, --env", "NAME[=VALUE]", "Set a variable; without a value it comes from the environment"),
     values("--env-file", "FILE", "Read variables from a file"),
     flag("-i, --interactive", "Keep standard input open"),
+    flag("--privileged", "Give the command all capabilities in the container's user namespace"),
     flag("-t, --tty", "Give the command a terminal"),
     value("-u, --user", "USER[:GROUP]", "Run as this user, by name or number"),
     value("-w, --workdir", "PATH", "The directory to start in"),
-    *refuse("the sandbox is always on", "--privileged"),
     *refuse("there is no key sequence to detach", "--detach-keys="),
 )
 
@@ -41,6 +41,7 @@ def run(session: Session, arguments: Arguments) -> int:
         env_files=files(arguments.texts("env-file")),
         user=arguments.text("user"),
         workdir=arguments.text("workdir"),
+        privileged=arguments.flag("privileged"),
     )
     with session.engine() as engine:
         session.stdout.flush()

@@ -24,11 +24,11 @@ LIMITS = (
     *("blkio-weight", "cpu-period", "cpu-quota", "cpu-shares", "cpus", "cpuset-cpus", "cpuset-mems"),
     *("memory", "memory-reservation", "memory-swap", "oom-score-adj", "pids-limit"),
 )
+SECURITY = ("group-add", "security-opt", "sysctl")
 _LIMITS = "this limit is not in this release"
 _NAMESPACES = "a container has namespaces of its own, and sharing others is not in this release"
 _DEVICES = "devices come by their CDI names, and there are no rules for others"
 _ADDRESSES = "a container's network is set up by tiffin; --network and --publish are what can be chosen"
-_SECURITY = "the sandbox is always on; its parts cannot be switched in this release"
 _WINDOWS = "it is for Windows only"
 
 OPTIONS = (
@@ -60,8 +60,10 @@ OPTIONS = (
     value("--health-start-period", "TIME", "Failures before this time has passed do not count"),
     value("--health-timeout", "TIME", "A check that takes longer has failed"),
     value("-h, --hostname", "NAME", "The container's host name"),
+    values("--group-add", "GROUP", "Put its user into this group too, by name or number"),
     flag("--init", "Put an init before the command, which passes signals on and reaps processes"),
     flag("-i, --interactive", "Keep standard input open"),
+    value("--ipc", "MODE", "Shared memory and queues: private, or host for this machine's"),
     values("-l, --label", "KEY=VALUE", "Put a label on the container"),
     value("--log-driver", "DRIVER", "Keep the output in: json-file, journald or none", default="json-file"),
     values("--log-opt", "NAME=VALUE", "Of json-file: max-size, like 10m, and max-file, how many of these"),
@@ -77,6 +79,7 @@ OPTIONS = (
     value("--pids-limit", "COUNT", "The most processes and threads, -1 for any number"),
     value("--pidfile", "FILE", "Write the number of the container's first process into this file"),
     value("--platform", "PLATFORM", "Take the image for this platform"),
+    flag("--privileged", "All rights in its user namespace, nothing hidden; it is not root on the host"),
     values("-p, --publish", "[IP:][PORT:]PORT[/PROTO]", "Publish a port of the container on this machine"),
     flag("-P, --publish-all", "Publish all exposed ports on free ports"),
     value("--pull", "WHEN", "Pull the image: always, missing or never", default="missing", choices=PULL),
@@ -89,13 +92,16 @@ OPTIONS = (
         default="no",
     ),
     flag("--rm", "Remove the container when it ends, and its anonymous volumes"),
+    values("--security-opt", "OPTION", "seccomp=FILE|unconfined, no-new-privileges:false, unmask=…"),
     value("--shm-size", "BYTES", "Size of /dev/shm, like 2g"),
     value("--stop-signal", "SIGNAL", "The signal that asks the container to stop"),
     number("--stop-timeout", "SECONDS", "How long to wait after that signal"),
+    values("--sysctl", "NAME=VALUE", "Set a kernel parameter of the container's own namespaces"),
     values("--tmpfs", "PATH[:OPTIONS]", "Mount an empty file system in memory"),
     flag("-t, --tty", "Give the container a terminal"),
     values("--ulimit", "NAME=SOFT[:HARD]", "Limit what a process may use, like nofile=1024:4096"),
     value("-u, --user", "USER[:GROUP]", "Run as this user, by name or number"),
+    value("--uts", "MODE", "Host name: private, or host for this machine's"),
     values("-v, --volume", "SOURCE:TARGET[:ro]", "Mount a folder or a volume", dynamic="volumes"),
     flag("--wait", "With --detach: return when it runs and, if it has a health check, is healthy"),
     flag("--wait-healthy", "The same, for a container that must have a health check"),
@@ -106,20 +112,11 @@ OPTIONS = (
         _LIMITS, "--device-read-iops=", "--device-write-bps=", "--device-write-iops=", "--kernel-memory="
     ),
     *refuse(_LIMITS, "--memory-swappiness=-1", "--oom-kill-disable", "--cgroup-parent=", "--storage-opt="),
-    *refuse(
-        _NAMESPACES, "--cgroupns=private", "--ipc=private", "--pid=", "--userns=", "--uts=", "--domainname="
-    ),
+    *refuse(_NAMESPACES, "--cgroupns=private", "--pid=", "--userns=", "--domainname="),
     *refuse(_DEVICES, "--device-cgroup-rule="),
     *refuse(_ADDRESSES, "--ip=", "--ip6=", "--link=", "--link-local-ip="),
     *refuse(_ADDRESSES, "--network-alias=", "--net-alias="),
-    *refuse(
-        _SECURITY,
-        "--privileged",
-        "--security-opt=no-new-privileges|no-new-privileges=true|no-new-privileges:true",
-    ),
-    *refuse(_SECURITY, "--sysctl="),
     *refuse(_WINDOWS, "--cpu-count=0", "--cpu-percent=0", "--io-maxbandwidth=0", "--io-maxiops=0"),
-    *refuse("further groups are not in this release; use --user USER:GROUP", "--group-add="),
     *refuse("use --label", "--annotation=", "--label-file="),
     *refuse("standard streams are attached all or, with --detach, not at all", "-a, --attach="),
     *refuse("there is no key sequence to detach; use --detach and 'tiffin logs -f'", "--detach-keys="),
@@ -198,6 +195,7 @@ def request(arguments: Arguments, *, detach: bool) -> RunRequest:
         pidfile=_absolute(arguments.text("pidfile")),
         log_driver=(arguments.text("log-driver") or "") if "log-driver" in arguments.given else "",
         log_options=arguments.texts("log-opt"),
+        security=_security(arguments),
         limits=_limits(arguments),
         gpus=arguments.text("gpus") or "",
         cdi_devices=arguments.texts("device"),
@@ -223,6 +221,13 @@ def _health(arguments: Arguments) -> tuple[tuple[str, str], ...]:
     none = (("none", ""),) if arguments.flag("no-healthcheck") else ()
     needed = (("required", ""),) if "wait-healthy" in arguments.given else ()
     return (*((name, text) for name, text in given if text is not None), *none, *needed)
+
+
+def _security(arguments: Arguments) -> tuple[tuple[str, str], ...]:
+    flags = (("privileged", ""),) if arguments.flag("privileged") else ()
+    named = [(name, text) for name in ("ipc", "uts") if (text := arguments.text(name))]
+    several = [(name, text) for name in SECURITY for text in arguments.texts(name)]
+    return (*flags, *named, *several)
 
 
 def _limits(arguments: Arguments) -> tuple[tuple[str, str], ...]:
