@@ -5,6 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from tiffin.cli.commands import ps
+from tiffin.errors import InvalidError
+
 NOW = 1_795_377_600.0
 A, B, C, D = (f"sha256:{letter * 64}" for letter in "abcd")
 
@@ -358,3 +361,24 @@ def test_volumes_as_docker_lists_them(tiffin, engine):
     assert tiffin("volume", "ls", "-q", "--filter", "dangling=true").out == "f" * 64 + "\n"
     assert tiffin("volume", "ls", "-q", "--filter", "name=v").out == "v1\n"
     assert tiffin("volume", "ls", "--format", '{{.Name}} {{.Label "a"}} {{.Links}}').out.endswith("v1 b 1\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("8000", True),
+        ("8000/tcp", True),
+        ("8000/udp", False),
+        ("7000-9000", True),
+        ("80", False),
+        ("9000", False),
+    ],
+)
+def test_the_filter_for_published_ports_asks_for_those_of_this_machine(text, found):
+    one = container(ports=("127.0.0.1:8000->80/tcp", "0.0.0.0:53->53/udp"))
+    assert bool(ps.select([one], (f"publish={text}",))) is found
+
+
+def test_a_published_port_is_a_number():
+    with pytest.raises(InvalidError, match="publish=http"):
+        ps.select([container()], ("publish=http",))

@@ -29,6 +29,7 @@ FILTERS = (
     "label",
     "name",
     "network",
+    "publish",
     "since",
     "status",
     "volume",
@@ -153,6 +154,7 @@ def select(containers: Sequence[ContainerSummary], filters: tuple[str, ...]) -> 
         "id": lambda one, text: one.id.startswith(text),
         "name": _name_matches,
         "network": lambda one, text: one.network == text,
+        "publish": _publishes,
         "status": lambda one, text: one.state == text,
         "volume": lambda one, text: text in one.mounts,
     }
@@ -167,6 +169,22 @@ def select(containers: Sequence[ContainerSummary], filters: tuple[str, ...]) -> 
         limit = _moment_of(containers, text)
         chosen = [one for one in chosen if one.created > limit]
     return chosen
+
+
+def _publishes(container: ContainerSummary, text: str) -> bool:
+    """Whether a port of this machine leads into it: `8000`, `53/udp` or `8000-8010`, tcp if none is said."""
+    import re
+
+    form = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp))?", text)
+    if form is None:
+        from tiffin.errors import InvalidError
+
+        raise InvalidError(f"the filter publish={text} names no port", code="usage")
+    first, last = int(form[1]), int(form[2] or form[1])
+    found = (re.search(r":(\d+)->\d+/(\w+)$", port) for port in container.ports)
+    return any(
+        port is not None and first <= int(port[1]) <= last and port[2] == (form[3] or "tcp") for port in found
+    )
 
 
 def _name_matches(container: ContainerSummary, text: str) -> bool:
