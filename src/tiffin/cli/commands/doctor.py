@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tiffin.cli.command import Command
-from tiffin.cli.options import value
+from tiffin.cli.options import flag, value
 from tiffin.cli.output import print_document
 from tiffin.ui.columns import table
 
@@ -21,7 +21,12 @@ def run(session: Session, arguments: Arguments) -> int:
     """Say on which rung of isolation containers run here, and why; 1 if they cannot run at all."""
     from tiffin.engine.doctor import examine
 
-    report = examine(session.settings())
+    settings = session.settings()
+    report = examine(settings)
+    if arguments.flag("gpu"):
+        from tiffin.engine.gpudoctor import examine_gpus
+
+        report = report._replace(checks=(*report.checks, *examine_gpus(settings.environ)))
     form = arguments.text("format")
     if form is not None:
         print_document(session, document(report), form)
@@ -63,6 +68,9 @@ def document(report: Report) -> dict[str, object]:
 COMMAND = Command(
     "doctor [OPTIONS]",
     run,
-    options=(value("-f, --format", "FORMAT", "Print as 'json' or through a TEMPLATE such as {{.Rung}}"),),
-    examples=("tiffin doctor", "tiffin doctor --format '{{.Rung}}'"),
+    options=(
+        value("-f, --format", "FORMAT", "Print as 'json' or through a TEMPLATE such as {{.Rung}}"),
+        flag("--gpu", "Look at GPUs and other CDI devices too, and what a container would get of them"),
+    ),
+    examples=("tiffin doctor", "tiffin doctor --gpu", "tiffin doctor --format '{{.Rung}}'"),
 )
