@@ -30,14 +30,16 @@ from tiffin.engine import attributes, awaiting, containers, volumes
 from tiffin.engine.buildoutput import store_image
 from tiffin.engine.committing import Committed, commit, import_
 from tiffin.engine.containers import ExecRequest, RunRequest
+from tiffin.engine.copying import copy_out
 from tiffin.engine.creation import create
 from tiffin.engine.engine import Engine
 from tiffin.engine.lookup import find_name, need_image
 from tiffin.engine.processes import top
 from tiffin.engine.settings import Settings
-from tiffin.engine.standing import control_of
+from tiffin.engine.standing import control_of, directory_of
 from tiffin.engine.written import diff, export
 from tiffin.errors import ConflictError, InvalidError, NotFoundError, TiffinError
+from tiffin.linux.process import Identity
 from tiffin.oci.config import ContainerConfig, ImageConfig, RootFS
 from tiffin.oci.reference import Reference
 from tiffin.store.home import Home
@@ -822,3 +824,15 @@ def test_what_was_exported_can_be_imported(engine, written, capfdbinary):
     with pytest.raises(TiffinError):
         import_(engine, io.BytesIO(b"no tar at all" * 100), Committed("broken"), engine.platform)
     assert find_name(engine, "broken") is None
+
+
+def test_one_that_waits_to_be_started_again_has_no_processes_or_files_to_show(engine):
+    record = create(engine, request("true"))
+    waits = state.State("restarting", supervisor=Identity.own(), boot=state.boot())
+    state.write(directory_of(engine, record), waits)
+    with pytest.raises(ConflictError, match="not running"):
+        top(engine, record.id)
+    with pytest.raises(ConflictError, match="restarted"):
+        copy_out(engine, record.id, "/etc", io.BytesIO())
+    state.write(directory_of(engine, record), state.State())
+    containers.rm(engine, [record.id])

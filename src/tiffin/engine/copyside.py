@@ -53,6 +53,8 @@ class Side:
 
     def __enter__(self) -> Self:
         found = state_of(self._engine, self._record)
+        if found.running and not found.pid:
+            raise ConflictError(f"the container {self._record.name} is being restarted", code="busy")
         if not found.running:
             self._held.enter_context(_stays_stopped(self._engine, self._record))
         (hears, tells), (takes, gives), (reads, writes) = os.pipe(), os.pipe(), os.pipe()
