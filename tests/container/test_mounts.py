@@ -6,7 +6,7 @@ import pytest
 
 from tiffin.container.mounts import VolumeMount, parse_tmpfs, parse_volume
 from tiffin.container.signals import parse_signal
-from tiffin.errors import InvalidError
+from tiffin.errors import InvalidError, UnsupportedError
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,9 @@ def test_signals(text, number):
 def test_no_signals(text):
     with pytest.raises(InvalidError, match="there is no signal"):
         parse_signal(text)
+
+
+@pytest.mark.parametrize("word", ["shared", "rshared", "slave", "rslave"])
+def test_propagation_is_refused_and_not_ignored(word):
+    with pytest.raises(UnsupportedError, match=f"{word} is not in this release"):
+        parse_volume(f"/srv:/data:ro,{word}", "/")

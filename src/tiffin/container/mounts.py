@@ -10,16 +10,15 @@ import os
 import re
 from typing import Literal
 
-from tiffin.errors import InvalidError
+from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.linux.record import NamedTuple
 
 __all__ = ["VolumeMount", "parse_tmpfs", "parse_volume"]
 
 _NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"
-_WITHOUT_EFFECT = {
-    *("rw", "z", "Z", "cached", "delegated", "consistent"),
-    *("private", "rprivate", "shared", "rshared", "slave", "rslave"),
-}
+# What is so anyhow, and words for what no Linux host with a local folder has.
+_WITHOUT_EFFECT = {"rw", "z", "Z", "cached", "delegated", "consistent", "private", "rprivate"}
+_PROPAGATION = {"shared", "rshared", "slave", "rslave"}
 _TMPFS = ("nosuid", "nodev")
 _TMPFS_OPTIONS = r"(size|nr_inodes|nr_blocks|mode|uid|gid)=[0-9]+[kKmMgG%]?|rw|ro|(no)?(exec|suid|dev|atime)"
 _FORMS = "the forms are /host:/container, name:/container and /container, each with :ro or not"
@@ -86,6 +85,12 @@ def _options(text: str, words: str) -> tuple[bool, bool]:
             read_only = True
         elif word == "nocopy":
             copy = False
+        elif word in _PROPAGATION:
+            raise UnsupportedError(
+                f"-v {text}: mounts are private; {word} is not in this release",
+                code="no-propagation",
+                hint="what is to be seen inside has to be mounted before the container starts",
+            )
         elif word not in _WITHOUT_EFFECT:
             raise InvalidError(f"-v {text}: unknown option {word!r}", hint="the option for read-only is ro")
     return read_only, copy
