@@ -21,9 +21,9 @@ format: setup-test
 check: setup-test
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/codespell src tests docs examples tools README.md CHANGELOG.md
 test: check
-	@tools/run-tests $(BIN)/python
+	@$(BIN)/python tools/run-tests
 live: setup-test
-	@tools/run-tests $(BIN)/python live
+	@$(BIN)/python tools/run-tests live
 demo: setup
 	$(BIN)/python examples/demo.py
 bench: setup-test
