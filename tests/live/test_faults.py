@@ -17,7 +17,7 @@ pytestmark = pytest.mark.live
 
 PATIENCE = 20
 ROUNDS = 6
-MARK = "31337.25"  # seconds that a container of these tests sleeps
+MARK = f"31337.{os.getpid()}"  # seconds that a container of these tests, and of no others, sleeps
 
 
 def processes(tiffin):
@@ -36,7 +36,8 @@ def processes(tiffin):
 
 
 def mounts():
-    return set(Path("/proc/mounts").read_text().splitlines())
+    """What is mounted, but by the Docker that other tests may run at the same time."""
+    return {line for line in Path("/proc/mounts").read_text().splitlines() if "/docker0/" not in line}
 
 
 def interfaces():
@@ -61,7 +62,8 @@ def tidy(tiffin, busybox):
         tiffin("rm", "-f", name)
     until(lambda: processes(tiffin) <= before[0], lambda: processes(tiffin) - before[0])
     assert mounts() <= before[1]
-    until(lambda: interfaces() <= before[2], lambda: interfaces() - before[2])
+    if tiffin.rung == "root":  # nobody else makes any, and root's tests may run beside those of others
+        until(lambda: interfaces() <= before[2], lambda: interfaces() - before[2])
 
 
 def killed(tiffin, moment, *arguments, **options):

@@ -8,7 +8,7 @@ import re
 import stat
 from typing import TYPE_CHECKING
 
-from tiffin.build.graph import Git, Http, Local, Source
+from tiffin.build.graph import MAIN, Git, Http, Local, Source
 from tiffin.build.selection import kind
 from tiffin.build.steprecord import CONTEXT, LARGEST_TEXT, MOST_ENTRIES, MOST_TEXT, Entry, Read
 
@@ -36,7 +36,7 @@ def origin_name(vertex: Vertex) -> str:
     op = vertex.op
     match op:
         case Local():
-            return CONTEXT if op.name == "context" else f"the context {op.name}"
+            return CONTEXT if op.name == MAIN else f"the context {op.name}"
         case Source():
             return f"image {op.reference}"
         case Http():
