@@ -8,7 +8,7 @@ from tiffin.bake.files import read_remote
 from tiffin.bake.remote import rebase, split_words
 from tiffin.bake.selection import Selection
 from tiffin.bake.target import Target
-from tiffin.engine.buildcontext import Place
+from tiffin.engine.building.context import Place
 from tiffin.errors import NotFoundError, TiffinError
 
 REPOSITORY = "https://x.org/a.git#main:app"

@@ -14,7 +14,7 @@ from tiffin.bake.overrides import parse_override
 from tiffin.bake.printing import list_targets, list_variables
 from tiffin.bake.requests import Inputs, build_request, for_context
 from tiffin.bake.selection import select
-from tiffin.engine.steprequest import StepRequest
+from tiffin.engine.building.steprequest import StepRequest
 from tiffin.errors import DeniedError, InvalidError, NotFoundError, TiffinError, UnsupportedError
 from tiffin.network.resolver import ExtraHost
 from tiffin.oci.descriptor import Descriptor, MediaType

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tiffin.engine.buildrequest import BuildRequest, BuildResult
+from tiffin.engine.building.request import BuildRequest, BuildResult
 from tiffin.errors import ConflictError, NotFoundError
 from tiffin.events import StepDone, StepStarted
 from tiffin.oci.descriptor import Descriptor, MediaType

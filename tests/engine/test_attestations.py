@@ -9,7 +9,7 @@ from tests.suites.attestations import check_statement
 
 from tiffin.content.walk import walk
 from tiffin.engine import archives, images
-from tiffin.engine.buildrequest import BuildRequest
+from tiffin.engine.building.request import BuildRequest
 from tiffin.engine.builds import build
 from tiffin.engine.collection import collect
 from tiffin.engine.lookup import need_image

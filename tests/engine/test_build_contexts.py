@@ -15,8 +15,8 @@ from tests.doubles.web import Page, Repository, WebDouble
 from tests.engine.test_build_sources import Built, archive
 from tests.suites.images import make_image, open_engine
 
-from tiffin.engine.buildcalls import check, outline, targets
-from tiffin.engine.buildrequest import BuildRequest
+from tiffin.engine.building.calls import check, outline, targets
+from tiffin.engine.building.request import BuildRequest
 from tiffin.engine.builds import build
 from tiffin.engine.lookup import need_image
 from tiffin.errors import (
@@ -270,7 +270,7 @@ def test_an_archive_that_is_damaged(elsewhere, standard_input, data):
 
 
 def test_a_dockerfile_may_not_be_endless(elsewhere, standard_input, monkeypatch):
-    monkeypatch.setattr("tiffin.engine.buildcontext.LARGEST", 1 << 20)
+    monkeypatch.setattr("tiffin.engine.building.context.LARGEST", 1 << 20)
     standard_input(b"# " + b"x" * (2 << 20))
     with pytest.raises(InvalidError, match="larger than 1 MiB"):
         elsewhere.from_("-")

@@ -5,7 +5,7 @@ import os
 import pytest
 from tests.suites.images import open_engine
 
-from tiffin.engine.buildrequest import BuildRequest
+from tiffin.engine.building.request import BuildRequest
 from tiffin.engine.builds import build
 from tiffin.engine.lookup import need_image
 from tiffin.errors import InvalidError

@@ -10,7 +10,7 @@ import pytest
 from tests.doubles.web import Page, Repository, WebDouble
 from tests.suites.images import open_engine
 
-from tiffin.engine.buildrequest import BuildRequest
+from tiffin.engine.building.request import BuildRequest
 from tiffin.engine.builds import build
 from tiffin.engine.collection import collect
 from tiffin.engine.lookup import need_image

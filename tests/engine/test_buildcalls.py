@@ -7,9 +7,9 @@ import os
 import pytest
 from tests.suites.images import make_image
 
-from tiffin.engine import buildcalls
-from tiffin.engine.buildrequest import BuildRequest
-from tiffin.engine.calldocuments import check_document, outline_document, targets_document
+from tiffin.engine.building import calls
+from tiffin.engine.building.calldocuments import check_document, outline_document, targets_document
+from tiffin.engine.building.request import BuildRequest
 from tiffin.errors import NotFoundError
 from tiffin.events import Notice
 
@@ -21,7 +21,7 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 
 @pytest.fixture
 def ask(engine, tmp_path):
-    def call(text, method=buildcalls.check, **request):
+    def call(text, method=calls.check, **request):
         (tmp_path / "Dockerfile").write_text(text)
         return method(engine, BuildRequest(tmp_path, **request))
 
@@ -108,14 +108,14 @@ def test_the_document_of_a_check_is_buildkits(ask):
 def test_documents_of_outline_and_targets_are_buildkits(ask):
     text = "FROM scratch AS a\n# b is second\nFROM --platform=$BUILDPLATFORM a AS b\nARG X=1\nFROM b\n"
     place = {"ranges": [{"start": {"line": 4}, "end": {"line": 4}}]}
-    outlined = outline_document(ask(text, buildcalls.outline, target="b"))
+    outlined = outline_document(ask(text, calls.outline, target="b"))
     sources = outlined.pop("sources")
     assert outlined == {
         "name": "b",
         "description": "is second",
         "args": [{"name": "X", "value": "1", "location": place}],
     }
-    document = targets_document(ask(text, buildcalls.targets))
+    document = targets_document(ask(text, calls.targets))
     assert document["sources"] == sources
     assert [{key: each[key] for key in each if key != "location"} for each in document["targets"]] == [
         {"name": "a", "base": "scratch"},

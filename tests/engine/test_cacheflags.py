@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tiffin.engine.cacheflags import CacheSource, CacheTarget, parse_source, parse_target
+from tiffin.engine.building.cacheflags import CacheSource, CacheTarget, parse_source, parse_target
 from tiffin.engine.packing import Compression
 from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.oci.digest import Digest

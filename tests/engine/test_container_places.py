@@ -28,7 +28,7 @@ STEP = """
 import os, socket, sys, time
 from pathlib import Path
 from tiffin.engine import awaiting, containers
-from tiffin.engine.buildoutput import store_image
+from tiffin.engine.building.results import store_image
 from tiffin.engine.containers import ExecRequest, RunRequest
 from tiffin.engine.engine import Engine
 from tiffin.engine.settings import Settings

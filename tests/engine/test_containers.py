@@ -27,7 +27,7 @@ import pytest
 from tiffin.container import state
 from tiffin.container.record import Records
 from tiffin.engine import attributes, awaiting, containers, volumes
-from tiffin.engine.buildoutput import store_image
+from tiffin.engine.building.results import store_image
 from tiffin.engine.committing import Committed, commit, import_
 from tiffin.engine.containers import ExecRequest, RunRequest
 from tiffin.engine.copying import copy_out

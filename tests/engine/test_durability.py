@@ -7,7 +7,7 @@ import pytest
 from tests.suites.images import make_image, open_engine
 
 from tiffin.engine.archives import load, save
-from tiffin.engine.buildrequest import BuildRequest
+from tiffin.engine.building.request import BuildRequest
 from tiffin.engine.builds import build
 from tiffin.engine.lookup import need_image
 from tiffin.errors import NotFoundError, TiffinError

@@ -12,8 +12,8 @@ from tests.doubles.registry import RegistryDouble
 from tests.suites.images import foreign_tar, open_engine
 
 from tiffin.engine import archives
-from tiffin.engine.buildoutput import metadata
-from tiffin.engine.buildrequest import BuildRequest
+from tiffin.engine.building.request import BuildRequest
+from tiffin.engine.building.results import metadata
 from tiffin.engine.builds import build
 from tiffin.engine.collection import collect
 from tiffin.engine.lookup import find_image, need_image

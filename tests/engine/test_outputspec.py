@@ -3,8 +3,8 @@
 import pytest
 
 from tiffin.engine.annotations import Annotated
-from tiffin.engine.outputspec import Form, Output, parse_output, with_shorthands
-from tiffin.engine.packing import Compression
+from tiffin.engine.building.outputspec import Output, parse_output, with_shorthands
+from tiffin.engine.packing import Compression, Form
 from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.oci.platform import Platform
 

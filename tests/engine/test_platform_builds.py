@@ -8,7 +8,7 @@ from tests.engine.test_transfers import both, digest_of, serve_image
 from tiffin.build.plan import PlanRequest, plan
 from tiffin.dockerfile.parser import parse
 from tiffin.engine import foreign, images
-from tiffin.engine.buildrequest import BuildRequest
+from tiffin.engine.building.request import BuildRequest
 from tiffin.engine.builds import build
 from tiffin.engine.collection import collect
 from tiffin.engine.lookup import find_complete, need_image

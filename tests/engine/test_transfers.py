@@ -255,7 +255,7 @@ def test_what_cannot_be_pulled_again_stays_as_it_is(double, engine):
 
 def built(engine, name, **files):
     """An image whose layers are directories only, as a build leaves them."""
-    from tiffin.engine.buildoutput import store_image
+    from tiffin.engine.building.results import store_image
     from tiffin.oci.config import ImageConfig, RootFS
     from tiffin.oci.reference import Reference
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tiffin.engine.buildrequest import BuildRequest
+from tiffin.engine.building.request import BuildRequest
 from tiffin.engine.builds import build
 from tiffin.engine.engine import Engine
 from tiffin.engine.lookup import open_found

@@ -12,7 +12,7 @@ import pytest
 from tests.live import cases, trees
 from tests.suites.images import open_engine
 
-from tiffin.engine.buildrequest import BuildRequest
+from tiffin.engine.building.request import BuildRequest
 from tiffin.engine.builds import build
 from tiffin.oci.descriptor import MediaType
 

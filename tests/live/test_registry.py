@@ -18,7 +18,7 @@ from tests.suites.attestations import check_statement
 from tests.suites.content_place import PlaceSuite
 
 from tiffin.engine import archives
-from tiffin.engine.buildrequest import BuildRequest
+from tiffin.engine.building.request import BuildRequest
 from tiffin.engine.builds import build
 from tiffin.engine.engine import Engine
 from tiffin.engine.lookup import need_image

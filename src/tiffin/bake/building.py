@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tiffin.bake.selection import Selection
     from tiffin.bake.target import Target
-    from tiffin.engine.buildrequest import BuildRequest, BuildResult
+    from tiffin.engine.building.request import BuildRequest, BuildResult
     from tiffin.engine.engine import Engine
     from tiffin.events import Emit, Event
     from tiffin.oci.descriptor import Descriptor

@@ -14,7 +14,7 @@ from tiffin.errors import InvalidError, NotFoundError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tiffin.engine.buildcontext import Place
+    from tiffin.engine.building.context import Place
 
 # What is read if no file is named: all of these that there are, in this order.
 DEFAULTS = (

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from tiffin.bake.entries import write_entry
 from tiffin.bake.selection import links
 from tiffin.build.remote import parse_context
-from tiffin.engine.buildrequest import BuildRequest
+from tiffin.engine.building.request import BuildRequest
+from tiffin.engine.building.steprequest import StepRequest
+from tiffin.engine.building.unbuilt import UNBUILT
 from tiffin.engine.size import size_in_bytes
-from tiffin.engine.steprequest import StepRequest
-from tiffin.engine.unbuilt import UNBUILT
 from tiffin.errors import InvalidError
 
 if TYPE_CHECKING:

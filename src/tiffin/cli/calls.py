@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tiffin.build.outline import Outline
     from tiffin.cli.command import Session
     from tiffin.cli.options import Arguments
-    from tiffin.engine.buildcalls import Checked, Outlined, Targets
-    from tiffin.engine.buildrequest import BuildRequest
+    from tiffin.engine.building.calls import Checked, Outlined, Targets
+    from tiffin.engine.building.request import BuildRequest
     from tiffin.engine.engine import Engine
 
 _ALIASES = {"lint": "check"}
@@ -65,19 +65,19 @@ def answer(session: Session, call: Call, request: BuildRequest) -> int:
 
 def answer_by(engine: Engine, session: Session, call: Call, request: BuildRequest) -> int:
     """Do the same with an engine that is open: a process enters its namespaces once."""
-    from tiffin.engine import buildcalls
+    from tiffin.engine.building import calls
 
     match call.method:
         case "check":
-            return _check(session, call, buildcalls.check(engine, request))
+            return _check(session, call, calls.check(engine, request))
         case "outline":
-            return _outline(session, call, buildcalls.outline(engine, request))
+            return _outline(session, call, calls.outline(engine, request))
         case _:
-            return _targets(session, call, buildcalls.targets(engine, request))
+            return _targets(session, call, calls.targets(engine, request))
 
 
 def _check(session: Session, call: Call, checked: Checked) -> int:
-    from tiffin.engine.calldocuments import check_document
+    from tiffin.engine.building.calldocuments import check_document
 
     if call.json:
         _print_json(session, check_document(checked))
@@ -115,7 +115,7 @@ def _print_findings(session: Session, checked: Checked) -> None:
 
 
 def _outline(session: Session, call: Call, outlined: Outlined) -> int:
-    from tiffin.engine.calldocuments import outline_document
+    from tiffin.engine.building.calldocuments import outline_document
 
     if call.json:
         _print_json(session, outline_document(outlined))
@@ -142,7 +142,7 @@ def _sections(outline: Outline) -> Iterator[tuple[list[list[str]], int]]:
 
 
 def _targets(session: Session, call: Call, targets: Targets) -> int:
-    from tiffin.engine.calldocuments import targets_document
+    from tiffin.engine.building.calldocuments import targets_document
 
     if call.json:
         _print_json(session, targets_document(targets))

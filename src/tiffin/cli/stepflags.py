@@ -9,7 +9,7 @@ from tiffin.cli.options import number, optional, value, values
 
 if TYPE_CHECKING:
     from tiffin.cli.options import Arguments
-    from tiffin.engine.steprequest import StepRequest
+    from tiffin.engine.building.steprequest import StepRequest
     from tiffin.oci.runtimespec import Resources
 
 _LIMITS = (*("memory", "memory-swap", "cpu-shares", "cpu-quota", "cpu-period", "cpuset-cpus", "cpuset-mems"),)
@@ -45,7 +45,7 @@ OPTIONS = (
 
 def step_request(arguments: Arguments) -> StepRequest:
     """Return what is asked for. Raises InvalidError for what cannot be read."""
-    from tiffin.engine.steprequest import StepRequest
+    from tiffin.engine.building.steprequest import StepRequest
 
     asked = StepRequest()
     if lines := arguments.texts("add-host"):

@@ -16,14 +16,14 @@ from tiffin.build.plan import plan
 from tiffin.build.solve import Solver
 from tiffin.build.workbench import Workbench
 from tiffin.dockerfile.parser import parse
-from tiffin.engine.attestations import Built, make_attester
-from tiffin.engine.bases import BaseResolver
-from tiffin.engine.buildinputs import dated, read_inputs, read_lent
-from tiffin.engine.buildlint import linted, make_inspector, pointing_into, report_copies
-from tiffin.engine.buildoutput import deliver, store_image, store_result, wanted_outputs
-from tiffin.engine.buildplatforms import plan_requests
-from tiffin.engine.buildrequest import BuiltImage
-from tiffin.engine.caches import Solved, plan_caches
+from tiffin.engine.building.attestations import Built, make_attester
+from tiffin.engine.building.bases import BaseResolver
+from tiffin.engine.building.caches import Solved, plan_caches
+from tiffin.engine.building.inputs import dated, read_inputs, read_lent
+from tiffin.engine.building.lint import linted, make_inspector, pointing_into, report_copies
+from tiffin.engine.building.platforms import plan_requests
+from tiffin.engine.building.request import BuiltImage
+from tiffin.engine.building.results import deliver, store_image, store_result, wanted_outputs
 from tiffin.engine.foreign import check_steps
 from tiffin.errors import FailedError
 from tiffin.events import Notice
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from tiffin.build.solve import Result
     from tiffin.dockerfile.ast import Dockerfile
     from tiffin.dockerfile.lint.linter import Linter
-    from tiffin.engine.buildinputs import Inputs, Lent
-    from tiffin.engine.buildrequest import BuildRequest, BuildResult
+    from tiffin.engine.building.inputs import Inputs, Lent
+    from tiffin.engine.building.request import BuildRequest, BuildResult
     from tiffin.engine.engine import Engine
     from tiffin.store.leases import Lease
 
@@ -159,13 +159,13 @@ class _Builder:
 
     def _runner(self) -> StepRunner:
         """Return what runs RUN steps; called when there is one to run, and loaded then."""
-        from tiffin.engine.steprunner import make_runner
+        from tiffin.engine.building.steprunner import make_runner
 
         return make_runner(self._engine, self._request, self._lent, self._imported)
 
     def _fetcher(self) -> Fetcher:
         """Return what fetches; called when there is something to fetch, and loaded then."""
-        from tiffin.engine.fetching import make_fetcher
+        from tiffin.engine.building.fetching import make_fetcher
 
         return make_fetcher(self._engine, self._cache, self._lease, self._lent)
 
@@ -179,7 +179,7 @@ def _debugged(engine: Engine, request: BuildRequest, bench: Workbench) -> Iterat
         command, scene = request.steps.debug, bench.scene
         if command is None or scene is None:
             raise
-        from tiffin.engine.debugshell import open_shell
+        from tiffin.engine.building.debugshell import open_shell
 
         open_shell(scene, command, engine.emit)
         raise scene.error from None

@@ -11,7 +11,7 @@ import msgspec
 from tiffin.build.ops.stubs import remove_points
 from tiffin.build.owner import find_user
 from tiffin.container.record import Records
-from tiffin.engine.buildoutput import store_image
+from tiffin.engine.building.results import store_image
 from tiffin.engine.configchanges import changed
 from tiffin.engine.running import state_of
 from tiffin.engine.standing import UPPER, directory_of

@@ -9,8 +9,7 @@ import msgspec
 
 from tiffin.content.verify import read_manifest
 from tiffin.engine.annotations import check_annotations, chosen
-from tiffin.engine.outputspec import Form
-from tiffin.engine.packing import Compression, Packer
+from tiffin.engine.packing import Compression, Form, Packer
 from tiffin.image.attestation import follow
 from tiffin.image.mediatypes import docker_manifest, oci_manifest
 from tiffin.image.platforms import is_attestation, open_platforms

@@ -1,4 +1,4 @@
-"""Layers built here become compressed blobs when they are sent, each of them once."""
+"""The form in which an image leaves; layers built here become compressed blobs for it, each of them once."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tiffin.oci.descriptor import FOREIGN_LAYERS, Descriptor, MediaType
 
 if TYPE_CHECKING:
     from tiffin.content.protocol import Pusher
+    from tiffin.engine.annotations import Annotated
     from tiffin.engine.engine import Engine
     from tiffin.oci.digest import DiffID
 
@@ -30,6 +31,17 @@ class Compression(NamedTuple):
     kind: Literal["gzip", "zstd", "none"] = "gzip"
     level: int | None = None
     force: bool = False
+
+
+class Form(NamedTuple):
+    """How an image is written down: how its layers are packed, in whose words, with which annotations.
+
+    `compression` None leaves layers as they are; `docker` writes Docker's media types.
+    """
+
+    compression: Compression | None = None
+    docker: bool = False
+    annotations: tuple[Annotated, ...] = ()
 
 
 class Packer:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tiffin.content.protocol import Fetcher
     from tiffin.engine.engine import Engine
-    from tiffin.engine.outputspec import Form
+    from tiffin.engine.packing import Form
     from tiffin.oci.descriptor import Descriptor
     from tiffin.oci.digest import Digest
     from tiffin.oci.reference import Reference

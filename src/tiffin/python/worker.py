@@ -71,7 +71,7 @@ def _tuples(value: Any) -> Any:
 
 
 def _build(engine: Engine, **fields: Any) -> Fields:
-    from tiffin.engine.buildrequest import BuildRequest
+    from tiffin.engine.building.request import BuildRequest
     from tiffin.engine.builds import build
 
     return _of_digest(engine, build(engine, BuildRequest(**fields)).descriptor.digest)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tiffin.bake.selection import Selection
     from tiffin.cli.command import Session
     from tiffin.cli.options import Arguments
-    from tiffin.engine.buildrequest import BuildResult
+    from tiffin.engine.building.request import BuildResult
     from tiffin.engine.engine import Engine
     from tiffin.events import Emit
 
@@ -88,7 +88,7 @@ def _files(
         return find_files(request)
     from tiffin.bake.files import named_files, read_remote
     from tiffin.cli.commands.build import progress_mode
-    from tiffin.engine.remotefiles import open_remote
+    from tiffin.engine.building.remotefiles import open_remote
 
     with (
         session.reporter(progress_mode(session, arguments)) as reporter,
@@ -142,7 +142,7 @@ def _write_metadata(path: str, results: dict[str, BuildResult]) -> None:
     import json
     from pathlib import Path
 
-    from tiffin.engine.buildoutput import metadata
+    from tiffin.engine.building.results import metadata
     from tiffin.linux.files import atomic_write
 
     document = {name: metadata(results[name]) for name in sorted(results)}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tiffin.cli.command import Session
     from tiffin.cli.options import Arguments
-    from tiffin.engine.buildrequest import BuildRequest, BuildResult
+    from tiffin.engine.building.request import BuildRequest, BuildResult
     from tiffin.ui.progress import Mode
 
 
@@ -27,7 +27,7 @@ def request(session: Session, arguments: Arguments) -> BuildRequest:
     """What is asked of the engine."""
     from pathlib import Path
 
-    from tiffin.engine.buildrequest import BuildRequest
+    from tiffin.engine.building.request import BuildRequest
 
     iidfile = arguments.text("iidfile")
     return BuildRequest(
@@ -130,7 +130,7 @@ def _named(arguments: Arguments, option: str, path: str) -> dict[str, str]:
 
 def _keep_apart(session: Session, outputs: tuple[str, ...]) -> None:
     """Refuse to print an image id behind an archive."""
-    from tiffin.engine.outputspec import parse_output
+    from tiffin.engine.building.outputspec import parse_output
 
     if any(output.dest == "-" and output.holds_image for output in map(parse_output, outputs)):
         raise usage("--quiet prints the image id, and the output goes to standard output too", session.path)
@@ -146,7 +146,7 @@ def _write_metadata(path: str, result: BuildResult) -> None:
     import json
     from pathlib import Path
 
-    from tiffin.engine.buildoutput import metadata
+    from tiffin.engine.building.results import metadata
     from tiffin.linux.files import atomic_write
 
     atomic_write(Path(path), (json.dumps(metadata(result), indent=2) + "\n").encode())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tiffin.build.emit import manifest
-from tiffin.engine.buildrequest import BuildResult
+from tiffin.engine.building.request import BuildResult
 from tiffin.image.mediatypes import oci_descriptor
 from tiffin.oci import codec
 from tiffin.oci.descriptor import MediaType
@@ -17,9 +17,9 @@ from tiffin.snapshot.export import layer_descriptor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tiffin.engine.buildrequest import BuildRequest, BuiltImage
+    from tiffin.engine.building.outputspec import Output
+    from tiffin.engine.building.request import BuildRequest, BuiltImage
     from tiffin.engine.engine import Engine
-    from tiffin.engine.outputspec import Output
     from tiffin.oci.config import ImageConfig
     from tiffin.oci.descriptor import Descriptor
     from tiffin.oci.digest import Digest
@@ -60,7 +60,7 @@ def wanted_outputs(request: BuildRequest, tags: tuple[Reference, ...]) -> tuple[
     """
     if not (request.outputs or request.annotations or request.push):
         return ()
-    from tiffin.engine.outputcheck import Asked, read_outputs
+    from tiffin.engine.building.outputcheck import Asked, read_outputs
 
     return read_outputs(Asked(request.outputs, request.annotations, tags, request.push, request.load))
 
@@ -74,7 +74,7 @@ def deliver(engine: Engine, lease: Lease, outputs: tuple[Output, ...], built: Bu
         for tag in built.tags:
             engine.tags.set(tag, built.descriptor)
         return built
-    from tiffin.engine.exports import Exportable, export
+    from tiffin.engine.building.exports import Exportable, export
 
     descriptor, tags = export(engine, lease, outputs, Exportable(built.descriptor, own_id, built.tags))
     if descriptor is None:

@@ -9,7 +9,7 @@ from tiffin.build.ops.urlmemory import UrlMemory
 
 if TYPE_CHECKING:
     from tiffin.build.cache import BuildCache
-    from tiffin.engine.buildinputs import Lent
+    from tiffin.engine.building.inputs import Lent
     from tiffin.engine.engine import Engine
     from tiffin.store.leases import Lease
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.engine.annotations import parse_annotation
-from tiffin.engine.outputspec import Output, parse_output, with_shorthands
+from tiffin.engine.building.outputspec import Output, parse_output, with_shorthands
 from tiffin.errors import InvalidError
 from tiffin.oci.reference import Reference
 

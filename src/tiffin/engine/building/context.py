@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tiffin.build.fetching import Fetching
     from tiffin.build.graph import Git, Http
-    from tiffin.engine.buildrequest import BuildRequest
+    from tiffin.engine.building.request import BuildRequest
     from tiffin.engine.engine import Engine
 
 STANDARD_INPUT = "-"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tiffin.build.context import Context
 from tiffin.build.graph import MAIN
 from tiffin.dockerfile.ignore import IgnoreRules
-from tiffin.engine.buildcontext import LARGEST, STANDARD_INPUT, Place, bounded, open_context
+from tiffin.engine.building.context import LARGEST, STANDARD_INPUT, Place, bounded, open_context
 from tiffin.errors import InvalidError, NotFoundError
 from tiffin.oci.reference import Reference
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tiffin.build.agents import Agent
     from tiffin.build.fetching import Fetching
     from tiffin.build.graph import Git, Http
-    from tiffin.engine.buildrequest import BuildRequest
+    from tiffin.engine.building.request import BuildRequest
     from tiffin.engine.engine import Engine
     from tiffin.oci.descriptor import Descriptor
 

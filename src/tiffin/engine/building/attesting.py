@@ -14,7 +14,7 @@ from tiffin.build.attest.statement import SPDX, Predicate, attach
 from tiffin.build.giturl import without_login
 from tiffin.build.graph import MAIN
 from tiffin.build.scope import proxies
-from tiffin.engine.buildinputs import LAYOUT
+from tiffin.engine.building.inputs import LAYOUT
 from tiffin.events import Notice
 from tiffin.oci.descriptor import Descriptor, MediaType
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from tiffin.build.attest.scan import Inventory
     from tiffin.build.graph import Graph
     from tiffin.build.plan import PlanRequest
-    from tiffin.engine.attestations import Built
-    from tiffin.engine.buildrequest import BuildRequest, BuiltImage
+    from tiffin.engine.building.attestations import Built
+    from tiffin.engine.building.request import BuildRequest, BuiltImage
     from tiffin.engine.engine import Engine
     from tiffin.oci.digest import DiffID
     from tiffin.snapshot.merged import MergedTree

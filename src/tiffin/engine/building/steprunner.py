@@ -17,8 +17,8 @@ from tiffin.network.leases import state_directory
 
 if TYPE_CHECKING:
     from tiffin.build.imported import ImportedCaches
-    from tiffin.engine.buildinputs import Lent
-    from tiffin.engine.buildrequest import BuildRequest
+    from tiffin.engine.building.inputs import Lent
+    from tiffin.engine.building.request import BuildRequest
     from tiffin.engine.engine import Engine
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tiffin.build.outline import Loan
     from tiffin.dockerfile.lint.rule import Finding
     from tiffin.dockerfile.source import Source
-    from tiffin.engine.buildcalls import Checked, Outlined, Targets
+    from tiffin.engine.building.calls import Checked, Outlined, Targets
     from tiffin.errors import TiffinError
 
     Document = dict[str, Any]

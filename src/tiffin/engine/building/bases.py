@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tiffin.build.graph import BaseImage
-from tiffin.engine.buildinputs import is_context_image
+from tiffin.engine.building.inputs import is_context_image
 from tiffin.engine.lookup import find_complete
 from tiffin.errors import NotFoundError, TiffinError
 from tiffin.snapshot.unpack import unpack_image
 
 if TYPE_CHECKING:
-    from tiffin.engine.buildrequest import BuildRequest
+    from tiffin.engine.building.request import BuildRequest
     from tiffin.engine.engine import Engine
     from tiffin.engine.lookup import Found
     from tiffin.errors import Where
@@ -45,7 +45,7 @@ class BaseResolver:
     def _find(self, reference: str, platform: Platform) -> Found:
         """Find the image: where it is said to be, in the store, or in a registry, which `pull` asks first."""
         if is_context_image(reference):
-            from tiffin.engine.contextimages import find_context_image
+            from tiffin.engine.building.contextimages import find_context_image
 
             return find_context_image(self._engine, reference, self._request, platform)
         pull = self._request.pull

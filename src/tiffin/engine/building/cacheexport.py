@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tiffin.content.protocol import Fetcher, Pusher
-    from tiffin.engine.cacheflags import CacheTarget
-    from tiffin.engine.caches import Solved
+    from tiffin.engine.building.cacheflags import CacheTarget
+    from tiffin.engine.building.caches import Solved
+    from tiffin.engine.building.mountexport import PackedMount
     from tiffin.engine.engine import Engine
-    from tiffin.engine.mountexport import PackedMount
     from tiffin.oci.config import ImageConfig
     from tiffin.oci.digest import DiffID, Digest
 
@@ -135,7 +135,7 @@ def _prepare(engine: Engine, sink: Pusher, target: CacheTarget, solved: Solved, 
 
 
 def _pack_mounts(engine: Engine, target: CacheTarget, solved: Solved, place: Path) -> tuple[PackedMount, ...]:
-    from tiffin.engine.mountexport import pack_mounts
+    from tiffin.engine.building.mountexport import pack_mounts
 
     return tuple(pack_mounts(engine, solved.mounts, target.compression, place))
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from tiffin.build.plan import PlanRequest
 from tiffin.dockerfile.booleans import EITHER, TRUE
-from tiffin.engine.buildinputs import context_kind
+from tiffin.engine.building.inputs import context_kind
 from tiffin.errors import InvalidError
 from tiffin.oci.platform import Platform
 
 if TYPE_CHECKING:
-    from tiffin.engine.buildrequest import BuildRequest
+    from tiffin.engine.building.request import BuildRequest
     from tiffin.engine.engine import Engine
 
 _LOCAL = "local"

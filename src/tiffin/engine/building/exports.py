@@ -15,9 +15,10 @@ from tiffin.oci.reference import Reference
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tiffin.engine.building.outputspec import Output
     from tiffin.engine.engine import Engine
     from tiffin.engine.outgoing import Outgoing
-    from tiffin.engine.outputspec import Form, Output
+    from tiffin.engine.packing import Form
     from tiffin.image.view import FetchedImage
     from tiffin.oci.descriptor import Descriptor
     from tiffin.oci.digest import Digest
@@ -153,7 +154,7 @@ class _Exporter:
             layout.enter(outgoing.descriptor)
 
     def _files(self, output: Output) -> None:
-        from tiffin.engine.rootfsout import root_filesystems, write_local, write_tar
+        from tiffin.engine.building.rootfsout import root_filesystems, write_local, write_tar
 
         assert output.dest is not None
         trees = root_filesystems(self._engine, self._root, split=output.split)

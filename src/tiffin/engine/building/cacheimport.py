@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tiffin.build.cachedocument import Cache
     from tiffin.content.protocol import Fetcher
-    from tiffin.engine.cacheflags import CacheSource
+    from tiffin.engine.building.cacheflags import CacheSource
     from tiffin.engine.engine import Engine
     from tiffin.image.layout import Layout
     from tiffin.oci.descriptor import Descriptor

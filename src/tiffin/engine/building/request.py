@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tiffin.engine.steprequest import StepRequest
+from tiffin.engine.building.steprequest import StepRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from tiffin.build.cache import BuildCache
 from tiffin.build.fetching import Fetching
-from tiffin.engine.buildcontext import open_context
-from tiffin.engine.buildinputs import Lent
-from tiffin.engine.buildrequest import BuildRequest
+from tiffin.engine.building.context import open_context
+from tiffin.engine.building.inputs import Lent
+from tiffin.engine.building.request import BuildRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tiffin.build.ops.fetch import Fetcher
-    from tiffin.engine.buildcontext import Place
+    from tiffin.engine.building.context import Place
     from tiffin.engine.engine import Engine
     from tiffin.store.leases import Lease
 
@@ -33,6 +33,6 @@ def open_remote(engine: Engine, url: str) -> Iterator[Place]:
 
 
 def _fetcher(engine: Engine, lease: Lease) -> Fetcher:
-    from tiffin.engine.fetching import make_fetcher
+    from tiffin.engine.building.fetching import make_fetcher
 
     return make_fetcher(engine, BuildCache(engine.db, engine.layers), lease, Lent())

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from tiffin.build.graph import Graph
     from tiffin.build.plan import PlanRequest
     from tiffin.build.solve import Result
-    from tiffin.engine.buildinputs import Inputs
-    from tiffin.engine.buildrequest import BuildRequest, BuiltImage
+    from tiffin.engine.building.inputs import Inputs
+    from tiffin.engine.building.outputspec import Output
+    from tiffin.engine.building.request import BuildRequest, BuiltImage
     from tiffin.engine.engine import Engine
-    from tiffin.engine.outputspec import Output
     from tiffin.oci.descriptor import Descriptor
     from tiffin.oci.reference import Reference
 
@@ -65,6 +65,6 @@ def make_attester(engine: Engine, request: BuildRequest, outputs: Sequence[Outpu
     for output in outputs:
         if output.kind in ("local", "tar") or (output.kind == "docker" and output.dest is not None):
             engine.emit(Notice(f"attestations stand beside images, and so not in type={output.kind}"))
-    from tiffin.engine.attesting import StoreAttester
+    from tiffin.engine.building.attesting import StoreAttester
 
     return StoreAttester(engine, asked, request)

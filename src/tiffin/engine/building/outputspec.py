@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from tiffin.engine.annotations import Annotated, parse_option
-from tiffin.engine.outputoptions import FALSE, Options, invalid, split_field, split_fields
-from tiffin.engine.packing import Compression
+from tiffin.engine.annotations import parse_option
+from tiffin.engine.building.outputoptions import FALSE, Options, invalid, split_field, split_fields
+from tiffin.engine.packing import Compression, Form
 from tiffin.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tiffin.engine.annotations import Annotated
 
 Kind = Literal["local", "tar", "oci", "docker", "image", "cacheonly"]
 
@@ -59,17 +61,6 @@ _REFUSED: Final = {
     "prefer-nondist-layers": "layers that a registry must not hand out keep their type anyhow",
     "registry.insecure": "name the registry in registries.conf, with insecure = true, for all commands",
 }
-
-
-class Form(NamedTuple):
-    """How an image is written down: how its layers are packed, in whose words, with which annotations.
-
-    `compression` None leaves layers as they are; `docker` writes Docker's media types.
-    """
-
-    compression: Compression | None = None
-    docker: bool = False
-    annotations: tuple[Annotated, ...] = ()
 
 
 class Output(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tiffin.engine.buildinputs import BUILT, LAYOUT
+from tiffin.engine.building.inputs import BUILT, LAYOUT
 from tiffin.engine.lookup import Found, open_found
 from tiffin.errors import InvalidError, NotFoundError
 from tiffin.image.layout import Layout
@@ -16,7 +16,7 @@ from tiffin.oci.digest import Digest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tiffin.engine.buildrequest import BuildRequest
+    from tiffin.engine.building.request import BuildRequest
     from tiffin.engine.engine import Engine
     from tiffin.oci.platform import Platform
 

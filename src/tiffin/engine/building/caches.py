@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tiffin.build.imported import ImportedCaches
     from tiffin.build.reading import Shown
     from tiffin.build.solve import Result
-    from tiffin.engine.buildrequest import BuildRequest
-    from tiffin.engine.cacheflags import CacheSource, CacheTarget
+    from tiffin.engine.building.cacheflags import CacheSource, CacheTarget
+    from tiffin.engine.building.request import BuildRequest
     from tiffin.engine.engine import Engine
     from tiffin.oci.config import ImageConfig
     from tiffin.oci.digest import DiffID
@@ -47,7 +47,7 @@ class Caches(NamedTuple):
         """Give the caches to read, None without any, for the time of a `with` block."""
         if not self.sources:
             return nullcontext()
-        from tiffin.engine.cacheimport import imported_caches
+        from tiffin.engine.building.cacheimport import imported_caches
 
         return imported_caches(engine, self.sources)
 
@@ -55,14 +55,14 @@ class Caches(NamedTuple):
         """Return the config, with the cache in it if the image is to carry it."""
         if not self.inline:
             return config
-        from tiffin.engine.cacheexport import with_cache
+        from tiffin.engine.building.cacheexport import with_cache
 
         return with_cache(config, solved)
 
     def export(self, engine: Engine, solved: Solved) -> None:
         """Write the cache to where it was asked for."""
         if self.targets:
-            from tiffin.engine.cacheexport import export_caches
+            from tiffin.engine.building.cacheexport import export_caches
 
             export_caches(engine, self.targets, solved)
 
@@ -72,7 +72,7 @@ def plan_caches(request: BuildRequest) -> Caches:
     asked = request.build_args.get(_INLINE) or ""
     if not (request.cache_from or request.cache_to or asked):
         return Caches()
-    from tiffin.engine.cacheflags import YES, parse_source, parse_target
+    from tiffin.engine.building.cacheflags import YES, parse_source, parse_target
 
     targets = tuple(parse_target(text) for text in request.cache_to)
     return Caches(

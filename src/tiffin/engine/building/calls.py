@@ -19,9 +19,9 @@ from tiffin.dockerfile.lint.linter import Linter
 from tiffin.dockerfile.lint.syntax import check_syntax
 from tiffin.dockerfile.parser import parse
 from tiffin.dockerfile.source import Source
-from tiffin.engine.buildinputs import BUILT, is_context_image, read_inputs, read_lent
-from tiffin.engine.buildlint import report_copies, violation
-from tiffin.engine.buildplatforms import plan_requests
+from tiffin.engine.building.inputs import BUILT, is_context_image, read_inputs, read_lent
+from tiffin.engine.building.lint import report_copies, violation
+from tiffin.engine.building.platforms import plan_requests
 from tiffin.engine.lookup import find_complete
 from tiffin.errors import InvalidError, NotFoundError, TiffinError
 from tiffin.events import Notice
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from tiffin.build.selection import Selected
     from tiffin.dockerfile.ast import Dockerfile
     from tiffin.dockerfile.lint.rule import Finding
-    from tiffin.engine.buildinputs import Inputs
-    from tiffin.engine.buildrequest import BuildRequest
+    from tiffin.engine.building.inputs import Inputs
+    from tiffin.engine.building.request import BuildRequest
     from tiffin.engine.engine import Engine
     from tiffin.errors import Where
     from tiffin.oci.platform import Platform
@@ -160,7 +160,7 @@ def _inputs(engine: Engine, request: BuildRequest) -> Iterator[Inputs]:
     """Give what a build would read; a context from elsewhere is fetched for it."""
 
     def make() -> Fetcher:
-        from tiffin.engine.fetching import make_fetcher
+        from tiffin.engine.building.fetching import make_fetcher
 
         engine.enter()
         lent = read_lent(request, engine.settings.environ)
@@ -211,8 +211,8 @@ class _Configs:
     def _config(self, name: str, platform: Platform) -> ImageConfig | None:
         """Return the config, None of an image that is not built yet."""
         if is_context_image(name):
-            from tiffin.engine.contextimages import find_context_image
-            from tiffin.engine.unbuilt import UNBUILT
+            from tiffin.engine.building.contextimages import find_context_image
+            from tiffin.engine.building.unbuilt import UNBUILT
 
             if self._request.build_contexts.get(name.removeprefix(BUILT)) == UNBUILT:
                 return None
