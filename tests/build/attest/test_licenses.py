@@ -48,6 +48,15 @@ def test_references_keep_the_words_and_are_told_apart():
     assert declare(("a b", "a+b OR MIT")).references == {"LicenseRef-a-b": "a b", "LicenseRef-a-b-x": "a+b"}
 
 
+def test_references_of_a_document_are_told_apart():
+    known = {"LicenseRef-a-b": "a b"}
+    assert declare(("a/b", "a b"), known) == (
+        "LicenseRef-a-b-x AND LicenseRef-a-b",
+        {**known, "LicenseRef-a-b-x": "a/b"},
+    )
+    assert declare((), known).references == known == {"LicenseRef-a-b": "a b"}
+
+
 def is_expression(text):
     """Reduce the text by the grammar of annex D of the specification, until only an expression is left."""
     text = re.sub(r"[A-Za-z0-9.-]+ WITH [A-Za-z0-9.-]+", "x", text)

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 NOTHING_SAID: Final = "NOASSERTION"
 # Those that are met in distributions and on package indexes; anything else is referred to.
@@ -163,18 +163,21 @@ _REFERENCE: Final = re.compile(r"[^A-Za-z0-9.-]+")
 
 
 class Declared(NamedTuple):
-    """An expression, and the texts of the references in it by their names."""
+    """An expression, and the texts of the references by their names: those in it, and those known before."""
 
     expression: str
     references: dict[str, str]
 
 
-def declare(licenses: Iterable[str]) -> Declared:
-    """Return one expression for all that a package says, joined by AND."""
-    references: dict[str, str] = {}
+def declare(licenses: Iterable[str], known: Mapping[str, str] = {}) -> Declared:
+    """Return one expression for all that a package says, joined by AND.
+
+    `known` are the references of the document so far: a name of one of them is not given to another text.
+    """
+    references = dict(known)
     parts = [_expression(text, references) for text in licenses if text.strip()]
     if not parts:
-        return Declared(NOTHING_SAID, {})
+        return Declared(NOTHING_SAID, references)
     if len(parts) > 1:
         parts = [f"({part})" if " " in part else part for part in parts]
     return Declared(" AND ".join(dict.fromkeys(parts)), references)

@@ -92,8 +92,8 @@ def _root(identity: str, subject: Subject) -> dict[str, Any]:
 
 
 def _package(package: Package, texts: dict[str, str]) -> dict[str, Any]:
-    declared = declare(text[:_LARGEST] for text in package.licenses)
-    renamed = _keep(declared.references, texts)
+    declared = declare((text[:_LARGEST] for text in package.licenses), texts)
+    texts |= declared.references
     found: dict[str, Any] = {
         "SPDXID": _id(f"Package-{package.kind}", package.name, package.url, package.found),
         "name": package.name,
@@ -101,7 +101,7 @@ def _package(package: Package, texts: dict[str, str]) -> dict[str, Any]:
         "downloadLocation": NOTHING_SAID,
         "filesAnalyzed": False,
         "licenseConcluded": NOTHING_SAID,
-        "licenseDeclared": _with_names(declared.expression, renamed),
+        "licenseDeclared": declared.expression,
         "copyrightText": NOTHING_SAID,
         "sourceInfo": f"acquired package info from {_where(package)}: {package.found}",
         "externalRefs": [
@@ -123,21 +123,3 @@ def _package(package: Package, texts: dict[str, str]) -> dict[str, Any]:
 def _where(package: Package) -> str:
     database = _DATABASES.get(package.kind)
     return f"the data base of {database}" if database else f"the metadata of a package ({package.kind})"
-
-
-def _keep(references: dict[str, str], texts: dict[str, str]) -> dict[str, str]:
-    """Add references to those of the document; return those that need another name there."""
-    renamed = {}
-    for name, text in references.items():
-        own = name
-        while texts.get(own, text) != text:
-            own += "-x"
-        texts[own] = text
-        if own != name:
-            renamed[name] = own
-    return renamed
-
-
-def _with_names(expression: str, renamed: dict[str, str]) -> str:
-    words = re.findall(r"[()]|[^\s()]+|\s+", expression)
-    return "".join(renamed.get(word, word) for word in words)
