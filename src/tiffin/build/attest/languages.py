@@ -73,14 +73,13 @@ def _npm(path: str, data: bytes) -> Package | None:
     scope, slash, rest = name.rpartition("/")
     if not (is_name(rest) and is_name(version)) or (slash and not is_name(scope)):
         return None
-    licence = fields.get("license")
     return Package(
         "npm",
         name,
         version,
         package_url("npm", rest, version, namespace=scope),
         path,
-        licenses=(licence[:_LINE],) if isinstance(licence, str) and licence else (),
+        licenses=_license(fields),
         homepage=_homepage(_text(fields, "homepage")),
     )
 
@@ -97,14 +96,13 @@ def _conda(path: str, data: bytes) -> Package | None:
         "channel": channel[0].rpartition("/")[2] if channel[2] == subdir else channel[2],
         "subdir": subdir,
     }
-    licence = _text(fields, "license")
     return Package(
         "conda",
         name,
         version,
         package_url("conda", name, version, qualifiers=qualifiers),
         path,
-        licenses=(licence[:_LINE],) if licence else (),
+        licenses=_license(fields),
         homepage=_homepage(_text(fields, "url")),
     )
 
@@ -120,6 +118,11 @@ def _object(data: bytes) -> dict[str, Any]:
 def _text(fields: Mapping[str, Any], key: str) -> str:
     found = fields.get(key)
     return found if isinstance(found, str) else ""
+
+
+def _license(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    licence = _text(fields, "license")
+    return (licence[:_LINE],) if licence else ()
 
 
 def _homepage(text: str) -> str:

@@ -6,6 +6,7 @@ What is put down is what the steps are made from: no values of secrets, no proxi
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from tiffin.build.attest.purl import local_name
@@ -150,15 +151,9 @@ def _copies(op: Copy, places: Sequence[int]) -> list[dict[str, Any]]:
         actions.append(_action(places[0], places[part.input], {"copy": copy}))
     for file in op.files:
         made = {"path": f"{op.destination.rstrip('/')}/{file.name}", "mode": 0o644, "timestamp": -1}
-        made["data"] = _base64(file.data)
+        made["data"] = b64encode(file.data).decode()
         actions.append(_action(places[0], -1, {"mkfile": made}))
     return actions
-
-
-def _base64(data: bytes) -> str:
-    from base64 import b64encode
-
-    return b64encode(data).decode()
 
 
 def _command(op: Run, places: Sequence[int]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from tiffin.build.attest.packages import Distribution, Package, is_name
 from tiffin.build.attest.purl import package_url
@@ -38,7 +39,7 @@ def read_rpm(path: str, found: str, distribution: Distribution) -> Iterator[Pack
     import sqlite3
 
     try:
-        with closing(sqlite3.connect(f"file:{_escaped(path)}?mode=ro&immutable=1", uri=True)) as db:
+        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro&immutable=1", uri=True)) as db:
             # The file comes from the image: a view in it may be a query that never ends.
             db.execute("PRAGMA trusted_schema = OFF")
             db.set_progress_handler(lambda: True, _INSTRUCTIONS)
@@ -48,12 +49,6 @@ def read_rpm(path: str, found: str, distribution: Distribution) -> Iterator[Pack
                     yield package
     except sqlite3.Error:
         return
-
-
-def _escaped(path: str) -> str:
-    from urllib.parse import quote
-
-    return quote(path)
 
 
 def _header(blob: bytes) -> dict[str, str]:
