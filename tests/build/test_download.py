@@ -172,6 +172,13 @@ def test_a_refusal(web, ours, number, kind):
     assert caught.value.hint
 
 
+def test_a_proxy_that_asks_for_a_login(web, ours):
+    failing(web, status(407))
+    with pytest.raises(UnavailableError, match=f"the proxy before {web.url}/f asks for a login") as caught:
+        ours.get(f"{web.url.replace('://', '://u:secret@')}/f")
+    assert "HTTPS_PROXY=" in caught.value.hint
+
+
 def test_redirects_are_followed(web, ours):
     web.pages["/f"] = Page(DATA)
     failing(web, status(302, Location="/elsewhere"), status(308, Location=f"{web.url}/f"))

@@ -133,17 +133,22 @@ def failure_of(answer: Answer, what: str, asked: Asked) -> TiffinError:
             hint="raise the limit for the size of requests in the registry or in the proxy before it",
         )
     if status == 407:
-        return UnavailableError(
-            f"the proxy before {host} asks for a login",
-            code="proxy",
-            hint="put it into the proxy's URL: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT",
-        )
+        return proxy_login_needed(host)
     why = _WAITS.get(status, "does not do that")
     kind = UnavailableError if status >= 500 or status in _WAITS else TiffinError
     return kind(
         f"{what}: {host} {why} (status {status}){tail}",
         code="registry-status",
         hint="try again later" if status >= 500 or status in _WAITS else "",
+    )
+
+
+def proxy_login_needed(beyond: str) -> UnavailableError:
+    """The proxy on the way to `beyond`, a host or a URL that may be shown, lets nobody through unnamed."""
+    return UnavailableError(
+        f"the proxy before {beyond} asks for a login",
+        code="proxy",
+        hint="put it into the proxy's URL: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT",
     )
 
 

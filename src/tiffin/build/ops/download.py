@@ -24,6 +24,7 @@ from tiffin.errors import (
     UnavailableError,
 )
 from tiffin.events import StepProgress
+from tiffin.registry.failure import proxy_login_needed
 from tiffin.registry.hostfiles import HostFiles
 from tiffin.registry.transport import Transport, Trust
 
@@ -257,11 +258,7 @@ def _refusal(status: int, url: str) -> TiffinError:
             hint="give it with --secret id=HTTP_AUTH_TOKEN_HOST,env=…, or as https://USER:PASSWORD@HOST/…",
         )
     if status == 407:
-        return UnavailableError(
-            f"the proxy on the way to {shown} asks for a login",
-            code="proxy",
-            hint="put it into the proxy's URL: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT",
-        )
+        return proxy_login_needed(shown)
     return UnavailableError(
         f"{shown} is answered with status {status}", code="url-status", hint="try again later"
     )
