@@ -38,11 +38,6 @@ class Platforms(NamedTuple):
     absent: tuple[Descriptor, ...]
     attestations: tuple[Descriptor, ...]
 
-    @property
-    def attested(self) -> frozenset[str]:
-        """The digests of the manifests that attestations speak of."""
-        return frozenset(entry.annotations.get(REFERENCE_DIGEST, "") for entry in self.attestations)
-
 
 def open_platforms(fetcher: Fetcher, descriptor: Descriptor) -> Platforms:
     """Return what the index `descriptor` holds, as far as `fetcher` has it; a manifest is its one image."""

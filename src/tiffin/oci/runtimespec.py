@@ -172,7 +172,6 @@ class Linux(_Document, frozen=True):
     sysctl: dict[str, str] = {}
     seccomp: Seccomp | None = None
     resources: Resources | None = None
-    cgroups_path: str = ""
     masked_paths: tuple[str, ...] = ()
     readonly_paths: tuple[str, ...] = ()
     rootfs_propagation: str = ""

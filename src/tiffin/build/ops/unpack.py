@@ -32,7 +32,7 @@ def unpack_archive(
 def unpack_file(host: str, place: Path, owners: Owners, owner: tuple[int, int] | None = None) -> bool:
     """Unpack the tar within the file at `host` into the new directory `place`; False if it holds none."""
     with open(host, "rb") as file:
-        if not is_tar(file):
+        if not _is_tar(file):
             return False
         file.seek(0)
         place.mkdir()
@@ -43,10 +43,10 @@ def unpack_file(host: str, place: Path, owners: Owners, owner: tuple[int, int] |
 
 def begins_as_archive(head: bytes) -> bool:
     """Whether a stream that begins with `head` is a tar, or compressed, which text never is."""
-    return is_compressed(head) or is_tar(io.BytesIO(head))
+    return is_compressed(head) or _is_tar(io.BytesIO(head))
 
 
-def is_tar(file: BinaryIO) -> bool:
+def _is_tar(file: BinaryIO) -> bool:
     """Whether `file` begins as a tar does, perhaps a compressed one; reads its beginning."""
     import tarfile
 
