@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tiffin.events import Emit
     from tiffin.layer.diff import Repeated
     from tiffin.oci.digest import DiffID
-    from tiffin.oci.runtimespec import Rlimit
+    from tiffin.oci.runtimespec import Rlimit, RuntimeSpec
     from tiffin.runtime.cgroups.manager import Group
     from tiffin.runtime.model import Plan
     from tiffin.runtime.spec import Place
@@ -186,8 +186,24 @@ class StepRunner:
 
     def _plan(self, site: _Site, shell: tuple[str, ...] = ()) -> Plan:
         """Return the plan of the step's container, or that of a shell at a terminal in its place."""
-        op, parent, tree, work, furniture = site
-        user = find_user(op.user, tree)
+        op, parent, _, work, furniture = site
+        spec = self._spec(site, shell)
+        if op.devices:
+            from tiffin.build.ops.devices import with_devices  # few steps have one
+
+            spec = with_devices(spec, op.devices, self._place, self._settings.environ, self._settings.tell)
+        lowers = tuple(str(self._layers.path(diff_id)) for diff_id in reversed(parent)) or (
+            str(work / "empty"),
+        )
+        inlays = tuple(furniture.inlays)
+        if shell:
+            inlays += (MemoryFile(HISTORY, history_of(op.arguments), 0o644),)
+        rootfs = Rootfs(lowers, str(work / "upper"), str(work / "work"), volatile=True)
+        return make_plan(spec, rootfs, machine=self._place.machine, extra=inlays)
+
+    def _spec(self, site: _Site, shell: tuple[str, ...]) -> RuntimeSpec:
+        """Return the spec of the container, but for devices."""
+        op, _, tree, work, furniture = site
         own = {name: value for name, _, value in (item.partition("=") for item in (*op.env, *op.ambient))}
         loan = lend(self._settings.environ, self._bundle, own)
         variables = dict(loan.variables)
@@ -213,20 +229,8 @@ class StepRunner:
             resources=self._settings.resources,
             privileged=op.security == "insecure",
         )
-        spec = make_spec(ContainerConfig(env=op.env), user, options, self._place)
-        spec = msgspec.structs.replace(spec, hostname=op.hostname or HOSTNAME)
-        if op.devices:
-            from tiffin.build.ops.devices import with_devices  # few steps have one
-
-            spec = with_devices(spec, op.devices, self._place, self._settings.environ, self._settings.tell)
-        lowers = tuple(str(self._layers.path(diff_id)) for diff_id in reversed(parent)) or (
-            str(work / "empty"),
-        )
-        inlays = tuple(furniture.inlays)
-        if shell:
-            inlays += (MemoryFile(HISTORY, history_of(op.arguments), 0o644),)
-        rootfs = Rootfs(lowers, str(work / "upper"), str(work / "work"), volatile=True)
-        return make_plan(spec, rootfs, machine=self._place.machine, extra=inlays)
+        spec = make_spec(ContainerConfig(env=op.env), find_user(op.user, tree), options, self._place)
+        return msgspec.structs.replace(spec, hostname=op.hostname or HOSTNAME)
 
     def _mounts(self, op: Run, work: Path) -> tuple[Mount, ...]:
         """Write what the step is given as files, and return how they are mounted: read only."""
