@@ -4,6 +4,7 @@ import socket
 import subprocess
 import threading
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -151,7 +152,23 @@ def key(tmp_path_factory):
     return path
 
 
-def test_keys_get_an_agent_of_their_own(key, tmp_path):
+@pytest.fixture
+def agents(monkeypatch):
+    """The sockets of the agents that were started."""
+    started = []
+    hold = agentproxy._holding
+
+    @contextmanager
+    def holding(keys):
+        with hold(keys) as path:
+            started.append(Path(path))
+            yield path
+
+    monkeypatch.setattr(agentproxy, "_holding", holding)
+    return started
+
+
+def test_keys_get_an_agent_of_their_own(key, agents, tmp_path):
     """With OpenSSH's own client: the key is shown and signs, and cannot be taken away."""
     with forwarded(Agent(keys=(key.read_bytes().rstrip(),)), tmp_path / "proxy") as path:
 
@@ -166,7 +183,8 @@ def test_keys_get_an_agent_of_their_own(key, tmp_path):
         assert add("-D").returncode != 0
         assert add("-d", key.with_suffix(".pub")).returncode != 0
         assert "The agent has no identities" not in add("-l").stdout
-    assert not path.parent.joinpath("upstream").exists()
+        assert [agent.is_socket() for agent in agents] == [True]
+    assert [agent.parent.exists() for agent in agents] == [False]
 
 
 def test_what_ssh_add_does_not_take_is_said(tmp_path):
@@ -175,3 +193,37 @@ def test_what_ssh_add_does_not_take_is_said(tmp_path):
         forwarded(Agent(keys=(b"-----BEGIN PRIVATE KEY-----\nno\n",)), tmp_path / "proxy"),
     ):
         pass
+
+
+@pytest.fixture
+def tools(monkeypatch, tmp_path):
+    """Replace programs of OpenSSH by scripts."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+    def put(name, script):
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("name", "script", "message"),
+    [
+        ("ssh-agent", "exit 1", "ssh-agent could not be started"),
+        ("ssh-add", "exec sleep 60", "it has not ended after"),
+        ("ssh-add", "exit 1", "it does not say why"),
+    ],
+)
+def test_what_openssh_cannot_do_is_said_with_a_remedy(tools, monkeypatch, tmp_path, name, script, message):
+    tools(name, script)
+    if "sleep" in script:
+        monkeypatch.setattr(agentproxy, "_PATIENCE", 0.2)
+    with (
+        pytest.raises(FailedError, match=message) as caught,
+        forwarded(Agent(keys=(b"key",)), tmp_path / "proxy"),
+    ):
+        pass
+    assert caught.value.hint

@@ -27,7 +27,7 @@ _MOST_CONNECTIONS = 32
 _REQUEST_IDENTITIES, _SIGN_REQUEST = b"\x0b", b"\x0d"
 _ALLOWED = (_REQUEST_IDENTITIES, _SIGN_REQUEST)
 _FAILURE = b"\x05"
-_PATIENCE = 20  # seconds that an agent has to begin
+_PATIENCE = 20  # seconds that an agent has to take a key
 
 
 @contextmanager
@@ -163,7 +163,11 @@ def _holding(keys: Sequence[bytes]) -> Iterator[str]:
             assert keeper.stdout is not None
             number = keeper.stdout.readline().strip()
             if not number.isdigit():
-                raise FailedError("ssh-agent could not be started for the keys of --ssh", code="no-ssh-agent")
+                raise FailedError(
+                    "ssh-agent could not be started for the keys of --ssh",
+                    code="no-ssh-agent",
+                    hint="try it by hand: ssh-agent true; or give --ssh the socket of an agent that runs",
+                )
             try:
                 for key in keys:
                     _add(key, {**environment, "SSH_AUTH_SOCK": path})
@@ -176,19 +180,26 @@ def _holding(keys: Sequence[bytes]) -> Iterator[str]:
 def _add(key: bytes, environment: dict[str, str]) -> None:
     import subprocess
 
-    done = subprocess.run(
-        ["ssh-add", "-q", "-"],
-        input=key if key.endswith(b"\n") else key + b"\n",
-        env=environment,
-        capture_output=True,
-        check=False,
-        timeout=_PATIENCE,
-        start_new_session=True,  # without a terminal it asks for no passphrase
-    )
+    try:
+        done = subprocess.run(
+            ["ssh-add", "-q", "-"],
+            input=key if key.endswith(b"\n") else key + b"\n",
+            env=environment,
+            capture_output=True,
+            check=False,
+            timeout=_PATIENCE,
+            start_new_session=True,  # without a terminal it asks for no passphrase
+        )
+    except subprocess.TimeoutExpired:
+        raise _key_refused(f"it has not ended after {_PATIENCE} seconds") from None
     if done.returncode != 0:
         reason = done.stderr.decode(errors="replace").strip().splitlines()
-        raise FailedError(
-            f"ssh-add does not take a key of --ssh: {reason[-1] if reason else 'it does not say why'}",
-            code="key-refused",
-            hint="check it with: ssh-keygen -y -f KEY",
-        )
+        raise _key_refused(reason[-1] if reason else "it does not say why")
+
+
+def _key_refused(why: str) -> FailedError:
+    return FailedError(
+        f"ssh-add does not take a key of --ssh: {why}",
+        code="key-refused",
+        hint="check it with: ssh-keygen -y -f KEY",
+    )
