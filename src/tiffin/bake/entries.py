@@ -11,12 +11,12 @@ import io
 from typing import TypeAlias
 
 from tiffin.bake.language.values import BadValueError, Value, kind, to_text
+from tiffin.booleans import TRUE
 
 Entry: TypeAlias = dict[str, str]
 
 CACHES = ("cache-from", "cache-to")
 _SECRET_KEYS = {"type": "type", "id": "id", "source": "src", "src": "src", "env": "env"}
-_YES = ("1", "t", "T", "true", "TRUE", "True")
 
 
 def parse_entries(field: str, value: Value) -> tuple[Entry, ...]:
@@ -30,7 +30,7 @@ def parse_entry(field: str, item: Value) -> Entry:
     """Return one entry, checked for what it cannot do without."""
     if isinstance(item, dict):
         fields = {key: _text(key, part) for key, part in item.items() if part is not None}
-        if "disabled" in fields and fields["disabled"] not in _YES:
+        if "disabled" in fields and fields["disabled"] not in TRUE:
             del fields["disabled"]
     else:
         fields = _from_text(field, to_text(item))
@@ -67,7 +67,7 @@ def _from_text(field: str, text: str) -> Entry:
         if not equals:
             raise BadValueError(f"{part[:80]!r} in {text[:80]!r} is not key=value")
         found[key.strip().lower()] = value
-    if field == "attest" and found.get("disabled", "true") not in _YES:
+    if field == "attest" and found.get("disabled", "true") not in TRUE:
         del found["disabled"]
     return found
 

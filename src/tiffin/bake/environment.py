@@ -12,13 +12,12 @@ from tiffin.bake.entries import columns
 from tiffin.bake.functions.encoding import from_json
 from tiffin.bake.language.typeexpr import Type, convert
 from tiffin.bake.language.values import BadValueError, Value, kind, to_number
+from tiffin.booleans import EITHER, TRUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _SCALARS = ("string", "number", "bool")
-_YES = ("1", "t", "T", "true", "TRUE", "True")
-_NO = ("0", "f", "F", "false", "FALSE", "False")
 
 
 class Outside(NamedTuple):
@@ -37,7 +36,7 @@ class Outside(NamedTuple):
     @property
     def closed(self) -> bool:
         """Whether the environment sets no variables."""
-        return self.environ.get("BUILDX_BAKE_DISABLE_VARS_ENV_LOOKUP") in _YES
+        return self.environ.get("BUILDX_BAKE_DISABLE_VARS_ENV_LOOKUP") in TRUE
 
     def override(self, name: str, declared: Type | None, default: Value, *, has_default: bool) -> Value:
         """Return the value of the variable `name`, which has this type and this default.
@@ -80,9 +79,9 @@ def read(text: str, wanted: Type) -> Value:
         case "number":
             return to_number(text)
         case "bool":
-            if text not in _YES + _NO:
+            if text not in EITHER:
                 raise BadValueError(f"{text[:40]!r} is neither true nor false")
-            return text in _YES
+            return text in TRUE
         case "list" | "set" if wanted.inner and wanted.inner.name in _SCALARS:
             return convert(tuple(read(item, wanted.inner) for item in columns(text)), wanted)
         case "tuple":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.bake.requests import is_remote
 from tiffin.bake.selection import LINK
+from tiffin.booleans import FALSE
 from tiffin.dockerfile.nearest import did_you_mean
 from tiffin.errors import DeniedError, InvalidError
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _KEYS = ("network.host", "security.insecure", "ssh", "fs", "fs.read", "fs.write")
 _PLAIN = ("network.host", "security.insecure", "ssh")
 _LAYOUT = "oci-layout://"
-_NO = ("0", "f", "F", "false", "FALSE", "False")
 
 
 class Privileges(NamedTuple):
@@ -130,7 +130,7 @@ def missing(wanted: Privileges, granted: Privileges, here: Path) -> list[str]:
 def check(wanted: Privileges, granted: Privileges, here: Path, environ: Mapping[str, str]) -> None:
     """Raise DeniedError if targets ask for more than they may."""
     flags = missing(wanted, granted, here)
-    if environ.get("BUILDX_BAKE_ENTITLEMENTS_FS") in _NO:
+    if environ.get("BUILDX_BAKE_ENTITLEMENTS_FS") in FALSE:
         flags = [flag for flag in flags if not flag.startswith(("fs.", "ssh"))]
     if flags:
         raise DeniedError(

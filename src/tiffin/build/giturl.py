@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
-from tiffin.dockerfile.booleans import FALSE, TRUE
+from tiffin.booleans import FALSE, TRUE
 from tiffin.errors import InvalidError
 
 _WEB = ("http", "https")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tiffin.dockerfile.booleans import EITHER, TRUE
+from tiffin.booleans import EITHER, TRUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

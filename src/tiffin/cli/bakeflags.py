@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tiffin.booleans import FALSE, TRUE
 from tiffin.cli.buildflags import CALLS, MODES
-from tiffin.cli.options import FALSE, TRUE, flag, refuse, value, values
+from tiffin.cli.options import flag, refuse, value, values
 
 if TYPE_CHECKING:
     from tiffin.cli.options import Arguments

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from tiffin.booleans import EITHER, TRUE
 from tiffin.cli.buildflags import CALLS
-from tiffin.cli.options import FALSE, TRUE, usage
+from tiffin.cli.options import usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +43,7 @@ def read_call(arguments: Arguments, path: str) -> Call:
         name, _, value = field.partition("=")
         if name == "format" and value in ("json", "text"):
             call = call._replace(json=value == "json")
-        elif name == "ignorestatus" and value in (*TRUE, *FALSE):
+        elif name == "ignorestatus" and value in EITHER:
             call = call._replace(ignore_status=value in TRUE)
         else:
             raise usage(

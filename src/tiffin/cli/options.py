@@ -16,9 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-TRUE = ("1", "t", "T", "TRUE", "true", "True")
-FALSE = ("0", "f", "F", "FALSE", "false", "False")
-
 FLAG, TEXT, LIST, NUMBER = "flag", "text", "list", "number"
 
 
@@ -190,7 +187,7 @@ def parse(
             collected[option.long] = (*_as_tuple(collected[option.long]), text)
         else:
             collected[option.long] = _convert(option, text, command)
-        _check(option, text, command)
+        _check(option, text, collected[option.long], command)
     return Arguments(collected, frozenset(option.long for option, _ in given), tuple(rest))
 
 
@@ -259,7 +256,11 @@ def _cluster(
 
 def _convert(option: Option, text: str, command: str) -> object:
     if option.kind == FLAG:
-        if text in TRUE or text in FALSE:
+        if text == "true":  # as it is where nothing was written
+            return True
+        from tiffin.booleans import EITHER, TRUE
+
+        if text in EITHER:
             return text in TRUE
         raise usage(
             f'invalid argument "{text}" for "{option.spelling}" flag: it takes true or false',
@@ -275,9 +276,9 @@ def _convert(option: Option, text: str, command: str) -> object:
     return text
 
 
-def _check(option: Option, text: str, command: str) -> None:
-    """Refuse what we do not do, and values that are not among the choices."""
-    if option.refused and not (text in option.choices or (option.kind == FLAG and text in FALSE)):
+def _check(option: Option, text: str, found: object, command: str) -> None:
+    """Refuse what we do not do, and values that are not among the choices; `found` is what `text` means."""
+    if option.refused and not (text in option.choices or found is False):
         from tiffin.errors import UnsupportedError
 
         raise UnsupportedError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
-from tiffin.dockerfile.booleans import EITHER, TRUE
+from tiffin.booleans import EITHER, TRUE
 from tiffin.dockerfile.nearest import did_you_mean
 from tiffin.errors import InvalidError
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tiffin.dockerfile.booleans import EITHER, FALSE, TRUE
+from tiffin.booleans import EITHER, FALSE, TRUE
 from tiffin.errors import InvalidError, UnsupportedError
 
 if TYPE_CHECKING:

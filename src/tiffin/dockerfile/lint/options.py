@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tiffin.dockerfile.booleans import EITHER, TRUE
+from tiffin.booleans import EITHER, TRUE
 from tiffin.dockerfile.nearest import did_you_mean
 from tiffin.errors import InvalidError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from tiffin.booleans import EITHER, TRUE
 from tiffin.engine.packing import Compression
 from tiffin.errors import InvalidError, TiffinError, UnsupportedError
 from tiffin.oci.digest import Digest
@@ -27,8 +28,6 @@ _TO = {
     "local": ("dest", "tag", *_FORM, "ignore-error", "mounts"),
     "inline": (),
 }
-YES = ("true", "1", "t", "T", "TRUE", "True")
-_NO = ("false", "0", "f", "F", "FALSE", "False")
 
 
 class CacheSource(NamedTuple):
@@ -133,9 +132,9 @@ class _Fields:
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         value = self.get(name)
-        if value and value not in YES + _NO:
+        if value and value not in EITHER:
             raise self.wrong(f"{name}={value} is neither true nor false")
-        return value in YES if value else default
+        return value in TRUE if value else default
 
     def insist(self, name: str, reason: str) -> None:
         """Refuse what is asked for in a way that it is never done."""

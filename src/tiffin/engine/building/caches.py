@@ -72,11 +72,12 @@ def plan_caches(request: BuildRequest) -> Caches:
     asked = request.build_args.get(_INLINE) or ""
     if not (request.cache_from or request.cache_to or asked):
         return Caches()
-    from tiffin.engine.building.cacheflags import YES, parse_source, parse_target
+    from tiffin.booleans import TRUE
+    from tiffin.engine.building.cacheflags import parse_source, parse_target
 
     targets = tuple(parse_target(text) for text in request.cache_to)
     return Caches(
         tuple(parse_source(text) for text in request.cache_from),
         tuple(target for target in targets if not target.inline),
-        asked in YES or any(target.inline for target in targets),
+        asked in TRUE or any(target.inline for target in targets),
     )

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, cast
 
-from tiffin.dockerfile.booleans import TRUE
+from tiffin.booleans import TRUE
 from tiffin.errors import InvalidError, NotFoundError, TiffinError
 from tiffin.events import StepDone, StepStarted
 from tiffin.snapshot.merged import MergedTree

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tiffin.booleans import EITHER, TRUE
 from tiffin.build.plan import PlanRequest
-from tiffin.dockerfile.booleans import EITHER, TRUE
 from tiffin.engine.building.inputs import context_kind
 from tiffin.errors import InvalidError
 from tiffin.oci.platform import Platform
