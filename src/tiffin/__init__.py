@@ -34,7 +34,6 @@ __all__ = [
     "run",
 ]
 
-
 _ROOMS = ("build", "container", "image")
 """Functions whose names are also those of packages below this one."""
 
@@ -55,9 +54,10 @@ def __dir__() -> list[str]:
 
 
 def _named(name: str) -> Any:
-    from tiffin.python import names
+    from tiffin import errors
+    from tiffin.python import calls, container, image
 
-    return getattr(names, name)
+    return next(vars(room)[name] for room in (calls, container, image, errors) if name in vars(room))
 
 
 class _Room(type(sys)):  # type: ignore[misc]

@@ -7,13 +7,20 @@ import sys
 import pytest
 
 import tiffin
-from tiffin.errors import InvalidError, NotFoundError
-from tiffin.python import names
+from tiffin.errors import InvalidError, NotFoundError, TiffinError
+from tiffin.python import calls
 from tiffin.python.calls import build
-from tiffin.python.container import Container
+from tiffin.python.container import Container, Execution
+from tiffin.python.image import Image, Layer
 from tiffin.python.ports import published
 
 ROOMS = ("build", "container", "image")
+CLASSES = (Container, Execution, Image, Layer, TiffinError)
+FUNCTIONS = (
+    *(calls.build, calls.container, calls.containers, calls.image, calls.images),
+    *(calls.pull, calls.push, calls.run),
+)
+PROMISED = {each.__name__: each for each in (*CLASSES, *FUNCTIONS)}
 
 
 def python(code):
@@ -60,10 +67,9 @@ def test_build_is_a_function_and_a_package(before):
 
 
 def test_the_names_are_those_that_are_promised():
-    assert tiffin.__all__ == names.__all__
+    assert tiffin.__all__ == [*PROMISED]
     assert set(tiffin.__all__) <= set(dir(tiffin))
-    for name in tiffin.__all__:
-        own = getattr(names, name)
+    for name, own in PROMISED.items():
         assert getattr(tiffin, name) is own or (
             name in ROOMS and inspect.unwrap(getattr(tiffin, name)) is own
         )
