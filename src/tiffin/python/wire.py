@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from tiffin import errors, events
 from tiffin.errors import Excerpt, FailedError, TiffinError, Where
@@ -10,19 +10,7 @@ from tiffin.errors import Excerpt, FailedError, TiffinError, Where
 if TYPE_CHECKING:
     from tiffin.events import Event
 
-_EVENTS: dict[str, Any] = {
-    kind.__name__: kind
-    for kind in (
-        events.StepStarted,
-        events.StepLog,
-        events.StepProgress,
-        events.StepDone,
-        events.StepUnreached,
-        events.StepWhy,
-        events.Notice,
-        events.TerminalLent,
-    )
-}
+_EVENTS: dict[str, Any] = {kind.__name__: kind for kind in get_args(events.Event)}
 _ERRORS: dict[str, type[TiffinError]] = {
     kind.kind: kind
     for kind in (
