@@ -7,9 +7,10 @@ import sys
 import pytest
 
 import tiffin
-from tiffin.errors import InvalidError, NotFoundError, TiffinError
+from tiffin.errors import FailedError, InvalidError, NotFoundError, TiffinError
 from tiffin.python import calls
 from tiffin.python.calls import build
+from tiffin.python.child import Answer
 from tiffin.python.container import Container, Execution
 from tiffin.python.image import Image, Layer
 from tiffin.python.ports import published
@@ -124,3 +125,11 @@ def test_a_port_that_is_not_published_has_no_url():
     with pytest.raises(NotFoundError, match="8001 of the container serving is not published") as caught:
         container({"8001/tcp": None, "8000/udp": [{"HostIp": "", "HostPort": "1"}]}).url(8001)
     assert caught.value.hint == "start it with ports={8001: 0}"
+
+
+@pytest.mark.parametrize(("command", "shown"), [("false", "false"), (["sh", "-c", "exit 3"], "sh -c exit 3")])
+def test_a_command_that_failed_is_named_as_it_was_written(monkeypatch, command, shown):
+    monkeypatch.setattr("tiffin.python.container.call", lambda *_: Answer(3, b"", b"why"))
+    with pytest.raises(FailedError, match=f"^{shown} in the container serving ended with status 3") as caught:
+        container(None).exec(command, check=True)
+    assert caught.value.output == "why"

@@ -89,11 +89,12 @@ class Container:
         With `check`, FailedError is raised for any exit code but 0. What it writes is kept in a file until
         it ends, and then in memory.
         """
+        words = [command] if isinstance(command, str) else list(command)
         answer = call(
             "exec",
             {
                 "name": self.id,
-                "command": [command] if isinstance(command, str) else list(command),
+                "command": words,
                 "env": [f"{key}={value}" for key, value in (env or {}).items()],
                 "user": user,
                 "workdir": workdir,
@@ -102,7 +103,7 @@ class Container:
         done = Execution(answer.value, answer.stdout, answer.stderr)
         if check and done.exit_code != 0:
             error = FailedError(
-                f"{' '.join(command)} in the container {self.name} ended with status {done.exit_code}",
+                f"{' '.join(words)} in the container {self.name} ended with status {done.exit_code}",
                 code="command-failed",
                 exit_status=done.exit_code,
             )
