@@ -99,10 +99,15 @@ def test_two_dashes_end_the_options():
         (("--shell", "x"), "sh", ("x",)),
         (("--shell=bash -i", "x"), "bash -i", ("x",)),
         (("--shell=",), "", ()),
+        (("-s", "x"), "sh", ("x",)),
+        (("-qs", "x"), "sh", ("x",)),
+        (("-sq=false", "x"), "sh", ("x",)),
+        (("-s=bash", "x"), "bash", ("x",)),
     ],
 )
 def test_a_value_that_can_be_left_out_takes_no_word(words, found, rest):
-    arguments = parse((optional("--shell", "COMMAND", "x", implied="sh"),), words)
+    options = (optional("-s, --shell", "COMMAND", "x", implied="sh"), flag("-q, --quiet", "x"))
+    arguments = parse(options, words)
     assert (arguments.text("shell"), arguments.words) == (found, rest)
 
 

@@ -6,7 +6,7 @@ import os
 
 from tiffin.cli import catalog
 from tiffin.cli.command import MANY
-from tiffin.cli.options import FLAG, usage
+from tiffin.cli.options import usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -153,9 +153,9 @@ def _options(options: Iterable[Option]) -> Iterator[str]:
 
 def _head(option: Option) -> str:
     spelling = option.spelling if option.short else f"    {option.spelling}"
-    if option.implied is not None:
-        return f"  {spelling}[={option.metavar}]"
-    return f"  {spelling}{'' if option.kind == FLAG else ' ' + option.metavar}"
+    if option.takes_word:
+        return f"  {spelling} {option.metavar}"
+    return f"  {spelling}{f'[={option.metavar}]' if option.metavar else ''}"
 
 
 def _default(option: Option) -> str:

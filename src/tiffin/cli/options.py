@@ -61,7 +61,7 @@ class Option:
         self.refused = refused
         self.ignored = ignored
         self.dynamic = dynamic
-        self.implied = implied
+        self.implied = "true" if kind == FLAG else implied
 
     @property
     def spelling(self) -> str:
@@ -71,7 +71,7 @@ class Option:
     @property
     def takes_word(self) -> bool:
         """Whether the word after it is its value."""
-        return self.kind != FLAG and self.implied is None
+        return self.implied is None
 
     @property
     def shown(self) -> bool:
@@ -225,8 +225,6 @@ def _long(word: str, known: Mapping[str, Option], queue: list[str], command: str
         raise _unknown(f"unknown flag: --{name}", name, known, command)
     if equals:
         return option, text
-    if option.kind == FLAG:
-        return option, "true"
     if option.implied is not None:
         return option, option.implied
     if not queue:
@@ -237,7 +235,7 @@ def _long(word: str, known: Mapping[str, Option], queue: list[str], command: str
 def _cluster(
     word: str, known: Mapping[str, Option], queue: list[str], command: str
 ) -> list[tuple[Option, str]]:
-    """`-it`, `-p8000:8000`, `-eA=b`, `-d=false`: switches, and at most one value at the end."""
+    """`-it`, `-p8000:8000`, `-eA=b`, `-d=false`: options without a value, and at most one that has it."""
     given: list[tuple[Option, str]] = []
     for position, letter in enumerate(word[1:], start=1):
         option = known.get(letter)
@@ -246,17 +244,17 @@ def _cluster(
             raise _unknown(f"unknown shorthand flag: {letter!r} in {word}", letter, {}, command)
         if rest.startswith("="):
             return [*given, (option, rest[1:])]
-        if option.kind != FLAG:
+        if option.implied is None:
             if not rest and not queue:
                 raise usage(f"flag needs an argument: {letter!r} in {word}", command)
             return [*given, (option, rest or queue.pop())]
-        given.append((option, "true"))
+        given.append((option, option.implied))
     return given
 
 
 def _convert(option: Option, text: str, command: str) -> object:
     if option.kind == FLAG:
-        if text == "true":  # as it is where nothing was written
+        if text == option.implied:
             return True
         from tiffin.booleans import EITHER, TRUE
 
