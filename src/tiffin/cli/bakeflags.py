@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tiffin.booleans import FALSE, TRUE
-from tiffin.cli.buildflags import CALLS, MODES
-from tiffin.cli.options import flag, refuse, value, values
+from tiffin.cli.buildflags import CALL, NO_CACHE, OTHER_BUILDER, POLICY, PROGRESS, PULL, WHY
+from tiffin.cli.options import flag, value, values
 
 if TYPE_CHECKING:
     from tiffin.cli.options import Arguments
@@ -17,7 +17,7 @@ OPTIONS = (
         "NAME[=PATH]",
         "Let targets do this: network.host, ssh, fs=PATH, fs.read=PATH, fs.write=PATH",
     ),
-    value("--call", "METHOD", f"What to do: {', '.join(CALLS)}", default="build"),
+    CALL,
     flag("--check", "Look at the Dockerfiles by all lint rules and build nothing, like --call=check"),
     values("-f, --file", "FILE", "A bake or Compose file, '-' for standard input; can be repeated"),
     value("--list", "targets|variables", "List what the files define; also type=…,format=json"),
@@ -25,18 +25,18 @@ OPTIONS = (
     value(
         "--metadata-file", "FILE", "Write digests and names of the results into this file, as JSON by target"
     ),
-    flag("--no-cache", "Run every instruction again"),
+    NO_CACHE,
     flag("--print", "Print the targets as they would be built, as JSON, and build nothing"),
-    value("--progress", "MODE", f"How to show progress: {', '.join(MODES)}", default="auto", choices=MODES),
+    PROGRESS,
     value("--provenance", "VALUE", "Attest how the image was made, like --set '*.attest=type=provenance'"),
-    flag("--pull", "Ask the registry for newer base images"),
+    PULL,
     flag("--push", "Send the images to their registries, like --set '*.push=true'"),
     value("--sbom", "VALUE", "Attest what is in the image, like --set '*.attest=type=sbom'"),
     values("--set", "TARGET.KEY=VALUE", "Change targets: a pattern of their names, an attribute, += adds"),
     values("--var", "NAME=VALUE", "Set a variable of the files"),
-    flag("--why", "Say of each step why it is remembered, or what changed"),
-    *refuse("there is one builder, tiffin itself", "--builder=default|tiffin"),
-    *refuse("policies are not in this release", "--policy="),
+    WHY,
+    *OTHER_BUILDER,
+    *POLICY,
 )
 
 

@@ -7,6 +7,19 @@ from tiffin.cli.options import flag, ignore, refuse, value, values
 
 CALLS = ("build", "check", "outline", "targets")
 MODES = ("auto", "tty", "plain", "quiet", "rawjson")
+BUILDERS = ("default", "tiffin")
+"""How the one builder is called by those who have to name one."""
+
+# Those that `tiffin bake` has too.
+CALL = value("--call", "METHOD", f"What to do: {', '.join(CALLS)}", default="build")
+NO_CACHE = flag("--no-cache", "Run every instruction again")
+PROGRESS = value(
+    "--progress", "MODE", f"How to show progress: {', '.join(MODES)}", default="auto", choices=MODES
+)
+PULL = flag("--pull", "Ask the registry for newer base images")
+WHY = flag("--why", "Say of each step why it is remembered, or what changed")
+OTHER_BUILDER = refuse("there is one builder, tiffin itself", f"--builder={'|'.join(BUILDERS)}")
+POLICY = refuse("policies are not in this release", "--policy=")
 
 OPTIONS = (
     values("--annotation", "[LEVEL:]KEY=VALUE", "Put an annotation on the manifest, or the index"),
@@ -30,7 +43,7 @@ OPTIONS = (
         "type=TYPE,…",
         "Write the cache for others: registry (ref), local (dest, tag), or inline; mode=max, mounts=true",
     ),
-    value("--call", "METHOD", f"What to do: {', '.join(CALLS)}", default="build"),
+    CALL,
     flag("--check", "Look at the Dockerfile by all lint rules and build nothing, like --call=check"),
     value("-f, --file", "FILE", "The Dockerfile, '-' for standard input (PATH/Dockerfile if not given)"),
     value("--iidfile", "FILE", "Write the image id into this file"),
@@ -38,7 +51,7 @@ OPTIONS = (
     flag("--load", "Keep the image in the store, which is done unless --output says otherwise"),
     value("--metadata-file", "FILE", "Write digests and names of the result into this file, as JSON"),
     value("--network", "MODE", "Network of the RUN instructions: default, none or host", default="default"),
-    flag("--no-cache", "Run every instruction again"),
+    NO_CACHE,
     values("--no-cache-filter", "STAGE[,STAGE]", "Run every instruction of these stages again"),
     values(
         "--platform",
@@ -48,13 +61,13 @@ OPTIONS = (
     value(
         "--provenance", "true|mode=max[,…]", "Say what the images were made from: --attest type=provenance"
     ),
-    value("--progress", "MODE", f"How to show progress: {', '.join(MODES)}", default="auto", choices=MODES),
+    PROGRESS,
     values(
         "-o, --output",
         "TYPE|FOLDER|-",
         "Put the result out: type=local or tar (files), oci or docker (archives), image or registry",
     ),
-    flag("--pull", "Ask the registry for newer base images"),
+    PULL,
     flag("--push", "Send the image to the registry of its names: --output=type=registry"),
     flag("-q, --quiet", "Print nothing but the image id"),
     values(
@@ -68,12 +81,12 @@ OPTIONS = (
     value("--sbom", "true|false", "List the packages in the images: --attest type=sbom"),
     values("-t, --tag", "NAME[:TAG]", "Give the image a name; can be repeated", dynamic="images"),
     value("--target", "STAGE", "Build this stage, and not the last one"),
-    flag("--why", "Say of each step why it is remembered, or what changed"),
+    WHY,
     *stepflags.OPTIONS,
     *refuse("a step asks for rights by RUN --security=insecure, and --allow grants them", "--security-opt="),
     *refuse("layers are never squashed; use a stage of its own to leave files behind", "--squash"),
-    *refuse("there is one builder, tiffin itself", "--builder=default|tiffin"),
-    *refuse("policies are not in this release", "--policy="),
+    *OTHER_BUILDER,
+    *POLICY,
     *refuse("there are --memory, --cpu-quota and the like", "--resource="),
     *refuse("use the global option: tiffin --isolation RUNG build", "--isolation=default"),
     *ignore("--compress", "--disable-content-trust", "--force-rm", "--rm"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from tiffin.cli.buildflags import BUILDERS, OTHER_BUILDER
 from tiffin.cli.command import Command
-from tiffin.cli.options import flag, ignore, refuse, values
+from tiffin.cli.options import flag, ignore, values
 from tiffin.cli.output import NO_TRUNC, format_option, print_rows
 from tiffin.ui.columns import ago, human_size, table
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from tiffin.cli.options import Arguments
     from tiffin.cli.output import Row
     from tiffin.engine.prune import CacheUsage
-
-NAMES = ("default", "tiffin")
-"""How the one builder is called by those who have to name one."""
 
 _HEADINGS = {
     "ID": "ID",
@@ -38,7 +36,6 @@ _BUILDER = {
     "Buildkit": "BUILDKIT",
     "Platforms": "PLATFORMS",
 }
-_OTHER = refuse("there is one builder, tiffin itself", "--builder=default|tiffin")
 
 
 def run_usage(session: Session, arguments: Arguments) -> int:
@@ -94,7 +91,7 @@ def run_use(_session: Session, arguments: Arguments) -> int:
 def _need(words: Sequence[str]) -> None:
     from tiffin.errors import NotFoundError
 
-    if words and words[0] not in NAMES:
+    if words and words[0] not in BUILDERS:
         raise NotFoundError(
             f"there is no builder {words[0]}",
             code="no-such-builder",
@@ -176,7 +173,7 @@ USAGE = Command(
         values("--filter", "NAME=VALUE", "Show only some: id, type=regular|exec.cachemount, shared, inuse"),
         format_option(),
         flag("--verbose", "Show all that is known of each entry"),
-        *_OTHER,
+        *OTHER_BUILDER,
     ),
     examples=("tiffin builder du", "tiffin builder du --filter type=exec.cachemount"),
 )
@@ -189,14 +186,14 @@ LIST = Command(
 INSPECT = Command(
     "inspect [OPTIONS] [NAME]",
     run_inspect,
-    options=(flag("--bootstrap", "See that it is ready, which it always is"), *_OTHER),
+    options=(flag("--bootstrap", "See that it is ready, which it always is"), *OTHER_BUILDER),
     words=(0, 1),
     examples=("tiffin builder inspect",),
 )
 USE = Command(
     "use [OPTIONS] NAME",
     run_use,
-    options=(flag("--default", "Use it by default, which is so anyhow"), *ignore("--global"), *_OTHER),
+    options=(flag("--default", "Use it by default, which is so anyhow"), *ignore("--global"), *OTHER_BUILDER),
     words=(1, 1),
     examples=("tiffin builder use default",),
 )

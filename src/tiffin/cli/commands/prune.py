@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from tiffin.cli.buildflags import OTHER_BUILDER
 from tiffin.cli.command import Command
 from tiffin.cli.options import flag, refuse, usage, values
 from tiffin.ui.columns import human_size
@@ -171,7 +172,7 @@ BUILDER = Command(
             "--min-free-space=",
             "--reserved-space=",
         ),
-        *refuse("there is one builder, tiffin itself", "--builder=default|tiffin"),
+        *OTHER_BUILDER,
     ),
     examples=("tiffin builder prune -f --filter until=24h",),
 )
