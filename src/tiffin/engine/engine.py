@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tiffin.events import Emit, Event
     from tiffin.layer.owners import Owners
     from tiffin.oci.platform import Platform
+    from tiffin.registry.access import Registries
     from tiffin.snapshot.export import LayerFetcher
     from tiffin.snapshot.layers import LayerStore
     from tiffin.store.blobs import BlobStore
@@ -105,6 +106,12 @@ class Engine:
         from tiffin.snapshot.export import LayerFetcher
 
         return LayerFetcher(self.blobs, self.layers)
+
+    def registries(self) -> Registries:
+        """Return the registries as the environment names and knows them; to be closed by `with`."""
+        from tiffin.registry.access import Registries
+
+        return Registries(self.settings.environ, emit=self.emit)
 
     @classmethod
     def open(cls, settings: Settings, *, emit: Emit = _ignore) -> Self:

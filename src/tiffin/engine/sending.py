@@ -40,9 +40,8 @@ def send(
     is not packed for it again.
     """
     from tiffin.content.copy import copy_graph
-    from tiffin.registry.access import Registries
 
-    with Registries(engine.settings.environ, emit=engine.emit) as registries:
+    with engine.registries() as registries:
         places = {each.name: registries.to_push(each, _mounts(engine, each)) for each in references}
         only = next(iter(places.values())) if len(places) == 1 else None
         outgoing = prepare(engine, root, form, only)

@@ -105,12 +105,6 @@ def logout(settings: Settings, server: str) -> bool:
     return CredentialStore(settings.environ).erase(_registry(server))
 
 
-def _registries(engine: Engine) -> Registries:
-    from tiffin.registry.access import Registries
-
-    return Registries(engine.settings.environ, emit=engine.emit)
-
-
 def _registry(server: str) -> str:
     """The registry that a user names on the command line, by its host or by a URL."""
     from tiffin.registry.credentials import canonical_registry
@@ -139,7 +133,7 @@ class _Wanted(NamedTuple):
 
 
 def _pull(engine: Engine, lease: Lease, wanted: _Wanted) -> Descriptor:
-    with _registries(engine) as registries:
+    with engine.registries() as registries:
         try:
             return _fetch(engine, registries, lease, wanted)
         except (UnavailableError, NotFoundError) as error:

@@ -73,11 +73,9 @@ def _export(engine: Engine, target: CacheTarget, solved: Solved) -> str:
             layout.replace(target.tag, outgoing.root)
         return outgoing.told
     from tiffin.engine.sending import Persistent
-    from tiffin.registry.access import Registries
 
     assert target.reference is not None
-    environ = engine.settings.environ
-    with Registries(environ, emit=engine.emit) as registries, engine.layers.workspace() as place:
+    with engine.registries() as registries, engine.layers.workspace() as place:
         repository = registries.to_push(target.reference)
         outgoing = _prepare(engine, repository, target, solved, place)
         _send(engine, outgoing, Persistent(outgoing, repository))

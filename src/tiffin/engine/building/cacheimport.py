@@ -40,9 +40,8 @@ def _open(engine: Engine, source: CacheSource, held: ExitStack) -> Opened:
 def _in_registry(engine: Engine, reference: Reference, held: ExitStack) -> tuple[Fetcher, Descriptor]:
     """Where the cache is: in the registry; in the store if the registry has no such image, and it has."""
     from tiffin.engine.lookup import find_name
-    from tiffin.registry.access import Registries
 
-    repository = held.enter_context(Registries(engine.settings.environ, emit=engine.emit)).to_pull(reference)
+    repository = held.enter_context(engine.registries()).to_pull(reference)
     try:
         return repository, repository.resolve(reference)
     except (NotFoundError, UnavailableError):

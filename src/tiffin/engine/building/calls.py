@@ -222,10 +222,8 @@ class _Configs:
         found = find_complete(self._engine, name, platform)
         if found is not None:
             return found.config
-        from tiffin.registry.access import Registries
-
         reference = Reference.parse(name).tagged()
-        with Registries(self._engine.settings.environ, emit=self._engine.emit) as registries:
+        with self._engine.registries() as registries:
             repository = registries.to_pull(reference)
             root = repository.resolve(reference)
             return open_image(repository, root, platform, what=reference.familiar).config
