@@ -73,6 +73,13 @@ def test_of_a_base_that_cannot_be_read_nothing_is_said(ask, events):
     assert event.where.line == 1
 
 
+def test_a_base_is_asked_for_once_for_all_platforms(ask, double):
+    offer(double, "base")
+    text = f"FROM --platform=$BUILDPLATFORM {double.address}/base:1.0\nENV A=1\n"
+    assert ask(text, platforms=("linux/amd64,linux/arm64",)).error is None
+    assert double.requests("HEAD") == ["HEAD /v2/base/manifests/1.0"]
+
+
 def test_what_is_found_before_an_error_is_told_with_it(ask):
     checked = ask("FROM scratch AS A\nCOPY --from=1 / /\n")
     assert found(checked) == [("StageNameCasing", 1)]

@@ -99,10 +99,11 @@ def _check(engine: Engine, request: BuildRequest, inputs: Inputs) -> Checked:
         return Checked(source, (), error)
     linter = Linter.of(dockerfile, wanted[0].build_args, checking=True)
     check_syntax(dockerfile, linter)
+    configs = _Configs(engine, request)
     failure: TiffinError | None = None
     try:
         for each in wanted:
-            graph = plan(dockerfile, each, _Configs(engine, request).resolve, linter)
+            graph = plan(dockerfile, each, configs.resolve, linter)
             _look(graph, dockerfile, inputs.contexts, linter)
     except TiffinError as error:
         failure = error
