@@ -13,6 +13,7 @@ ENVIRON = {"TOKEN": "t", "OTHER": "o"}
     [
         ("id=x,src=/f", SecretFlag("x", "/f")),
         ("id=x,source=/f=g", SecretFlag("x", "/f=g")),
+        ('id=x,"src=/f,g"', SecretFlag("x", "/f,g")),
         ("type=file,id=x,src=/f", SecretFlag("x", "/f")),
         ("src=/f,ID=x", SecretFlag("x", "/f")),
         ("id=x,env=OTHER", SecretFlag("x", "", "OTHER")),
@@ -27,7 +28,8 @@ def test_flags(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "src=/f", "id=", "id=x,what=1", "id=x,src=/f,env=E", "id=x,type=other", "id=x,src"]
+    "text",
+    ["", "x", "src=/f", "id=", "id=x,what=1", "id=x,src=/f,env=E", "id=x,type=other", "id=x,src", '"id=x'],
 )
 def test_what_is_no_flag(text):
     with pytest.raises(InvalidError, match="--secret"):

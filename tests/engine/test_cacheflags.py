@@ -84,6 +84,8 @@ def test_the_services_of_providers_are_refused_with_what_to_use(kind):
         ("type=local,dest=x,compression=estargz", "cannot be compressed as 'estargz'"),
         ("type=local,dest=x,compression-level=best", "is no number"),
         ("type=local,dest=x,ignore-error=maybe", "neither true nor false"),
+        ("type=local,dest=x,ignore-error", "'ignore-error' is no KEY=VALUE"),
+        ('type=local,"dest=x', "a quote is not closed"),
         ("type=local,src=x", "type=local has no option 'src'"),
         (f"type=registry,ref=a/b@{DIGEST}", "a digest cannot be written to"),
     ],

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from tiffin.bake.language.values import BadValueError, Value, kind, to_text
 from tiffin.booleans import TRUE
+from tiffin.fields import split_fields
 
 Entry: TypeAlias = dict[str, str]
 
@@ -46,10 +47,9 @@ def _text(key: str, part: Value) -> str:
 def columns(text: str) -> list[str]:
     """Return the columns of a line of CSV."""
     try:
-        rows = list(csv.reader([text], strict=True))
-    except csv.Error as error:
+        return split_fields(text)
+    except ValueError as error:
         raise BadValueError(f"{text[:80]!r} is not a list of values with commas: {error}") from error
-    return rows[0] if rows else []
 
 
 def _from_text(field: str, text: str) -> Entry:

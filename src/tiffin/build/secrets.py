@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.errors import InvalidError, NotFoundError
+from tiffin.fields import split_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,7 +33,11 @@ def parse_secret(text: str, environ: Mapping[str, str]) -> SecretFlag:
     Raises InvalidError.
     """
     values: dict[str, str] = {}
-    for field in text.split(","):
+    try:
+        fields = split_fields(text)
+    except ValueError as error:
+        raise _invalid(text, str(error)) from None
+    for field in fields:
         key, equals, value = field.partition("=")
         name = "src" if key.lower() == "source" else key.lower()
         if not equals or name not in _KEYS:

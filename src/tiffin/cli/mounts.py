@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import os
 
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
+from tiffin.fields import split_fields
 
 _SOURCE = ("source", "src")
 _TARGET = ("target", "dst", "destination")
@@ -38,13 +38,20 @@ def mounts(texts: tuple[str, ...]) -> tuple[list[str], list[str]]:
 def _fields(text: str) -> dict[str, str]:
     """Keys in one spelling; a switch is `true`."""
     fields = {}
-    for item in next(csv.reader([text]), []):
+    for item in _split(text):
         key, equals, value = item.partition("=")
         key = key.strip().lower()
         for one, spellings in (("source", _SOURCE), ("target", _TARGET), ("readonly", _READ_ONLY)):
             key = one if key in spellings else key
         fields[key] = value if equals else "true"
     return fields
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return split_fields(text)
+    except ValueError as error:
+        raise InvalidError(f"--mount {text}: {error}") from None
 
 
 def _volume(text: str, kind: str, target: str, fields: dict[str, str]) -> str:

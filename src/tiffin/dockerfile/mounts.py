@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from tiffin.booleans import EITHER, TRUE
 from tiffin.dockerfile.nearest import did_you_mean
 from tiffin.errors import InvalidError
+from tiffin.fields import split_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +83,6 @@ _OPTIONS = {
     "ssh": ("id", "target", "required", "ro", "rw", *_OWNERSHIP),
 }
 _EVERY_OPTION = ("type", *dict.fromkeys(name for names in _OPTIONS.values() for name in names), *_ALIASES)
-_FIELD = re.compile(r'(?:"((?:[^"]|"")*)"|([^",]*))(?=,|\Z)')
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?([kmgtp]?)i?b?\Z", re.IGNORECASE)
 
 
@@ -127,19 +127,12 @@ def mount_option(text: str, name: str) -> str:
 
 
 def _fields(text: str) -> list[str]:
-    """Split at commas; a field in double quotes may hold commas, and quotes as a pair (RFC 4180)."""
-    fields = []
-    offset = 0
-    while offset <= len(text):
-        match = _FIELD.match(text, offset)
-        if match is None:
-            raise _invalid(
-                "a quote in --mount is out of place", 'write "key=va,lue" with quotes around the whole'
-            )
-        quoted = match[1]
-        fields.append(match[2] if quoted is None else quoted.replace('""', '"'))
-        offset = match.end() + 1
-    return fields if text else []
+    try:
+        return split_fields(text)
+    except ValueError:
+        raise _invalid(
+            "a quote in --mount is out of place", 'write "key=va,lue" with quotes around the whole'
+        ) from None
 
 
 def _mount(values: dict[str, str]) -> Mount:

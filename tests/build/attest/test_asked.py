@@ -30,6 +30,12 @@ PLAIN = Attestations(Provenance())
         (("type=sbom,disabled=true",), "true", None, PLAIN),
         (("type=sbom,generator=docker/buildkit-syft-scanner:1",), None, None, Attestations(sbom=True)),
         (
+            ('type=provenance,"builder-id=https://ci.example/7?a,b"',),
+            None,
+            None,
+            Attestations(Provenance(builder="https://ci.example/7?a,b")),
+        ),
+        (
             ("type=provenance,builder-id=https://ci.example/7,reproducible=true,inline-only=true",),
             None,
             None,
@@ -49,6 +55,7 @@ def test_what_is_asked_for(attest, provenance, sbom, expected):
         (("type=provenance", "type=provenance,mode=max"), None, "asked for twice"),
         (("type=provenance",), "true", "asked for twice"),
         ((), "max", "max has no value"),
+        ((), '"mode=max', "a quote is not closed"),
         ((), "mode=most", "mode is one of min, max, not 'most'"),
         ((), "version=v2", "version is one of v0.2, v1"),
         ((), "mode=max,mode=min", "mode is given twice"),

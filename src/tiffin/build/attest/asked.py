@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.booleans import EITHER, FALSE, TRUE
 from tiffin.errors import InvalidError, UnsupportedError
+from tiffin.fields import split_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ _FIELDS = {
 }
 _SCANNER = "docker/buildkit-syft-scanner"
 _VERSIONS = ("v0.2", "v1")
+_USAGE = "write --attest type=provenance,mode=max"
 
 
 class Provenance(NamedTuple):
@@ -65,12 +67,16 @@ def _spelt_out(kind: str, value: str) -> str:
 
 def _fields(option: str, text: str) -> dict[str, str]:
     fields: dict[str, str] = {}
-    for part in text.split(","):
+    try:
+        parts = split_fields(text)
+    except ValueError as error:
+        raise InvalidError(f"{option}: {error}", hint=_USAGE) from None
+    for part in parts:
         key, equals, value = part.partition("=")
         key = key.strip().lower()
         if not equals or key in fields:
             problem = "is given twice" if equals else "has no value"
-            raise InvalidError(f"{option}: {key} {problem}", hint="write --attest type=provenance,mode=max")
+            raise InvalidError(f"{option}: {key} {problem}", hint=_USAGE)
         fields[key] = value
     kind = fields.get("type", "")
     if kind not in _FIELDS:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from tiffin.booleans import EITHER, TRUE
 from tiffin.engine.packing import Compression
 from tiffin.errors import InvalidError, TiffinError, UnsupportedError
+from tiffin.fields import split_fields
 from tiffin.oci.digest import Digest
 from tiffin.oci.reference import Reference
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Mode = Literal["min", "max"]
 
@@ -100,14 +98,13 @@ class _Fields:
     """The fields of one option, `key=value` separated by commas as in CSV."""
 
     def __init__(self, option: str, text: str, known: dict[str, tuple[str, ...]]) -> None:
-        import csv
-
         self._option, self._text = option, text
-        items: Sequence[str] = next(csv.reader([text]), [])
-        if items and not any("=" in item for item in items):
-            items = ["type=registry", f"ref={text}"]
-        pairs = [item.partition("=") for item in items]
-        self._values = {key.strip().lower(): value for key, _, value in pairs}
+        self._values: dict[str, str] = {}
+        for item in self._split():
+            key, equals, value = item.partition("=")
+            if not equals:
+                raise self.wrong(f"{item!r} is no KEY=VALUE")
+            self._values[key.strip().lower()] = value
         self.kind = self._values.pop("type", "")
         if self.kind in _ELSEWHERE:
             raise UnsupportedError(
@@ -121,6 +118,15 @@ class _Fields:
             if name not in known[self.kind]:
                 offered = ", ".join(known[self.kind]) or "none"
                 raise self.wrong(f"type={self.kind} has no option {name!r}", f"its options are: {offered}")
+
+    def _split(self) -> list[str]:
+        try:
+            items = split_fields(self._text)
+        except ValueError as error:
+            raise self.wrong(str(error)) from None
+        if items and not any("=" in item for item in items):
+            return ["type=registry", f"ref={self._text}"]
+        return items
 
     def get(self, name: str) -> str:
         return self._values.get(name, "")

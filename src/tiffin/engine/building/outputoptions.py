@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tiffin.errors import InvalidError
+from tiffin.fields import split_fields
 
 TRUE: Final = ("1", "t", "true", "")
 FALSE: Final = ("0", "f", "false")
@@ -46,17 +47,15 @@ class Options:
         return int(value)
 
 
-def split_fields(text: str) -> list[str]:
-    """Return the fields of a line of CSV, in which a value with commas stands in quotes."""
-    import csv  # only who writes an output needs it
-
+def read_fields(text: str) -> list[str]:
+    """Return the fields of an output, in which a value with commas stands in quotes. Raises InvalidError."""
     try:
-        return next(csv.reader([text], strict=True), [])
-    except csv.Error as error:
-        raise invalid(text, str(error)) from None
+        return split_fields(text)
+    except ValueError as error:
+        raise invalid(text, str(error), _QUOTE) from None
 
 
-def split_field(field: str, text: str) -> tuple[str, str]:
+def read_field(field: str, text: str) -> tuple[str, str]:
     """Return key and value of a field of `text`; keys are in lower case, but for those of annotations."""
     key, equals, value = field.partition("=")
     if not equals:

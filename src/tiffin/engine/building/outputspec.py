@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from tiffin.engine.annotations import parse_option
-from tiffin.engine.building.outputoptions import FALSE, Options, invalid, split_field, split_fields
+from tiffin.engine.building.outputoptions import FALSE, Options, invalid, read_field, read_fields
 from tiffin.engine.packing import Compression, Form
 from tiffin.errors import UnsupportedError
 
@@ -94,10 +94,10 @@ class Output(NamedTuple):
 
 def parse_output(text: str) -> Output:
     """Return what `--output text` asks for. Raises InvalidError, or UnsupportedError by the option's name."""
-    fields = split_fields(text)
+    fields = read_fields(text)
     if len(fields) == 1 and fields[0] == text and not text.startswith("type="):
         return Output("tar" if text == "-" else "local", text)
-    options = dict(split_field(field, text) for field in fields)
+    options = dict(read_field(field, text) for field in fields)
     word = options.pop("type", "")
     if not word:
         raise invalid(text, "the type is missing")
