@@ -37,7 +37,10 @@ _CONVERSATION, _REQUEST = 3, 4
 
 
 def spawn(loop: Loop, connection: Connection, pid: int, descriptors: Sequence[int]) -> None:
-    """Start the process that joins the container of `pid`, and reap it when it has ended."""
+    """Start the process that joins the container of `pid`, and reap it when it has ended.
+
+    If it cannot be started, who asked for it is told so, and the container goes on.
+    """
     stdin, stdout, stderr, request = descriptors
     given = (stdin, stdout, stderr, connection.fileno(), request)
     # First out of the way of the numbers 0 to 4, then to their places.
@@ -48,6 +51,9 @@ def spawn(loop: Loop, connection: Connection, pid: int, descriptors: Sequence[in
         child = os.posix_spawn(
             arguments[0], arguments, interpreter.environment(), file_actions=actions, setsid=True
         )
+    except OSError as error:
+        connection.send({"error": pack_error(error)})
+        return
     finally:
         for fd in high:
             os.close(fd)

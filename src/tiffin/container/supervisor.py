@@ -21,6 +21,7 @@ from tiffin.container.job import Job, pack_error, unpack
 from tiffin.container.life import Life
 from tiffin.container.logs import Limit, LogWriter
 from tiffin.container.loop import Loop
+from tiffin.errors import ConflictError
 from tiffin.linux.files import atomic_write
 from tiffin.linux.process import Identity
 from tiffin.linux.remove import remove_tree
@@ -232,11 +233,13 @@ class Supervisor:
     def _execute(self, connection: control.Connection, descriptors: list[int]) -> None:
         from tiffin.container import execute  # most containers are never entered
 
-        child = self.child
-        if len(descriptors) == execute.DESCRIPTORS and child is not None and self._state.pid:
-            self.loop.forget(connection.fileno())
-            execute.spawn(self.loop, connection, child.pid, descriptors)
-            connection.close()
+        self.loop.forget(connection.fileno())
+        if not self._state.pid:
+            message = "the container is not running: it waits to be started again"
+            connection.send({"error": pack_error(ConflictError(message, code="not-running", exit_status=1))})
+        elif len(descriptors) == execute.DESCRIPTORS:
+            execute.spawn(self.loop, connection, self._state.pid, descriptors)
+        connection.close()
 
     def _over(self, status: state.Status, code: int) -> state.State:
         usage = self.life.usage

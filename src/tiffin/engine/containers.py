@@ -203,11 +203,15 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int:
 
     record = Records(engine.db).need(name)
     directory = directory_of(engine, record)
-    if not state_of(engine, record).pid:
+    found = state_of(engine, record)
+    if not found.pid:
+        waits = ": it waits to be started again" if found.running else ""
         raise ConflictError(
-            f"the container {record.name} is not running",
+            f"the container {record.name} is not running{waits}",
             code="not-running",
-            hint=f"start it first: tiffin start {record.name}",
+            hint=f"tiffin wait --condition running {record.name}"
+            if waits
+            else f"start it first: tiffin start {record.name}",
             exit_status=1,
         )
     spec = decode((directory / CONFIG).read_bytes(), RuntimeSpec, f"the spec of {record.name}")
@@ -229,7 +233,7 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int:
         privileged=request.privileged,
     )
     process = make_process(wanted, spec.linux.seccomp, machine=os.uname().machine)
-    process = process._replace(cgroups=state_of(engine, record).cgroups)
+    process = process._replace(cgroups=found.cgroups)
     execution = attach.Execution(
         pack_process(process), tty=request.tty, interactive=request.interactive, detach=request.detach
     )
