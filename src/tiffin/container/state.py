@@ -58,6 +58,10 @@ class State(NamedTuple):
         """Tell whether the container runs, or, as Docker has it, waits to be started again."""
         return self.status in ("running", "restarting")
 
+    def over(self, status: Status, code: int) -> State:
+        """The same after an end with this code: nothing is left of what only a process has."""
+        return self._replace(status=status, exit_code=code, pid=0, address="", ports=(), cgroups=())
+
 
 def write(directory: Path, state: State) -> None:
     """Put the state in the place of the old one at once."""
@@ -93,4 +97,4 @@ def boot() -> str:
 
 
 def _lost(state: State, why: str) -> State:
-    return state._replace(status="exited", exit_code=LOST, error=why, pid=0, address="", ports=())
+    return state.over("exited", LOST)._replace(error=why)

@@ -243,11 +243,8 @@ class Supervisor:
 
     def _over(self, status: state.Status, code: int) -> state.State:
         usage = self.life.usage
-        if usage is not None:
-            self._state = self._state._replace(oom=usage.killed > 0, peak=usage.peak or 0)
-        return self._state._replace(
-            cgroups=(), status=status, pid=0, exit_code=code, finished=time.time_ns(), address="", ports=()
-        )
+        found = self._state.over(status, code)._replace(finished=time.time_ns())
+        return found if usage is None else found._replace(oom=usage.killed > 0, peak=usage.peak or 0)
 
     def _tell(self, code: int, *, last: bool) -> None:
         """Answer those who wait for this end."""
@@ -260,8 +257,9 @@ class Supervisor:
 
     def _finish(self, code: int) -> None:
         self._undo.close()
+        self._state = self._over("exited", code)
         with contextlib.suppress(OSError):  # removed, or on a disk that is full: it is exited all the same
-            state.write(self.directory, self._over("exited", code))
+            state.write(self.directory, self._state)
         self._tell(code, last=True)
         self.loop.close()
 
