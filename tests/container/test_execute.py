@@ -19,7 +19,9 @@ from tiffin.runtime.process import Process
 def supervisor(tmp_path):
     """One whose container has no process: it is about to be started, or to be started again."""
     plan = model.pack(model.Plan(0, (), (), (), (), Process(("true",))))
-    made = Supervisor(Job("a" * 64, str(tmp_path), str(tmp_path / "run"), plan, NetworkPlan("none", "a" * 64, "")))
+    made = Supervisor(
+        Job("a" * 64, str(tmp_path), str(tmp_path / "run"), plan, NetworkPlan("none", "a" * 64, ""))
+    )
     yield made
     made.loop.close()
 

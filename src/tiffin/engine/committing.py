@@ -14,8 +14,8 @@ from tiffin.container.record import Records
 from tiffin.engine.building.results import store_image
 from tiffin.engine.configchanges import changed
 from tiffin.engine.running import state_of
-from tiffin.engine.standing import UPPER, directory_of
-from tiffin.engine.written import lower_of, spec_of, stubs_of
+from tiffin.engine.standing import UPPER, directory_of, spec_of
+from tiffin.engine.written import lower_of, stubs_of
 from tiffin.events import Notice
 from tiffin.image.edit import complete_history
 from tiffin.layer.apply import apply

@@ -1,4 +1,4 @@
-"""What `docker container inspect` says of a container. Pure but for the container's own spec file."""
+"""What `docker container inspect` says of a container. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from tiffin.container.health import read as read_health
 from tiffin.container.logs import FILE, stamp
 from tiffin.container.restart import parse_policy
 from tiffin.network.publish import Published
-from tiffin.oci.codec import decode
-from tiffin.oci.runtimespec import CPU, Memory, Resources, RuntimeSpec
+from tiffin.oci.runtimespec import CPU, Memory, Resources
 from tiffin.runtime.rlimits import UNLIMITED
 
 if TYPE_CHECKING:
@@ -18,13 +17,13 @@ if TYPE_CHECKING:
 
     from tiffin.container.record import MountRecord, Record
     from tiffin.container.state import State
+    from tiffin.oci.runtimespec import RuntimeSpec
 
 _NEVER = "0001-01-01T00:00:00Z"
 
 
-def document(record: Record, state: State, directory: Path) -> dict[str, Any]:
-    """Return the document, with the fields that scripts expect."""
-    spec = decode((directory / "config.json").read_bytes(), RuntimeSpec, f"the spec of {record.name}")
+def document(record: Record, state: State, directory: Path, spec: RuntimeSpec) -> dict[str, Any]:
+    """Return the document, with the fields that scripts expect; `directory` is the container's own."""
     process = spec.process
     ports = _ports(state)
     return {

@@ -14,7 +14,7 @@ from tiffin.container.record import Records
 from tiffin.container.signals import parse_signal
 from tiffin.engine.request import RunRequest
 from tiffin.engine.running import remove, run, start, state_of, tidy
-from tiffin.engine.standing import CONFIG, UPPER, control_of, directory_of, say
+from tiffin.engine.standing import UPPER, control_of, directory_of, say, spec_of, tree_of
 from tiffin.errors import ConflictError, UnsupportedError
 from tiffin.linux.isolation import Rung
 from tiffin.linux.namespace import pidfd_open
@@ -193,16 +193,11 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int:
     from tiffin.build.owner import find_user
     from tiffin.container import environment
     from tiffin.engine.creation import variables
-    from tiffin.oci.codec import decode
-    from tiffin.oci.digest import DiffID
-    from tiffin.oci.runtimespec import RuntimeSpec
     from tiffin.runtime.model import pack_process
     from tiffin.runtime.plan import make_process
     from tiffin.runtime.spec import exec_process
-    from tiffin.snapshot.merged import MergedTree
 
     record = Records(engine.db).need(name)
-    directory = directory_of(engine, record)
     found = state_of(engine, record)
     if not found.pid:
         waits = ": it waits to be started again" if found.running else ""
@@ -214,12 +209,11 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int:
             else f"start it first: tiffin start {record.name}",
             exit_status=1,
         )
-    spec = decode((directory / CONFIG).read_bytes(), RuntimeSpec, f"the spec of {record.name}")
+    spec = spec_of(engine, record)
     if request.user is None:
         user = _same_user(spec)
     else:
-        lowers = [engine.layers.path(DiffID(layer)) for layer in reversed(record.layers)]
-        user = find_user(request.user, MergedTree([directory / UPPER, *lowers]))
+        user = find_user(request.user, tree_of(engine, record))
         if engine.rung is Rung.SINGLE_ID:
             user = user._replace(uid=0, gid=0, groups=())  # there is no other, as for the first process
     _, asked = environment.merge((), variables(request.env, request.env_files, engine))
@@ -248,8 +242,8 @@ def inspect(engine: Engine, names: Sequence[str]) -> list[dict[str, Any]]:
     documents = []
     for name in names:
         record = Records(engine.db).need(name)
-        directory = directory_of(engine, record)
-        documents.append(container_document.document(record, state_of(engine, record), directory))
+        found, directory = state_of(engine, record), directory_of(engine, record)
+        documents.append(container_document.document(record, found, directory, spec_of(engine, record)))
     return documents
 
 

@@ -15,13 +15,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from tiffin.engine.standing import UPPER, directory_of
+from tiffin.engine.standing import UPPER, directory_of, tree_of
 from tiffin.errors import ConflictError
 from tiffin.layer.tree import Entry, as_hard_link, entry_at, kept_xattrs, scan
 from tiffin.linux import namespace
 from tiffin.linux.files import RootPath, open_in_root
-from tiffin.oci.digest import DiffID
-from tiffin.snapshot.merged import MergedTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,11 +121,10 @@ class Stopped:
 
     def __init__(self, engine: Engine, record: Record) -> None:
         engine.enter()
-        layers = [engine.layers.path(DiffID(layer)) for layer in reversed(record.layers)]
         self._record = record
         self._owners = engine.owners
         self._upper = directory_of(engine, record) / UPPER
-        self._tree = MergedTree([self._upper, *layers])
+        self._tree = tree_of(engine, record)
 
     def kind(self, path: str, *, follow: bool) -> str:
         """See `End`."""

@@ -1,4 +1,4 @@
-"""Where a container lies on disk, how its directory begins, and what it is called."""
+"""Where a container lies on disk, how its directory begins, what lies in it, and what it is called."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tiffin.container.volumes import Volumes
     from tiffin.engine.engine import Engine
     from tiffin.engine.request import RunRequest
+    from tiffin.oci.runtimespec import RuntimeSpec
+    from tiffin.snapshot.merged import MergedTree
 
 __all__ = [
     "CONFIG",
@@ -31,6 +33,8 @@ __all__ = [
     "furnish",
     "name_of",
     "say",
+    "spec_of",
+    "tree_of",
     "volumes_of",
 ]
 
@@ -62,6 +66,24 @@ def directory_of(engine: Engine, record: Record) -> Path:
 def control_of(engine: Engine, record: Record) -> Path:
     """The directory of its control socket."""
     return engine.home.run / "containers" / record.short
+
+
+def spec_of(engine: Engine, record: Record) -> RuntimeSpec:
+    """The runtime spec that the container was made with."""
+    from tiffin.oci.codec import decode  # one that has just been made has it at hand
+    from tiffin.oci.runtimespec import RuntimeSpec
+
+    data = (directory_of(engine, record) / CONFIG).read_bytes()
+    return decode(data, RuntimeSpec, f"the spec of {record.name}")
+
+
+def tree_of(engine: Engine, record: Record) -> MergedTree:
+    """The container's files as it sees them: what it has written, over its image's."""
+    from tiffin.oci.digest import DiffID  # the kernel puts them together for one that runs
+    from tiffin.snapshot.merged import MergedTree
+
+    lowers = [engine.layers.path(DiffID(layer)) for layer in reversed(record.layers)]
+    return MergedTree([directory_of(engine, record) / UPPER, *lowers])
 
 
 def volumes_of(engine: Engine) -> Volumes:

@@ -9,7 +9,6 @@ from tiffin.container import job, state
 from tiffin.container.foreground import Foreground, size_of_terminal
 from tiffin.container.record import Records
 from tiffin.engine.standing import (
-    CONFIG,
     EMPTY,
     FILES,
     UPPER,
@@ -17,6 +16,7 @@ from tiffin.engine.standing import (
     control_of,
     directory_of,
     say,
+    spec_of,
     volumes_of,
 )
 from tiffin.errors import ConflictError, InvalidError
@@ -92,11 +92,9 @@ def _plan_from_disk(engine: Engine, record: Record, network: NetworkPlan) -> byt
     """The plan of a container that was made earlier, or whose network is another container's."""
     import msgspec
 
-    from tiffin.oci.codec import decode
-    from tiffin.oci.runtimespec import Namespace, RuntimeSpec
+    from tiffin.oci.runtimespec import Namespace
 
-    data = (directory_of(engine, record) / CONFIG).read_bytes()
-    spec = decode(data, RuntimeSpec, f"the spec of {record.name}")
+    spec = spec_of(engine, record)
     if network.mode == "container":
         spaces = tuple(space for space in spec.linux.namespaces if space.type != "network")
         kept = {key: value for key, value in spec.linux.sysctl.items() if not key.startswith("net.")}

@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 from tiffin.build.ops.stubs import missing_points
 from tiffin.container.record import Records
-from tiffin.engine.standing import CONFIG, UPPER, directory_of
+from tiffin.engine.standing import UPPER, directory_of, spec_of, tree_of
 from tiffin.layer.tree import kept_xattrs
 from tiffin.layer.whiteout import is_opaque, is_whiteout
-from tiffin.oci.codec import decode
 from tiffin.oci.digest import DiffID
-from tiffin.oci.runtimespec import RuntimeSpec
-from tiffin.snapshot.merged import MergedTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +23,9 @@ if TYPE_CHECKING:
     from tiffin.container.record import Record
     from tiffin.engine.engine import Engine
     from tiffin.layer.owners import Owners
-    from tiffin.snapshot.merged import Node
+    from tiffin.snapshot.merged import MergedTree, Node
 
-__all__ = ["Change", "diff", "export", "lower_of", "spec_of", "stubs_of"]
+__all__ = ["Change", "diff", "export", "lower_of", "stubs_of"]
 
 
 class Change(NamedTuple):
@@ -58,20 +55,12 @@ def export(engine: Engine, name: str, out: BinaryIO) -> None:
 
     engine.enter()
     record = Records(engine.db).need(name)
-    layers = [engine.layers.path(DiffID(layer)) for layer in reversed(record.layers)]
-    tree = MergedTree([directory_of(engine, record) / UPPER, *layers])
-    out.writelines(rootfs_tar([("", tree)], engine.owners, engine.settings.epoch))
+    out.writelines(rootfs_tar([("", tree_of(engine, record))], engine.owners, engine.settings.epoch))
 
 
 def lower_of(engine: Engine, record: Record) -> MergedTree:
     """The files of the container's image."""
     return engine.layers.tree([DiffID(layer) for layer in record.layers])
-
-
-def spec_of(engine: Engine, record: Record) -> RuntimeSpec:
-    """The runtime spec that the container was made with."""
-    data = (directory_of(engine, record) / CONFIG).read_bytes()
-    return decode(data, RuntimeSpec, f"the spec of {record.name}")
 
 
 def stubs_of(engine: Engine, record: Record, lower: MergedTree) -> list[str]:
