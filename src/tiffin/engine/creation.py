@@ -326,10 +326,10 @@ def _spec(
     )
     groups: tuple[str, ...] = ()
     if request.security:
-        from tiffin.engine.security import groups_of, secure  # most containers are as they are by default
+        from tiffin.engine.security import every, secure  # most containers are as they are by default
 
         options = secure(options, request.security, hostname=bool(request.hostname), network=record.network)
-        groups = groups_of(request.security, "group-add")
+        groups = every(request.security, "group-add")
     if request.limits:
         from tiffin.engine.limits import parse_limits  # most containers have none
 

@@ -47,20 +47,20 @@ def secure(options: Options, words: Words, *, hostname: bool, network: str) -> O
     Raises InvalidError for what cannot be read, NotFoundError for a profile that is not there.
     """
     asked = _Asked()
-    for text in groups_of(words, "security-opt"):
+    for text in every(words, "security-opt"):
         asked = _security(asked, text)
     given = dict(words)
     ipc, uts = _namespace(given, "ipc"), _namespace(given, "uts")
     if uts == HOST and hostname:
         raise _invalid("--hostname cannot be given with --uts host: the name is this machine's")
-    sysctls = tuple(_sysctl(text, ipc, network) for text in groups_of(words, "sysctl"))
+    sysctls = tuple(_sysctl(text, ipc, network) for text in every(words, "sysctl"))
     return options._replace(
         privileged="privileged" in given, ipc=ipc, uts=uts, sysctls=sysctls, **asked._asdict()
     )
 
 
-def groups_of(words: Words, name: str) -> tuple[str, ...]:
-    """Return all values of an option that may be repeated."""
+def every(words: Words, name: str) -> tuple[str, ...]:
+    """Return all values of the option `name`, which may be repeated."""
     return tuple(text for option, text in words if option == name)
 
 
