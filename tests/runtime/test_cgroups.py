@@ -12,7 +12,7 @@ from tiffin.oci.runtimespec import CPU, BlockIO, Memory, Pids, Resources
 from tiffin.runtime.cgroups.hierarchy import Hierarchies, Place, read_hierarchies
 from tiffin.runtime.cgroups.limits import Write, check, v1_writes, v2_writes, weight
 from tiffin.runtime.cgroups.manager import Kernel, make_group
-from tiffin.runtime.cgroups.stats import Usage, parse_events, read_usage
+from tiffin.runtime.cgroups.stats import Usage, parse_pairs, read_usage
 
 MB = 1 << 20
 
@@ -406,5 +406,5 @@ def test_usage_of_both_versions(tmp_path):
 
 
 def test_events():
-    assert parse_events("a 1\nb x\nc\n\nd 2 3\ne 4") == {"a": 1, "e": 4}
+    assert parse_pairs("a 1\nb x\nc\n\nd 2 3\ne 4") == {"a": 1, "e": 4}
     assert Write("c", "f", "v").optional is False

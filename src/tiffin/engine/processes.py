@@ -35,7 +35,7 @@ def top(engine: Engine, name: str, options: Sequence[str] = ()) -> Table:
     """The processes of a container, in the form of `ps -ef`; with `options` as this machine's ps has them."""
     record = Records(engine.db).need(name)
     found = state_of(engine, record)
-    if not found.running or not found.pid:
+    if not found.pid:
         raise ConflictError(f"the container {record.name} is not running", code="not-running")
     pids = pids_of(found.pid)
     return _by_ps(options, pids) if options else _full(pids)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tiffin.container.record import Records
 from tiffin.engine.processes import pids_of
 from tiffin.engine.running import state_of
+from tiffin.runtime.cgroups.stats import parse_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +72,7 @@ def between(first: Sample, last: Sample) -> float:
 
 def sample(state: State) -> Sample | None:
     """What the container uses now; None if it does not run."""
-    if not state.running or not state.pid:
+    if not state.pid:
         return None
     try:
         pids = pids_of(state.pid)
@@ -84,7 +85,7 @@ def sample(state: State) -> Sample | None:
             fields = (place / "stat").read_bytes().rpartition(b")")[2].split()
             cpu += sum(map(int, fields[11:15])) / _TICKS  # its own, and its children's that have ended
             resident += int((place / "statm").read_bytes().split()[1]) * _PAGE
-            counts = _pairs((place / "io").read_text(encoding="ascii"))
+            counts = parse_pairs((place / "io").read_text(encoding="ascii"))
             read, written = read + counts.get("read_bytes:", 0), written + counts.get("write_bytes:", 0)
     memory, limit = _memory(state, resident)
     received, sent = _network(state.pid)
@@ -108,7 +109,7 @@ def _memory(state: State, resident: int) -> tuple[int, int]:
         for name, details, cache in _USED:
             text = _text(group / name).strip()
             if text.isdigit():
-                resident = max(int(text) - _pairs(_text(group / details)).get(cache, 0), 0)
+                resident = max(int(text) - parse_pairs(_text(group / details)).get(cache, 0), 0)
     return resident, limit
 
 
@@ -121,11 +122,6 @@ def _network(pid: int) -> tuple[int, int]:
             fields = numbers.split()
             received, sent = received + int(fields[0]), sent + int(fields[8])
     return received, sent
-
-
-def _pairs(text: str) -> dict[str, int]:
-    found = (line.split() for line in text.splitlines())
-    return {pair[0]: int(pair[1]) for pair in found if len(pair) == 2}
 
 
 def _text(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from tiffin.cli.command import MANY, Command
@@ -43,17 +44,11 @@ def run(session: Session, arguments: Arguments) -> int:
                 session.stdout.write(_ANEW)
             print_rows(session, rows, HEADINGS, COLUMNS, form)
             session.stdout.flush()
-            if once or (arguments.words and not any(each.sample for each in found)):
+            running = any(each.sample for each in found)
+            if once or (arguments.words and not running):
                 return 0
-            if not any(each.sample for each in found):
-                time_passes()
-
-
-def time_passes() -> None:
-    """Wait where nothing runs whose use could be looked at for a second."""
-    import time
-
-    time.sleep(1)
+            if not running:
+                time.sleep(1)  # there was nothing to look at for so long
 
 
 def usage_row(usage: Usage, *, whole: bool = False) -> Row:
@@ -62,8 +57,7 @@ def usage_row(usage: Usage, *, whole: bool = False) -> Row:
     row: Row = {"Container": identity, "ID": identity, "Name": usage.name}
     now = usage.sample
     if now is None:
-        dashes = {"MemUsage": "-- / --", "NetIO": "--", "BlockIO": "--"}
-        return {**row, **{name: dashes.get(name, "--") for name in COLUMNS[2:]}}
+        return {**row, **dict.fromkeys(COLUMNS[2:], "--"), "MemUsage": "-- / --"}
     share = now.memory / now.limit if now.limit else 0.0
     return {
         **row,

@@ -1,4 +1,4 @@
-"""What a cgroup has used, read from the files of either version. `parse_events` is pure."""
+"""What a cgroup has used, read from the files of either version. `parse_pairs` is pure."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def read_usage(directories: Mapping[str, Path]) -> Usage:
     if memory is None:
         return Usage()
     peaks = [text for name in _PEAKS if (text := _read(memory / name)).strip().isdigit()]
-    events = [parse_events(_read(memory / name)) for name in _EVENTS]
+    events = [parse_pairs(_read(memory / name)) for name in _EVENTS]
     return Usage(int(peaks[0]) if peaks else None, max(each.get("oom_kill", 0) for each in events))
 
 
-def parse_events(text: str) -> dict[str, int]:
+def parse_pairs(text: str) -> dict[str, int]:
     """Return the numbers of a file whose lines are a name and a number."""
     pairs = (line.split() for line in text.splitlines())
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
