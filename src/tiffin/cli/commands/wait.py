@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tiffin.cli.command import MANY, Command
 from tiffin.cli.options import value
+from tiffin.container.conditions import CONDITIONS
 
 if TYPE_CHECKING:
     from tiffin.cli.command import Session
@@ -23,7 +24,6 @@ def run(session: Session, arguments: Arguments) -> int:
         )
 
 
-CONDITIONS = ("not-running", "next-exit", "removed", "running", "healthy", "unhealthy")
 COMMAND = Command(
     "wait [OPTIONS] CONTAINER [CONTAINER...]",
     run,
