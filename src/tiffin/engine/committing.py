@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Committed", "commit", "import_"]
 
+_OURS = ("HOME", "HOSTNAME", "TERM")
+"""Variables of this container, and not of the next one, unless the image says so."""
+
 
 class Committed(NamedTuple):
     """What is to be said of an image: its name if it gets one, and how its config and history read."""
@@ -99,8 +102,7 @@ def import_(engine: Engine, source: BinaryIO, wanted: Committed, platform: Platf
             config=config,
             rootfs=RootFS((info.diff_id,)),
         )
-        said = wanted._replace(message=wanted.message or "Imported from -")
-        return _store(engine, image, said, "", reference)
+        return _store(engine, image, wanted, "", reference)
 
 
 def _base(engine: Engine, record: Record) -> ImageConfig:
@@ -146,12 +148,7 @@ def _config(engine: Engine, record: Record, image: ContainerConfig) -> Container
     """The defaults of an image that runs as the container did: its image's, and what `run` was told."""
     process = spec_of(engine, record).process
     own = image.environment()
-    ours = (
-        "HOME",
-        "HOSTNAME",
-        "TERM",
-    )  # of this container, and not of the next one, unless the image says so
-    env = tuple(line for line in process.env if (name := line.partition("=")[0]) not in ours or name in own)
+    env = tuple(line for line in process.env if (name := line.partition("=")[0]) not in _OURS or name in own)
     entrypoint, command = image.entrypoint or (), record.command
     keeps_entrypoint = command[: len(entrypoint)] == entrypoint
     user = find_user(image.user, lower_of(engine, record))
