@@ -65,7 +65,7 @@ COMMAND = Command(
         value("-n, --tail", "LINES", "Begin so many lines before the end", default="all"),
         flag("-t, --timestamps", "Put the time before each line"),
         value("--until", "TIME", "End at this time, or so long ago"),
-        *refuse("there is one log driver, and it has no details", "--details"),
+        *refuse("no log driver here keeps details", "--details"),
     ),
     words=(1, 1),
     names="containers",
