@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from tiffin.container import state
@@ -69,8 +70,7 @@ def _quoted(word: str) -> str:
     if not word.isprintable():
         raise InvalidError(f"{word!r} cannot be written into a unit", hint="use a path of printable letters")
     text = word.replace("%", "%%")
-    plain = text.replace("/", "").replace("=", "").replace("-", "").replace(".", "").replace("_", "")
-    if plain.replace("%", "").isalnum():
+    if re.fullmatch(r"[\w/=.%-]+", text):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
     return f'"{escaped}"'

@@ -28,11 +28,7 @@ def run(session: Session, arguments: Arguments) -> int:
     from tiffin.engine.containers import stop
 
     def act(name: str) -> str:
-        stop(
-            engine,
-            [name],
-            seconds(arguments),
-        )
+        stop(engine, [name], seconds(arguments))
         return name
 
     with session.engine() as engine:
