@@ -323,6 +323,7 @@ def test_run_it_needs_a_terminal(tiffin, engine, stdin):
     "words",
     [
         ["--pid", "host"], ["--memory-swappiness", "5"], ["--wait"], ["--sig-proxy=false"],
+        ["-d", "--wait-timeout=5"],
         ["--shm-size", "big"], ["--mount=type=npipe,target=/x"], ["--mount=type=bind,src=/nope,target=/x"],
         ["--pull=sometimes"],
     ],
@@ -347,6 +348,13 @@ def test_run_refuses_what_it_does_not_do(tiffin, engine, words):
 def test_run_accepts_what_is_so_anyhow(tiffin, engine, words):
     engine.answers("running", run=lambda _request, announce: 0)
     assert tiffin("run", *words, "image").status == 0
+
+
+def test_a_health_check_is_needed_only_where_that_is_asked_for(tiffin, engine):
+    engine.answers("running", run=lambda _request, announce: 0)
+    for word, health in (("--wait-healthy", (("required", ""),)), ("--wait-healthy=false", ())):
+        tiffin("run", "-d", word, "image")
+        assert engine.calls[-1][1].health == health
 
 
 def test_exec_asks_and_passes_on_the_status(tiffin, engine):

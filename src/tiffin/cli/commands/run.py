@@ -136,7 +136,7 @@ def run(session: Session, arguments: Arguments) -> int:
 
     if arguments.flag("interactive") and arguments.flag("tty") and not arguments.flag("detach"):
         need_terminal(session)
-    _check_signals(arguments, session.path)
+    _check_flags(arguments, session.path)
     wanted = request(arguments, detach=arguments.flag("detach"))
     made: list[str] = []
     mode: Mode = "quiet" if arguments.flag("quiet") else "auto"
@@ -219,7 +219,8 @@ def _absolute(path: str | None) -> str:
 def _health(arguments: Arguments) -> tuple[tuple[str, str], ...]:
     given = [(name, arguments.text(f"health-{name}")) for name in HEALTH]
     none = (("none", ""),) if arguments.flag("no-healthcheck") else ()
-    needed = (("required", ""),) if "wait-healthy" in arguments.given else ()
+    needs = "wait-healthy" in arguments.given and arguments.flag("wait-healthy")  # 'create' has it not
+    needed = (("required", ""),) if needs else ()
     return (*((name, text) for name, text in given if text is not None), *none, *needed)
 
 
@@ -301,11 +302,16 @@ def _check_cidfile(path: str | None) -> None:
         )
 
 
-def _check_signals(arguments: Arguments, path: str) -> None:
+def _check_flags(arguments: Arguments, path: str) -> None:
     from tiffin.cli.options import usage
 
-    if not arguments.flag("detach") and (_waits(arguments) or "wait-timeout" in arguments.given):
+    limited = "wait-timeout" in arguments.given
+    if not arguments.flag("detach") and (_waits(arguments) or limited):
         raise usage("--wait is for --detach: without that, the command waits for the container's end", path)
+    if limited and not _waits(arguments):
+        raise usage(
+            "--wait-timeout limits how long --wait or --wait-healthy wait: give one of them too", path
+        )
     if not arguments.flag("sig-proxy"):
         raise usage("--sig-proxy=false is not supported: signals are always passed on", path)
 
