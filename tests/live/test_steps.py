@@ -364,10 +364,13 @@ def test_gpus_of_a_vendor_and_none(tiffin, busybox, vendor):
     for which, visible in (("1", "0"), ("device=1", "1")):
         done = tiffin(*words, which, busybox, "sh", "-c", "echo $ACME_VISIBLE", env=vendor)
         assert done.stdout.split() == [visible]
+    done = tiffin(*words, "1,capabilities=utility", busybox, "true", env=vendor)
+    assert "--gpus capabilities=utility selects nothing" in done.stderr
     told = tiffin(*words, "4", busybox, "true", env=vendor, check=False)
     assert (told.returncode, "offers 2 of nvidia.com/gpu" in told.stderr) == (125, True)
-    told = tiffin("run", "--rm", "--device", "nvidia.com/gpu=gone", busybox, "true", env=vendor, check=False)
-    assert (told.returncode, "/dev/acme-gone" in told.stderr) == (125, True)
+    for code, *verb in ((125, "run", "--rm"), (1, "create")):
+        told = tiffin(*verb, "--device", "nvidia.com/gpu=gone", busybox, "true", env=vendor, check=False)
+        assert (told.returncode, "/dev/acme-gone" in told.stderr) == (code, True)
 
 
 # -- --debug-shell ----------------------------------------------------------------------------------

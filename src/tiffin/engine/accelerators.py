@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 KINDS = ("nvidia.com/gpu", "amd.com/gpu")
 _DRIVERS = {"": KINDS, "cdi": KINDS, "nvidia": KINDS[:1], "amd": KINDS[1:]}
 _ALL = -1
+_ALL_OF_IT = "a device comes with all that its CDI specification has"
 
 
 class Gpus(NamedTuple):
@@ -63,14 +64,19 @@ def parse_gpus(text: str) -> Gpus:
 def find_offers(engine: Engine, gpus: str, names: tuple[str, ...], *, quiet: bool = False) -> list[Offer]:
     """Return the devices that are meant. Raises NotFoundError if one is not on this machine.
 
-    With `quiet` nothing is said of files that are no specifications.
+    With `quiet` nothing is said of files that are no specifications, nor of words that select nothing.
     """
     for name in names:
         _check_name(name)
     wanted = parse_gpus(gpus) if gpus else None
-    catalogue = read_catalogue(
-        engine.settings.environ, lambda text: None if quiet else engine.emit(Notice(text))
-    )
+
+    def tell(text: str) -> None:
+        if not quiet:
+            engine.emit(Notice(text))
+
+    catalogue = read_catalogue(engine.settings.environ, tell)
+    if wanted and set(wanted.capabilities) - {"gpu"}:
+        tell(f"--gpus capabilities={','.join(wanted.capabilities)} selects nothing: {_ALL_OF_IT}")
     try:
         found = [offer for name in names for offer in catalogue.need(name)]
     except NotFoundError as error:
