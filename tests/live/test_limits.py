@@ -13,9 +13,12 @@ def run(tiffin, *words):
     return tiffin("run", "--rm", "--network", "none", *words, check=False)
 
 
-def lacks(done, controller):
-    """Whether this rung has no such controller; then the message has to say so, and nothing was run."""
-    if done.returncode != 125:
+def lacks(tiffin, done, controller):
+    """Whether this account has no such controller; then the message has to say so, and nothing was run.
+
+    Root has all that the machine has, and a machine that runs these tests has those that they ask for.
+    """
+    if tiffin.rung == "root" or done.returncode != 125:
         return False
     assert f"controller {controller}" in done.stderr or f"{controller} (" in done.stderr, done.stderr
     assert done.stdout == ""
@@ -24,9 +27,9 @@ def lacks(done, controller):
 
 def test_a_container_that_runs_out_of_memory(tiffin, busybox):
     done = run(tiffin, "--memory", "32m", "--memory-swap", "32m", busybox, "sh", "-c", HUNGRY)
-    if lacks(done, "memory"):
+    if lacks(tiffin, done, "memory"):
         return
-    assert done.returncode == 137
+    assert done.returncode == 137, done.stderr
     assert "out of memory" in done.stderr
     assert "at the limit of 32 MB" in done.stderr
 
@@ -34,7 +37,7 @@ def test_a_container_that_runs_out_of_memory(tiffin, busybox):
 def test_more_processes_than_the_limit(tiffin, busybox):
     script = "i=0; while [ $i -lt 30 ]; do sleep 5 & i=$((i+1)); done; echo all"
     done = run(tiffin, "--pids-limit", "10", busybox, "sh", "-c", script)
-    if not lacks(done, "pids"):
+    if not lacks(tiffin, done, "pids"):
         assert "all" not in done.stdout
         assert "can't fork" in done.stderr
 
@@ -49,7 +52,7 @@ def test_another_process_is_in_the_group_too_and_the_state_tells_of_it(tiffin, b
     words = ("-d", "--network", "none", "--name", "limited", "--memory", "32m", "--memory-swap", "32m")
     done = tiffin("run", *words, busybox, "sleep", "1000", check=False)
     try:
-        if lacks(done, "memory"):
+        if lacks(tiffin, done, "memory"):
             return
         assert tiffin("exec", "limited", "sh", "-c", HUNGRY, check=False).returncode == 137
         tiffin("kill", "limited")
