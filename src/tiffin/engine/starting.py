@@ -111,6 +111,8 @@ def _job(engine: Engine, made: Made, *, interactive: bool) -> job.Job:
     directory = directory_of(engine, record)
     if state.read(directory).running:
         raise ConflictError(f"the container {record.name} is already running", code="already-running")
+    if engine.rung is Rung.SINGLE_ID and any(name == "group-add" for name, _ in record.security):
+        say(engine, _NO_GROUPS)
     network = _network(engine, record)
     plan = made.plan or _plan_from_disk(engine, record, network)
     return job.Job(
@@ -197,6 +199,10 @@ def _network(engine: Engine, record: Record) -> NetworkPlan:
     )
 
 
+_NO_GROUPS = (
+    "--group-add has no effect: without subordinate ids a container has one user and one group; "
+    "`tiffin doctor` says how to get them"
+)
 _WHY = {"host": "its ports are the host's own", "none": "the container has no network"}
 
 
