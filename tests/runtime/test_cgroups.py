@@ -11,7 +11,7 @@ from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.oci.runtimespec import CPU, BlockIO, Memory, Pids, Resources
 from tiffin.runtime.cgroups.hierarchy import Hierarchies, Place, read_hierarchies
 from tiffin.runtime.cgroups.limits import Write, check, v1_writes, v2_writes, weight
-from tiffin.runtime.cgroups.manager import Kernel, make_group
+from tiffin.runtime.cgroups.manager import Kernel, make_group, write_limits
 from tiffin.runtime.cgroups.stats import Usage, parse_pairs, read_usage
 
 MB = 1 << 20
@@ -390,6 +390,14 @@ def test_a_group_of_the_kernels_own():
         process.kill()
     group.delete()
     directory.parent.rmdir()
+
+
+def test_what_to_do_about_a_limit_that_is_not_there_and_one_that_is_not_taken(tmp_path):
+    (tmp_path / "refused").mkdir()
+    for file, why, hint in (("gone", "no such limit", "kernel"), ("refused", "directory", "tightened")):
+        with pytest.raises(UnsupportedError, match=why) as caught:
+            write_limits({"io": tmp_path}, [Write("io", file, "5")])
+        assert hint in caught.value.hint
 
 
 # -- what was used ----------------------------------------------------------------------------------

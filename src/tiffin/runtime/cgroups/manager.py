@@ -201,7 +201,9 @@ def write_limits(directories: Mapping[str, Path], writes: Iterable[Write]) -> No
             raise UnsupportedError(
                 f"{write.file} cannot be set to {write.value}: {why}",
                 code="limit-refused",
-                hint="compare with what the group above has: limits can only be tightened",
+                hint="leave the limit away, or use a kernel that is built with it"
+                if missing
+                else "compare with what the group above has: limits can only be tightened",
             ) from error
 
 
