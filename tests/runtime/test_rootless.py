@@ -48,7 +48,17 @@ SCRIPT = textwrap.dedent(
     from tiffin.runtime.child import Streams
     from tiffin.runtime.launch import launch
     from tiffin.runtime.model import unpack
-    child = launch(unpack(open(folder + "/plan", "rb").read()), Streams())
+    def attach(pid):
+        # Only look once the process has done all that it does before it has a network.
+        import time
+        asleep = 0
+        while asleep < 3:
+            time.sleep(0.01)
+            state = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0]
+            asleep = asleep + 1 if state == "S" else 0
+        for name in ("net", "user"):
+            os.close(os.open(f"/proc/{pid}/ns/" + name, os.O_RDONLY))
+    child = launch(unpack(open(folder + "/plan", "rb").read()), Streams(), attach)
     if outside == 0:
         with open(folder + "/ready", "w") as ready:
             print(child.pid, file=ready)
@@ -175,6 +185,11 @@ def test_a_user_with_subordinate_ids(ada, public_source):
     assert os.stat(ada.folder / "upper/mine").st_uid == ada.entry.pw_uid
     assert os.stat(ada.folder / "upper/theirs").st_uid == 1300000 + 32
     assert os.stat(ada.folder / "upper/theirs").st_gid == 1300000 + 43
+
+
+def test_the_namespaces_of_another_user_are_within_reach_until_the_network_is_attached(ada, public_source):
+    status, _, output = ada.run(public_source, "id", "-u", user=User(33, 33))
+    assert (status, output) == (0, "33\n")
 
 
 def test_a_user_without_subordinate_ids_succeeds_idly(bob, public_source):

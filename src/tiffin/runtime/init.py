@@ -89,10 +89,13 @@ def finish(
             _connect(streams)
         elif not handshake.open_console(process.uid):
             raise LauncherGoneError  # noqa: TRY301 - ends as every other failure does
+        doing("wait for the network")
+        # Until it is there nobody else: of a process that changed its user, without a new program, the
+        # kernel shows the namespaces only to who had it made (dumpable, prctl(2)), and not to a launcher
+        # that is root in a user namespace.
+        _wait(handshake)
         doing(f"become user {process.uid}:{process.gid} in {process.cwd}")
         become(process)
-        doing("wait for the network")
-        _wait(handshake)
         doing("confine the process")
         confine(process)
         if process.init:
