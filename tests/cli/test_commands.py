@@ -8,12 +8,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from tiffin.build.entitlements import Entitlements
 from tiffin.engine.building.request import BuildRequest, BuildResult
+from tiffin.engine.building.steprequest import StepRequest
 from tiffin.errors import ConflictError, NotFoundError
 from tiffin.events import StepDone, StepStarted
+from tiffin.network.resolver import ExtraHost
 from tiffin.oci.descriptor import Descriptor, MediaType
 from tiffin.oci.digest import Digest
 from tiffin.oci.reference import Reference
+from tiffin.oci.runtimespec import CPU, Memory, Resources, Rlimit
 
 ID = "sha256:" + "a" * 64
 
@@ -75,6 +79,43 @@ def test_build_asks_for_all_that_was_said(tiffin, engine, tmp_path):
     assert result.err == f"built finca:latest {ID}\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (("--memory=64m", "--memory-swap=-1"), StepRequest(resources=Resources(memory=Memory(64 << 20, -1)))),
+        (
+            ("-c", "512", "--cpu-quota=5000", "--cpuset-cpus", "0"),
+            StepRequest(resources=Resources(cpu=CPU(512, 5000, cpus="0"))),
+        ),
+        (("--memory=0", "--cpu-shares=0", "--cpuset-mems="), StepRequest()),
+        (("--ulimit", "core=0"), StepRequest(rlimits=(Rlimit("RLIMIT_CORE", 0, 0),))),
+        (("--shm-size=1m", "--cgroup-parent", "ci"), StepRequest(shm_size=1 << 20, cgroup_parent="ci")),
+        (("--allow", "network.host"), StepRequest(allow=Entitlements(frozenset({"network.host"})))),
+        (("--add-host", "db:10.0.0.1"), StepRequest(hosts=(ExtraHost("db", "10.0.0.1"),))),
+    ],
+)
+def test_steps_get_what_was_said(tiffin, engine, words, asked):
+    engine.answers("builds", build=built())
+    assert tiffin("build", *words, ".").status == 0
+    assert engine.calls[-1][1].steps == asked
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--memory=much",), 'invalid argument "much" for "--memory" flag: a size like 64m or 1g is needed'),
+        (("--memory-swap=1g",), "--memory-swap is memory and swap together, and needs --memory"),
+        (("--cpuset-cpus", "a"), "--cpuset-cpus a: it is a list such as 0-3 or 0,2"),
+        (("--ulimit", "x=1"), "there is no limit called 'x'"),
+        (("--debug-shell",), "--debug-shell needs a terminal"),
+    ],
+)
+def test_what_steps_cannot_have_ends_a_build_as_any_wrong_word(tiffin, engine, words, said):
+    engine.answers("builds", build=built())
+    result = tiffin("build", *words, ".")
+    assert (result.status, said in result.err) == (1, True), result.err
+
+
 def test_why_is_asked_for_by_name_and_by_programs(tiffin, engine):
     engine.answers("builds", build=built())
     asked = []
@@ -132,7 +173,7 @@ def test_build_from_standard_input_and_from_elsewhere(tiffin, engine, tmp_path):
 
 @pytest.mark.parametrize(
     "flag",
-    ["--squash"],
+    ["--squash", "--builder=other", "--policy=p", "--resource=r", "--isolation=hyperv", "--security-opt=s"],
 )
 def test_build_refuses_what_it_does_not_do(tiffin, engine, flag):
     engine.answers("builds", build=built())

@@ -10,9 +10,9 @@ from tiffin.cli.options import number, optional, value, values
 if TYPE_CHECKING:
     from tiffin.cli.options import Arguments
     from tiffin.engine.building.steprequest import StepRequest
-    from tiffin.oci.runtimespec import Resources
+    from tiffin.engine.limits import Limits
 
-_LIMITS = (*("memory", "memory-swap", "cpu-shares", "cpu-quota", "cpu-period", "cpuset-cpus", "cpuset-mems"),)
+_LIMITS = ("memory", "memory-swap", "cpu-shares", "cpu-quota", "cpu-period", "cpuset-cpus", "cpuset-mems")
 OPTIONS = (
     values(
         "--add-host",
@@ -60,11 +60,9 @@ def step_request(arguments: Arguments) -> StepRequest:
         from tiffin.cli.units import parse_size
 
         asked = asked._replace(shm_size=parse_size(size, "--shm-size"))
-    if limits := arguments.texts("ulimit"):
-        from tiffin.runtime.rlimits import parse_ulimits
-
-        asked = asked._replace(rlimits=parse_ulimits(limits))
-    asked = asked._replace(resources=_resources(arguments))
+    if not arguments.given.isdisjoint((*_LIMITS, "ulimit")):
+        limits = _limits(arguments)
+        asked = asked._replace(resources=limits.resources, rlimits=limits.rlimits)
     if parent := arguments.text("cgroup-parent"):
         asked = asked._replace(cgroup_parent=parent)
     if (command := arguments.text("debug-shell")) is not None:
@@ -72,30 +70,17 @@ def step_request(arguments: Arguments) -> StepRequest:
     return asked
 
 
-def _resources(arguments: Arguments) -> Resources | None:
-    """The limits that were asked for, None without one."""
-    if arguments.given.isdisjoint(_LIMITS):
-        return None
-    from tiffin.cli.units import parse_size
-    from tiffin.oci.runtimespec import CPU, Memory, Resources
-    from tiffin.runtime.cgroups.limits import check
+def _limits(arguments: Arguments) -> Limits:
+    from tiffin.engine.limits import parse_limits
+    from tiffin.errors import InvalidError
 
-    def size(name: str) -> int | None:
-        text = arguments.text(name)
-        return -1 if text == "-1" else (text and parse_size(text, f"--{name}")) or None  # 0 is no limit
-
-    resources = Resources(
-        memory=Memory(size("memory"), size("memory-swap")),
-        cpu=CPU(
-            arguments.number("cpu-shares") or None,
-            arguments.number("cpu-quota") or None,
-            arguments.number("cpu-period") or None,
-            arguments.text("cpuset-cpus") or "",
-            arguments.text("cpuset-mems") or "",
-        ),
-    )
-    check(resources)
-    return resources
+    words = [(name, text) for name in _LIMITS if (text := arguments.text(name)) is not None]
+    words += [("ulimit", text) for text in arguments.texts("ulimit")]
+    try:
+        return parse_limits(tuple(words))
+    except InvalidError as error:
+        error.exit_status = None  # it is that of a command that passes on the status of a container
+        raise
 
 
 def _shell(command: str) -> tuple[str, ...]:
