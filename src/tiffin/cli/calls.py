@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tiffin.engine.building.request import BuildRequest
     from tiffin.engine.engine import Engine
 
-_ALIASES = {"lint": "check"}
+ALIASES = {"lint": "check"}
 
 
 class Call(NamedTuple):
@@ -33,7 +33,7 @@ def read_call(arguments: Arguments, path: str) -> Call:
     """Return what `--call` and `--check` ask for. Raises InvalidError for what they cannot mean."""
     text = arguments.text("call") or "build"
     method, *fields = text.split(",")
-    method = _ALIASES.get(method, method)
+    method = ALIASES.get(method, method)
     if method not in CALLS:
         raise usage(
             f'invalid argument "{text}" for "--call" flag: it must be build, check, outline or targets', path

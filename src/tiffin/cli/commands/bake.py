@@ -118,7 +118,7 @@ def _check_privileges(
 
 def _bake(session: Session, arguments: Arguments, opening: _Opening, selection: Selection) -> int:
     from tiffin.bake.building import bake, check_requests
-    from tiffin.cli.commands.build import progress_mode
+    from tiffin.cli.commands.build import progress_mode, summary, write_metadata
 
     check_requests(selection)
     if any(target.text("call") not in (None, "", "build") for target in selection.targets.values()):
@@ -128,32 +128,22 @@ def _bake(session: Session, arguments: Arguments, opening: _Opening, selection: 
 
         def built(name: str, result: BuildResult) -> None:
             if result.kept:
-                names = [reference.familiar for reference in result.tags]
-                reporter.say(f"{name}: built {' '.join([*names, str(result.image_id)])}")
+                reporter.say(f"{name}: {summary(result)}")
 
         engine = opening.engine(reporter.emit)
         results = bake(engine, selection, built, why=arguments.flag("why") or mode == "rawjson")
     if path := arguments.text("metadata-file"):
-        _write_metadata(path, results)
+        from tiffin.engine.building.results import metadata
+
+        write_metadata(path, {name: metadata(results[name]) for name in sorted(results)})
     return 0
-
-
-def _write_metadata(path: str, results: dict[str, BuildResult]) -> None:
-    import json
-    from pathlib import Path
-
-    from tiffin.engine.building.results import metadata
-    from tiffin.linux.files import atomic_write
-
-    document = {name: metadata(results[name]) for name in sorted(results)}
-    atomic_write(Path(path), (json.dumps(document, indent=2) + "\n").encode())
 
 
 def _call(session: Session, arguments: Arguments, opening: _Opening, selection: Selection) -> int:
     """Ask something of each target's Dockerfile; the worst status counts."""
     from tiffin.bake.building import inline_dockerfiles
     from tiffin.bake.requests import Inputs, build_request
-    from tiffin.cli.calls import answer_by, read_call
+    from tiffin.cli.calls import ALIASES, answer_by, read_call
 
     asked = read_call(arguments, session.path)
     status = 0
@@ -166,7 +156,7 @@ def _call(session: Session, arguments: Arguments, opening: _Opening, selection: 
                 raise usage("--call with format=json is for one target at a time", session.path)
             if not asked.json:
                 session.print(f"\n{name}\n" if number else f"{name}\n")
-            call = asked._replace(method={"lint": "check"}.get(method, method))
+            call = asked._replace(method=ALIASES.get(method, method))
             request = build_request(target, Inputs(inline))
             status = max(status, answer_by(opening.engine(session.notices), session, call, request))
     return status

@@ -10,6 +10,7 @@ from tiffin.cli.options import usage
 from tiffin.cli.stepflags import step_request
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tiffin.cli.command import Session
@@ -20,7 +21,31 @@ if TYPE_CHECKING:
 
 def run(session: Session, arguments: Arguments) -> int:
     """Build an image; its id goes to standard output with --quiet."""
-    return _build(session, arguments, request(session, arguments))
+    wanted = request(session, arguments)
+    if not arguments.given.isdisjoint(("call", "check")):
+        from tiffin.cli.calls import answer, read_call
+
+        call = read_call(arguments, session.path)
+        if call.method != "build":
+            return answer(session, call, wanted)
+    from tiffin.engine.builds import build
+
+    mode = progress_mode(session, arguments)
+    if mode == "quiet" and wanted.outputs:
+        _keep_apart(session, wanted.outputs)
+    _remove_old(wanted.iidfile)
+    with session.reporter(mode) as reporter:
+        with session.engine(reporter.emit) as engine:
+            result = build(engine, wanted)
+        if result.kept:
+            reporter.say(summary(result))
+    if path := arguments.text("metadata-file"):
+        from tiffin.engine.building.results import metadata
+
+        write_metadata(path, metadata(result))
+    if mode == "quiet" and result.kept:
+        session.print(str(result.image_id))
+    return 0
 
 
 def request(session: Session, arguments: Arguments) -> BuildRequest:
@@ -58,32 +83,6 @@ def request(session: Session, arguments: Arguments) -> BuildRequest:
         push=arguments.flag("push"),
         load=arguments.flag("load"),
     )
-
-
-def _build(session: Session, arguments: Arguments, wanted: BuildRequest) -> int:
-    if not arguments.given.isdisjoint(("call", "check")):
-        from tiffin.cli.calls import answer, read_call
-
-        call = read_call(arguments, session.path)
-        if call.method != "build":
-            return answer(session, call, wanted)
-    from tiffin.engine.builds import build
-
-    mode = progress_mode(session, arguments)
-    if mode == "quiet" and wanted.outputs:
-        _keep_apart(session, wanted.outputs)
-    _remove_old(wanted.iidfile)
-    with session.reporter(mode) as reporter:
-        with session.engine(reporter.emit) as engine:
-            result = build(engine, wanted)
-        names = [reference.familiar for reference in result.tags]
-        if result.kept:
-            reporter.say(f"built {' '.join([*names, str(result.image_id)])}")
-    if path := arguments.text("metadata-file"):
-        _write_metadata(path, result)
-    if mode == "quiet" and result.kept:
-        session.print(str(result.image_id))
-    return 0
 
 
 def progress_mode(session: Session, arguments: Arguments) -> Mode:
@@ -142,14 +141,20 @@ def _remove_old(path: Path | None) -> None:
         path.unlink(missing_ok=True)
 
 
-def _write_metadata(path: str, result: BuildResult) -> None:
+def summary(result: BuildResult) -> str:
+    """Return the line that names the image."""
+    names = [reference.familiar for reference in result.tags]
+    return f"built {' '.join([*names, str(result.image_id)])}"
+
+
+def write_metadata(path: str, document: Mapping[str, object]) -> None:
+    """Write what `--metadata-file` asks for."""
     import json
     from pathlib import Path
 
-    from tiffin.engine.building.results import metadata
     from tiffin.linux.files import atomic_write
 
-    atomic_write(Path(path), (json.dumps(metadata(result), indent=2) + "\n").encode())
+    atomic_write(Path(path), (json.dumps(document, indent=2) + "\n").encode())
 
 
 COMMAND = Command(
