@@ -31,27 +31,16 @@ def colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
 
 def render(error: TiffinError, *, colour: bool = False) -> list[str]:
     """Lines for `error`: the failure, an excerpt where there is a place, the hint."""
-    return describe(error.message, error.hint, error.where, error.excerpt, colour=colour)
-
-
-def describe(
-    message: str,
-    hint: str = "",
-    where: Where | None = None,
-    lines_there: Excerpt | None = None,
-    *,
-    colour: bool = False,
-) -> list[str]:
-    """Lines for a failure that is given in parts."""
+    where = error.where
     place = f"{sanitise(where.file)}:{where.line}: " if where else ""
-    first, *rest = [sanitise(line) for line in message.splitlines()] or [""]
+    first, *rest = [sanitise(line) for line in error.message.splitlines()] or [""]
     lines = [_paint("error:", BOLD + RED, colour=colour) + f" {place}{first}"]
     lines += [f"  {line}" for line in rest]
-    if lines_there is not None:
-        lines += block(lines_there)
+    if error.excerpt is not None:
+        lines += block(error.excerpt)
     elif where is not None and where.text:
         lines += excerpt(where, colour=colour)
-    for position, line in enumerate(hint.splitlines()):
+    for position, line in enumerate(error.hint.splitlines()):
         lines.append(
             (_paint("hint:", BOLD + CYAN, colour=colour) + " " if position == 0 else "      ")
             + sanitise(line)
