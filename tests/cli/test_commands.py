@@ -155,6 +155,9 @@ def test_the_environment_may_choose_the_progress_and_the_flag_wins(tiffin, engin
     assert tiffin("build", "--progress=plain", ".").err != ""
     monkeypatch.setenv("TIFFIN_PROGRESS", "loud")
     assert "TIFFIN_PROGRESS is 'loud'" in tiffin("build", ".").err
+    monkeypatch.delenv("TIFFIN_PROGRESS")
+    monkeypatch.setenv("BUILDKIT_PROGRESS", "louder")
+    assert "BUILDKIT_PROGRESS is 'louder'" in tiffin("build", ".").err
 
 
 def test_build_from_standard_input_and_from_elsewhere(tiffin, engine, tmp_path):

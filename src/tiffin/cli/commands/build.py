@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tiffin.engine.building.request import BuildRequest, BuildResult
     from tiffin.ui.progress import Mode
 
+_VARIABLES = ("TIFFIN_PROGRESS", "BUILDKIT_PROGRESS")
+
 
 def run(session: Session, arguments: Arguments) -> int:
     """Build an image; its id goes to standard output with --quiet."""
@@ -89,15 +91,16 @@ def progress_mode(session: Session, arguments: Arguments) -> Mode:
     """Return how progress is to be shown: by the option, or else the environment."""
     from tiffin.ui.progress import MODES as KNOWN
 
-    wanted = arguments.text("progress")
+    name, wanted = "--progress", arguments.text("progress")
     if "progress" not in arguments.given:
-        wanted = session.environ.get("TIFFIN_PROGRESS") or session.environ.get("BUILDKIT_PROGRESS") or wanted
+        given = ((each, text) for each in _VARIABLES if (text := session.environ.get(each)))
+        name, wanted = next(given, (name, wanted))
     if "quiet" in arguments.given and arguments.flag("quiet"):
         return "quiet"
     for mode in KNOWN:
         if mode == wanted:
             return mode
-    raise usage(f"TIFFIN_PROGRESS is {wanted!r}; it must be one of {', '.join(KNOWN)}", session.path)
+    raise usage(f"{name} is {wanted!r}; it must be one of {', '.join(KNOWN)}", session.path)
 
 
 def _build_args(arguments: Arguments, path: str) -> dict[str, str | None]:
