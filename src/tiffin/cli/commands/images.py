@@ -41,7 +41,9 @@ OPTIONS = (
     format_option(),
     NO_TRUNC,
     flag("-q, --quiet", "Show only ids"),
-    *refuse("an image is for one platform in this release", "--tree"),
+    *refuse(
+        "an image of several platforms is one row; 'tiffin image inspect --platform' shows one", "--tree"
+    ),
 )
 
 

@@ -49,7 +49,7 @@ COMMAND = Command(
     options=(
         value("-i, --input", "FILE", "Read this file and not standard input"),
         flag("-q, --quiet", "Do not show progress"),
-        *refuse("an image is for one platform in this release", "--platform="),
+        *refuse("an archive is taken in with all platforms that it has", "--platform="),
     ),
     description="Understands archives of Docker and tiffin, and OCI archives, compressed or not.",
     examples=("tiffin load -i finca-serving.tar",),

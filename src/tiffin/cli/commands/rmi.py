@@ -28,7 +28,7 @@ COMMAND = Command(
     options=(
         flag("-f, --force", "Remove an image with several names, or one that a stopped container uses"),
         *refuse("what an image was built on stays as long as the build cache needs it", "--no-prune"),
-        *refuse("an image is for one platform in this release", "--platform="),
+        *refuse("an image of several platforms is removed as a whole", "--platform="),
     ),
     words=(1, MANY),
     names="images",
