@@ -147,6 +147,24 @@ def test_every_case_was_given_to_docker():
     assert {found[0] for each in DOCKER.values() for found in each["found"]} == buildkit
 
 
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("COPY data /", "Copy"),
+        ("ADD data /", "Add"),
+        ("ADD data[1] /", "Add"),
+        ('ADD ["data", "/"]', "Add"),
+        ("ADD --chown=1 data /", "Add"),
+    ],
+)
+def test_an_ignored_source_is_told_with_its_instruction(line, word):
+    given = {BUILD_ARG: "experimental=all"}
+    (found,) = findings(f"FROM scratch\n{line}\n", ignore="data*\n", given=given)
+    assert found.message.startswith(f"Attempting to {word} file")
+    (found,) = findings(f"FROM scratch AS a\nONBUILD {line}\nFROM a\n", ignore="data*\n", given=given)
+    assert found.message.startswith(f"Attempting to {word} file")
+
+
 # -- which stages, which rules ----------------------------------------------------------------------
 
 STAGES = "FROM scratch AS a\nFROM scratch AS b\nWORKDIR x\nMAINTAINER y\nFROM a AS c\nCMD z\nFROM scratch\n"

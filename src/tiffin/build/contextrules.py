@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tiffin.build.graph import MAIN, Copy, Local
 from tiffin.build.secretfiles import ENDINGS, IN_FOLDERS, NAMES, is_secret
+from tiffin.build.stepnames import instruction_of
 from tiffin.dockerfile.lint import rules
 from tiffin.dockerfile.match import has_wildcard
 
@@ -136,7 +137,8 @@ def report_ignored(graph: Graph, dockerfile: Dockerfile, ignored: IgnoreRules, l
     if not linter.wants(rules.COPY_IGNORED_FILE) or any(rule.keeps for rule in ignored.rules):
         return
     for vertex in graph.vertices:
-        keyword = "Add" if vertex.name.rpartition("] ")[2].startswith("ADD ") else "Copy"
+        text = instruction_of(vertex.name).removeprefix("ONBUILD ")
+        keyword = "Add" if text.startswith("ADD ") else "Copy"
         for name, source in local_sources(graph, vertex):
             path = source.strip("/")
             if name == MAIN and ignored.match(path):

@@ -16,6 +16,7 @@ import msgspec
 
 from tiffin.build import cachekey
 from tiffin.build.graph import Copy, MakeDirectory, Run, Source
+from tiffin.build.stepnames import instruction_of
 from tiffin.events import StepWhy
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Journal:
         for index, vertex in enumerate(graph.vertices):
             if isinstance(vertex.op, _MADE):
                 position = counts[vertex.stage] = counts.get(vertex.stage, 0) + 1
-                self._places[index] = (_Place(vertex.stage, position), _text(vertex))
+                self._places[index] = (_Place(vertex.stage, position), instruction_of(vertex.name))
 
     def hit(self, index: int, key: str, hit: Hit) -> bool:
         """Note that a step hits; return whether it wants the record, as it had another key the last time.
@@ -128,7 +129,12 @@ class Journal:
 
         definition = msgspec.json.decode(msgspec.json.encode(vertex.op))  # as it is read again
         return StepRecord(
-            _text(vertex), definition, self._epoch, _ground(vertex, ground, chain), reads, vertex.arguments
+            instruction_of(vertex.name),
+            definition,
+            self._epoch,
+            _ground(vertex, ground, chain),
+            reads,
+            vertex.arguments,
         )
 
     def _note(self, index: int, key: str) -> None:
@@ -180,11 +186,6 @@ class Journal:
         return at_place
 
 
-def _text(vertex: Vertex) -> str:
-    """The instruction as it is written: its name without the numbers in front."""
-    return vertex.name.partition("] ")[2] or vertex.name
-
-
 def _keyword(text: str) -> str:
     return text.partition(" ")[0]
 
@@ -196,4 +197,4 @@ def _ground(vertex: Vertex, ground: Vertex, chain: tuple[DiffID, ...]) -> Ground
         return Ground("", "")  # it stands on nothing
     if isinstance(ground.op, Source):
         return Ground(ground.op.reference, cachekey.chain(chain), str(ground.op.digest or ""), image=True)
-    return Ground(_text(ground), cachekey.chain(chain))
+    return Ground(instruction_of(ground.name), cachekey.chain(chain))

@@ -37,6 +37,11 @@ def _arrow(own: Platform, target: Platform) -> str:
     return f"->{target}" if own.os != target.os else f"->{str(target).partition('/')[2]}"
 
 
+def instruction_of(name: str) -> str:
+    """Return the instruction that the name of a step shows: without the stage and the numbers in front."""
+    return name.partition("] ")[2] or name
+
+
 def shown(instruction: ast.Run | ast.Copy | ast.Add | ast.Workdir) -> str:
     """Return what progress shows: the keyword in capitals, a here-document by its first line."""
     keyword, _, rest = instruction.text.partition(" ")
