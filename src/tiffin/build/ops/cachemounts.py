@@ -17,8 +17,8 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from tiffin.build.canceled import Canceled
 from tiffin.build.ops.materialise import materialise
+from tiffin.build.patience import patient_lock
 from tiffin.errors import InvalidError
 from tiffin.linux.files import lock, rename_noreplace, tree_size
 from tiffin.linux.remove import remove_tree
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from tiffin.snapshot.layers import LayerStore
 
 _FOLDER = "mounts"
-_PATIENCE = 0.05  # seconds between looks at a lock that someone holds
 
 
 class CacheFolder(NamedTuple):
@@ -80,19 +79,10 @@ class CacheMounts:
                     place = self._take_private(wanted, held)
                 else:
                     place = self._root / wanted
-                    self._take(place, held, stop, exclusive="locked" in sharing)
+                    exclusive = "locked" in sharing
+                    held.enter_context(patient_lock(_lock_file(place), stop, exclusive=exclusive))
                 places[wanted] = self._open(place, *same[0])
             yield [places[each] for each in keys]
-
-    def _take(self, place: Path, held: ExitStack, stop: threading.Event, *, exclusive: bool) -> None:
-        while True:
-            try:
-                held.enter_context(lock(_lock_file(place), exclusive=exclusive, blocking=False))
-            except BlockingIOError:
-                if stop.wait(_PATIENCE):
-                    raise Canceled from None
-            else:
-                return
 
     def _take_private(self, wanted: str, held: ExitStack) -> Path:
         number = 0

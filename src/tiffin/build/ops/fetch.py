@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from tiffin.build import cachekey
-from tiffin.build.canceled import LayerLost, patient_lock
+from tiffin.build.canceled import LayerLost
 from tiffin.build.fetching import Fetched
 from tiffin.build.giturl import without_login
 from tiffin.build.graph import Git, Http
 from tiffin.build.ops.download import Downloads, Offer, Web
 from tiffin.build.ops.repository import Repositories
 from tiffin.build.ops.unpack import begins_as_archive, unpack_file
+from tiffin.build.patience import patient_lock
 from tiffin.build.remote import title
 from tiffin.build.workbench import adopt
 from tiffin.errors import CorruptError
