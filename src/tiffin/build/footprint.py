@@ -9,6 +9,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from tiffin.build.graph import MAIN, Git, Http, Local, Source
+from tiffin.build.secretfiles import is_secret
 from tiffin.build.selection import kind
 from tiffin.build.steprecord import CONTEXT, LARGEST_TEXT, MOST_ENTRIES, MOST_TEXT, Entry, Read
 
@@ -25,9 +26,9 @@ _MOST_TEXTS = 200
 _LISTS = re.compile(
     r"require|constraint|package|pyproject|lock|\.(?:toml|cfg|ini|ya?ml|json|txt|in|mod|sum)$", re.IGNORECASE
 )
-_SECRET = re.compile(
-    r"/(?:\.env[^/]*|\.netrc|\.npmrc|\.pypirc|id_[^/]*|[^/]*\.(?:pem|key|p12|pfx))$|secret|credential|token",
-    re.IGNORECASE,
+# A wrong guess costs nothing here, so what only may be a secret counts as well.
+_DOUBTFUL = re.compile(
+    r"/(?:\.env[^/]*|\.npmrc|id_[^/]*|[^/]*\.(?:pem|key))$|secret|credential|token", re.IGNORECASE
 )
 
 
@@ -95,9 +96,13 @@ def _texts(nodes: Sequence[Node]) -> dict[str, str]:
         room -= node.status.st_size
         if room < 0:
             break
-        if not _SECRET.search(node.path) and (text := _text(node)) is not None:
+        if not _may_be_secret(node.path) and (text := _text(node)) is not None:
             found[_name(node)] = text
     return found
+
+
+def _may_be_secret(path: str) -> bool:
+    return is_secret(path.lower()) or _DOUBTFUL.search(path) is not None
 
 
 def _text(node: Node) -> str | None:
