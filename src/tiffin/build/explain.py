@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from tiffin.build.steprecord import Entry, Ground, Read, StepRecord
 
-_SECRET = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL", re.IGNORECASE)
+# All that the rule SecretsUsedInArgOrEnv knows, and more: a wrong guess costs little here.
+_SECRET = re.compile(r"PASS|PWORD|SECRET|TOKEN|KEY|CREDENTIAL|AUTH(?!OR)", re.IGNORECASE)
 _PLAIN = {
     "user": "USER",
     "directory": "WORKDIR",
