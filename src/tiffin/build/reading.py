@@ -2,12 +2,14 @@
 
 An origin is the name of a build context, or the layers of a root filesystem.
 What was read of layers once is not read again: their digests are remembered
-by chain and selector. Files of contexts are remembered one by one.
+by chain and selector. Files of contexts are remembered one by one. What a step
+takes is looked for once, if at all: for the digest, its record, and the step itself.
 """
 
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -106,10 +108,13 @@ class Reader:
                 raise context.missing(error.message.removesuffix(" does not exist")) from error
             digest = self._digest_files(origin, selection)
             return Reading(digest, lambda: selection, unpack=unpack, context=context)
-        layers = origin
-        selector = _selector(op)
-        content = self._digest_layers(layers, selector, lambda: select_for(self._tree(layers), op))
-        return Reading(content, lambda: select_for(self._tree(layers), op), keeps=True, unpack=unpack)
+
+        @cache
+        def selected() -> Sequence[Selected]:
+            return select_for(self._tree(origin), op)
+
+        content = self._digest_layers(origin, _selector(op), selected)
+        return Reading(content, selected, keeps=True, unpack=unpack)
 
     def shown(self, origin: Origin, source: str) -> Shown:
         """Return what a mount of the path `source` in `origin` shows. Raises NotFoundError."""
@@ -121,6 +126,7 @@ class Reader:
             chosen = _whole(context.tree, node)
             return Shown(self._digest_files(origin, [chosen]), lambda: node, lambda: chosen, context)
 
+        @cache
         def find() -> Node:
             found = self._tree(origin).resolve(source).node
             if found is None:
@@ -131,6 +137,7 @@ class Reader:
                 )
             return found
 
+        @cache
         def choose() -> Selected:
             return _whole(self._tree(origin), find())
 
