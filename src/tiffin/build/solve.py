@@ -214,11 +214,9 @@ class Solver:
         readings = self._bench.reader.copied(
             op, [self._noting.origin(number) for number in vertex.inputs[1:]]
         )
-        content = "\n".join(each.content for each in readings)
-        key = self._key(op, parent, content)
         if op.link:
             op = self._bench.detached(op, parent)
-            key = self._key(op, (), content)
+        key = self._key(op, () if op.link else parent, "\n".join(each.content for each in readings))
         numbers = [vertex.inputs[each.input] for each in op.taken] or vertex.inputs[1:]
         reads = [Part(n, each.content, each.entries) for n, each in zip(numbers, readings, strict=True)]
 
