@@ -19,10 +19,8 @@ from tiffin.oci.digest import chain_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tiffin.build.graph import Copy, Git, Http, MakeDirectory, Run
+    from tiffin.build.graph import Git, Http, Made
     from tiffin.oci.digest import DiffID
-
-    Step = Copy | Git | Http | MakeDirectory | Run
 
 VERSION = 4  # raise it when the same step would give another layer
 EMPTY = "empty"
@@ -33,7 +31,7 @@ def chain(diff_ids: Sequence[DiffID]) -> str:
     return str(chain_id(diff_ids)) if diff_ids else EMPTY
 
 
-def key(op: Step, parent: Sequence[DiffID], content: str, epoch: int) -> str:
+def key(op: Made | Git | Http, parent: Sequence[DiffID], content: str, epoch: int) -> str:
     """Return the cache key of `op` on the root filesystem `parent`, reading `content`.
 
     `epoch` is the time that new files get, in seconds.

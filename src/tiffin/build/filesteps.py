@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tiffin.build.addplan import Fetched
     from tiffin.build.draft import Draft
-    from tiffin.build.graph import Mount
+    from tiffin.build.graph import Made, Mount
     from tiffin.build.scope import Expander
     from tiffin.build.surroundings import Surroundings
 
@@ -30,7 +30,7 @@ class Step(NamedTuple):
     `fetched` is what fetches the sources of an ADD that are elsewhere.
     """
 
-    op: Copy | Run | MakeDirectory
+    op: Made
     history: str
     fetched: Fetched | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tiffin.build.graph import Copy, MakeDirectory, Run
+from tiffin.build.graph import Made
 from tiffin.dockerfile.nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from tiffin.build.graph import Graph
     from tiffin.dockerfile.ast import Dockerfile
-
-_MADE = (Run, Copy, MakeDirectory)
 
 
 def fresh_steps(graph: Graph, stages: Sequence[str] | None) -> tuple[int, ...]:
@@ -25,7 +23,7 @@ def fresh_steps(graph: Graph, stages: Sequence[str] | None) -> tuple[int, ...]:
     return tuple(
         index
         for index, vertex in enumerate(graph.vertices)
-        if isinstance(vertex.op, _MADE) and (names is None or vertex.stage.lower() in names)
+        if isinstance(vertex.op, Made) and (names is None or vertex.stage.lower() in names)
     )
 
 

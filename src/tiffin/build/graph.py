@@ -222,7 +222,10 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     platform: Platform | None = None
 
 
-Op = Source | Local | Http | Git | Copy | MakeDirectory | Run
+Made = Copy | MakeDirectory | Run
+"""What an instruction does to the root filesystem that it stands on, its first input."""
+
+Op = Source | Local | Http | Git | Made
 
 
 class Vertex(msgspec.Struct, frozen=True):

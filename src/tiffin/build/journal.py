@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from tiffin.build import cachekey
-from tiffin.build.graph import Copy, MakeDirectory, Run, Source
+from tiffin.build.graph import Copy, Made, Source
 from tiffin.build.stepnames import instruction_of
 from tiffin.events import StepWhy
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from tiffin.events import Emit
     from tiffin.oci.digest import DiffID
     from tiffin.store.db import Database
-
-_MADE = (Run, Copy, MakeDirectory)
 
 
 class _Place(NamedTuple):
@@ -61,7 +59,7 @@ class Journal:
         self._causes: dict[int, str] = {}
         counts: dict[str, int] = {}
         for index, vertex in enumerate(graph.vertices):
-            if isinstance(vertex.op, _MADE):
+            if isinstance(vertex.op, Made):
                 position = counts[vertex.stage] = counts.get(vertex.stage, 0) + 1
                 self._places[index] = (_Place(vertex.stage, position), instruction_of(vertex.name))
 

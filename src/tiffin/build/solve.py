@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from concurrent.futures import Future
 
-    from tiffin.build.graph import Graph, Vertex
+    from tiffin.build.graph import Graph, Made, Vertex
     from tiffin.build.journal import Journal
     from tiffin.build.workbench import Workbench
     from tiffin.events import Emit
@@ -229,7 +229,7 @@ class Solver:
     def _parent(self, vertex: Vertex) -> tuple[DiffID, ...]:
         return self._results[vertex.inputs[0]].diff_ids
 
-    def _key(self, op: Copy | MakeDirectory | Run, base: Sequence[DiffID], content: str) -> str:
+    def _key(self, op: Made, base: Sequence[DiffID], content: str) -> str:
         return cachekey.key(op, base, content, self._bench.epoch)
 
     def _remember(
