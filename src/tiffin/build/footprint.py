@@ -70,7 +70,7 @@ def _nodes(selection: Sequence[Selected]) -> Iterator[Node]:
 
 
 def _name(node: Node) -> str:
-    return node.path.lstrip("/").encode("utf-8", "surrogateescape").decode(errors="replace")
+    return node.shown.lstrip("/")
 
 
 def _entry(node: Node, digest: Callable[[Node], bytes]) -> Entry:

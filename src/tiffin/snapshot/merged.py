@@ -43,6 +43,11 @@ class Node(NamedTuple):
         return self.places[0]
 
     @property
+    def shown(self) -> str:
+        """The path for documents and people: bytes in it that are no UTF-8 are replaced."""
+        return self.path.encode("utf-8", "surrogateescape").decode(errors="replace")
+
+    @property
     def is_directory(self) -> bool:
         """Whether it is a directory."""
         return stat.S_ISDIR(self.status.st_mode)

@@ -13,6 +13,7 @@ from tiffin.build.attest.languages import is_described, read_description
 from tiffin.build.attest.packages import Distribution, read_apk, read_copyright, read_dpkg, read_os_release
 from tiffin.build.attest.scan import scan
 from tiffin.build.attest.spdx import Subject, document
+from tiffin.oci.codec import encode
 from tiffin.snapshot.merged import MergedTree
 
 DEBIAN = Distribution("debian", "12")
@@ -256,6 +257,22 @@ def test_an_image_of_several_layers(tmp_path):
     assert made == document(scan(MergedTree([upper, lower])), SUBJECT, 315_619_200)
     assert made["creationInfo"]["created"] == "1980-01-02T00:00:00Z"
     assert [package["name"] for package in made["packages"][1:]] == ["libc6", "tzdata", "zlib1g", "a"]
+
+
+def test_paths_need_not_be_unicode(tmp_path):
+    odd = tmp_path / "r\udce9sum"
+    tree = write(tmp_path, {"r\udce9sum/a-1.dist-info/METADATA": "Name: a\nVersion: 1\n"})
+    rpmdb(odd / "var/lib/rpm/rpmdb.sqlite", header(name="bash", version="5", release="1"))
+    write(tmp_path, {"r\udce9sum/usr/lib/sysimage/rpm/Packages.db": "RpmP"})
+    found = scan(tree)
+    assert [(package.name, package.found) for package in found.packages] == [
+        ("a", "/r\ufffdsum/a-1.dist-info/METADATA"),
+        ("bash", "/r\ufffdsum/var/lib/rpm/rpmdb.sqlite"),
+    ]
+    assert found.missed == ("/r\ufffdsum/usr/lib/sysimage/rpm/Packages.db",)
+    made = document(found, SUBJECT, 0)
+    check_spdx(made)
+    assert json.loads(encode(made)) == made
 
 
 def test_links_stay_inside(tmp_path):

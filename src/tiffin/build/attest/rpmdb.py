@@ -6,6 +6,7 @@ docs/manual/format_header.md). Older forms, Berkeley DB and ndb, are not read.
 
 from __future__ import annotations
 
+import os
 import struct
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
@@ -39,7 +40,7 @@ def read_rpm(path: str, found: str, distribution: Distribution) -> Iterator[Pack
     import sqlite3
 
     try:
-        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro&immutable=1", uri=True)) as db:
+        with closing(sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1", uri=True)) as db:
             # The file comes from the image: a view in it may be a query that never ends.
             db.execute("PRAGMA trusted_schema = OFF")
             db.set_progress_handler(lambda: True, _INSTRUCTIONS)

@@ -45,7 +45,7 @@ def scan(tree: MergedTree) -> Inventory:
     found: list[Package] = []
     missed: list[str] = []
     for node in _files(tree):
-        path = str(node.path)
+        path = node.shown
         if node.status.st_size > (_DESCRIPTION if is_described(path) else _LARGEST):
             missed += [path] if _lists(path) or is_described(path) else []
         elif _OLD_RPM.search(path):
