@@ -5,6 +5,7 @@ import pytest
 
 from tiffin.build.cachekey import chain, key
 from tiffin.build.graph import Copy, InlineFile, MakeDirectory, Run
+from tiffin.errors import InvalidError
 from tiffin.oci.digest import DiffID
 from tiffin.oci.platform import Platform
 
@@ -58,3 +59,8 @@ def test_what_is_read_is_in_the_key():
 def test_kinds_of_steps_do_not_meet():
     assert key(MakeDirectory("/a", ""), [], "", 1) != key(MakeDirectory("/a", "0"), [], "", 1)
     assert chain([]) == "empty"
+
+
+def test_a_step_whose_text_is_no_unicode_is_refused_by_name():
+    with pytest.raises(InvalidError, match="it is not Unicode"):
+        key(msgspec.structs.replace(COPY, sources=("\udce9",)), [A], "", 1)

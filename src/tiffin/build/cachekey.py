@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tiffin.oci import codec
 from tiffin.oci.digest import chain_id
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def chain(diff_ids: Sequence[DiffID]) -> str:
 def key(op: Made | Git | Http, parent: Sequence[DiffID], content: str, epoch: int) -> str:
     """Return the cache key of `op` on the root filesystem `parent`, reading `content`.
 
-    `epoch` is the time that new files get, in seconds.
+    `epoch` is the time that new files get, in seconds. Raises InvalidError for text that is no Unicode.
     """
     definition = msgspec.to_builtins(op)
     definition.pop("ambient", None)
@@ -42,4 +43,4 @@ def key(op: Made | Git | Http, parent: Sequence[DiffID], content: str, epoch: in
 
 
 def _digest(parts: list[object]) -> str:
-    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+    return hashlib.sha256(codec.encode(parts)).hexdigest()
