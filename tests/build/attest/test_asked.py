@@ -56,6 +56,8 @@ def test_what_is_asked_for(attest, provenance, sbom, expected):
         (("type=provenance",), "true", "asked for twice"),
         ((), "max", "max has no value"),
         ((), '"mode=max', "a quote is not closed"),
+        ((), "", "an empty field has no value"),
+        ((), "mode=max,", "an empty field has no value"),
         ((), "mode=most", "mode is one of min, max, not 'most'"),
         ((), "version=v2", "version is one of v0.2, v1"),
         ((), "mode=max,mode=min", "mode is given twice"),

@@ -76,7 +76,7 @@ def _fields(option: str, text: str) -> dict[str, str]:
         key = key.strip().lower()
         if not equals or key in fields:
             problem = "is given twice" if equals else "has no value"
-            raise InvalidError(f"{option}: {key} {problem}", hint=_USAGE)
+            raise InvalidError(f"{option}: {key or 'an empty field'} {problem}", hint=_USAGE)
         fields[key] = value
     kind = fields.get("type", "")
     if kind not in _FIELDS:
