@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tiffin.engine.size import size_in_bytes
 from tiffin.errors import InvalidError
 from tiffin.oci.runtimespec import CPU, BlockIO, Memory, Pids, Resources
-from tiffin.runtime.cgroups.limits import Writes, check
+from tiffin.runtime.cgroups.limits import Writes, check, killed
 from tiffin.runtime.rlimits import parse_ulimits
 
 if TYPE_CHECKING:
@@ -55,9 +55,7 @@ def out_of_memory(words: Words, peak: int) -> str:
     """Return what is said of a container in which processes were killed for want of memory."""
     memory = parse_limits(words).resources
     limit = memory.memory.limit if memory and memory.memory else None
-    at = "" if limit is None else f" at the limit of {_megabytes(limit)}"
-    most = f"; at most {_megabytes(peak)} were used" if peak else ""
-    return f"out of memory: a process of the container was killed{at}{most}; give it more with --memory"
+    return f"out of memory: a process of the container was {killed(limit, peak)}; give it more with --memory"
 
 
 def _memory(given: dict[str, str]) -> Memory | None:
@@ -131,7 +129,3 @@ def _invalid(name: str, text: str, why: str) -> InvalidError:
     return InvalidError(
         f'invalid argument "{text}" for "--{name}" flag: {why}', code="usage", exit_status=125
     )
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / (1 << 20):.0f} MB"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tiffin.errors import FailedError
+from tiffin.runtime.cgroups.limits import killed
 
 if TYPE_CHECKING:
     from tiffin.build.graph import Run
@@ -29,11 +30,6 @@ def tell_memory(error: FailedError, resources: Resources | None, usage: Usage) -
     limit = resources.memory.limit if resources and resources.memory else None
     if not usage.killed or limit is None:
         return
-    peak = "" if usage.peak is None else f"; at most {_megabytes(usage.peak)} were used"
     processes = "a process was" if usage.killed == 1 else f"{usage.killed} processes were"
-    error.message += f": out of memory, {processes} killed at the limit of {_megabytes(limit)}{peak}"
+    error.message += f": out of memory, {processes} {killed(limit, usage.peak)}"
     error.hint = "give the steps more with --memory, or let them do less at once"
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / (1 << 20):.0f} MB"

@@ -43,6 +43,17 @@ class Writes(NamedTuple):
         return cls(v1_writes(resources), v2_writes(resources))
 
 
+def killed(limit: int | None, peak: int | None) -> str:
+    """Return how it is said that memory ran out: what the limit was, and the most that was used."""
+    at = "" if limit is None else f" at the limit of {_megabytes(limit)}"
+    most = f"; at most {_megabytes(peak)} were used" if peak else ""
+    return f"killed{at}{most}"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / (1 << 20):.0f} MB"
+
+
 def check(resources: Resources) -> None:
     """Raise InvalidError for limits that contradict each other or cannot be."""
     memory, cpu = resources.memory, resources.cpu
