@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiffin.build.linediff import arrow, changed_lines, short
+from tiffin.build.linediff import arrow, changed_lines
+from tiffin.build.oneline import short
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from tiffin.build.oneline import short
 from tiffin.dockerfile import ast
 from tiffin.dockerfile.lint import rules
 from tiffin.dockerfile.mounts import mount_option
@@ -30,6 +31,7 @@ _EXACT_TO_PATCH = re.compile(r"(?:^|[^0-9.])v?[0-9]+\.[0-9]+\.[0-9]+")
 _SEPARATOR = re.compile(r"&&|\|\||[;|\n()]|(?<![<>])&(?![>&])")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _LISTS = "/var/lib/apt/lists"
+_WIDEST = 40
 
 
 def report_unpinned(base: str, span: Span, linter: Linter) -> None:
@@ -97,8 +99,8 @@ def _downloads(
         )
         kept = environment.get(variable, "0") in ("0", "false", "off", "") and option not in words
         if kept and not any(tool in target or target.endswith(".cache") for target in cached):
-            where = f"/root/.cache/{tool}"
-            linter.report(rules.DOWNLOAD_CACHE_IN_LAYER, run.span, _shown(words), option, where)
+            shown, where = short(" ".join(words), _WIDEST), f"/root/.cache/{tool}"
+            linter.report(rules.DOWNLOAD_CACHE_IN_LAYER, run.span, shown, option, where)
 
 
 def _installer(words: list[str]) -> str | None:
@@ -113,11 +115,6 @@ def _installer(words: list[str]) -> str | None:
     if name == "uv" and (rest[:1] == ["sync"] or rest[:2] == ["pip", "install"]):
         return "uv"
     return None
-
-
-def _shown(words: list[str]) -> str:
-    text = " ".join(words)
-    return text if len(text) <= 40 else text[:39] + "…"
 
 
 def _apt(run: ast.Run, commands: list[list[str]], cached: list[str], linter: Linter) -> None:

@@ -10,7 +10,8 @@ import re
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
-from tiffin.build.linediff import arrow, changed_lines, short
+from tiffin.build.linediff import arrow, changed_lines
+from tiffin.build.oneline import short
 from tiffin.build.steprecord import CONTEXT, variables
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from tiffin.build.oneline import WIDTH, short
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_WIDTH = 60
 _LINES = 4000
 # name, optional extras, a sign of comparison or assignment, value
 _PAIR = re.compile(
@@ -20,13 +21,7 @@ _PAIR = re.compile(
 )
 
 
-def short(text: str, width: int = _WIDTH) -> str:
-    """Return `text` on one line, cut to `width` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= width else line[: width - 1] + "…"
-
-
-def arrow(old: str, new: str, width: int = _WIDTH) -> str:
+def arrow(old: str, new: str, width: int = WIDTH) -> str:
     """Return `old → new`; of long ones only the part that differs, with dots for what is the same."""
     old, new = " ".join(old.split()), " ".join(new.split())
     if len(old) <= width and len(new) <= width:

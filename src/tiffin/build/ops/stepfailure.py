@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tiffin.build.oneline import short
 from tiffin.errors import FailedError
 from tiffin.runtime.cgroups.limits import killed
 
@@ -18,8 +19,7 @@ _WIDEST = 80
 def step_failure(op: Run, status: int, tail: bytes) -> FailedError:
     """Return the error of a step that ended with `status`, `tail` being the end of its output."""
     command = op.arguments[-1].strip().splitlines()[0] if op.arguments[-1].strip() else " ".join(op.arguments)
-    command = " ".join(command.split())
-    shown = command if len(command) <= _WIDEST else command[: _WIDEST - 1] + "…"
+    shown = short(command, _WIDEST)
     error = FailedError(f"`{shown}` ended with exit status {status}", code="step-failed", exit_status=status)
     error.output = tail.decode(errors="replace")
     return error
