@@ -199,6 +199,15 @@ HERE = Path("/work/here")
         ('contexts = { a = "..", b = "docker-image://x", c = "target:b" }', ["fs.read=/work"]),
         ('contexts = { a = "oci-layout:///l:tag@sha256:0", b = "https://x.org/y.git" }', ["fs.read=/l"]),
         ('secret = ["id=a,src=/etc/shadow"]', ["fs.read=/etc/shadow"]),
+        ('secret = ["id=/etc/shadow"]', ["fs.read=/etc/shadow"]),
+        ('dockerfile = "u@x.org:/../../D"', ["fs.read=/work/D"]),
+        ('context = "https://x.org/a.git"\ndockerfile = "/etc/D"', ["fs.read=/etc/D"]),
+        ('context = "u@x.org:/../../../src"', ["fs.read=/src"]),
+        ('contexts = { a = "https://x.org/../../../src" }', ["fs.read=/work/src"]),
+        ('contexts = { a = "cwd://oci-layout:///l" }', ["fs.read=/l"]),
+        ('output = [{ type = "tar", " DEST" = "/out" }]', ["fs.write=/out"]),
+        ('ssh = [{ id = "k=/key" }]', ["fs.read=/key"]),
+        ('entitlements = ["device=x.org/gpu=0"]', ["device=x.org/gpu=0"]),
         ('output = ["type=local,dest=../out", "type=oci,dest=x.tar", "-"]', ["fs.write=/work/out"]),
         (
             'cache-to = ["type=local,dest=/c"]\ncache-from = ["type=local,src=/c"]',
@@ -210,10 +219,10 @@ HERE = Path("/work/here")
 )
 def test_what_lies_outside_has_to_be_allowed(body, flags):
     selection = chosen(f'target "default" {{\n{body}\n}}\ntarget "b" {{}}', "default")
-    wanted = privileges.needed(selection.targets.values())
+    wanted = privileges.needed(selection.targets.values(), {})
     assert privileges.missing(wanted, privileges.Privileges(), HERE) == flags
     assert privileges.missing(wanted, privileges.parse_allow(flags), HERE) == []
-    everything = privileges.parse_allow(["fs=*", "network.host", "ssh"])
+    everything = privileges.parse_allow(["fs=*", "network.host", "ssh", "device"])
     assert privileges.missing(wanted, everything, HERE) == []
     if flags:
         with pytest.raises(DeniedError) as caught:
@@ -221,11 +230,25 @@ def test_what_lies_outside_has_to_be_allowed(body, flags):
         assert f"--allow={flags[0]}" in caught.value.hint
 
 
+def test_a_dockerfile_of_the_current_folder_is_not_looked_for_below_the_context():
+    selection = chosen('target "default" {\ncontext = "sub"\ndockerfile = "cwd://../D"\n}')
+    wanted = privileges.needed(selection.targets.values(), {})
+    here = Path.cwd()
+    assert privileges.missing(wanted, privileges.Privileges(), here) == [f"fs.read={here.parent.resolve()}/D"]
+
+
+def test_a_secret_that_is_a_variable_is_no_file():
+    selection = chosen('target "default" { secret = ["id=TOKEN", "id=../file"] }')
+    wanted = privileges.needed(selection.targets.values(), {"TOKEN": "x"})
+    assert wanted.read[-1] == "../file"
+    assert "TOKEN" not in wanted.read
+
+
 def test_who_sets_a_place_has_allowed_it():
     sets = ["*.output=type=local,dest=/out", "*.secrets=id=k,src=/key", "*.context=/ctx"]
     selection = chosen('target "default" {}', sets=sets)
     granted = privileges.granted_by(parse_override(one, {}) for one in sets)
-    assert privileges.missing(privileges.needed(selection.targets.values()), granted, HERE) == []
+    assert privileges.missing(privileges.needed(selection.targets.values(), {}), granted, HERE) == []
 
 
 def test_the_check_of_places_can_be_switched_off():

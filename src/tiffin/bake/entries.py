@@ -30,12 +30,20 @@ def parse_entries(field: str, value: Value) -> tuple[Entry, ...]:
 def parse_entry(field: str, item: Value) -> Entry:
     """Return one entry, checked for what it cannot do without."""
     if isinstance(item, dict):
-        fields = {key: _text(key, part) for key, part in item.items() if part is not None}
+        fields = {_key(key): _text(key, part) for key, part in item.items() if part is not None}
         if "disabled" in fields and fields["disabled"] not in TRUE:
             del fields["disabled"]
     else:
         fields = _from_text(field, to_text(item))
     return _checked(field, fields)
+
+
+def _key(key: str) -> str:
+    """Return the name of an option as the build reads it, so that nothing is another option there."""
+    if "=" in key:
+        raise BadValueError(f"{key[:40]!r} cannot be the name of an option")
+    key = key.strip()
+    return key if key.startswith("annotation") else key.lower()
 
 
 def _text(key: str, part: Value) -> str:

@@ -15,7 +15,7 @@ OPTIONS = (
     values(
         "--allow",
         "NAME[=PATH]",
-        "Let targets do this: network.host, ssh, fs=PATH, fs.read=PATH, fs.write=PATH",
+        "Let targets do this: network.host, security.insecure, device, ssh, fs, fs.read or fs.write=PATH",
     ),
     CALL,
     flag("--check", "Look at the Dockerfiles by all lint rules and build nothing, like --call=check"),

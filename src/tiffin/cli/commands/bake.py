@@ -105,15 +105,11 @@ def _check_privileges(
     from tiffin.bake.overrides import parse_override
     from tiffin.bake.privileges import check, granted_by, needed, parse_allow
 
-    allowed = parse_allow(arguments.texts("allow"))
     parsed = (parse_override(text, session.environ) for text in request.overrides)
     named = granted_by(override for override in parsed if override is not None)
-    granted = allowed._replace(
-        names=allowed.names | named.names,
-        read=(*allowed.read, *named.read),
-        write=(*allowed.write, *named.write),
-    )
-    check(needed(selection.targets.values()), granted, Path.cwd(), session.environ)
+    granted = parse_allow(arguments.texts("allow")).joined(named)
+    wanted = needed(selection.targets.values(), session.environ)
+    check(wanted, granted, Path.cwd(), session.environ)
 
 
 def _bake(session: Session, arguments: Arguments, opening: _Opening, selection: Selection) -> int:

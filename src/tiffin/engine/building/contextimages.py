@@ -34,7 +34,9 @@ def _take_in(engine: Engine, text: str, platform: Platform) -> Found:
     from tiffin.content.copy import copy_graph
     from tiffin.engine.incoming import Unpacking
 
-    path, tag, digest = _parse(text)
+    path, tag, digest = split_layout(text)
+    if digest:
+        Digest(digest)
     layout = Layout(Path(path))
     root = _choose(layout.entries(), text, tag, digest)
     image = open_image(layout, root, platform, what=f"{LAYOUT}{text}")
@@ -42,12 +44,10 @@ def _take_in(engine: Engine, text: str, platform: Platform) -> Found:
     return Found(None, image.descriptor.bare(), image.manifest, image.config)
 
 
-def _parse(text: str) -> tuple[str, str, str]:
+def split_layout(text: str) -> tuple[str, str, str]:
     """Split `PATH[:TAG][@DIGEST]` as buildx does."""
     path, _, digest = text.partition("@")
     path, _, tag = path.partition(":")
-    if digest:
-        Digest(digest)
     return path, tag, digest
 
 
