@@ -146,6 +146,16 @@ def test_contexts_are_built_first():
     assert not chosen(text, "app", "base").targets["base"].linked
 
 
+def test_contexts_that_many_share_are_looked_at_once():
+    layers = "".join(
+        f'target "t{n}" {{ contexts = {{ a = "target:t{n + 1}", b = "target:u{n}" }} }}\n'
+        f'target "u{n}" {{ contexts = {{ a = "target:t{n + 1}" }} }}\n'
+        for n in range(40)
+    )
+    order = chosen(f'{layers} target "t40" {{}}', "t0").order()
+    assert (order[0], order[-1], len(order)) == ("t40", "t0", 81)
+
+
 def test_platforms_of_a_context_must_do():
     text = """
     target "app" {

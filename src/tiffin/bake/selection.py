@@ -44,9 +44,10 @@ class Selection(NamedTuple):
         found: dict[str, None] = {}
 
         def visit(name: str) -> None:
-            for link in sorted(links(self.targets[name]).values()):
-                visit(link)
-            found[name] = None
+            if name not in found:
+                for link in sorted(links(self.targets[name]).values()):
+                    visit(link)
+                found[name] = None
 
         for name in sorted(self.targets):
             visit(name)
@@ -78,8 +79,9 @@ def _select(config: Config, wanted: Sequence[str], overrides: Sequence[Override]
         for member in members:
             targets[member] = targets.get(member) or resolver.resolve(member)
         groups.update({one: resolver.groups[one] for one in passed})
+    done: set[str] = set()
     for name in list(targets):
-        _load_links(resolver, name, targets, ())
+        _load_links(resolver, name, targets, done, ())
     return Selection(targets, _default(groups, names))
 
 
@@ -102,7 +104,12 @@ def _default(groups: Mapping[str, Group], names: Sequence[str]) -> dict[str, Gro
     return found
 
 
-def _load_links(resolver: _Resolver, name: str, targets: dict[str, Target], above: tuple[str, ...]) -> None:
+def _load_links(
+    resolver: _Resolver, name: str, targets: dict[str, Target], done: set[str], above: tuple[str, ...]
+) -> None:
+    """Let the targets come along that `name` uses as contexts; `done` has those whose own have come."""
+    if name in done:
+        return
     above = (*above, name)
     target = targets[name]
     for link in links(target).values():
@@ -114,8 +121,9 @@ def _load_links(resolver: _Resolver, name: str, targets: dict[str, Target], abov
             resolved.values["output"] = ({"type": "cacheonly"},)
             resolved.linked = True
             targets[link] = resolved
-        _load_links(resolver, link, targets, above)
+        _load_links(resolver, link, targets, done, above)
         _inherit(target, targets[link])
+    done.add(name)
 
 
 def _inherit(target: Target, link: Target) -> None:

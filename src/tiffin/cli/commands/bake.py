@@ -71,7 +71,6 @@ def _run(session: Session, arguments: Arguments, opening: _Opening) -> int:
     if arguments.flag("print"):
         from tiffin.bake.printing import print_selection
 
-        selection.order()
         session.print(print_selection(selection))
         return 0
     _check_privileges(session, arguments, request, selection)
