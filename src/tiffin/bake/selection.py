@@ -14,7 +14,7 @@ from tiffin.dockerfile.match import has_wildcard, match
 from tiffin.errors import InvalidError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tiffin.bake.overrides import Override
 
@@ -39,8 +39,15 @@ class Selection(NamedTuple):
     targets: dict[str, Target]
     groups: dict[str, Group]
 
+    def only(self, names: Iterable[str]) -> Selection:
+        """Return what is needed to build the targets `names`."""
+        return self._replace(targets={name: self.targets[name] for name in self._in_order(names)})
+
     def order(self) -> list[str]:
         """Return the names so that every target comes after those that it uses as contexts."""
+        return self._in_order(self.targets)
+
+    def _in_order(self, names: Iterable[str]) -> list[str]:
         found: dict[str, None] = {}
 
         def visit(name: str) -> None:
@@ -49,7 +56,7 @@ class Selection(NamedTuple):
                     visit(link)
                 found[name] = None
 
-        for name in sorted(self.targets):
+        for name in sorted(names):
             visit(name)
         return list(found)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tiffin.booleans import EITHER, TRUE
 from tiffin.cli.buildflags import CALLS
 from tiffin.cli.options import usage
+from tiffin.errors import InvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,12 +33,23 @@ class Call(NamedTuple):
 def read_call(arguments: Arguments, path: str) -> Call:
     """Return what `--call` and `--check` ask for. Raises InvalidError for what they cannot mean."""
     text = arguments.text("call") or "build"
+    try:
+        call = parse_call(text)
+    except InvalidError as error:
+        raise usage(f'invalid argument "{text}" for "--call" flag: {error.message}', path) from None
+    if not arguments.flag("check"):
+        return call
+    if call.method == "check" or "call" not in arguments.given:
+        return call._replace(method="check")
+    raise usage(f"--check asks for a check, and --call for {call.method}", path)
+
+
+def parse_call(text: str) -> Call:
+    """Return what `METHOD[,format=json][,ignorestatus=true]` asks for. Raises InvalidError."""
     method, *fields = text.split(",")
     method = ALIASES.get(method, method)
     if method not in CALLS:
-        raise usage(
-            f'invalid argument "{text}" for "--call" flag: it must be build, check, outline or targets', path
-        )
+        raise InvalidError("it must be build, check, outline or targets", code="call")
     call = Call(method)
     for field in fields:
         name, _, value = field.partition("=")
@@ -46,16 +58,10 @@ def read_call(arguments: Arguments, path: str) -> Call:
         elif name == "ignorestatus" and value in EITHER:
             call = call._replace(ignore_status=value in TRUE)
         else:
-            raise usage(
-                f'invalid argument "{text}" for "--call" flag: after the method there may be format=json, '
-                "format=text and ignorestatus=true",
-                path,
+            raise InvalidError(
+                "after the method there may be format=json, format=text and ignorestatus=true", code="call"
             )
-    if not arguments.flag("check"):
-        return call
-    if method == "check" or "call" not in arguments.given:
-        return call._replace(method="check")
-    raise usage(f"--check asks for a check, and --call for {method}", path)
+    return call
 
 
 def answer(session: Session, call: Call, request: BuildRequest) -> int:

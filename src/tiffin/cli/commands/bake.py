@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tiffin.bake.load import Loaded
     from tiffin.bake.request import BakeRequest
     from tiffin.bake.selection import Selection
+    from tiffin.cli.calls import Call
     from tiffin.cli.command import Session
     from tiffin.cli.options import Arguments
     from tiffin.engine.building.request import BuildResult
@@ -73,8 +74,12 @@ def _run(session: Session, arguments: Arguments, opening: _Opening) -> int:
 
         session.print(print_selection(selection))
         return 0
+    calls = _calls(session, arguments, selection)
     _check_privileges(session, arguments, request, selection)
-    return _bake(session, arguments, opening, selection)
+    built = [name for name, target in selection.targets.items() if not (target.linked or name in calls)]
+    if built or not calls:
+        _bake(session, arguments, opening, selection.only(built))
+    return _answer(session, opening, selection, calls) if calls else 0
 
 
 def _files(
@@ -111,13 +116,35 @@ def _check_privileges(
     check(wanted, granted, Path.cwd(), session.environ)
 
 
-def _bake(session: Session, arguments: Arguments, opening: _Opening, selection: Selection) -> int:
-    from tiffin.bake.building import bake, check_requests
+def _calls(session: Session, arguments: Arguments, selection: Selection) -> dict[str, Call]:
+    """What is asked of targets, by name, instead of building them."""
+    from tiffin.cli.calls import parse_call, read_call
+    from tiffin.errors import InvalidError
+
+    asked = read_call(arguments, session.path)
+    calls: dict[str, Call] = {}
+    for name, target in sorted(selection.targets.items()):
+        text = target.text("call")
+        if target.linked or not text:
+            continue
+        try:
+            call = parse_call(text)
+        except InvalidError as error:
+            raise InvalidError(
+                f"the target {name}: call = {text!r}: {error.message}", code="bake-call"
+            ) from None
+        if call.method != "build":
+            # the option has set the method for all targets, and how the answers are to look
+            calls[name] = call if asked.method == "build" else asked._replace(method=call.method)
+    if len(calls) > 1 and any(call.json for call in calls.values()):
+        raise usage("--call with format=json is for one target at a time", session.path)
+    return calls
+
+
+def _bake(session: Session, arguments: Arguments, opening: _Opening, selection: Selection) -> None:
+    from tiffin.bake.building import bake
     from tiffin.cli.commands.build import progress_mode, summary, write_metadata
 
-    check_requests(selection)
-    if any(target.text("call") not in (None, "", "build") for target in selection.targets.values()):
-        return _call(session, arguments, opening, selection)
     mode = progress_mode(session, arguments)
     with session.reporter(mode) as reporter:
 
@@ -131,28 +158,20 @@ def _bake(session: Session, arguments: Arguments, opening: _Opening, selection: 
         from tiffin.engine.building.results import metadata
 
         write_metadata(path, {name: metadata(results[name]) for name in sorted(results)})
-    return 0
 
 
-def _call(session: Session, arguments: Arguments, opening: _Opening, selection: Selection) -> int:
-    """Ask something of each target's Dockerfile; the worst status counts."""
+def _answer(session: Session, opening: _Opening, selection: Selection, calls: dict[str, Call]) -> int:
+    """Ask what `calls` say of each target's Dockerfile; the worst status counts."""
     from tiffin.bake.building import inline_dockerfiles
     from tiffin.bake.requests import Inputs, build_request
-    from tiffin.cli.calls import ALIASES, answer_by, read_call
+    from tiffin.cli.calls import answer_by
 
-    asked = read_call(arguments, session.path)
     status = 0
     with inline_dockerfiles(selection) as inline:
-        shown = [name for name in sorted(selection.targets) if not selection.targets[name].linked]
-        for number, name in enumerate(shown):
-            target = selection.targets[name]
-            method = target.text("call") or "build"
-            if asked.json and len(shown) > 1:
-                raise usage("--call with format=json is for one target at a time", session.path)
-            if not asked.json:
+        for number, (name, call) in enumerate(calls.items()):
+            if not call.json:
                 session.print(f"\n{name}\n" if number else f"{name}\n")
-            call = asked._replace(method=ALIASES.get(method, method))
-            request = build_request(target, Inputs(inline))
+            request = build_request(selection.targets[name], Inputs(inline))
             status = max(status, answer_by(opening.engine(session.notices), session, call, request))
     return status
 
