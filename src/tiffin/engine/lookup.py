@@ -80,10 +80,10 @@ def need_name(engine: Engine, name: str) -> Meant:
     return meant
 
 
-def find_image(engine: Engine, name: str, platform: Platform | None = None) -> Found | None:
-    """Return the image that `name` means, of `platform` if that is given, or None."""
+def find_image(engine: Engine, name: str) -> Found | None:
+    """Return the image that `name` means, or None."""
     meant = find_name(engine, name)
-    return None if meant is None else open_found(engine, meant.descriptor, meant.reference, platform)
+    return None if meant is None else open_found(engine, meant.descriptor, meant.reference)
 
 
 def need_image(engine: Engine, name: str, platform: Platform | None = None) -> Found:

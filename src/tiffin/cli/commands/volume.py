@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from tiffin.cli.command import MANY, Command
 from tiffin.cli.options import flag, refuse, value, values
-from tiffin.cli.output import format_option, print_documents, print_rows
-from tiffin.errors import NotFoundError, TiffinError
+from tiffin.cli.output import format_option, print_rows
+from tiffin.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,20 +76,9 @@ def remove(session: Session, arguments: Arguments) -> int:
 
 def inspect(session: Session, arguments: Arguments) -> int:
     """Show volumes; a name that was not found fails after them."""
-    from tiffin.engine.volumes import inspect as inspect_volumes
+    from tiffin.cli.commands.inspect import show
 
-    documents: list[dict[str, object]] = []
-    failures: list[TiffinError] = []
-    with session.engine() as engine:
-        for name in arguments.words:
-            try:
-                documents += inspect_volumes(engine, [name])
-            except TiffinError as error:
-                failures.append(error)
-    if documents or arguments.text("format") is None:
-        print_documents(session, documents, arguments.text("format"))
-    session.stdout.flush()
-    return session.report(failures)
+    return show(session, arguments, ("volume",))
 
 
 def select(volumes: Sequence[VolumeSummary], filters: tuple[str, ...]) -> list[VolumeSummary]:
