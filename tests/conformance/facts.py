@@ -3,6 +3,7 @@
 import hashlib
 import stat
 from functools import cache
+from typing import NamedTuple, Self
 
 from tests.conformance import base
 from tests.live import trees
@@ -12,7 +13,31 @@ _NOISE = ("Hostname", "Domainname", "Image", "AttachStdin", "AttachStdout", "Att
           "StdinOnce", "Tty")  # fmt: skip
 
 
-def of_image(document, layers, below=None):
+class Base(NamedTuple):
+    """What is known of the image that cases begin from: layers, length of its history, and its tree."""
+
+    layers: list[str]
+    steps: int
+    tree: dict[str, trees.Inode]
+
+    @classmethod
+    def of(cls, document, tars) -> Self:
+        return cls(document["rootfs"]["diff_ids"], len(document["history"]), trees.squash(tars))
+
+
+def of_built(document, tars, bottom):
+    """The facts of an image, beyond those of `bottom` if it stands on that.
+
+    `tars` gives an iterator of the tars of its layers, without as many as it is told.
+    """
+    known = len(bottom.layers)
+    if (document["rootfs"]["diff_ids"] or [])[:known] != bottom.layers:
+        return {**_of_image(document, tars(0)), "from": "scratch"}
+    document["history"] = document["history"][bottom.steps :]
+    return {**_of_image(document, tars(known), bottom.tree), "from": base.NAME}
+
+
+def _of_image(document, layers, below=None):
     """The facts of an image with this config and the tars of its `layers`, an iterator.
 
     `below` is the squashed tree of the base: its layers are left out of `layers` then,

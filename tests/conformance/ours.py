@@ -1,12 +1,12 @@
 """Builds the cases with tiffin, in this process and in one store."""
 
+import functools
 import json
 import os
 import shlex
 from types import SimpleNamespace
 
 from tests.conformance import base, contexts, facts
-from tests.live import trees
 
 from tiffin.cli.commands import build as command
 from tiffin.cli.options import parse
@@ -35,10 +35,7 @@ class Builder:
             load(self._engine, stream)
         archive.unlink()
         image = self.image(self._engine.tags.resolve(Reference.parse(base.NAME).tagged()))
-        self._known = len(image.layers)
-        self._steps = len(image.config.history)
-        self._bottom = image.config.rootfs.diff_ids
-        self._below = trees.squash(self._tars(image))
+        self._bottom = facts.Base.of(json.loads(image.raw_config), self._tars(image))
 
     def close(self):
         self._engine.db.close()
@@ -76,10 +73,5 @@ class Builder:
                 yield stream.read()
 
     def facts(self, image):
-        document = json.loads(image.raw_config)
-        above = image.config.rootfs.diff_ids[: self._known] == self._bottom
-        if above:
-            document["history"] = document["history"][self._steps :]
-        tars = self._tars(image, self._known * above)
-        found = facts.of_image(document, tars, self._below if above else None)
-        return {**found, "from": base.NAME if above else "scratch"}
+        tars = functools.partial(self._tars, image)
+        return facts.of_built(json.loads(image.raw_config), tars, self._bottom)

@@ -24,10 +24,7 @@ class Recorder:
         self._place = place
         base.write_archive(place / "base.tar")
         docker("load", "-i", place / "base.tar")
-        document, layers = self._image(base.NAME)
-        self._layers = document["rootfs"]["diff_ids"]
-        self._steps = len(document["history"])
-        self._below = trees.squash(layers)
+        self._bottom = facts.Base.of(*self._image(base.NAME))
 
     def record(self, case):
         """What Docker makes of `case`: the facts of its image, or the error."""
@@ -45,12 +42,7 @@ class Recorder:
 
     def _facts(self, name):
         document, layers = self._image(name)
-        known = len(self._layers)
-        above = (document["rootfs"]["diff_ids"] or [])[:known] == self._layers
-        if above:
-            document["history"] = document["history"][self._steps :]
-        found = facts.of_image(document, iter(layers[known * above :]), self._below if above else None)
-        return {**found, "from": base.NAME if above else "scratch"}
+        return facts.of_built(document, lambda known: iter(layers[known:]), self._bottom)
 
     def _image(self, name):
         archive = self._place / "image.tar"
@@ -68,23 +60,34 @@ def _ran(log):
     return any("] RUN " in vertex["name"] for vertex in started)
 
 
+# What a message tells of this one recording, and of the machine that it was made on.
+_PASSING = {
+    r"\bref \S+:": "ref ID:",
+    r"/\S+/cachemounts/buildkit\d+": "ROOT",
+    r"(lookup \S+) on \S+:": r"\1:",
+}
+
+
 def _message(text, place):
     """The last error, without what is another in each recording."""
     lines = [line for line in text.splitlines() if line.startswith("ERROR: ")]
     message = (lines[-1] if lines else text[-500:]).removeprefix("ERROR: ").replace(str(place), "PLACE")
-    return re.sub(r"\bref \S+:", "ref ID:", message)
+    for pattern, replacement in _PASSING.items():
+        message = re.sub(pattern, replacement, message)
+    return message
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--docker", type=Path, default=Path("/opt/docker28"), help="where Docker is unpacked")
+    parser.add_argument("--docker", type=Path, required=True, help="where Docker is unpacked")
     parser.add_argument("areas", nargs="*", help="subjects, or SUBJECT/CASE to print one case")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tiffin-record-") as folder:
         place = Path(folder)
-        docker = Docker(place / "docker", arguments.docker)
+        root = arguments.docker.resolve()
+        docker = Docker(place / "docker", root)
         (docker.place / "cli-plugins").mkdir(parents=True)
-        (docker.place / "cli-plugins" / _PLUGIN.name).symlink_to(arguments.docker / _PLUGIN)
+        (docker.place / "cli-plugins" / _PLUGIN.name).symlink_to(root / _PLUGIN)
         # With Docker's older image store BuildKit cannot merge layers, nor keep all attributes.
         settings = place / "daemon.json"
         settings.write_text('{"features": {"containerd-snapshotter": true}}')
