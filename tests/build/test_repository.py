@@ -19,13 +19,6 @@ EPOCH = 1_000_000_000
 
 
 @pytest.fixture
-def web(tmp_path):
-    (tmp_path / "served").mkdir()
-    with WebDouble(tmp_path / "served").serve() as served:
-        yield served
-
-
-@pytest.fixture
 def repository(web):
     return Repository(web.folder, "repo")
 

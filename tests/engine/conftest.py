@@ -1,7 +1,6 @@
-"""An engine over a store of its own, what it told, and a registry to ask; some tests have others."""
+"""An engine over a store of its own, and what it told; some tests have others."""
 
 import pytest
-from tests.doubles.registry import RegistryDouble
 from tests.suites.images import open_engine
 
 
@@ -20,9 +19,3 @@ def engine(tmp_path, events):
 def other(tmp_path):
     with open_engine(tmp_path, "other") as opened:
         yield opened
-
-
-@pytest.fixture
-def double():
-    with RegistryDouble().serve() as served:
-        yield served

@@ -8,7 +8,7 @@ import tarfile
 
 import msgspec
 import pytest
-from tests.suites.images import foreign_tar, make_image, open_engine
+from tests.suites.images import foreign_tar, make_image
 
 from tiffin.engine import images
 from tiffin.engine.archives import load, save
@@ -18,18 +18,6 @@ from tiffin.errors import NotFoundError, TiffinError
 from tiffin.oci.digest import DiffID, Digest
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a store with true owners belongs to root")
-
-
-@pytest.fixture
-def engine(tmp_path):
-    with open_engine(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def other(tmp_path):
-    with open_engine(tmp_path, "other") as opened:
-        yield opened
 
 
 def saved(engine, *names, form="docker"):

@@ -11,9 +11,9 @@ import tarfile
 from types import SimpleNamespace
 
 import pytest
-from tests.doubles.web import Page, Repository, WebDouble
+from tests.doubles.web import Page, Repository
 from tests.engine.test_build_sources import Built, archive
-from tests.suites.images import make_image, open_engine
+from tests.suites.images import make_image
 
 from tiffin.engine.building.calls import check, outline, targets
 from tiffin.engine.building.request import BuildRequest
@@ -37,24 +37,6 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a store with true own
 COPY_ALL = "FROM scratch\nCOPY . /c/\n"
 FILES = {"Dockerfile": COPY_ALL, "a": "a", "dir/b": "b", "dir/left": "out", ".dockerignore": "**/left\n"}
 KEPT = {"Dockerfile": COPY_ALL, "a": "a", "dir/b": "b", ".dockerignore": "**/left\n"}
-
-
-@pytest.fixture
-def events():
-    return []
-
-
-@pytest.fixture
-def engine(tmp_path, events):
-    with open_engine(tmp_path, emit=events.append) as opened:
-        yield opened
-
-
-@pytest.fixture
-def web(tmp_path):
-    (tmp_path / "served").mkdir()
-    with WebDouble(tmp_path / "served").serve() as served:
-        yield served
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import os
 
 import pytest
-from tests.suites.images import open_engine
 
 from tiffin.engine.building.request import BuildRequest
 from tiffin.engine.builds import build
@@ -11,12 +10,6 @@ from tiffin.engine.lookup import need_image
 from tiffin.errors import InvalidError
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a store with true owners belongs to root")
-
-
-@pytest.fixture
-def engine(tmp_path):
-    with open_engine(tmp_path) as opened:
-        yield opened
 
 
 @pytest.fixture

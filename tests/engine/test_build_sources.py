@@ -7,7 +7,7 @@ import os
 import tarfile
 
 import pytest
-from tests.doubles.web import Page, Repository, WebDouble
+from tests.doubles.web import Page, Repository
 from tests.suites.images import open_engine
 
 from tiffin.engine.building.request import BuildRequest
@@ -21,24 +21,6 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a store with true own
 
 EPOCH = 0
 TAGGED = {"ETag": '"1"'}
-
-
-@pytest.fixture
-def events():
-    return []
-
-
-@pytest.fixture
-def engine(tmp_path, events):
-    with open_engine(tmp_path, emit=events.append) as opened:
-        yield opened
-
-
-@pytest.fixture
-def web(tmp_path):
-    (tmp_path / "served").mkdir()
-    with WebDouble(tmp_path / "served").serve() as served:
-        yield served
 
 
 class Built:

@@ -5,7 +5,7 @@ import time
 
 import msgspec
 import pytest
-from tests.suites.images import add_container, foreign_tar, make_image, make_layer, open_engine
+from tests.suites.images import add_container, foreign_tar, make_image, make_layer
 
 from tiffin.build.cache import BuildCache
 from tiffin.engine import containers, images, prune, volumes
@@ -20,12 +20,6 @@ from tiffin.store.gc import Node
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a store with true owners belongs to root")
 OLD = 1_000_000_000  # 2001, in seconds
-
-
-@pytest.fixture
-def engine(tmp_path):
-    with open_engine(tmp_path) as opened:
-        yield opened
 
 
 def age(engine, table, column="created"):

@@ -16,12 +16,6 @@ from tiffin.snapshot.layers import LayerStore
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a store with true owners belongs to root")
 
 
-@pytest.fixture
-def engine(tmp_path):
-    with open_engine(tmp_path) as opened:
-        yield opened
-
-
 def unsettled(engine):
     with engine.db.read() as connection:
         return connection.execute("SELECT count(*) FROM layer WHERE boot != ''").fetchone()[0]

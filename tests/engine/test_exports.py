@@ -8,7 +8,6 @@ import tarfile
 
 import msgspec
 import pytest
-from tests.doubles.registry import RegistryDouble
 from tests.suites.images import foreign_tar, open_engine
 
 from tiffin.engine import archives
@@ -56,12 +55,6 @@ def context(tmp_path):
     (place / "data/big").write_bytes(b"model" * 300_000)
     (place / "data/link").symlink_to("/etc/passwd")
     return place
-
-
-@pytest.fixture
-def double():
-    with RegistryDouble().serve() as served:
-        yield served
 
 
 @pytest.fixture

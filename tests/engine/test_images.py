@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from tests.suites.images import add_container, make_image, open_engine
+from tests.suites.images import add_container, make_image
 
 from tiffin.engine import images
 from tiffin.engine.lookup import need_image
@@ -11,12 +11,6 @@ from tiffin.errors import ConflictError, InvalidError, NotFoundError
 from tiffin.oci.descriptor import Descriptor
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a store with true owners belongs to root")
-
-
-@pytest.fixture
-def engine(tmp_path):
-    with open_engine(tmp_path) as opened:
-        yield opened
 
 
 def listed(engine, **options):

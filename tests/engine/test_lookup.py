@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from tests.suites.images import make_image, open_engine
+from tests.suites.images import make_image
 
 from tiffin.engine.lookup import find_image, need_image
 from tiffin.errors import InvalidError, NotFoundError
@@ -12,12 +12,6 @@ from tiffin.oci.digest import Digest
 from tiffin.oci.reference import Reference
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a store with true owners belongs to root")
-
-
-@pytest.fixture
-def engine(tmp_path):
-    with open_engine(tmp_path) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize(

@@ -3,26 +3,13 @@
 import pytest
 
 from tiffin.content.memory import MemoryPlace
-from tiffin.engine.engine import Engine
 from tiffin.engine.packing import Compression, Packer
-from tiffin.engine.settings import Settings
 from tiffin.errors import CorruptError, InvalidError
 from tiffin.events import StepDone
 from tiffin.layer.compress import decompress
 from tiffin.oci.descriptor import Descriptor, MediaType
 from tiffin.oci.digest import DiffID
 from tiffin.snapshot.export import layer_descriptor
-from tiffin.store.home import Home
-
-
-@pytest.fixture
-def engine(tmp_path):
-    events = []
-    environ = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
-    settings = Settings(Home(tmp_path / "store", tmp_path / "run"), "auto", 0, environ)
-    with Engine.open(settings, emit=events.append) as opened:
-        opened.events = events
-        yield opened
 
 
 def committed(engine, text):
@@ -56,12 +43,12 @@ def test_a_layer_gets_the_form_that_is_wanted(engine, wanted, media_type):
     assert unpacked(engine, packed) == diff_id
 
 
-def test_each_form_is_made_once(engine):
+def test_each_form_is_made_once(engine, events):
     plain, diff_id = committed(engine, "x" * 10_000)
     wanted = [Compression("gzip"), Compression("zstd"), Compression("gzip"), Compression("zstd")]
     found = [Packer(engine, MemoryPlace(), each).pack(plain, diff_id) for each in wanted]
     assert found[:2] == found[2:]
-    assert sum(isinstance(event, StepDone) for event in engine.events) == 2
+    assert sum(isinstance(event, StepDone) for event in events) == 2
 
 
 def test_what_is_compressed_stays_so_unless_forced(engine):

@@ -80,12 +80,6 @@ def serve_image(double, name, tag, *, architecture="amd64", text="model", lie=No
 
 
 @pytest.fixture
-def double():
-    with RegistryDouble().serve() as served:
-        yield served
-
-
-@pytest.fixture
 def make(tmp_path):
     """Engines with stores of their own; `events` are those of all."""
     opened = []

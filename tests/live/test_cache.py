@@ -7,7 +7,6 @@ import shutil
 import tarfile
 
 import pytest
-from tests.doubles.registry import RegistryDouble
 from tests.live.machine import BUSYBOX, NEEDS
 
 from tiffin.engine.transfers import push
@@ -40,12 +39,6 @@ def context(tmp_path):
     (place / "code.txt").write_text("code\n")
     (place / "Dockerfile").write_text(DOCKERFILE)
     return place
-
-
-@pytest.fixture
-def double():
-    with RegistryDouble().serve() as served:
-        yield served
 
 
 def places(kind, double, tmp_path):

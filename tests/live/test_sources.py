@@ -4,16 +4,10 @@ import gzip
 import subprocess
 
 import pytest
-from tests.doubles.web import Page, Repository, WebDouble
+from tests.doubles.web import Page, Repository
 from tests.live.cases import own, write
 
 pytestmark = pytest.mark.live
-
-
-@pytest.fixture
-def web(tmp_path):
-    with WebDouble(tmp_path).serve() as served:
-        yield served
 
 
 def run(tiffin, image, script):

@@ -3,18 +3,11 @@
 import io
 
 import pytest
-from tests.doubles.registry import RegistryDouble
 from tests.image.images import draft_of, put
 
 from tiffin.content.memory import MemoryPlace
 from tiffin.oci.reference import Reference
 from tiffin.registry.access import Registries
-
-
-@pytest.fixture
-def double():
-    with RegistryDouble().serve() as served:
-        yield served
 
 
 class Ours:
