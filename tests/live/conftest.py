@@ -1,5 +1,6 @@
 """Whole commands on every rung: as root, as a user with subordinate ids, and as one without."""
 
+import functools
 import os
 import pwd
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.suites import accounts
+from tests.suites import accounts, turns
 
 PROJECT = Path(__file__).parents[2]
 BUSYBOX = Path("/bin/busybox")
@@ -157,6 +158,12 @@ def busybox(tiffin):
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
     tiffin("build", "-q", "-t", "busybox", place)
     return "busybox"
+
+
+@pytest.fixture(scope="session")
+def first(tmp_path_factory):
+    """What the first rung made of something: `first(name, data)`; other processes may test the others."""
+    return functools.partial(turns.first, tmp_path_factory.mktemp("together"))
 
 
 @pytest.fixture

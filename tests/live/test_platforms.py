@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.suites import turns
 
 from tiffin.build.emulation import _header
 from tiffin.linux.binfmt import _ADDRESS, _program
@@ -56,13 +57,18 @@ def test_32_bit_programs_are_run(tiffin, folder):
 def interpreter(tmp_path_factory):
     """Programs for s390x are handed to `touch`, until this is called or the test ends.
 
-    What is registered lives as long as it is mounted somewhere, and so no longer than our process.
+    What is registered is so for the whole machine, hence one at a time. It lives as long as it is mounted
+    somewhere, and so no longer than our process.
     """
+    with turns.turn("binfmt"):
+        yield from registered(tmp_path_factory.mktemp("binfmt"))
+
+
+def registered(place):
     if subprocess.run(
         ["unshare", "-m", "mount", "-t", "binfmt_misc", "none", "/mnt"], check=False
     ).returncode:
         pytest.skip("this kernel has no binfmt_misc")
-    place = tmp_path_factory.mktemp("binfmt")
     touch = place / "touch"
     shutil.copy("/bin/busybox", touch)
     header = "".join(f"\\x{byte:02x}" for byte in _header(Platform("linux", "s390x"))[:20])

@@ -1,24 +1,16 @@
 """Accounts of the system that tests make: one process at a time, however many share the work."""
 
-import fcntl
 import os
 import signal
-import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
+from tests.suites import turns
 
-@contextmanager
+
 def turn():
     """Be the only one that changes accounts: useradd gives up where another holds its lock."""
-    descriptor = os.open(
-        Path(tempfile.gettempdir()) / "tiffin-test-accounts.lock", os.O_CREAT | os.O_RDWR, 0o600
-    )
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    return turns.turn("accounts")
 
 
 def subordinate_ids(name, line):
