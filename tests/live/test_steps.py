@@ -17,6 +17,8 @@ from tests.live.terminal import Terminal
 pytestmark = pytest.mark.live
 
 UUID = "cat /proc/sys/kernel/random/uuid"
+# Where it is the same on every rung.
+ROOT = pytest.mark.parametrize("tiffin", ["root"], indirect=True)
 
 
 def build(tiffin, folder, name, text, *options, **more):
@@ -84,9 +86,8 @@ def test_the_way_to_this_machine(tiffin, busybox, folder):
     assert show(tiffin, "home", "cat /heard /none") == "hello\n0\n"
 
 
+@ROOT
 def test_caches_of_a_name_space_are_others(tiffin, busybox, folder):
-    if tiffin.rung != "root":
-        return  # it is the same on every rung
     mount = "--mount=type=cache,id=space,target=/c"
     text = f"FROM {busybox}\nARG N\nRUN {mount} ls /c > /seen; touch /c/$N\n"
     for n, spaces, seen in (
@@ -98,9 +99,8 @@ def test_caches_of_a_name_space_are_others(tiffin, busybox, folder):
         assert show(tiffin, "spaces", "cat /seen") == seen
 
 
+@ROOT
 def test_steps_know_the_time_that_is_asked_for(tiffin, busybox, folder):
-    if tiffin.rung != "root":
-        return  # it is the same on every rung
     text = f"FROM {busybox}\nRUN echo [$SOURCE_DATE_EPOCH] > /seen\nRUN stat -c %Y /seen >> /seen\n"
     build(tiffin, folder, "usual", text)
     build(tiffin, folder, "environment", text, env={"SOURCE_DATE_EPOCH": "1700000000"})
@@ -144,11 +144,9 @@ def python(tiffin, busybox, folder):
     return "python"
 
 
-def test_compiled_python_is_used_as_it_was_compiled(tiffin, folder, request):
+@ROOT
+def test_compiled_python_is_used_as_it_was_compiled(tiffin, folder, python):
     """By Python's own word: with -v it tells of each file whether it was valid."""
-    if tiffin.rung != "root":
-        return  # times are times on every rung, and the image is large
-    base = request.getfixturevalue("python")
     modules = {
         "stamped": "timestamp",
         "stale": "timestamp",
@@ -159,9 +157,8 @@ def test_compiled_python_is_used_as_it_was_compiled(tiffin, folder, request):
         f"echo 'print(1)' > {name}.py; python3 -m compileall -q --invalidation-mode {mode} {name}.py; "
         for name, mode in modules.items()
     )
-    text = (
-        f"FROM {base}\nWORKDIR /app\nRUN {makes} ls __pycache__\nRUN chmod 600 stamped.py; echo >> stale.py\n"
-    )
+    text = f"FROM {python}\nWORKDIR /app\nRUN {makes} ls __pycache__\n"
+    text += "RUN chmod 600 stamped.py; echo >> stale.py\n"
     build(tiffin, folder, "compiled", text)
     for name in modules:
         told = tiffin("run", "--rm", "compiled", "python3", "-v", "-c", f"import {name}").stderr
@@ -201,9 +198,8 @@ def test_limits_of_memory_and_processors(tiffin, busybox, folder):
         group.rmdir()
 
 
+@ROOT
 def test_a_step_that_runs_out_of_memory(tiffin, busybox, folder):
-    if tiffin.rung != "root":
-        return
     text = f"FROM {busybox}\nRUN {HOG}; exit $?\n"
     done = build(tiffin, folder, "hungry", text, "-m", "64m", "--memory-swap", "64m", check=False)
     assert done.returncode == 137
@@ -213,9 +209,8 @@ def test_a_step_that_runs_out_of_memory(tiffin, busybox, folder):
     assert not list(CGROUPS.rglob("tiffin-[0-9]*"))
 
 
+@ROOT
 def test_a_limit_that_cannot_be_had_says_why(tiffin, busybox, folder):
-    if tiffin.rung != "root":
-        return  # it is the same on every rung
     text = f"FROM {busybox}\nRUN true\n"
     done = build(tiffin, folder, "x", text, "--cpuset-cpus", "4000", check=False)
     assert done.returncode == 1
@@ -319,9 +314,8 @@ def test_a_device_with_all_that_it_takes(tiffin, busybox, folder, vendor):
     ]  # fmt: skip
 
 
+@ROOT
 def test_devices_that_are_not_there(tiffin, busybox, folder, vendor):
-    if tiffin.rung != "root":
-        return  # it is the same on every rung
     text = f'FROM {busybox}\nRUN --device=acme.com/gpu=7 --device=nobody echo "[$ACME_DRIVER]" > /seen\n'
     build(tiffin, folder, "optional", text, "--allow", "device", env=vendor)
     assert show(tiffin, "optional", "cat /seen") == "[]\n"
@@ -353,9 +347,8 @@ def test_a_container_is_given_devices(tiffin, busybox, vendor):
         tiffin("rm", "-f", "given")
 
 
+@ROOT
 def test_gpus_of_a_vendor_and_none(tiffin, busybox, vendor):
-    if tiffin.rung != "root":
-        return  # it is the same on every rung
     words = ("run", "--rm", "--network", "none", "--gpus")
     told = tiffin(*words, "all", busybox, "true", env=vendor, check=False)
     assert (told.returncode, "offers no GPU" in told.stderr) == (125, True)
