@@ -41,6 +41,21 @@ def guest(user=False, *, uid=100000):
         write_maps(pid, [IdMap(0, uid, 65536)], [IdMap(0, uid, 65536)])
     return pid
 
+def neighbour(mtu=1500, *, back=False):  # a machine behind the host; with `back` it knows the way to the bridge
+    pid = guest()
+    outside = os.open(f"/proc/{pid}/ns/net", 0)
+    host.add_veth("uplink", "eth0", outside, mtu, bytes.fromhex("020000000009"))
+    uplink = host.link("uplink").number
+    host.add_address(uplink, "203.0.113.1", 24)
+    host.set_up(uplink)
+    with within(outside, Netlink) as inside:
+        inside.add_address(inside.link("eth0").number, "203.0.113.2", 24)
+        inside.set_up(inside.link("eth0").number)
+        if back:
+            inside.add_default_route("203.0.113.1", inside.link("eth0").number)
+    host.add_default_route("203.0.113.2", uplink)
+    return pid, outside
+
 def plan(mode, identity, **more):
     state = str(state_directory(RUN))
     return NetworkPlan(mode, identity, state=state, nft=find("nft"), pasta=find("pasta"), **more)

@@ -22,16 +22,7 @@ def test_two_containers_on_the_bridge_reach_each_other_the_host_and_beyond(tmp_p
     found = machine(
         tmp_path,
         """
-        beyond = guest()  # a machine behind the host, which knows no way to the bridge
-        outside = os.open(f"/proc/{beyond}/ns/net", 0)
-        host.add_veth("uplink", "eth0", outside, 1400, bytes.fromhex("020000000009"))
-        uplink = host.link("uplink").number
-        host.add_address(uplink, "203.0.113.1", 24)
-        host.set_up(uplink)
-        with within(outside, Netlink) as inside:
-            inside.add_address(inside.link("eth0").number, "203.0.113.2", 24)
-            inside.set_up(inside.link("eth0").number)
-        host.add_default_route("203.0.113.2", uplink)
+        beyond, outside = neighbour(1400)
         pids = [guest(), guest(user=True)]
         one, two = (attach(plan("bridge", letter * 64), pid) for letter, pid in zip("ab", pids))
         mtu = host.link(NAME).mtu
@@ -185,16 +176,7 @@ def test_pasta_carries_a_container_of_root_and_dies_with_its_parent(tmp_path, ne
         tmp_path,
         PASTA
         + """
-other = guest()
-outside = os.open(f"/proc/{other}/ns/net", 0)
-host.add_veth("uplink", "eth0", outside, 1500, bytes.fromhex("020000000009"))
-uplink = host.link("uplink").number
-host.add_address(uplink, "203.0.113.1", 24)
-host.set_up(uplink)
-with within(outside, Netlink) as inside:
-    inside.add_address(inside.link("eth0").number, "203.0.113.2", 24)
-    inside.set_up(inside.link("eth0").number)
-host.add_default_route("203.0.113.2", uplink)
+other, outside = neighbour()
 serve(outside, 7000, b"beyond")
 pid = guest(user=True)
 reader, writer = os.pipe()

@@ -16,19 +16,6 @@ def publish(text, attachment, identity):
     ports = [listener.port for listener in listeners]
     return listeners, shortcut.take(plan("bridge", identity), ports, attachment.address)
 
-def neighbour():
-    pid = guest()
-    outside = os.open(f"/proc/{pid}/ns/net", 0)
-    host.add_veth("uplink", "eth0", outside, 1500, bytes.fromhex("020000000009"))
-    uplink = host.link("uplink").number
-    host.add_address(uplink, "203.0.113.1", 24)
-    host.set_up(uplink)
-    with within(outside, Netlink) as inside:
-        inside.add_address(inside.link("eth0").number, "203.0.113.2", 24)
-        inside.set_up(inside.link("eth0").number)
-        inside.add_default_route("203.0.113.1", inside.link("eth0").number)
-    return pid, outside
-
 def outcome(namespace, address, port):
     def attempt():
         try:
@@ -44,12 +31,13 @@ own = os.open("/proc/self/ns/net", 0)
 """
 
 
+@pytest.mark.live
 def test_the_kernel_carries_a_published_port_from_everywhere_and_nothing_forwards(tmp_path, needs_nft):
     found = machine(
         tmp_path,
         BEGIN
         + """
-beyond, outside = neighbour()
+beyond, outside = neighbour(back=True)
 pids = [guest(), guest(user=True)]
 one, two = (attach(plan("bridge", letter * 64), pid) for letter, pid in zip("ab", pids))
 serve(two.namespace, 80, b"two")
@@ -85,12 +73,13 @@ for pid in (beyond, *pids):
     }
 
 
+@pytest.mark.live
 def test_services_on_the_hosts_loopback_stay_out_of_reach(tmp_path, needs_nft):
     found = machine(
         tmp_path,
         BEGIN
         + """
-beyond, outside = neighbour()
+beyond, outside = neighbour(back=True)
 pid = guest()
 one = attach(plan("bridge", "a" * 64), pid)
 listener = socket.create_server(("127.0.0.1", 9000))
@@ -128,6 +117,7 @@ for one in (beyond, pid):
     }
 
 
+@pytest.mark.live
 def test_where_the_host_filters_its_input_the_outside_is_left_to_the_forwarder(tmp_path, needs_nft):
     found = machine(
         tmp_path,
@@ -136,7 +126,7 @@ def test_where_the_host_filters_its_input_the_outside_is_left_to_the_forwarder(t
 judge = b"type filter hook input priority 0; policy drop; ct state established accept;"
 rules = b"table inet mine { chain in { " + judge + b" }; }"
 assert run([find("nft"), "-f", "-"], rules)[0] == 0
-beyond, outside = neighbour()
+beyond, outside = neighbour(back=True)
 pid = guest()
 one = attach(plan("bridge", "a" * 64), pid)
 serve(one.namespace, 80, b"one")
@@ -152,6 +142,7 @@ for one in (beyond, pid):
     ]  # the host's own rules decide
 
 
+@pytest.mark.live
 def test_the_rules_go_with_a_killed_process(tmp_path, needs_nft):
     found = machine(
         tmp_path,
@@ -172,6 +163,7 @@ os.kill(pid, 9)
     assert found == [["tiffin", "tiffin-aaaaaaaaaaaa"], ["tiffin"]]
 
 
+@pytest.mark.live
 def test_a_bridge_whose_rules_know_nothing_of_it_gets_no_shortcut(tmp_path, needs_nft):
     found = machine(
         tmp_path,
