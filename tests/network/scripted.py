@@ -41,7 +41,7 @@ def guest(user=False, *, uid=100000):
         write_maps(pid, [IdMap(0, uid, 65536)], [IdMap(0, uid, 65536)])
     return pid
 
-def neighbour(mtu=1500, *, back=False):  # a machine behind the host; with `back` it knows the way to the bridge
+def neighbour(mtu=1500, *, back=False):  # a machine behind the host; with `back` it knows the way back
     pid = guest()
     outside = os.open(f"/proc/{pid}/ns/net", 0)
     host.add_veth("uplink", "eth0", outside, mtu, bytes.fromhex("020000000009"))

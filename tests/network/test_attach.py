@@ -266,3 +266,21 @@ def test_a_hardware_address_that_was_asked_for(tmp_path, needs_nft):
         """,
     )
     assert found is True
+
+
+def test_what_is_known_of_a_network_namespace_is_never_taken_for_that_of_another(tmp_path):
+    found = machine(
+        tmp_path,
+        """
+places = [str(state_directory(RUN))]
+for _ in range(8):  # the kernel gives the number of one that is gone to the next
+    pid = guest()
+    namespace = os.open(f"/proc/{pid}/ns/net", 0)
+    places.append(str(within(namespace, lambda: state_directory(RUN))))
+    os.close(namespace)
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+print(json.dumps([len(places), len(set(places)), places[0] == str(state_directory(RUN))]))
+""",
+    )
+    assert found == [9, 9, True]

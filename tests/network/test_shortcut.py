@@ -10,6 +10,7 @@ from tiffin.network.shortcut import Allowed, chains
 
 BEGIN = """
 from tiffin.network import shortcut
+from tiffin.network.listen import close_all
 
 def publish(text, attachment, identity):
     listeners = listen(parse(text))
@@ -171,12 +172,56 @@ def test_a_bridge_whose_rules_know_nothing_of_it_gets_no_shortcut(tmp_path, need
         + """
 pid = guest()
 one = attach(plan("bridge", "a" * 64), pid)
-(state_directory(RUN) / "redirecting").unlink()
+for verb in ("flush", "delete"):  # as an older version has made them
+    assert run([find("nft"), verb, "chain", "ip", "tiffin", "guarded"])[0] == 0
 print(json.dumps([publish("8000:80", one, "a" * 64)[1] is None, tables()]))
 os.kill(pid, 9)
 """,
     )
     assert found == [True, ["tiffin"]]
+
+
+@pytest.mark.live
+def test_loopback_addresses_never_pass_the_bridge_without_a_guard(tmp_path, needs_nft):
+    found = machine(
+        tmp_path,
+        BEGIN
+        + """
+pids = [guest() for _ in range(3)]
+one, two = (attach(plan("bridge", letter * 64), pid) for letter, pid in zip("ab", pids))
+passing = Path(f"/proc/sys/net/ipv4/conf/{NAME}/route_localnet")
+seen = []
+def look():
+    seen.append([passing.read_text().strip(), tables()])
+assert publish("8001:80/udp", one, "a" * 64)[1] is None  # it has nothing to redirect
+look()
+listeners, table = publish("8000:80", one, "a" * 64)
+look()
+assert run([find("nft"), "flush", "ruleset"])[0] == 0
+look()
+table.close()
+one.close()
+look()
+three = attach(plan("bridge", "c" * 64), pids[2])
+serve(three.namespace, 80, b"three")
+look()
+close_all(listeners)
+listeners, table = publish("8000:80", three, "c" * 64)
+look()
+print(json.dumps([*seen, outcome(own, "127.0.0.1", 8000)]))
+for pid in pids:
+    os.kill(pid, 9)
+""",
+    )
+    assert found == [
+        ["0", ["tiffin"]],
+        ["1", ["tiffin", "tiffin-aaaaaaaaaaaa"]],
+        ["1", ["tiffin-aaaaaaaaaaaa"]],  # an owned table is spared by a flush, and has the guard
+        ["0", []],
+        ["0", ["tiffin"]],  # who comes next makes the rules again
+        ["1", ["tiffin", "tiffin-cccccccccccc"]],
+        "three 10.88.0.1",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from tiffin.linux.record import NamedTuple
 
 __all__ = [
     "Chain",
+    "StandingChain",
     "arrives_by",
     "begins_with",
     "comes_from_elsewhere",
@@ -36,12 +37,13 @@ __all__ = [
     "is_tcp_to",
     "own_table",
     "redirect",
-    "some_chain_judges_input",
+    "standing_chains",
 ]
 
 _NETFILTER, _NFTABLES, _BATCH_BEGIN, _BATCH_END = 12, 10, 0x10, 0x11
 _NEWTABLE, _NEWCHAIN, _GETCHAIN, _NEWRULE = 0, 3, 4, 6
 _NLM_F_APPEND, _NESTED = 0x800, 0x8000
+_DUMP_INTERRUPTED = 0x10  # NLM_F_DUMP_INTR
 _OWNER = 2  # NFT_TABLE_F_OWNER
 _VERDICT, _ONE, _TWO = 0, 1, 2  # registers
 _HEADER = struct.Struct("=IHHII")
@@ -57,6 +59,15 @@ class Chain(NamedTuple):
     hook: int
     priority: int
     rules: tuple[bytes, ...]
+
+
+class StandingChain(NamedTuple):
+    """A chain that is there, whoever made it."""
+
+    table: str
+    name: str
+    judges_input: bool
+    """It filters what arrives for this host itself."""
 
 
 def own_table(name: str, chains: tuple[Chain, ...]) -> socket.socket:
@@ -82,19 +93,12 @@ def own_table(name: str, chains: tuple[Chain, ...]) -> socket.socket:
     return owner
 
 
-def some_chain_judges_input() -> bool:
-    """Tell whether a chain of this host's filters what arrives for the host itself."""
+def standing_chains() -> tuple[StandingChain, ...]:
+    """Return all chains of this network namespace, of whichever table and family."""
     with _socket() as asked:
-        request = _message(_NFTABLES << 8 | _GETCHAIN, NLM_F_REQUEST | NLM_F_DUMP, 1, b"", family=0)
-        asked.send(request)
-        while True:
-            for header, body in messages(asked.recv(1 << 17)):
-                if header[1] == NLMSG_DONE:
-                    return False
-                if header[1] == NLMSG_ERROR:
-                    raise OSError(-struct.unpack_from("=i", body)[0], "cannot list the chains of netfilter")
-                if _judges(dict(attributes(body[4:]))):
-                    return True
+        while (found := _dump_chains(asked)) is None:
+            pass
+    return found
 
 
 def is_local() -> bytes:
@@ -141,6 +145,23 @@ def redirect(address: str, port: int) -> bytes:
 def drop() -> bytes:
     """Drop it."""
     return _immediate(_VERDICT, _nest(2, _big(1, _NF_DROP)))
+
+
+def _dump_chains(asked: socket.socket) -> tuple[StandingChain, ...] | None:
+    """Ask once; None if the rules were changed meanwhile, so that some may be left out."""
+    found: list[StandingChain] = []
+    interrupted = False
+    asked.send(_message(_NFTABLES << 8 | _GETCHAIN, NLM_F_REQUEST | NLM_F_DUMP, 1, b"", family=0))
+    while True:
+        for (_, kind, flags, *_), body in messages(asked.recv(1 << 17)):
+            interrupted = interrupted or bool(flags & _DUMP_INTERRUPTED)
+            if kind == NLMSG_DONE:
+                return None if interrupted else tuple(found)
+            if kind == NLMSG_ERROR:
+                raise OSError(-struct.unpack_from("=i", body)[0], "cannot list the chains of netfilter")
+            known = dict(attributes(body[4:]))
+            table, name = (known.get(place, b"").rstrip(b"\0").decode(errors="replace") for place in (1, 3))
+            found.append(StandingChain(table, name, _judges(known)))
 
 
 def _judges(found: dict[int, bytes]) -> bool:

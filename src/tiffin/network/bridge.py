@@ -18,6 +18,7 @@ from pathlib import Path
 from tiffin.linux import files
 from tiffin.linux.netlink import Netlink
 from tiffin.linux.netns import within
+from tiffin.linux.nftables import standing_chains
 from tiffin.linux.process import Identity
 from tiffin.linux.record import NamedTuple
 from tiffin.network import firewall
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from tiffin.linux.netlink import Link
     from tiffin.network.tool import Running
 
-__all__ = ["NAME", "Connection", "connect", "disconnect", "lets_redirected_in", "tidy"]
+__all__ = ["NAME", "Connection", "connect", "disconnect", "tidy"]
 
 NAME = "tiffin0"
 INSIDE = "eth0"
@@ -39,8 +40,6 @@ _SOURCE = str(Path(__file__).resolve().parents[2])
 _LINGER = f"import sys; sys.path.insert(0, {_SOURCE!r}); from tiffin.network.linger import main; main()"
 _EXCEPTIONS = "exceptions"
 """Is there while the host's own rules have exceptions for us."""
-_REDIRECTING = "redirecting"
-"""Holds the number of the bridge whose rules let redirected connections in."""
 
 
 class Connection(NamedTuple):
@@ -70,10 +69,8 @@ def connect(state: Path, nft: str, container: str, namespace: int, mac: str = ""
             hardware = bytes.fromhex(mac.replace(":", "")) or _mac(address)
             _join(host, bridge, device, namespace, hardware)
             _configure(namespace, address, subnet)
-            if rules is not None:
-                if firewall.install(rules, NAME):
-                    (state / _EXCEPTIONS).touch()
-                (state / _REDIRECTING).write_text(str(bridge.number))
+            if rules is not None and firewall.install(rules, NAME):
+                (state / _EXCEPTIONS).touch()
         except BaseException:
             _release(state, nft, host, device)
             raise
@@ -95,14 +92,6 @@ def tidy(state: Path, nft: str) -> None:
         _remove_unused(state, nft, host)
 
 
-def lets_redirected_in(state: Path) -> bool:
-    """Tell whether the bridge that is there has rules that let redirected connections in."""
-    try:
-        return (state / _REDIRECTING).read_text() == str(socket.if_nametoindex(NAME))
-    except OSError:
-        return False
-
-
 def _living(state: Path, host: Netlink) -> dict[str, str]:
     """Addresses in use and their devices; the leases of the dead are dropped with their devices."""
     found = {}
@@ -122,12 +111,14 @@ def _living(state: Path, host: Netlink) -> dict[str, str]:
 
 
 def _bridge(host: Netlink, nft: str) -> tuple[Link, Subnet, Running | None]:
-    """The bridge, made if need be: then with rules that are on their way."""
+    """The bridge, made if need be; where its rules are missing they are on their way."""
     link = host.link(NAME)
     if link is not None:
         for found in host.addresses():
             if found.link == link.number:
-                return link, Subnet.parse(f"{found.address}/{found.prefix}"), None
+                subnet = Subnet.parse(f"{found.address}/{found.prefix}")
+                there = firewall.stands(standing_chains())
+                return link, subnet, None if there else firewall.begin(nft, NAME, str(subnet))
         host.delete_link(link.number)  # left half-made
     routes = host.routes()
     used = [Subnet.parse(f"{route.destination}/{route.prefix}") for route in routes if route.destination]
@@ -181,8 +172,20 @@ def _release(state: Path, nft: str, host: Netlink, device: str) -> None:
     if link is not None:
         with contextlib.suppress(OSError):  # it is gone by now
             host.set_master(link.number, 0)
-    if not leases(state):
+    if leases(state):
+        _keep_guarded()
+    else:
         leave([sys.executable, "-IS", "-c", _LINGER, str(state), nft])
+
+
+def _keep_guarded() -> None:
+    """Let no loopback address pass any more if the rules are gone, and with this container perhaps its own.
+
+    Without them a redirected connection from the loopback gets no answer anyway.
+    """
+    with contextlib.suppress(OSError):
+        if not firewall.stands(standing_chains()):
+            firewall.let_loopback_pass(NAME, allowed=False)
 
 
 def _remove_unused(state: Path, nft: str, host: Netlink) -> None:

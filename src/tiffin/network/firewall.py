@@ -3,6 +3,7 @@
 What is redirected to a container (see `shortcut`) is let in, and masqueraded where the answer would not come
 back by itself: from the host's loopback, and from another container of the bridge. For the former the kernel
 must let loopback addresses pass the bridge; no packet that truly came from a container may bear one.
+An administrator's `nft flush ruleset` takes these rules, and whoever finds them gone makes them again.
 
 They live in a table of ours that goes as a whole. A host whose iptables drops forwarded packets
 (Docker sets that policy) drops ours too, whatever our table says, so that there rules are added.
@@ -11,15 +12,29 @@ Runs under `python -IS`; standard library only.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from tiffin.errors import FailedError, UnsupportedError
 from tiffin.network.tool import Running, find, run, start
 
-__all__ = ["allow_forwarding", "begin", "install", "ruleset", "uninstall"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tiffin.linux.nftables import StandingChain
+
+__all__ = [
+    "allow_forwarding",
+    "begin",
+    "install",
+    "let_loopback_pass",
+    "ruleset",
+    "stands",
+    "uninstall",
+]
 
 TABLE = "tiffin"
+_GUARD = "guarded"
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
 
@@ -29,7 +44,7 @@ def ruleset(bridge: str, subnet: str) -> str:
 table ip {TABLE} {{}}
 delete table ip {TABLE}
 table ip {TABLE} {{
-    chain guarded {{
+    chain {_GUARD} {{
         type filter hook prerouting priority -300; policy accept;
         iifname "{bridge}" ip daddr 127.0.0.0/8 drop
         iifname "{bridge}" ip saddr 127.0.0.0/8 drop
@@ -48,6 +63,11 @@ table ip {TABLE} {{
     }}
 }}
 """
+
+
+def stands(chains: Iterable[StandingChain]) -> bool:
+    """Tell whether our table is among what is there: it goes with a flush, and older ones had no guard."""
+    return any(chain.table == TABLE and chain.name == _GUARD for chain in chains)
 
 
 def begin(nft: str, bridge: str, subnet: str) -> Running:
@@ -80,20 +100,31 @@ def uninstall(nft: str, bridge: str, *, exceptions: bool) -> None:
 
 def allow_forwarding() -> None:
     """Let this host pass packets on, as every engine with a bridge does; it stays on afterwards."""
-    if _FORWARD.read_bytes().strip() == b"1":
-        return
     try:
-        descriptor = os.open(_FORWARD, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(descriptor, b"1")
-        finally:
-            os.close(descriptor)
+        _set(_FORWARD, b"1")
     except OSError as error:
         raise UnsupportedError(
             f"cannot switch on packet forwarding ({_FORWARD}): {error.strerror}",
             code="no-forwarding",
             hint="set net.ipv4.ip_forward=1 on the host, or use --network host",
         ) from error
+
+
+def let_loopback_pass(bridge: str, *, allowed: bool) -> bool:
+    """Let packets with addresses of the loopback pass the bridge, or not; return whether that was possible.
+
+    Only where our table stands may it be allowed: containers have the means to make such packets up.
+    """
+    try:
+        _set(Path(f"/proc/sys/net/ipv4/conf/{bridge}/route_localnet"), b"1" if allowed else b"0")
+    except OSError:
+        return False
+    return True
+
+
+def _set(switch: Path, value: bytes) -> None:
+    if switch.read_bytes().strip() != value:
+        switch.write_bytes(value)
 
 
 def _exceptions(bridge: str) -> tuple[tuple[str, list[str]], ...]:

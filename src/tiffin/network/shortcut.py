@@ -9,17 +9,17 @@ library only.
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 from tiffin.linux import nftables
 from tiffin.linux.record import NamedTuple
-from tiffin.network.bridge import NAME, lets_redirected_in
+from tiffin.network import firewall
+from tiffin.network.bridge import NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from tiffin.network.plan import NetworkPlan
     from tiffin.network.publish import Published
@@ -46,9 +46,7 @@ def chains(ports: Iterable[Published], address: str, allowed: Allowed) -> tuple[
     """Return the chains that redirect these ports to the container of that address (pure)."""
     inward: list[bytes] = []
     own: list[bytes] = []
-    for port in ports:
-        if port.protocol != "tcp" or ":" in port.address:
-            continue
+    for port in filter(_is_for_rules, ports):
         anywhere = port.address in _ANY
         where = nftables.is_local() if anywhere else nftables.goes_to(port.address)
         rest = nftables.is_tcp_to(port.host) + nftables.redirect(address, port.container)
@@ -62,12 +60,14 @@ def chains(ports: Iterable[Published], address: str, allowed: Allowed) -> tuple[
             own.append(where + rest)
         elif not looped:
             own.append(beyond + where + rest)
+    if not own:
+        return ()
+    # The bridge's rules have the same guard, and both are needed: a flush takes those and spares this table,
+    # and this one goes with its container, while loopback addresses may still pass the bridge.
     guard = tuple(
         nftables.arrives_by(NAME) + nftables.begins_with(_LOOPBACK, source=source) + nftables.drop()
         for source in (False, True)
     )
-    if not own:
-        return ()
     return (
         nftables.Chain("guarded", "filter", _PREROUTING, _RAW, guard),
         nftables.Chain("inward", "nat", _PREROUTING, _REDIRECT, tuple(inward)),
@@ -75,32 +75,29 @@ def chains(ports: Iterable[Published], address: str, allowed: Allowed) -> tuple[
     )
 
 
-def take(plan: NetworkPlan, ports: Iterable[Published], address: str) -> socket.socket | None:
+def take(plan: NetworkPlan, ports: Collection[Published], address: str) -> socket.socket | None:
     """Redirect the ports until the socket is closed; None where only the forwarder can carry them."""
-    if not lets_redirected_in(Path(plan.state)):
+    if not any(map(_is_for_rules, ports)):
         return None
     try:
-        allowed = Allowed(outside=not _filtered(), loopback=_let_loopback_pass())
-        wanted = chains(ports, address, allowed)
+        standing = nftables.standing_chains()
+        if not firewall.stands(standing):
+            return None
+        filtered = _filtered_by_iptables() or any(chain.judges_input for chain in standing)
+        loopback = firewall.let_loopback_pass(NAME, allowed=True)
+        wanted = chains(ports, address, Allowed(outside=not filtered, loopback=loopback))
         return nftables.own_table(f"tiffin-{plan.identity[:12]}", wanted) if wanted else None
     except OSError:
         return None  # an old kernel, or one without these parts: all of it goes through the forwarder
 
 
-def _filtered() -> bool:
-    """Tell whether this host filters what arrives for it, by tables of either kind."""
-    with contextlib.suppress(OSError):
-        if "filter" in _LEGACY.read_text().split():
-            return True
-    return nftables.some_chain_judges_input()
+def _is_for_rules(port: Published) -> bool:
+    return port.protocol == "tcp" and ":" not in port.address
 
 
-def _let_loopback_pass() -> bool:
-    """Let packets with addresses of the loopback pass the bridge; the rules drop what containers make up."""
-    switch = Path(f"/proc/sys/net/ipv4/conf/{NAME}/route_localnet")
+def _filtered_by_iptables() -> bool:
+    """Tell whether this host filters packets by tables of the older kind, which are not listed."""
     try:
-        if switch.read_bytes().strip() != b"1":
-            switch.write_bytes(b"1")
+        return "filter" in _LEGACY.read_text().split()
     except OSError:
         return False
-    return True
