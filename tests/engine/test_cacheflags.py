@@ -83,6 +83,7 @@ def test_the_services_of_providers_are_refused_with_what_to_use(kind):
         ("type=local,dest=x,mode=most", "there is no mode 'most'"),
         ("type=local,dest=x,compression=estargz", "cannot be compressed as 'estargz'"),
         ("type=local,dest=x,compression-level=best", "is no number"),
+        ("type=local,dest=x,compression-level=10", "gzip has no compression level 10"),
         ("type=local,dest=x,ignore-error=maybe", "neither true nor false"),
         ("type=local,dest=x,ignore-error", "'ignore-error' is no KEY=VALUE"),
         ('type=local,"dest=x', "a quote is not closed"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tiffin.errors import CorruptError
 from tiffin.events import StepDone, StepProgress, StepStarted
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tiffin.content.protocol import Pusher
     from tiffin.engine.annotations import Annotated
     from tiffin.engine.engine import Engine
+    from tiffin.layer.compress import Kind
     from tiffin.oci.digest import DiffID
 
 _PLAIN: Final = (MediaType.OCI_LAYER, MediaType.DOCKER_LAYER)
@@ -23,14 +24,25 @@ TYPES: Final = {
     "gzip": (MediaType.OCI_LAYER_GZIP, MediaType.DOCKER_LAYER_GZIP),
     "zstd": (MediaType.OCI_LAYER_ZSTD, MediaType.DOCKER_LAYER_ZSTD),
 }
+KINDS: Final[dict[str, Kind]] = {"gzip": "gzip", "zstd": "zstd", "uncompressed": "none"}
+"""The words that options have for them."""
 
 
 class Compression(NamedTuple):
     """How layers are compressed; with `force` also those that are compressed in another way already."""
 
-    kind: Literal["gzip", "zstd", "none"] = "gzip"
+    kind: Kind = "gzip"
     level: int | None = None
     force: bool = False
+
+
+def compression(word: str, level: int | None, *, force: bool) -> Compression:
+    """Return what a word of KINDS means. Raises InvalidError for a level that it has not got."""
+    if level is not None:
+        from tiffin.layer.compress import check_level  # few ask for a level
+
+        check_level(KINDS[word], level)
+    return Compression(KINDS[word], level, force)
 
 
 class Form(NamedTuple):
@@ -102,9 +114,7 @@ class Packer:
         return found
 
 
-def known_blob(
-    engine: Engine, diff_id: DiffID, kind: Literal["gzip", "zstd", "none"] = "gzip"
-) -> Descriptor | None:
+def known_blob(engine: Engine, diff_id: DiffID, kind: Kind = "gzip") -> Descriptor | None:
     """A blob of that compression that unpacks to the layer, if one was recorded."""
     types = TYPES[kind]
     return next((found for found in engine.layers.blobs_of(diff_id) if found.media_type in types), None)

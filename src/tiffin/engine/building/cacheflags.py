@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tiffin.booleans import EITHER, TRUE
-from tiffin.engine.packing import Compression
+from tiffin.engine.packing import KINDS, Compression, compression
 from tiffin.errors import InvalidError, TiffinError, UnsupportedError
 from tiffin.fields import split_fields
 from tiffin.oci.digest import Digest
@@ -79,18 +79,18 @@ def parse_target(text: str) -> CacheTarget:
         return CacheTarget("the image")
     fields.insist("image-manifest", "the cache is always an image manifest, which every registry takes")
     fields.insist("oci-mediatypes", "an image manifest of a cache has the types of OCI")
-    mode, compression = fields.mode(), fields.compression()
+    mode, packing = fields.mode(), fields.compression()
     careless, mounts = fields.flag("ignore-error"), fields.flag("mounts")
     if fields.kind == "registry":
         reference = fields.reference()
         if reference.digest is not None:
             raise fields.wrong("a digest cannot be written to", "give a name with a tag")
         return CacheTarget(
-            reference.familiar, reference, None, "", mode, compression, ignore_error=careless, mounts=mounts
+            reference.familiar, reference, None, "", mode, packing, ignore_error=careless, mounts=mounts
         )
     folder, tag = Path(fields.need("dest")), fields.get("tag") or "latest"
     return CacheTarget(
-        f"{folder}:{tag}", None, folder, tag, mode, compression, ignore_error=careless, mounts=mounts
+        f"{folder}:{tag}", None, folder, tag, mode, packing, ignore_error=careless, mounts=mounts
     )
 
 
@@ -160,16 +160,11 @@ class _Fields:
 
     def compression(self) -> Compression:
         name, level = self.get("compression") or "gzip", self.get("compression-level")
-        kinds = {"gzip": "gzip", "zstd": "zstd", "uncompressed": "none"}
-        if name not in kinds:
-            raise self.wrong(f"layers cannot be compressed as {name!r}", f"choose one of {', '.join(kinds)}")
+        if name not in KINDS:
+            raise self.wrong(f"layers cannot be compressed as {name!r}", f"choose one of {', '.join(KINDS)}")
         if level and not level.isdecimal():
             raise self.wrong(f"compression-level={level} is no number")
-        return Compression(
-            kinds[name],  # type: ignore[arg-type]  # one of its values
-            int(level) if level else None,
-            self.flag("force-compression"),
-        )
+        return compression(name, int(level) if level else None, force=self.flag("force-compression"))
 
     def wrong(self, why: str, hint: str = "") -> TiffinError:
         return InvalidError(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from tiffin.booleans import EITHER, TRUE
 from tiffin.errors import InvalidError
 from tiffin.fields import split_fields
 
-TRUE: Final = ("1", "t", "true", "")
-FALSE: Final = ("0", "f", "false")
 _USAGE: Final = "write --output type=local,dest=FOLDER, type=tar, oci, docker, image or registry"
 _QUOTE: Final = "a value with commas stands in quotes, as in 'type=image,\"name=a,b\",push=true'"
 
@@ -33,9 +32,10 @@ class Options:
         value = self._values.get(key)
         if value is None:
             return default
-        if value.lower() not in TRUE + FALSE:
+        word = value.lower() or "true"  # BuildKit takes `push=` for yes
+        if word not in EITHER:
             raise invalid(self.text, f"{key} is {value!r}, and it must be true or false")
-        return value.lower() in TRUE
+        return word in TRUE
 
     def number(self, key: str) -> int | None:
         """Return the value of a number. Raises InvalidError."""

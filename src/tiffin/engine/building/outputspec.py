@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from tiffin.booleans import FALSE
 from tiffin.engine.annotations import parse_option
-from tiffin.engine.building.outputoptions import FALSE, Options, invalid, read_field, read_fields
-from tiffin.engine.packing import Compression, Form
+from tiffin.engine.building.outputoptions import Options, invalid, read_field, read_fields
+from tiffin.engine.packing import KINDS, Form, compression
 from tiffin.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -16,11 +17,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["local", "tar", "oci", "docker", "image", "cacheonly"]
 
-_COMPRESSIONS: Final[dict[str, Literal["gzip", "zstd", "none"]]] = {
-    "gzip": "gzip",
-    "zstd": "zstd",
-    "uncompressed": "none",
-}
 _FORM: Final = frozenset(
     {
         "attestation-inline",
@@ -171,21 +167,17 @@ def _form(kind: Kind, options: Options, annotations: tuple[Annotated, ...]) -> F
             code="compression",
             hint="use gzip, zstd or uncompressed",
         )
-    if word is not None and word not in _COMPRESSIONS:
+    if word is not None and word not in KINDS:
         raise invalid(options.text, f"there is no compression {word}; it is gzip, zstd or uncompressed")
     level, force = options.number("compression-level"), options.flag("force-compression")
     docker = not options.flag("oci-mediatypes", default=True)
     # Docker's manifests know no layers but those; and a layout is what a registry would get.
-    if level is not None:
-        from tiffin.layer.compress import check_level
-
-        check_level(_COMPRESSIONS[word or "gzip"], level)
     packed = word is not None or level is not None or force or docker or kind == "oci"
-    compression = Compression(_COMPRESSIONS[word or "gzip"], level, force) if packed else None
+    packing = compression(word or "gzip", level, force=force) if packed else None
     if docker and (word == "zstd" or annotations):
         what = "annotations" if annotations else "a type for layers packed with zstd"
         raise invalid(options.text, f"oci-mediatypes=false: Docker's media types have not got {what}")
-    return Form(compression, docker, annotations)
+    return Form(packing, docker, annotations)
 
 
 def _notes(options: Options) -> tuple[str, ...]:
