@@ -363,6 +363,15 @@ def test_an_image_that_is_only_sent_is_not_kept(make, engine, double):
     assert engine.images.all() == []
 
 
+@pytest.mark.parametrize("more", ["", ",store=false", ",name-canonical=true"])
+def test_what_is_sent_is_packed_once(make, engine, double, more):
+    name = f"{double.address}/me/app:1"
+    make(f"type=image,push=true,compression-level=9{more}", tags=(name,))
+    packed = [each.step for each in engine.events if getattr(each, "name", "").startswith("compress")]
+    assert len(packed) == len(set(packed)) == 2
+    assert ("me/app", "1") in double.manifests
+
+
 def test_a_store_image_can_be_packed_at_once(make, engine, double):
     name = f"{double.address}/me/app:1"
     make("type=image,compression=zstd", tags=(name,))

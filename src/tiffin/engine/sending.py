@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from tiffin.engine.lookup import is_whole
-from tiffin.engine.outgoing import GZIP, prepare
 from tiffin.errors import TiffinError, UnavailableError
 from tiffin.events import Notice
 from tiffin.image.view import open_image
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from tiffin.content.protocol import Fetcher
+    from tiffin.content.protocol import Fetcher, Pusher
     from tiffin.engine.engine import Engine
-    from tiffin.engine.packing import Form
+    from tiffin.engine.outgoing import Outgoing
     from tiffin.oci.descriptor import Descriptor
     from tiffin.oci.digest import Digest
     from tiffin.oci.reference import Reference
@@ -29,22 +28,20 @@ _THREADS: Final = 6
 def send(
     engine: Engine,
     references: Sequence[Reference],
-    root: Descriptor,
-    form: Form = GZIP,
+    make: Callable[[Pusher | None], Outgoing],
     *,
     by_digest: bool = False,
 ) -> Descriptor:
-    """Send the image or index `root` to the registries of `references`; return its descriptor there.
+    """Send what `make` gives to the registries of `references`; return its descriptor there.
 
-    It gets the tags of the references, or none at all with `by_digest`. What the only registry has
-    is not packed for it again.
+    It gets the tags of the references, or none at all with `by_digest`. `make` is told of the only
+    registry, if there is but one: what that has need not be packed for it again.
     """
     from tiffin.content.copy import copy_graph
 
     with engine.registries() as registries:
         places = {each.name: registries.to_push(each, _mounts(engine, each)) for each in references}
-        only = next(iter(places.values())) if len(places) == 1 else None
-        outgoing = prepare(engine, root, form, only)
+        outgoing = make(next(iter(places.values())) if len(places) == 1 else None)
         descriptor = outgoing.descriptor.bare()
         for reference in references:
             repository = places[reference.name]

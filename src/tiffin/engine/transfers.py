@@ -76,12 +76,14 @@ def push(engine: Engine, name: str, quiet: bool = False, platform: Platform | No
             f"{name} is an image id, and only names can be pushed",
             hint=f"give it a name first: tiffin tag {name} REGISTRY/NAME:TAG",
         )
+    from tiffin.engine.outgoing import GZIP, prepare
     from tiffin.engine.sending import send, to_send
 
     root = found.descriptor if platform is None else of_platform(engine, found, platform)
+    root = to_send(engine, root, reference.familiar)
     with engine.leases.hold("push") as lease:
         lease.add("blob", found.descriptor.digest)
-        return send(engine, [reference], to_send(engine, root, reference.familiar))
+        return send(engine, [reference], lambda there: prepare(engine, root, GZIP, there))
 
 
 def login(settings: Settings, server: str, user: str, password: str) -> str:

@@ -15,6 +15,7 @@ from tiffin.oci.reference import Reference
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tiffin.content.protocol import Pusher
     from tiffin.engine.building.outputspec import Output
     from tiffin.engine.engine import Engine
     from tiffin.engine.outgoing import Outgoing
@@ -88,24 +89,31 @@ class _Exporter:
         names = self._names(output)
         sent = output.form._replace(compression=output.form.compression or GZIP.compression)
         # A name with a digest is true in the store and in the registry only if both have the same.
-        outgoing = self._prepare(sent if output.push and output.canonical else output.form)
-        self.descriptor = outgoing.descriptor
-        canonical: tuple[Reference, ...] = ()
-        if output.canonical:
-            digest = outgoing.descriptor.digest
-            canonical = tuple(Reference(each.registry, each.repository, None, digest) for each in names)
-        if output.keeps:
-            self._keep(outgoing, (*(() if output.by_digest else names), *canonical))
+        kept = sent if output.push and output.canonical else output.form
+        ready = self._prepare(kept) if output.keeps or not output.push else None
+        if ready is not None:
+            self.descriptor = ready.descriptor
+        if ready is not None and output.keeps:
+            own = () if output.by_digest else names
+            self._keep(ready, (*own, *_canonical(output, names, ready.descriptor)))
         if output.push:
-            from tiffin.engine.sending import send
+            self.descriptor = self._send(output, sent, ready if kept == sent else None)
+        assert self.descriptor is not None
+        self.named |= dict.fromkeys((*names, *_canonical(output, names, self.descriptor)))
 
-            self.descriptor = send(self._engine, names, self._root, sent, by_digest=output.by_digest)
-        self.named |= dict.fromkeys((*names, *canonical))
+    def _send(self, output: Output, form: Form, ready: Outgoing | None) -> Descriptor:
+        """Send the image in `form`: as it is `ready`, or else made for the registry."""
+        from tiffin.engine.sending import send
+
+        def make(there: Pusher | None) -> Outgoing:
+            return ready or prepare(self._engine, self._root, form, there)
+
+        return send(self._engine, self._names(output), make, by_digest=output.by_digest)
 
     def _keep(self, outgoing: Outgoing, names: Sequence[Reference]) -> None:
         engine, descriptor = self._engine, outgoing.descriptor.bare()
         for document in outgoing.documents.values():
-            self._lease.add("blob", engine.blobs.write(document, "").digest)
+            engine.blobs.write(document, "")
         engine.layers.settle()
         engine.images.add(descriptor, self._image_id)
         for name in names:
@@ -113,8 +121,7 @@ class _Exporter:
 
     def _prepare(self, form: Form) -> Outgoing:
         outgoing = prepare(self._engine, self._root, form)
-        for digest in outgoing.documents:
-            self._lease.add("blob", digest)
+        self._lease.add_all([("blob", digest) for digest in outgoing.documents])
         return outgoing
 
     def _names(self, output: Output) -> tuple[Reference, ...]:
@@ -162,6 +169,13 @@ class _Exporter:
             write_local(self._engine, trees, Path(output.dest))
         else:
             write_tar(self._engine, trees, output.dest)
+
+
+def _canonical(output: Output, names: Sequence[Reference], descriptor: Descriptor) -> list[Reference]:
+    """The names with the digest of `descriptor`, if the output asks for them."""
+    if not output.canonical:
+        return []
+    return [Reference(each.registry, each.repository, None, descriptor.digest) for each in names]
 
 
 def _only(outgoing: Outgoing) -> FetchedImage:
