@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from tiffin.cli.commands import ps
+from tiffin.engine.fsck import Problem, Report
 from tiffin.errors import InvalidError
 
 NOW = 1_795_377_600.0
@@ -382,3 +383,34 @@ def test_the_filter_for_published_ports_asks_for_those_of_this_machine(text, fou
 def test_a_published_port_is_a_number():
     with pytest.raises(InvalidError, match="publish=http"):
         ps.select([container()], ("publish=http",))
+
+
+@pytest.mark.parametrize(
+    ("problems", "options", "status", "last"),
+    [
+        ((), (), 0, "All is as it should be"),
+        ((), ("--repair",), 0, "All is as it should be"),
+        (
+            (Problem("one"), Problem("two")),
+            (),
+            1,
+            "2 problems found; 'tiffin system fsck --repair' mends what it can",
+        ),
+        ((Problem("one", "mended"),), ("--repair",), 0, "All that was wrong is mended"),
+        (
+            (Problem("one", "mended"), Problem("two")),
+            ("--repair",),
+            1,
+            "1 problem left that cannot be mended from what is here",
+        ),
+    ],
+)
+def test_fsck(tiffin, engine, problems, options, status, last):
+    engine.answers("fsck", fsck=Report(1, 2, 1, 0, 45_600_000, problems))
+    done = tiffin("system", "fsck", *options)
+    first, *told, verdict = done.out.splitlines()
+    assert first == "Checked 1 blob and 2 layers (45.6MB), 1 image, 0 containers"
+    assert told == [f"  {each.what}" + (f"; {each.outcome}" if each.outcome else "") for each in problems]
+    assert (done.status, verdict) == (status, last)
+    done = tiffin("system", "fsck", "--format", "{{len .Problems}} {{.Layers}}", *options)
+    assert (done.status, done.out) == (status, f"{len(problems)} 2\n")

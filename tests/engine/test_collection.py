@@ -308,3 +308,17 @@ def test_nothing_asked_is_nothing_pruned(engine):
     make_image(engine, layers=({"f": "1"},))
     assert prune.prune(engine, PruneRequest()) == ((), (), (), (), 0)
     assert isinstance(engine.images.all()[0].descriptor, Descriptor)
+
+
+def test_directories_of_containers_that_nobody_recorded_go_once_they_are_old(engine, monkeypatch):
+    make_image(engine, "app")
+    add_container(engine, need_image(engine, "app"))
+    (kept,) = engine.home.containers.iterdir()
+    strays = [engine.home.containers / ("a" * 64), engine.home.containers / f".gone-{'b' * 64}"]
+    for stray in strays:
+        (stray / "upper" / "d").mkdir(parents=True)
+    collect(engine)
+    assert set(engine.home.containers.iterdir()) == {kept, *strays}  # they may be in the making
+    monkeypatch.setattr(time, "time", lambda now=time.time: now() + 3601)
+    assert collect(engine).leftovers == 2
+    assert list(engine.home.containers.iterdir()) == [kept]

@@ -76,7 +76,7 @@ def make_image(engine: Engine, name: str = "cellar") -> None:
     with engine.layers.workspace() as place:
         _tree(place / "tree")
         info = engine.layers.describe(place / "tree")
-        engine.layers.commit(place / "tree", info, canonical=True)
+        engine.layers.commit(place / "tree", info)
     machine = engine.platform
     config = ImageConfig(
         machine.architecture, "linux", config=CONFIG, rootfs=RootFS(diff_ids=(info.diff_id,))

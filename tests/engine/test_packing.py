@@ -18,7 +18,7 @@ def committed(engine, text):
         tree.mkdir()
         (tree / "file").write_text(text)
         info = engine.layers.describe(tree)
-        engine.layers.commit(tree, info, canonical=True)
+        engine.layers.commit(tree, info)
     return layer_descriptor(engine.layers, info.diff_id), info.diff_id
 
 

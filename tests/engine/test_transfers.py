@@ -260,7 +260,7 @@ def built(engine, name, **files):
             tree.mkdir()
             (tree / path).write_text(text)
             info = engine.layers.describe(tree)
-            engine.layers.commit(tree, info, canonical=True)
+            engine.layers.commit(tree, info)
             diff_ids.append(info.diff_id)
     platform = engine.platform
     config = ImageConfig(platform.architecture, platform.os, platform.variant, rootfs=RootFS(tuple(diff_ids)))

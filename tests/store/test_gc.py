@@ -23,7 +23,7 @@ def layer(home, db, text, *, recorded=True):
     (home.layer(diff_id) / "etc" / "file").write_text(text)
     if recorded:
         with db.transaction() as connection:
-            connection.execute("INSERT INTO layer VALUES (?, 10, 4096, 1, 1, '')", (diff_id,))
+            connection.execute("INSERT INTO layer VALUES (?, 10, 4096, 1, 1, '', '')", (diff_id,))
             connection.execute(
                 "INSERT INTO layer_blob VALUES (?, ?, 1, 'x')", (Digest.of(diff_id.encode()), diff_id)
             )

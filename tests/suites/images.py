@@ -35,7 +35,7 @@ def make_layer(engine, files):
         for directory, _, _ in os.walk(tree):
             os.utime(directory, (1, 1))
         info = engine.layers.describe(tree)
-        engine.layers.commit(tree, info, canonical=True)
+        engine.layers.commit(tree, info)
     return info.diff_id
 
 

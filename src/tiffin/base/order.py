@@ -99,7 +99,7 @@ def _store(engine: Engine, result: BaseResult, lease: Lease) -> MadeBase:
     """Commit the layer; write config, manifest and lock. A label of the config leads to the lock."""
     info = describe(result.layer.path, engine.layers.owners)
     lease.add("layer", info.diff_id)
-    engine.layers.commit(result.layer.path, info, canonical=True)
+    engine.layers.commit(result.layer.path, info)
     engine.blobs.write(result.lock.encode(), LOCK_TYPE)
     config = result.config
     draft = Draft.scratch(config.platform).append(

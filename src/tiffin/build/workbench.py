@@ -182,5 +182,5 @@ def adopt(layers: LayerStore, lease: Lease, upper: Path) -> DiffID | None:
         return None
     info = layers.describe(upper)
     lease.add("layer", info.diff_id)  # before it is there: so it is never there without a holder
-    layers.commit(upper, info, canonical=True)
+    layers.commit(upper, info)
     return info.diff_id

@@ -121,6 +121,7 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
         "Look after the engine's disk",
         {
             "df": ("df", "Show what takes how much space"),
+            "fsck": ("fsck", "Find what is damaged on disk, and mend it"),
             "info": COMMON["info"],
             "prune": ("prune:SYSTEM", "Remove what is unused"),
             "start-all": ("boot:START_ALL", "Start what is to run after a start of the machine"),

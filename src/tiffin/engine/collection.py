@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from tiffin.content.walk import links as references
 from tiffin.errors import TiffinError
+from tiffin.linux.remove import remove_tree
 from tiffin.oci.codec import decode
 from tiffin.oci.config import ImageConfig
 from tiffin.oci.descriptor import CONFIGS, INDEXES, MANIFESTS
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from tiffin.engine.engine import Engine
 
 
+_HOUR = 3600
 BASE_LOCK = "tiffin.base.lock"
 """The label of a base image that names the blob with its lock."""
 
@@ -37,7 +41,23 @@ class _Lock(msgspec.Struct):
 def collect(engine: Engine) -> gc.Swept:
     """Delete what no name, image, container, lease or cache entry keeps, and what dead processes left."""
     engine.enter()
-    return gc.collect(engine.home, engine.db, lambda: roots(engine), Links(engine))
+    swept = gc.collect(engine.home, engine.db, lambda: roots(engine), Links(engine))
+    return swept._replace(leftovers=swept.leftovers + _sweep_containers(engine))
+
+
+def _sweep_containers(engine: Engine) -> int:
+    """Remove directories of containers that were never recorded, or not wholly removed; how many."""
+    with engine.db.read() as connection:
+        known = {row[0] for row in connection.execute("SELECT id FROM container")}
+    strays = [path for path in engine.home.containers.iterdir() if path.name not in known]
+    oldest = time.time() - _HOUR  # a younger one may be about to be recorded
+    count = 0
+    for path in strays:
+        with contextlib.suppress(FileNotFoundError):  # others sweep too
+            if path.lstat().st_ctime < oldest:
+                remove_tree(path)
+                count += 1
+    return count
 
 
 def roots(engine: Engine, *, cache: bool = True) -> Iterator[Node]:

@@ -94,7 +94,7 @@ def import_(engine: Engine, source: BinaryIO, wanted: Committed, platform: Platf
         apply(decompress(source), tree, engine.owners, whiteouts=False)
         info = engine.layers.describe(tree)
         lease.add("layer", str(info.diff_id))
-        engine.layers.commit(tree, info, canonical=True)
+        engine.layers.commit(tree, info)
         image = ImageConfig(
             platform.architecture,
             platform.os,
@@ -124,7 +124,7 @@ def _layer_of(engine: Engine, record: Record) -> Iterator[LayerInfo]:
         remove_points(tree, stubs_of(engine, record, lower))
         normalise(tree, lower.status, engine.settings.epoch, engine.owners, place=lower.host)
         info = engine.layers.describe(tree)
-        engine.layers.commit(tree, info, canonical=True)
+        engine.layers.commit(tree, info)
         yield info
 
 

@@ -49,6 +49,8 @@ _CANNOT = frozenset(
     (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.ETXTBSY)
 )
 _NO_XATTRS = frozenset((errno.EOPNOTSUPP, errno.ENOSYS))
+DAMAGE = frozenset((errno.EIO, errno.EUCLEAN))
+"""What the kernel says of a file that is there and cannot be read."""
 
 
 class _OpenHow(ctypes.Structure):

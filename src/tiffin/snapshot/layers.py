@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tiffin.errors import CorruptError, NotFoundError, TiffinError
-from tiffin.linux.files import lock, sync_filesystem
+from tiffin.linux.files import DAMAGE, lock, sync_filesystem
 from tiffin.linux.remove import remove_tree
 from tiffin.oci.descriptor import Descriptor
 from tiffin.oci.digest import DiffID, Digest
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 
 _SETTLED = ""
-_DAMAGE = (errno.EIO, errno.EUCLEAN, errno.ENOENT)
 
 
 class LayerStore:
@@ -140,13 +139,15 @@ class LayerStore:
 
         return describe(directory, self.owners)
 
-    def commit(self, directory: Path, info: LayerInfo, *, canonical: bool) -> None:
+    def commit(self, directory: Path, info: LayerInfo, *, tar: DiffID | None = None) -> None:
         """Record the finished tree at `directory` as the layer that `info` describes.
 
-        It is moved to its place, not copied; `canonical` says that the tar made from it has this diff id.
+        It is moved to its place, not copied; `tar` is the diff id of the tar that is made from it, if
+        that is another than the layer's: it came from a tool that writes tars in its own way.
         """
         target = self.path(info.diff_id)
-        record = (info.diff_id, info.size, info.usage, int(canonical), time.time_ns(), self._boot)
+        other = tar if tar not in (None, info.diff_id) else ""
+        record = (info.diff_id, info.size, info.usage, int(not other), time.time_ns(), self._boot, other)
         # One transaction: between look, rename and record nobody else commits the same, or collects it.
         with self._db.transaction() as connection:
             row = connection.execute("SELECT boot FROM layer WHERE diff_id = ?", record[:1]).fetchone()
@@ -156,8 +157,8 @@ class LayerStore:
                 target.rename(directory.with_name(f"{directory.name}.replaced"))
             directory.rename(target)
             connection.execute(
-                "INSERT OR REPLACE INTO layer(diff_id, size, usage, canonical, created, boot)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO layer(diff_id, size, usage, canonical, created, boot, tar)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 record,
             )
 
@@ -183,12 +184,32 @@ class LayerStore:
                 [(_SETTLED, row["diff_id"], row["created"]) for row in rows],
             )
 
+    def all(self) -> list[DiffID]:
+        """Every layer that is recorded, whole or not."""
+        with self._db.read() as connection:
+            return [
+                DiffID(row[0]) for row in connection.execute("SELECT diff_id FROM layer ORDER BY diff_id")
+            ]
+
     def verify(self, diff_id: DiffID) -> None:
-        """Raise CorruptError unless the directory of a canonical layer still has its diff id."""
-        if self.is_canonical(diff_id):
-            found = self.describe(self.path(diff_id)).diff_id
-            if found != diff_id:
-                raise CorruptError(f"the layer {diff_id.short} was changed on disk: it is {found.short} now")
+        """Read the whole layer. Raises CorruptError unless its directory gives the tar that it gave at first.
+
+        Nothing can be said of a layer from elsewhere that was unpacked before such tars were remembered.
+        """
+        with self._db.read() as connection:
+            row = connection.execute(
+                "SELECT canonical, tar FROM layer WHERE diff_id = ?", (diff_id,)
+            ).fetchone()
+        wanted = None if row is None else diff_id if row["canonical"] else row["tar"]
+        if wanted and self._digest_of(diff_id) != wanted:
+            raise CorruptError(f"the layer {diff_id.short} was changed on disk", code="layer-changed")
+
+    def discard(self, diff_id: DiffID) -> None:
+        """Throw away a layer, whatever needs it: what lies there is not what it is called."""
+        with self.workspace() as place, self._db.transaction() as connection:
+            connection.execute("DELETE FROM layer WHERE diff_id = ?", (diff_id,))
+            if self.path(diff_id).exists():
+                self.path(diff_id).rename(place / "damaged")
 
     def _write_out(self) -> None:
         """Begin to write what a commit will want on the disk: hashing leaves it idle, and `settle` waits."""
@@ -229,6 +250,6 @@ class LayerStore:
         except TiffinError:
             return None
         except OSError as error:
-            if error.errno not in _DAMAGE:
+            if error.errno not in (*DAMAGE, errno.ENOENT):
                 raise
             return None

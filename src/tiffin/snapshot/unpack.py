@@ -66,11 +66,11 @@ def unpack_layer(
                     f"the layer {descriptor.digest.short} unpacks to {applied.diff_id.short}, "
                     f"but the image's config says {diff_id.short}"
                 )
-            canonical = layers.describe(tree).diff_id == diff_id
-            if not canonical and not keeps_blob:
+            tar = layers.describe(tree).diff_id
+            if tar != diff_id and not keeps_blob:
                 raise CorruptError(
                     f"the layer {descriptor.digest.short} is not written as tiffin writes layers"
                 )
             layers.record_blob(descriptor, diff_id)
             info = LayerInfo(diff_id, applied.size, applied.usage)
-            layers.commit(tree, info, canonical=canonical)
+            layers.commit(tree, info, tar=tar)

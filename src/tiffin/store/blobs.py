@@ -116,6 +116,26 @@ class BlobStore:
             self.ingest(io.BytesIO(data), descriptor)
         return descriptor
 
+    def verify(self, digest: Digest) -> None:
+        """Read the whole blob, if it is here. Raises CorruptError if it is not what it is called."""
+        state = digest.hasher()
+        try:
+            with self.path(digest).open("rb", buffering=0) as stream:
+                while data := stream.read(_CHUNK):
+                    state.update(data)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno not in files.DAMAGE:
+                raise
+            raise CorruptError(
+                f"the blob {digest} cannot be read: {error.strerror}", code="blob-unreadable"
+            ) from error
+        if (found := Digest.from_hash(state)) != digest:
+            raise CorruptError(
+                f"the blob {digest} was changed on disk: its digest is {found.short} now", code="blob-digest"
+            )
+
     def delete(self, digest: Digest) -> bool:
         """Delete the blob; whether it was here. Streams that are open go on reading."""
         try:

@@ -55,6 +55,14 @@ class Database:
         with self._block("BEGIN") as connection:
             yield connection
 
+    def problems(self) -> list[str]:
+        """Read all of the file; what SQLite finds wrong with it, and rows that refer to none."""
+        with self.read() as connection:
+            found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
+            strays = connection.execute("PRAGMA foreign_key_check").fetchall()
+        lines = [] if found == ["ok"] else found
+        return lines + [f"a row of {row['table']} refers to a {row['parent']} that is gone" for row in strays]
+
     def close(self) -> None:
         """Close what is open; the next block opens anew."""
         with self._mutex:

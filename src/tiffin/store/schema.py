@@ -128,4 +128,9 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) WITHOUT ROWID""",
         "CREATE TABLE step_record (key TEXT PRIMARY KEY, record BLOB NOT NULL)",
     ),
+    (
+        # The diff id of the tar that the directory of a layer gives, if it is another than the layer's own;
+        # empty too where it is not known, of layers that were unpacked before this was kept.
+        "ALTER TABLE layer ADD COLUMN tar TEXT NOT NULL DEFAULT ''",
+    ),
 )
