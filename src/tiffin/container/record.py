@@ -70,6 +70,8 @@ class Record(NamedTuple):
     """As given with `--gpus`."""
     cdi_devices: tuple[str, ...] = ()
     """Devices by their CDI names; what they take is found out at each start."""
+    devices: tuple[str, ...] = ()
+    """Devices by their paths, as given."""
     restart: str = ""
     """As given with `--restart`; empty for no."""
     health: tuple[Any, ...] = ()

@@ -156,16 +156,10 @@ def _request(
 
 def _check_name(name: str) -> None:
     kind, equals, device = name.partition("=")
-    if name.startswith("/"):
-        raise UnsupportedError(
-            f"--device {name}: a device is given by its CDI name, not by its path",
-            hint="write a CDI specification for it into /etc/cdi, and name it VENDOR/CLASS=NAME",
-            exit_status=125,
-        )
     if "/" not in kind or not equals or not device:
         raise InvalidError(
-            f"--device {name} is no device: VENDOR/CLASS=NAME is needed",
-            hint="such as: --device nvidia.com/gpu=0",
+            f"--device {name} is no device: a path or VENDOR/CLASS=NAME is needed",
+            hint="such as: --device /dev/fuse, --device nvidia.com/gpu=0",
             exit_status=125,
         )
 

@@ -98,11 +98,17 @@ def _state(state: State) -> dict[str, Any]:
 
 
 def _devices(record: Record) -> dict[str, Any]:
-    if not (record.gpus or record.cdi_devices):
-        return {"DeviceRequests": None}
-    from tiffin.engine.accelerators import device_requests
+    rules = [text for name, text in record.limits if name == "device-cgroup-rule"]
+    found: dict[str, Any] = {"DeviceRequests": None, "Devices": [], "DeviceCgroupRules": rules or None}
+    if record.devices:
+        from tiffin.engine.hostdevices import described
 
-    return {"DeviceRequests": device_requests(record.gpus, record.cdi_devices)}
+        found["Devices"] = described(record.devices)
+    if record.gpus or record.cdi_devices:
+        from tiffin.engine.accelerators import device_requests
+
+        found["DeviceRequests"] = device_requests(record.gpus, record.cdi_devices)
+    return found
 
 
 def _limits(spec: RuntimeSpec) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tiffin.container.supervisor import put_away
 from tiffin.engine.lookup import find_complete, need_image
 from tiffin.engine.prepared import Prepared, keep
 from tiffin.engine.standing import FILES, Made, Top, directory_of, furnish, name_of, volumes_of
-from tiffin.engine.starting import plan_of
+from tiffin.engine.starting import RULE, plan_of
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.events import Notice
 from tiffin.linux.isolation import Rung
@@ -134,6 +134,11 @@ def _check(engine: Engine, request: RunRequest) -> None:
         from tiffin.engine.accelerators import find_offers
 
         find_offers(engine, request.gpus, request.cdi_devices)
+    rules = [text for name, text in request.limits if name == RULE]
+    if request.devices or rules:
+        from tiffin.engine import hostdevices
+
+        hostdevices.check(engine.rung, request.devices, rules)
     if request.restart not in ("", "no"):
         _check_restart(request)
 
@@ -224,6 +229,7 @@ def _record(
         extra_hosts=request.add_hosts,
         gpus=request.gpus,
         cdi_devices=request.cdi_devices,
+        devices=request.devices,
         dns=request.dns,
         dns_search=request.dns_search,
         dns_options=request.dns_options,

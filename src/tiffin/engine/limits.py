@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from tiffin.engine.size import size_in_bytes
 from tiffin.errors import InvalidError
 from tiffin.oci.runtimespec import CPU, BlockIO, Memory, Pids, Resources
@@ -13,7 +15,7 @@ from tiffin.runtime.rlimits import parse_ulimits
 if TYPE_CHECKING:
     from typing import Any
 
-    from tiffin.oci.runtimespec import Rlimit
+    from tiffin.oci.runtimespec import DeviceRule, Rlimit
 
     Words = tuple[tuple[str, str], ...]
 
@@ -42,11 +44,15 @@ def parse_limits(words: Words) -> Limits:
     return Limits(None if resources == Resources() else resources, rlimits, score)
 
 
-def writes(words: Words) -> tuple[Any, ...]:
-    """Return what a supervisor writes into a cgroup for these limits; nothing where none is needed."""
+def writes(words: Words, rules: tuple[DeviceRule, ...] = ()) -> tuple[Any, ...]:
+    """Return what a supervisor writes into a cgroup for these limits; nothing where none is needed.
+
+    `rules` are those of devices, which are found out at each start.
+    """
     resources = parse_limits(words).resources
-    if resources is None:
+    if resources is None and not rules:
         return ()
+    resources = msgspec.structs.replace(resources or Resources(), devices=rules)
     both = Writes.of(resources)
     return tuple(tuple(tuple(write) for write in one) for one in both)
 

@@ -118,7 +118,7 @@ def _key(engine: Engine, request: RunRequest) -> Any:
     """
     if request.volumes or request.env_files or request.platform or request.pull == "always":
         return None
-    if request.network.startswith("container:") or request.gpus or request.cdi_devices:
+    if request.network.startswith("container:") or request.gpus or request.cdi_devices or request.devices:
         return None
     if any(text.startswith("seccomp") for _, text in request.security):
         return None

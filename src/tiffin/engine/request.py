@@ -61,5 +61,7 @@ class RunRequest(NamedTuple):
     """As given with `--gpus`."""
     cdi_devices: tuple[str, ...] = ()
     """Devices by their CDI names, VENDOR/CLASS=NAME."""
+    devices: tuple[str, ...] = ()
+    """Devices by their paths, as given."""
     pull: str = "missing"
     platform: str | None = None

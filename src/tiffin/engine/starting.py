@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tiffin.oci.runtimespec import RuntimeSpec
 
 DEFAULT_SIZE = (24, 80)
+RULE = "device-cgroup-rule"
 _RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 
 
@@ -84,6 +85,10 @@ def plan_of(engine: Engine, record: Record, spec: RuntimeSpec) -> bytes:
         from tiffin.engine.accelerators import with_accelerators  # few containers have any
 
         spec = with_accelerators(engine, spec, record.gpus, record.cdi_devices)
+    if record.devices:
+        from tiffin.engine.hostdevices import with_nodes
+
+        spec = with_nodes(spec, engine.rung, record.devices)
     rootfs = _rootfs(engine, record, directory_of(engine, record))
     return pack(make_plan(spec, rootfs, machine=os.uname().machine))
 
@@ -135,11 +140,16 @@ def _job(engine: Engine, made: Made, *, interactive: bool) -> job.Job:
 
 
 def _limits(record: Record) -> tuple[Any, ...]:
-    if not record.limits:
+    if not (record.limits or record.devices):
         return ()
     from tiffin.engine.limits import writes  # most containers have none
 
-    return writes(record.limits)
+    if not (record.devices or any(name == RULE for name, _ in record.limits)):
+        return writes(record.limits)
+    from tiffin.engine.hostdevices import rules_for
+
+    rules = rules_for(record.devices, (text for name, text in record.limits if name == RULE))
+    return writes(record.limits, rules)
 
 
 def _log(record: Record) -> Any:

@@ -154,6 +154,16 @@ class BlockIO(_Document, frozen=True):
     weight: int | None = None
 
 
+class DeviceRule(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whether devices may be read, written or made (`rwm`); a number that is not given is any."""
+
+    allow: bool
+    type: str = "a"
+    major: int | None = None
+    minor: int | None = None
+    access: str = ""
+
+
 class Resources(_Document, frozen=True):
     """What cgroups limit."""
 
@@ -161,6 +171,19 @@ class Resources(_Document, frozen=True):
     cpu: CPU | None = None
     pids: Pids | None = None
     block_io: BlockIO | None = msgspec.field(default=None, name="blockIO")
+    devices: tuple[DeviceRule, ...] = ()
+
+
+class Device(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """A device node that the container gets, of type `c`, `b` or `p`; owner and group by numbers inside."""
+
+    path: str
+    type: str
+    major: int = 0
+    minor: int = 0
+    file_mode: int | None = None
+    uid: int = 0
+    gid: int = 0
 
 
 class Linux(_Document, frozen=True):
@@ -175,6 +198,7 @@ class Linux(_Document, frozen=True):
     masked_paths: tuple[str, ...] = ()
     readonly_paths: tuple[str, ...] = ()
     rootfs_propagation: str = ""
+    devices: tuple[Device, ...] = ()
 
 
 class Hook(_Document, frozen=True):

@@ -69,6 +69,10 @@ def launch(plan: Plan, streams: Streams, attach_network: Callable[[int], object]
 
 
 def _open_source(source: Source) -> int:
+    if source.nodes:
+        from tiffin.runtime.rare_steps import make_nodes  # few containers have devices of their own
+
+        return make_nodes(source.nodes)
     return mount.open_tree(source.path, recursive=source.recursive)
 
 

@@ -69,6 +69,8 @@ class Source(NamedTuple):
     path: str
     recursive: bool = False
     idmap: bool = False
+    nodes: tuple[tuple[int, int, int, int], ...] = ()
+    """Without a path: device nodes to make, by mode, number, owner and group here; their names are 0, 1, …"""
 
 
 class Join(NamedTuple):
@@ -141,11 +143,19 @@ def unpack(data: bytes) -> Plan:
         tuple(IdMap(*line) for line in uids),
         tuple(IdMap(*line) for line in gids),
         tuple(Source(*source) for source in sources),
-        tuple(STEPS[step[0]](*step[1:]) for step in steps),
+        tuple(_step(*step) for step in steps),
         Process(*process),
         tuple(Join(*join) for join in joins),
         tuple(HookCall(*hook) for hook in hooks),
     )
+
+
+def _step(name: str, *fields: Any) -> Step:
+    if name in STEPS:
+        return STEPS[name](*fields)
+    from tiffin.runtime.rare_steps import RARE_STEPS  # few plans have any
+
+    return RARE_STEPS[name](*fields)
 
 
 def pack_process(process: Process) -> bytes:

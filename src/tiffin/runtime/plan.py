@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from tiffin.errors import InvalidError, UnsupportedError
@@ -15,7 +16,16 @@ from tiffin.runtime.process import Process
 from tiffin.runtime.seccomp import compile_filter
 
 if TYPE_CHECKING:
-    from tiffin.oci.runtimespec import Capabilities, Hooks, IDMapping, Mount, Rlimit, RuntimeSpec, Seccomp
+    from tiffin.oci.runtimespec import (
+        Capabilities,
+        Device,
+        Hooks,
+        IDMapping,
+        Mount,
+        Rlimit,
+        RuntimeSpec,
+        Seccomp,
+    )
     from tiffin.oci.runtimespec import Process as ProcessSpec
     from tiffin.runtime.model import Inlay
 
@@ -64,6 +74,8 @@ _RLIMITS = tuple(
     )
 )
 _DEATH = 9
+_DEVICE_KINDS = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
+_NOBODY = 65534
 _RUNTIMES_OWN = ("/dev/", "/proc/", "/sys/")
 
 
@@ -76,6 +88,11 @@ class Sources:
     def add(self, path: str, *, recursive: bool = False, idmap: bool = False) -> int:
         """Return the number of the source."""
         self.all.append(Source(path, recursive, idmap))
+        return len(self.all) - 1
+
+    def add_nodes(self, nodes: tuple[tuple[int, int, int, int], ...]) -> int:
+        """Return the number of a source of device nodes."""
+        self.all.append(Source("", nodes=nodes))
         return len(self.all) - 1
 
 
@@ -101,6 +118,8 @@ def make_plan(
         else:
             _add_mount(entry, sources, before, after)
     before += [steps.OpenDevice(device) for device in DEVICES]
+    if spec.linux.devices:
+        _add_devices(spec.linux.devices, (uids, gids), sources, before, after)
     before.append(roots.Pivot())
     after += _settings(spec, rootfs, hostname=bool(new & namespace.NEWUTS))
     process = make_process(spec.process, spec.linux.seccomp, machine=machine)
@@ -241,6 +260,35 @@ def _add_mount(entry: Mount, sources: Sources, before: list[steps.Step], after: 
         if target == "/dev":
             after += [steps.Attach(device, device) for device in DEVICES]
             after += [steps.Make(path, link) for path, link in LINKS.items()]
+
+
+def _add_devices(
+    devices: tuple[Device, ...],
+    maps: tuple[tuple[IdMap, ...], tuple[IdMap, ...]],
+    sources: Sources,
+    before: list[steps.Step],
+    after: list[steps.Step],
+) -> None:
+    """Append what makes nodes outside, where it can be done, and mounts them."""
+    from tiffin.runtime.rare_steps import TakeDevices
+
+    nodes = []
+    for device in devices:
+        kind = _DEVICE_KINDS.get(device.type)
+        if kind is None:
+            raise InvalidError(f"the device {device.path}: there is no type {device.type!r}")
+        mode = kind | (0o666 if device.file_mode is None else device.file_mode & 0o777)
+        owner, group = _outside(maps[0], device.uid), _outside(maps[1], device.gid)
+        nodes.append((mode, os.makedev(device.major, device.minor), owner, group))
+    targets = tuple(device.path for device in devices)
+    before.append(TakeDevices(sources.add_nodes(tuple(nodes)), targets))
+    after += [inlays.AttachPrepared(target, readonly=False) for target in targets]
+
+
+def _outside(maps: tuple[IdMap, ...], number: int) -> int:
+    """Return the id outside; whose id is not mapped, is nobody, as the kernel shows it."""
+    found = namespace.host_id(maps, number) if maps else number
+    return _NOBODY if found is None else found
 
 
 def _settings(spec: RuntimeSpec, rootfs: Rootfs, *, hostname: bool) -> list[steps.Step]:

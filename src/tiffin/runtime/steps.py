@@ -279,26 +279,30 @@ class Sysctl(NamedTuple):
                 raise
 
 
-Step = (
-    MakePrivate
-    | OverlayRoot
-    | BindRoot
-    | Prepare
-    | OpenDevice
-    | PrepareFile
-    | PrepareOverlay
-    | Pivot
-    | Attach
-    | AttachPrepared
-    | MountNew
-    | Bind
-    | Make
-    | Mask
-    | MakeReadonly
-    | ReadonlyRoot
-    | Hostname
-    | Sysctl
-)
+if TYPE_CHECKING:
+    from tiffin.runtime.rare_steps import TakeDevices
+
+    Step = (
+        MakePrivate
+        | OverlayRoot
+        | BindRoot
+        | Prepare
+        | OpenDevice
+        | PrepareFile
+        | PrepareOverlay
+        | Pivot
+        | Attach
+        | AttachPrepared
+        | MountNew
+        | Bind
+        | Make
+        | Mask
+        | MakeReadonly
+        | ReadonlyRoot
+        | Hostname
+        | Sysctl
+        | TakeDevices
+    )
 STEPS = {
     kind.__name__: kind
     for kind in (

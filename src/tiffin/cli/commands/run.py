@@ -24,10 +24,10 @@ LIMITS = (
     *("blkio-weight", "cpu-period", "cpu-quota", "cpu-shares", "cpus", "cpuset-cpus", "cpuset-mems"),
     *("memory", "memory-reservation", "memory-swap", "oom-score-adj", "pids-limit"),
 )
+SEVERAL_LIMITS = ("ulimit", "device-cgroup-rule")
 SECURITY = ("group-add", "security-opt", "sysctl")
 _LIMITS = "this limit is not in this release"
 _NAMESPACES = "a container has namespaces of its own, and sharing others is not in this release"
-_DEVICES = "devices come by their CDI names, and there are no rules for others"
 _ADDRESSES = "a container's network is set up by tiffin; --network and --publish are what can be chosen"
 _WINDOWS = "it is for Windows only"
 
@@ -43,7 +43,8 @@ OPTIONS = (
     value("--cpus", "COUNT", "The most processors, like 1.5"),
     value("--cpuset-cpus", "LIST", "Run on these processors, like 0-3 or 0,2"),
     value("--cpuset-mems", "LIST", "Take memory from these nodes"),
-    values("--device", "VENDOR/CLASS=NAME", "Give it a device by its CDI name, like nvidia.com/gpu=0"),
+    values("--device", "DEVICE", "Give it a device: /dev/x[:/dev/y][:rwm], or VENDOR/CLASS=NAME by CDI"),
+    values("--device-cgroup-rule", "RULE", "Let it use these devices too, like 'c 189:* rwm'"),
     flag("-d, --detach", "Run in the background and print the container's id"),
     values("--dns", "ADDRESS", "Use this name server"),
     values("--dns-option", "OPTION", "Put this among the options of /etc/resolv.conf, like ndots:1"),
@@ -113,7 +114,6 @@ OPTIONS = (
     ),
     *refuse(_LIMITS, "--memory-swappiness=-1", "--oom-kill-disable", "--cgroup-parent=", "--storage-opt="),
     *refuse(_NAMESPACES, "--cgroupns=private", "--pid=", "--userns=", "--domainname="),
-    *refuse(_DEVICES, "--device-cgroup-rule="),
     *refuse(_ADDRESSES, "--ip=", "--ip6=", "--link=", "--link-local-ip="),
     *refuse(_ADDRESSES, "--network-alias=", "--net-alias="),
     *refuse(_WINDOWS, "--cpu-count=0", "--cpu-percent=0", "--io-maxbandwidth=0", "--io-maxiops=0"),
@@ -198,7 +198,8 @@ def request(arguments: Arguments, *, detach: bool) -> RunRequest:
         security=_security(arguments),
         limits=_limits(arguments),
         gpus=arguments.text("gpus") or "",
-        cdi_devices=arguments.texts("device"),
+        cdi_devices=tuple(text for text in arguments.texts("device") if not text.startswith("/")),
+        devices=tuple(text for text in arguments.texts("device") if text.startswith("/")),
         pull=arguments.text("pull") or "missing",
         platform=arguments.text("platform"),
     )
@@ -233,7 +234,8 @@ def _security(arguments: Arguments) -> tuple[tuple[str, str], ...]:
 
 def _limits(arguments: Arguments) -> tuple[tuple[str, str], ...]:
     given = [(name, text) for name in LIMITS if (text := arguments.text(name)) is not None]
-    return (*given, *(("ulimit", text) for text in arguments.texts("ulimit")))
+    several = ((name, text) for name in SEVERAL_LIMITS for text in arguments.texts(name))
+    return (*given, *several)
 
 
 def _size(text: str | None) -> int | None:

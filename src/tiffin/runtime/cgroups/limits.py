@@ -92,7 +92,7 @@ def v1_writes(resources: Resources) -> tuple[Write, ...]:
         found += _cpuset(cpu)
     if resources.block_io is not None and resources.block_io.weight is not None:
         found.append(Write("blkio", "blkio.weight", str(resources.block_io.weight)))
-    return (*found, *_pids(resources))
+    return (*found, *_pids(resources), *_devices(resources))
 
 
 def v2_writes(resources: Resources) -> tuple[Write, ...]:
@@ -116,7 +116,7 @@ def v2_writes(resources: Resources) -> tuple[Write, ...]:
         least, most = _WEIGHTS
         share = 1 + (resources.block_io.weight - least) * 9999 // (most - least)
         found.append(Write("io", "io.weight", str(share)))
-    return (*found, *_pids(resources))
+    return (*found, *_pids(resources), *_devices(resources))
 
 
 def weight(shares: int) -> int:
@@ -141,6 +141,16 @@ def _cpuset(cpu: CPU) -> list[Write]:
 
 def _pids(resources: Resources) -> list[Write]:
     return [] if resources.pids is None else [Write("pids", "pids.max", _number(resources.pids.limit))]
+
+
+def _devices(resources: Resources) -> list[Write]:
+    """Return the rules, in their order. There is no such controller in version 2: it says so by itself."""
+    found = []
+    for rule in resources.devices:
+        numbers = ":".join("*" if number is None else str(number) for number in (rule.major, rule.minor))
+        text = "a" if rule.type == "a" else f"{rule.type} {numbers} {rule.access}"
+        found.append(Write("devices", f"devices.{'allow' if rule.allow else 'deny'}", text))
+    return found
 
 
 def _number(value: int) -> str:
