@@ -91,14 +91,16 @@ def test_names_come_from_the_engine(tiffin, engine):
     engine.answers(
         "images", list_images=[SimpleNamespace(references=("b:1", "a:1")), SimpleNamespace(references=())]
     )
-    states = [SimpleNamespace(name="up", state="running"), SimpleNamespace(name="down", state="exited")]
+    named = {"up": "running", "down": "exited", "held": "paused"}
+    states = [SimpleNamespace(name=name, state=state) for name, state in named.items()]
     engine.answers("containers", ps=states)
     engine.answers("volumes", list_volumes=[SimpleNamespace(name="v")])
     found = {kind: tiffin("__complete", kind).out.split() for kind in KINDS}
     assert found == {
-        "containers": ["down", "up"],
+        "containers": ["down", "held", "up"],
         "images": ["a:1", "b:1"],
-        "running": ["up"],
+        "paused": ["held"],
+        "running": ["held", "up"],
         "stopped": ["down"],
         "volumes": ["v"],
     }

@@ -43,6 +43,7 @@ OTHER = {
     "kill": ("kill", "Send a signal to running containers, SIGKILL unless told otherwise"),
     "load": ("load", "Take in images from an archive"),
     "logs": ("logs", "Show what a container has written"),
+    "pause": ("pause", "Hold all processes of containers still"),
     "port": ("port", "Show where the ports of a container are offered"),
     "rename": ("rename", "Give a container another name"),
     "restart": ("restart", "Stop containers, and start them again"),
@@ -54,6 +55,7 @@ OTHER = {
     "stop": ("stop", "Stop running containers, gently first"),
     "tag": ("tag", "Give an image another name"),
     "top": ("top", "Show the processes of a container"),
+    "unpause": ("pause:UNPAUSE", "Let paused containers go on"),
     "wait": ("wait", "Wait until containers stop, and print their exit codes"),
 }
 HIDDEN = {"__complete": ("complete", "Names for shell completion")}
@@ -83,6 +85,7 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "kill": OTHER["kill"],
             "logs": OTHER["logs"],
             "ls": COMMON["ps"],
+            "pause": OTHER["pause"],
             "port": OTHER["port"],
             "prune": ("prune:CONTAINERS", "Remove all stopped containers"),
             "rename": OTHER["rename"],
@@ -93,6 +96,7 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "stats": OTHER["stats"],
             "stop": OTHER["stop"],
             "top": OTHER["top"],
+            "unpause": OTHER["unpause"],
             "wait": OTHER["wait"],
         },
     ),
@@ -165,10 +169,8 @@ ABSENT = {
     "compose": "build the services with 'tiffin bake', and run them one by one with 'tiffin run'",
     "events": "use 'tiffin ps -a' to see the state of all containers",
     "network": "use 'tiffin run --network host|none|container:NAME'",
-    "pause": "use 'tiffin kill -s STOP NAME'",
     "search": "look at the registry's own site",
     "swarm": "tiffin runs on one machine; its images run on any Kubernetes",
-    "unpause": "use 'tiffin kill -s CONT NAME'",
     "update": "remove the container and run it again with other options",
 }
 _ONE = "there is one builder, tiffin itself, which is always there: use 'tiffin build'"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tiffin.cli.options import Option
 
-KINDS = ("containers", "images", "running", "stopped", "volumes")
+KINDS = ("containers", "images", "paused", "running", "stopped", "volumes")
 
 
 class Entry(NamedTuple):

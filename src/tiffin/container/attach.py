@@ -131,14 +131,7 @@ def send_signal(directory: Path, number: int, *, last: bool = False) -> bool:
 
     With `last` it is a user who ends the container, whatever its restart policy says.
     """
-    connection = control.connect(directory)
-    if connection is None:
-        return False
-    with connection:
-        return (
-            connection.send({"verb": "signal", "number": number, "last": last})
-            and connection.receive() is not None
-        )
+    return control.ask(directory, {"verb": "signal", "number": number, "last": last}) is not None
 
 
 def await_exit(directory: Path, supervisor: Identity, timeout: float | None = None) -> int | None:

@@ -4,6 +4,7 @@
 | --- | --- |
 | `{"verb": "signal", "number": 15}` | `{"ok": true}`; with `"last": true` it is the end |
 | `{"verb": "wait"}` | `{"exit": 0}` when it has ended for good; with `"next": true` at its next end |
+| `{"verb": "pause"}`, `{"verb": "unpause"}` | `{"ok": true}` or `{"error": …}` |
 | `{"verb": "exec"}` with stdin, stdout, stderr and a request | see `execute` |
 
 A container's processes can be signalled and joined only from its user namespace, which without
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-__all__ = ["Connection", "connect", "listen"]
+__all__ = ["Connection", "ask", "connect", "listen"]
 
 _NAME = "control"
 _LARGEST = 1 << 16
@@ -130,6 +131,16 @@ def connect(directory: Path) -> Connection | None:
         end.close()
         return None
     return Connection(end)
+
+
+def ask(directory: Path, message: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what the supervisor answers to a message; None if there is no supervisor, or it has ended."""
+    connection = connect(directory)
+    if connection is None:
+        return None
+    with connection:
+        received = connection.receive() if connection.send(message) else None
+    return None if received is None else received[0]
 
 
 def discard(directory: Path) -> None:

@@ -51,8 +51,12 @@ class Prober:
         self._timer: Timer | None = None
         self._schedule()
 
+    def resume(self) -> None:
+        """Check again, after `close`."""
+        self._schedule()
+
     def close(self) -> None:
-        """Check no more; a check that runs is killed."""
+        """Check no more; a check that runs is killed, and has no result."""
         if self._timer is not None:
             self._timer.cancel()
         if self._running is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, Literal
 
-    Status = Literal["created", "running", "restarting", "exited"]
+    Status = Literal["created", "running", "paused", "restarting", "exited"]
 
 __all__ = ["FILE", "LOST", "State", "boot", "read", "write"]
 
@@ -33,7 +33,8 @@ class State(NamedTuple):
 
     `restarts` counts since a user started it, who may have `stopped` it; `health` is as `health.Health`.
     Of one with limits: the files that take pids of its `cgroups`, whether a process was killed because
-    the limit of memory was reached (`oom`), and the most memory that was used, in bytes.
+    the limit of memory was reached (`oom`), and the most memory that was used, in bytes. Of one that was
+    paused: the directory of the group that was made for that (`freezer`).
     """
 
     status: Status = "created"
@@ -52,15 +53,17 @@ class State(NamedTuple):
     cgroups: tuple[str, ...] = ()
     oom: bool = False
     peak: int = 0
+    freezer: str = ""
 
     @property
     def running(self) -> bool:
-        """Tell whether the container runs, or, as Docker has it, waits to be started again."""
-        return self.status in ("running", "restarting")
+        """Tell whether the container runs, or, as Docker has it, is paused or waits to be started again."""
+        return self.status in ("running", "paused", "restarting")
 
     def over(self, status: Status, code: int) -> State:
         """The same after an end with this code: nothing is left of what only a process has."""
-        return self._replace(status=status, exit_code=code, pid=0, address="", ports=(), cgroups=())
+        ended = self._replace(status=status, exit_code=code, pid=0, address="", ports=(), cgroups=())
+        return ended._replace(freezer="")
 
 
 def write(directory: Path, state: State) -> None:
@@ -97,4 +100,4 @@ def boot() -> str:
 
 
 def _lost(state: State, why: str) -> State:
-    return state.over("exited", LOST)._replace(error=why)
+    return state.over("exited", LOST)._replace(error=why, freezer=state.freezer)

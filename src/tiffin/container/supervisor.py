@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tiffin.container.probe import Prober
     from tiffin.container.restart import Tally
     from tiffin.runtime.child import Child
+    from tiffin.runtime.freezer import Freezer
 
 __all__ = ["Supervisor", "main", "supervise"]
 
@@ -58,6 +59,7 @@ class Supervisor:
         self._last = False
         self._delay = 0
         self._prober: Prober | None = None
+        self._freezer: Freezer | None = None
         self._state = state.State()
 
     @property
@@ -118,6 +120,11 @@ class Supervisor:
         self._last |= last
         if self.child is not None:
             self.child.kill(number)
+        if self._state.status == "paused":
+            if last or number == signal.SIGKILL:
+                self._thaw()
+            elif number == signal.SIGCONT and self._freezer is not None:
+                self._freezer.freeze()  # where it is held by signals, this was one too much
 
     def _keep(self, stream: Stream, data: bytes) -> None:
         if self._log is not None:
@@ -175,7 +182,11 @@ class Supervisor:
         if self._prober is not None:
             self._prober.close()
             self._prober = None
-        return self.life.end()
+        code = self.life.end()
+        if self._freezer is not None:
+            self._freezer.close()
+            self._freezer = None
+        return code
 
     def _again(self, code: int) -> Tally | None:
         """What the policy says after this end."""
@@ -218,6 +229,8 @@ class Supervisor:
             connection.send({"ok": True})
         elif message.get("verb") == "wait":
             self._waiting[connection] = not message.get("next")
+        elif message.get("verb") in ("pause", "unpause"):
+            connection.send(self._hold(str(message["verb"])))
         elif message.get("verb") == "exec":
             self._execute(connection, descriptors)
         for fd in descriptors:
@@ -230,6 +243,46 @@ class Supervisor:
                 state.write(self.directory, self._state)
         self.kill(number, last=last)
 
+    def _hold(self, verb: str) -> dict[str, object]:
+        from tiffin.container import pausing  # few are ever paused
+
+        try:
+            pausing.check(verb, self._state.status)
+            if verb == "pause":
+                self._freeze()
+            else:
+                self._thaw()
+        except Exception as error:  # noqa: BLE001 - whatever it was, who asked must hear of it
+            return {"error": pack_error(error)}
+        return {"ok": True}
+
+    def _freeze(self) -> None:
+        from tiffin.runtime.freezer import freezer_of
+
+        if self._freezer is None:
+            self._freezer = freezer_of(self._state.pid, self._state.cgroups)
+            # Written before anything is held: whoever comes after us, should we be killed, lets it go.
+            self._state = self._state._replace(freezer=self._freezer.place)
+            state.write(self.directory, self._state)
+        if self._prober is not None:
+            self._prober.close()
+        try:
+            self._freezer.freeze()
+            self._state = self._state._replace(status="paused")
+            state.write(self.directory, self._state)
+        except BaseException:
+            self._thaw()
+            raise
+
+    def _thaw(self) -> None:
+        if self._freezer is not None:
+            self._freezer.thaw()
+        self._state = self._state._replace(status="running")
+        with contextlib.suppress(OSError):  # on a disk that is full it goes on all the same
+            state.write(self.directory, self._state)
+        if self._prober is not None:
+            self._prober.resume()
+
     def _execute(self, connection: control.Connection, descriptors: list[int]) -> None:
         from tiffin.container import execute  # most containers are never entered
 
@@ -237,6 +290,10 @@ class Supervisor:
         if not self._state.pid:
             message = "the container is not running: it waits to be started again"
             connection.send({"error": pack_error(ConflictError(message, code="not-running", exit_status=1))})
+        elif self._state.status == "paused":
+            from tiffin.container import pausing
+
+            connection.send({"error": pack_error(pausing.refuse_exec())})
         elif len(descriptors) == execute.DESCRIPTORS:
             execute.spawn(self.loop, connection, self._state.pid, descriptors)
         connection.close()

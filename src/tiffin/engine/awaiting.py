@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["await_start", "wait"]
 
+_UP = ("running", "paused")
+
 
 def wait(engine: Engine, names: Sequence[str], condition: str = "not-running") -> list[int]:
     """Wait until each is so; return their exit codes, of one that runs the last.
@@ -79,8 +81,8 @@ def _reach(
 
     def reached(found: State) -> bool:
         if condition == "running":
-            return found.status == "running"
-        return bool(found.health) and found.health[0] == condition and found.status == "running"
+            return found.status in _UP
+        return bool(found.health) and found.health[0] == condition and found.status in _UP
 
     def over(found: State) -> bool:
         sick = condition == "healthy" and bool(found.health) and found.health[0] == "unhealthy"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -13,10 +13,9 @@ from tiffin.build.owner import find_user
 from tiffin.container.record import Records
 from tiffin.engine.building.results import store_image
 from tiffin.engine.configchanges import changed
-from tiffin.engine.running import state_of
+from tiffin.engine.pausing import still
 from tiffin.engine.standing import UPPER, directory_of, spec_of
 from tiffin.engine.written import lower_of, stubs_of
-from tiffin.events import Notice
 from tiffin.image.edit import complete_history
 from tiffin.layer.apply import apply
 from tiffin.layer.compress import decompress
@@ -44,30 +43,32 @@ _OURS = ("HOME", "HOSTNAME", "TERM")
 
 
 class Committed(NamedTuple):
-    """What is to be said of an image: its name if it gets one, and how its config and history read."""
+    """What is to be said of an image: its name if it gets one, and how its config and history read.
+
+    With `pause` a running container stands still while its files are read.
+    """
 
     name: str | None = None
     changes: tuple[str, ...] = ()
     message: str = ""
     author: str = ""
+    pause: bool = True
 
 
 def commit(engine: Engine, name: str, wanted: Committed) -> Digest:
     """Make an image of a container: its own image, and a layer of what it has written. Returns the id.
 
-    The same files in the same container give the same layer. What a running container
-    writes meanwhile is in the image or is not.
+    The same files in the same container give the same layer. What a running container that is not
+    paused writes meanwhile is in the image or is not.
     """
     engine.enter()
     reference = None if wanted.name is None else Reference.parse(wanted.name).tagged()
     record = Records(engine.db).need(name)
-    if state_of(engine, record).running:
-        engine.emit(Notice(f"the container {record.name} goes on while its files are read"))
     base = _base(engine, record)
     config = changed(_config(engine, record, base.config), wanted.changes, base.platform)
     with engine.leases.hold("commit") as lease:
         lease.add_all(record.keeps)
-        with _layer_of(engine, record) as info:
+        with _layer_of(engine, record, pause=wanted.pause) as info:
             lease.add("layer", str(info.diff_id))
             image = ImageConfig(
                 base.architecture,
@@ -113,13 +114,16 @@ def _base(engine: Engine, record: Record) -> ImageConfig:
 
 
 @contextmanager
-def _layer_of(engine: Engine, record: Record) -> Iterator[LayerInfo]:
+def _layer_of(engine: Engine, record: Record, *, pause: bool) -> Iterator[LayerInfo]:
     """What the container has written, copied, made canonical, and committed."""
     lower = lower_of(engine, record)
     with engine.layers.workspace() as place:
         tree = place / "tree"
         tree.mkdir()
-        with open_tar(directory_of(engine, record) / UPPER, engine.owners) as stream:
+        with (
+            still(engine, record) if pause else nullcontext(),
+            open_tar(directory_of(engine, record) / UPPER, engine.owners) as stream,
+        ):
             apply(stream, tree, engine.owners)
         remove_points(tree, stubs_of(engine, record, lower))
         normalise(tree, lower.status, engine.settings.epoch, engine.owners, place=lower.host)

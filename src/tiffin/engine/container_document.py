@@ -84,7 +84,7 @@ def _state(state: State) -> dict[str, Any]:
     return {
         "Status": state.status,
         "Running": state.running,
-        "Paused": False,
+        "Paused": state.status == "paused",
         "Restarting": state.status == "restarting",
         "OOMKilled": state.oom,
         "Dead": False,

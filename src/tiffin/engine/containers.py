@@ -175,6 +175,12 @@ def rm(engine: Engine, names: Sequence[str], *, force: bool = False, volumes: bo
     for name in names:
         record = Records(engine.db).need(name)
         found = state_of(engine, record)
+        if found.status == "paused" and not force:
+            raise ConflictError(
+                f"the container {record.name} is paused",
+                code="container-running",
+                hint=f"let it go on (tiffin unpause {record.name}) and stop it, or use --force",
+            )
         if found.running and not force:
             raise ConflictError(
                 f"the container {record.name} is running",
@@ -199,6 +205,10 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int:
 
     record = Records(engine.db).need(name)
     found = state_of(engine, record)
+    if found.status == "paused":
+        from tiffin.container.pausing import refuse_exec
+
+        raise refuse_exec(f"the container {record.name}")
     if not found.pid:
         waits = ": it waits to be started again" if found.running else ""
         raise ConflictError(

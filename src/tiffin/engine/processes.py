@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from tiffin.container.record import Records
 from tiffin.engine.running import state_of
 from tiffin.errors import ConflictError, FailedError, InvalidError, UnsupportedError
+from tiffin.runtime.members import pids_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tiffin.engine.engine import Engine
 
-__all__ = ["Table", "pids_of", "top"]
+__all__ = ["Table", "top"]
 
 _FULL = ("UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD")
 _DAY = 86400
@@ -39,19 +40,6 @@ def top(engine: Engine, name: str, options: Sequence[str] = ()) -> Table:
         raise ConflictError(f"the container {record.name} is not running", code="not-running")
     pids = pids_of(found.pid)
     return _by_ps(options, pids) if options else _full(pids)
-
-
-def pids_of(first: int) -> list[int]:
-    """The processes in the pid namespace of `first`, those that `exec` brought in among them."""
-    everything = Path("/proc")
-    space = (everything / str(first) / "ns/pid").readlink()
-    found = []
-    for entry in everything.iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):  # ended meanwhile, or another user's, and so not of ours
-                if (entry / "ns/pid").readlink() == space:
-                    found.append(int(entry.name))
-    return sorted(found)
 
 
 def _full(pids: Sequence[int]) -> Table:

@@ -13,6 +13,7 @@ from tiffin.engine.prepared import make_again
 from tiffin.engine.request import RunRequest
 from tiffin.engine.standing import Made, control_of, directory_of, volumes_of
 from tiffin.engine.starting import run_foreground, start_detached
+from tiffin.errors import ConflictError
 from tiffin.network.leases import leases, state_directory
 
 TYPE_CHECKING = False
@@ -74,6 +75,12 @@ def start(engine: Engine, names: Sequence[str], *, attach: bool = False, interac
     engine.enter()
     records = [Records(engine.db).need(name) for name in names]
     for record in records:
+        if state_of(engine, record).status == "paused":
+            raise ConflictError(
+                f"the container {record.name} is paused, and cannot be started",
+                code="paused",
+                hint=f"let it go on: tiffin unpause {record.name}",
+            )
         if not state_of(engine, record).running and not attach:
             start_detached(engine, Made(record))
         elif attach:
@@ -95,6 +102,7 @@ def tidy(engine: Engine) -> None:
             continue
         found = state_of(engine, record)
         lost = found.status == "exited" and found.error
+        _release(found)
         if record.remove and lost:
             engine.enter()
             remove(engine, record, volumes=True)
@@ -123,12 +131,21 @@ def state_of(engine: Engine, record: Record) -> State:
 
 def remove(engine: Engine, record: Record, *, volumes: bool) -> None:
     """Delete a container that does not run, with `volumes` its anonymous ones too."""
+    _release(state_of(engine, record))
     put_away(directory_of(engine, record))
     Records(engine.db).remove(record.id)
     _discard_control(engine, record)
     anonymous = [mount.name for mount in record.mounts if mount.anonymous] if volumes else []
     if anonymous:
         volumes_of(engine).discard(anonymous)
+
+
+def _release(found: State) -> None:
+    """Let go what was paused when its supervisor was killed: the kernel has killed it, but it may be held."""
+    if found.freezer and not found.running:
+        from tiffin.runtime.freezer import release
+
+        release(found.freezer)
 
 
 def _discard_control(engine: Engine, record: Record) -> None:

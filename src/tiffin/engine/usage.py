@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.container.record import Records
-from tiffin.engine.processes import pids_of
 from tiffin.engine.running import state_of
 from tiffin.runtime.cgroups.stats import parse_pairs
+from tiffin.runtime.members import pids_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tiffin.cli.command import Command
-from tiffin.cli.options import refuse, value, values
+from tiffin.cli.options import flag, value, values
 
 if TYPE_CHECKING:
     from tiffin.cli.command import Session
@@ -22,6 +22,7 @@ def run(session: Session, arguments: Arguments) -> int:
         arguments.texts("change"),
         arguments.text("message") or "",
         arguments.text("author") or "",
+        pause=arguments.flag("pause"),
     )
     with session.engine() as engine:
         session.print(str(commit(engine, name, wanted)))
@@ -37,9 +38,7 @@ COMMAND = Command(
             "-c, --change", "INSTRUCTION", "Change the config by a line of a Dockerfile, like 'CMD serve'"
         ),
         value("-m, --message", "TEXT", "What to write into the history"),
-        *refuse(
-            "a container goes on while it is committed; stop it first if it must not", "-p, --pause=false"
-        ),
+        flag("-p, --pause", "Hold the container still while its files are read", default=True),
     ),
     words=(1, 2),
     names="containers",

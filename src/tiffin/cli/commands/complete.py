@@ -40,9 +40,11 @@ def _names(session: Session, kind: str) -> Iterable[str]:
 
         found = ps(engine, True)
         if kind == "running":
-            found = [one for one in found if one.state == "running"]
+            found = [one for one in found if one.state in ("running", "paused")]
+        elif kind == "paused":
+            found = [one for one in found if one.state == "paused"]
         elif kind == "stopped":
-            found = [one for one in found if one.state != "running"]
+            found = [one for one in found if one.state not in ("running", "paused")]
         return sorted(one.name for one in found)
 
 

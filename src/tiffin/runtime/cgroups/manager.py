@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _PREFIX = "tiffin-"
 _TRIES = 50
+_NOTHING = Writes()
 
 
 class Kernel(NamedTuple):
@@ -107,20 +108,27 @@ def make_written(
     from tiffin.runtime.cgroups.v1 import V1
     from tiffin.runtime.cgroups.v2 import V2
 
-    found = found or read_hierarchies(
-        Path("/proc/self/mountinfo").read_text(), Path("/proc/self/cgroup").read_text()
-    )
+    found = found or own_hierarchies()
     kernel = kernel or Kernel()
     managers: list[Manager] = [V2(found.v2, kernel)] if found.v2 is not None else []
     if found.v1:
         managers.append(V1(dict(found.v1), kernel))
     needs = writes.v1 or writes.v2
     manager = choose(managers, writes) if needs else _usual(managers)
-    name = f"{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
-    group = manager.make(Wanted(name, writes, parent))
+    group = new_group(manager, writes, parent)
     for directory in {path.parent for path in group.directories.values()}:
         _sweep(directory, kernel)
     return group
+
+
+def new_group(manager: Manager, writes: Writes = _NOTHING, parent: str = "") -> Group:
+    """Make a group with a name of its own. Raises what `Manager.make` raises."""
+    return manager.make(Wanted(f"{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}", writes, parent))
+
+
+def own_hierarchies() -> Hierarchies:
+    """Return where this machine has its cgroups, and where this process is in them."""
+    return read_hierarchies(Path("/proc/self/mountinfo").read_text(), Path("/proc/self/cgroup").read_text())
 
 
 def choose(managers: Iterable[Manager], writes: Writes) -> Manager:

@@ -1,0 +1,309 @@
+"""Hold all processes of a container still, and let them go on: by a cgroup, or else by signals.
+
+| way | where | what it is like |
+| --- | --- | --- |
+| `Unified` | cgroups of version 2 that we may make | nothing inside notices; SIGKILL still ends it |
+| `Legacy` | the freezer of version 1 | the same, but SIGKILL waits until it is let go |
+| `Stops` | everywhere | SIGSTOP to each process: a parent in the container can see that of its child |
+
+The life of a Freezer: `freeze` and `thaw` in turns, as often as one likes, then `close`. A group that was
+made for it keeps the processes until they end; `release` takes its `place` when a supervisor was killed.
+Runs under `python -IS`; standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+from tiffin.errors import FailedError, UnsupportedError
+from tiffin.linux.namespace import pidfd_open, pidfd_send_signal
+from tiffin.runtime import members
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Protocol
+
+    from tiffin.runtime.cgroups.manager import Group
+
+    class Freezer(Protocol):
+        """One way."""
+
+        @property
+        def place(self) -> str:
+            """The directory that was made for it; empty if none was."""
+            ...
+
+        def freeze(self) -> None:
+            """Return when nothing in the container runs. Raises FailedError, and holds nothing then."""
+            ...
+
+        def thaw(self) -> None:
+            """Let go on what `freeze` has stopped."""
+            ...
+
+        def close(self) -> None:
+            """Take back what was made for it, when no process is left."""
+            ...
+
+
+__all__ = ["Legacy", "Stops", "Unified", "freezer_of", "legacy", "release", "unified"]
+
+_PATIENCE = 10.0
+_V1, _V2 = "freezer.state", "cgroup.freeze"
+
+
+class Unified:
+    """A cgroup of version 2; `group` if it was made for this, and processes have to be moved into it."""
+
+    def __init__(self, directory: Path, group: Group | None, pids: Callable[[], Sequence[int]]) -> None:
+        self._directory = directory
+        self._group = group
+        self._pids = pids
+
+    @property
+    def place(self) -> str:
+        """The directory that was made for it."""
+        return str(self._directory) if self._group is not None else ""
+
+    def freeze(self) -> None:
+        """Move the processes in, until no new one comes, and stop the group."""
+        try:
+            if self._group is not None:
+                _gather(self.place, self._pids)
+            self._write("1")
+            if self._group is not None:
+                _gather(self.place, self._pids)
+            _await(lambda: "frozen 1" in _read(self._directory / "cgroup.events"))
+        except BaseException:
+            self.thaw()
+            raise
+
+    def thaw(self) -> None:
+        """Let the group go on."""
+        self._write("0")
+
+    def close(self) -> None:
+        """Remove the group, if it was made for this."""
+        if self._group is not None:
+            self._group.delete()
+
+    def _write(self, value: str) -> None:
+        (self._directory / _V2).write_text(value)
+
+
+class Legacy:
+    """A group of the freezer of version 1, made for this."""
+
+    def __init__(self, directory: Path, group: Group, pids: Callable[[], Sequence[int]]) -> None:
+        self._directory = directory
+        self._group = group
+        self._pids = pids
+
+    @property
+    def place(self) -> str:
+        """The directory that was made for it."""
+        return str(self._directory)
+
+    def freeze(self) -> None:
+        """Move the processes in, until no new one comes, and stop the group."""
+        try:
+            _gather(self.place, self._pids)
+            self._write("FROZEN")
+            _gather(self.place, self._pids)
+            _await(self._frozen)
+        except BaseException:
+            self.thaw()
+            raise
+
+    def thaw(self) -> None:
+        """Let the group go on."""
+        self._write("THAWED")
+
+    def close(self) -> None:
+        """Remove the group."""
+        self._group.delete()
+
+    def _frozen(self) -> bool:
+        # What was born meanwhile is stopped only when it is asked for once more (freezer-subsystem.rst).
+        self._write("FROZEN")
+        return _read(self._directory / _V1).strip() == "FROZEN"
+
+    def _write(self, value: str) -> None:
+        (self._directory / _V1).write_text(value)
+
+
+class Stops:
+    """SIGSTOP, and SIGCONT to those that it has stopped: what had stopped by itself stays so."""
+
+    place = ""
+
+    def __init__(self, pids: Callable[[], Sequence[int]]) -> None:
+        self._pids = pids
+        self._stopped: dict[int, int] = {}
+
+    def freeze(self) -> None:
+        """Stop what runs, until a look at all of it finds nothing that does.
+
+        A process with a signal to come makes no child, so none is missed.
+        """
+        sent: set[tuple[int, int]] = set()
+        try:
+            while fresh := [one for one in self._moving() if one not in sent]:
+                for pid, started in fresh:
+                    _send(pid, started, signal.SIGSTOP)
+                    self._stopped[pid] = started
+                sent.update(fresh)
+            _await(lambda: not self._moving())
+        except BaseException:
+            self.thaw()
+            raise
+
+    def thaw(self) -> None:
+        """Let go on what was stopped here."""
+        for pid, started in self._stopped.items():
+            _send(pid, started, signal.SIGCONT)
+        self._stopped.clear()
+
+    def close(self) -> None:
+        """Nothing was made."""
+
+    def _moving(self) -> list[tuple[int, int]]:
+        """The processes that are neither stopped nor over, with the time of their start."""
+        found = [(pid, members.state_of(pid)) for pid in self._pids()]
+        return [(pid, state[1]) for pid, state in found if state is not None and state[0] not in "Tt"]
+
+
+def freezer_of(first: int, joins: Sequence[str]) -> Freezer:
+    """Return the best way that there is for the container of the process `first`, with these cgroups.
+
+    Raises UnsupportedError where nothing tells its processes from those of others.
+    """
+    if joins:
+        pids: Callable[[], Sequence[int]] = partial(members.joined, joins)
+        directory = Path(joins[0]).parent
+        if (directory / _V2).exists():
+            return Unified(directory, None, pids)
+    elif members.has_own_space(first):
+        pids = partial(members.pids_of, first)
+    else:
+        raise UnsupportedError(
+            "a container that shares the processes of others can be paused only in a cgroup of its own",
+            code="shared-processes",
+            hint="give it a limit, like --memory or --pids-limit: then it has one",
+            exit_status=1,
+        )
+    for way in (unified, legacy):
+        found = way(pids)
+        if found is not None and _takes(found.place, first):
+            return found
+        if found is not None:
+            found.close()
+    return Stops(pids)
+
+
+def unified(pids: Callable[[], Sequence[int]]) -> Unified | None:
+    """Return a new group of version 2 for these processes, None if there can be none."""
+    from tiffin.runtime.cgroups.manager import Kernel, new_group, own_hierarchies
+    from tiffin.runtime.cgroups.v2 import V2
+
+    place = own_hierarchies().v2
+    if place is None or place.own is None:
+        return None
+    try:
+        group = new_group(V2(place, Kernel()))
+    except (OSError, UnsupportedError):
+        return None
+    (directory,) = set(group.directories.values())
+    if not (directory / _V2).exists():  # before Linux 5.2
+        group.delete()
+        return None
+    return Unified(directory, group, pids)
+
+
+def legacy(pids: Callable[[], Sequence[int]]) -> Legacy | None:
+    """Return a new group of the freezer of version 1, None if there can be none."""
+    from tiffin.runtime.cgroups.manager import Kernel, new_group, own_hierarchies
+    from tiffin.runtime.cgroups.v1 import V1
+
+    place = own_hierarchies().v1.get("freezer")
+    if place is None or place.own is None:
+        return None
+    try:
+        group = new_group(V1({"freezer": place}, Kernel()))
+    except (OSError, UnsupportedError):
+        return None
+    return Legacy(group.directories["freezer"], group, pids)
+
+
+def release(place: str) -> None:
+    """Let go on, and so end, what a supervisor that was killed has left in a group, and remove that."""
+    directory = Path(place)
+    if not directory.exists():
+        return
+    for name, value in ((_V2, "0"), (_V1, "THAWED")):
+        if (directory / name).exists():
+            with contextlib.suppress(OSError):
+                (directory / name).write_text(value)
+    from tiffin.runtime.cgroups.manager import Group, Kernel
+
+    Group({"freezer": directory}, Kernel()).delete()
+
+
+def _takes(place: str, pid: int) -> bool:
+    """Whether we may move the process into the group."""
+    try:
+        _join(place, pid)
+    except PermissionError:
+        return False
+    return True
+
+
+def _gather(place: str, pids: Callable[[], Sequence[int]]) -> None:
+    """Move the processes into the group until there is no other; a child is where its parent is."""
+    moved: set[int] = set()
+    while fresh := [pid for pid in pids() if pid not in moved]:
+        for pid in fresh:
+            _join(place, pid)
+        moved.update(fresh)
+
+
+def _join(place: str, pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError), open(f"{place}/cgroup.procs", "wb", 0) as file:
+        file.write(str(pid).encode())
+
+
+def _send(pid: int, started: int, number: int) -> None:
+    """Send a signal to this very process, if it has not ended."""
+    with contextlib.suppress(ProcessLookupError):
+        pidfd = pidfd_open(pid)
+        try:
+            if (state := members.state_of(pid)) is not None and state[1] == started:
+                pidfd_send_signal(pidfd, number)
+        finally:
+            os.close(pidfd)
+
+
+def _await(reached: Callable[[], bool]) -> None:
+    """Wait: a process that waits for a disk in the kernel is stopped only after that."""
+    end = time.monotonic() + _PATIENCE
+    pause = 0.001
+    while not reached():
+        if time.monotonic() > end:
+            raise FailedError(
+                f"a process of the container did not stop within {_PATIENCE:.0f} seconds",
+                code="not-frozen",
+                hint="it may wait for a disk or a network file system; try again",
+                exit_status=1,
+            )
+        time.sleep(pause)
+        pause = min(pause * 2, 0.1)
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="ascii")

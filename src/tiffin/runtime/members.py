@@ -1,0 +1,72 @@
+"""The processes of a container, as this machine numbers them.
+
+Runs under `python -IS`; standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["has_own_space", "joined", "pids_of", "state_of"]
+
+
+def pids_of(first: int) -> list[int]:
+    """Return the processes in the pid namespace of `first`, and in those that were made in it.
+
+    Those that `exec` brought in are among them. Raises OSError if there is no process `first`.
+    """
+    space = os.readlink(f"/proc/{first}/ns/pid")
+    children: dict[int, list[int]] = {}
+    found: list[int] = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):  # ended meanwhile, or another user's, and so not of ours
+                children.setdefault(int(_stat(int(name))[1]), []).append(int(name))
+                if os.readlink(f"/proc/{name}/ns/pid") == space:
+                    found.append(int(name))
+    seen = set(found)
+    for pid in found:  # it grows: whoever made a namespace of its own is the parent of the first one in it
+        fresh = [child for child in children.get(pid, ()) if child not in seen]
+        seen.update(fresh)
+        found += fresh
+    return sorted(found)
+
+
+def joined(files: Sequence[str]) -> list[int]:
+    """Return the processes that are in a cgroup, by its files that take pids."""
+    found: set[int] = set()
+    for path in files:
+        with open(path, encoding="ascii") as file:
+            found.update(map(int, file.read().split()))
+    return sorted(found)
+
+
+def has_own_space(first: int) -> bool:
+    """Tell whether the process is the first one of a pid namespace below ours."""
+    with open(f"/proc/{first}/status", encoding="utf-8", errors="replace") as file:
+        numbers = next((line.split()[1:] for line in file if line.startswith("NSpid:")), [])
+    return len(numbers) > 1 and numbers[-1] == "1"
+
+
+def state_of(pid: int) -> tuple[str, int] | None:
+    """Return the letter of its state and when it started, None if it has ended."""
+    try:
+        fields = _stat(pid)
+    except OSError:
+        return None
+    letter = fields[0].decode()
+    return None if letter in "ZX" else (letter, int(fields[19]))
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields of /proc/PID/stat from the state on: the name before it may hold anything."""
+    fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 4096).rpartition(b")")[2].split()
+    finally:
+        os.close(fd)

@@ -1,0 +1,123 @@
+"""Containers that are held still, seen from outside: how they stand, what they refuse, and how they end."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from tests.live.test_run import row, until
+
+pytestmark = pytest.mark.live
+
+on_root = pytest.mark.parametrize("tiffin", ["root"], indirect=True)
+CHECK = ("--health-cmd", "date +%N >> /checked", "--health-interval=20ms")
+
+
+@pytest.fixture
+def name(tiffin, busybox):
+    """The name of a container that runs and checks its health; it is removed in the end."""
+    given = f"still-{os.urandom(4).hex()}"
+    words = ("--network", "none", "--name", given, *CHECK, "--wait-healthy", busybox)
+    tiffin(
+        "run",
+        "-d",
+        *words,
+        "sh",
+        "-c",
+        "trap 'echo heard' USR2; trap 'exit 7' TERM; while :; do sleep 0.05; done",
+    )
+    yield given
+    tiffin("rm", "-f", "-v", given, check=False)
+
+
+def state(tiffin, name):
+    return json.loads(tiffin("inspect", "--format", "{{json .State}}", name).stdout)
+
+
+def test_a_paused_container_does_nothing_until_it_is_let_go(tiffin, busybox, name):
+    assert tiffin("pause", name).stdout == f"{name}\n"
+    assert "(Paused)" in row(tiffin, name)
+    found = state(tiffin, name)
+    assert (found["Status"], found["Running"], found["Paused"]) == ("paused", True, True)
+    for wanted, there in (("paused", True), ("running", False)):
+        ids = tiffin("ps", "-q", "--filter", f"status={wanted}", "--filter", f"name={name}").stdout
+        assert bool(ids) is there
+    for words, said in (
+        (("exec", name, "true"), "is paused, unpause the container before exec"),
+        (("pause", name), "is already paused"),
+        (("start", name), "is paused, and cannot be started"),
+        (("rm", name), "is paused"),
+    ):
+        done = tiffin(*words, check=False)
+        assert done.returncode == 1, words
+        assert said in done.stderr
+    assert "sleep" in tiffin("top", name).stdout
+    assert "sh -c trap" in tiffin("top", name).stdout
+    assert tiffin("stats", "--no-stream", "--format", "{{.CPUPerc}} {{.PIDs}}", name).stdout[:5] == "0.00%"
+    # What checks its health waits: it is a process in the container, too.
+    copied = tiffin("cp", f"{name}:/checked", "-", text=False).stdout
+    assert tiffin("cp", f"{name}:/checked", "-", text=False).stdout == copied
+    assert tiffin("unpause", name).stdout == f"{name}\n"
+    assert state(tiffin, name)["Status"] == "running"
+    assert "is not paused" in tiffin("unpause", name, check=False).stderr
+    assert tiffin("exec", name, "echo", "again").stdout == "again\n"
+    until(lambda: tiffin("cp", f"{name}:/checked", "-", text=False).stdout != copied, "the next check")
+
+
+def test_stop_lets_it_go_and_other_signals_wait(tiffin, name):
+    tiffin("pause", name)
+    tiffin("kill", "-s", "CONT", name)
+    tiffin("kill", "-s", "USR2", name)
+    assert state(tiffin, name)["Paused"]
+    assert tiffin("logs", name).stdout == ""
+    assert "sh -c trap" in tiffin("top", name).stdout
+    tiffin("stop", name)
+    assert "Exited (7)" in row(tiffin, name)
+    assert tiffin("logs", name).stdout == "heard\n"
+
+
+@on_root
+def test_kill_and_rm_and_restart(tiffin, name):
+    tiffin("pause", name)
+    tiffin("restart", name)
+    assert state(tiffin, name)["Status"] == "running"
+    tiffin("pause", name)
+    tiffin("kill", name)
+    assert "Exited (137)" in row(tiffin, name)
+    assert "is not running" in tiffin("pause", name, check=False).stderr
+    tiffin("start", name)
+    tiffin("pause", name)
+    tiffin("rm", "-f", name)
+    assert row(tiffin, name) is None
+
+
+@on_root
+def test_nothing_is_left_of_one_whose_supervisor_was_killed(tiffin, name):
+    tiffin("pause", name)
+    wire = json.loads(next((tiffin.store / "containers").glob("*/state.json")).read_text())
+    first, supervisor, group = wire["pid"], wire["supervisor"][0], Path(wire["freezer"])
+    assert str(first) in (group / "cgroup.procs").read_text().split()
+    os.kill(supervisor, signal.SIGKILL)
+    until(lambda: "Exited (137)" in row(tiffin, name), "its end")
+    tiffin("rm", name)
+    until(lambda: not Path(f"/proc/{first}").exists(), "the end of its processes")
+    assert not group.exists()
+
+
+@on_root
+def test_a_commit_holds_it_still(tiffin, busybox, name):
+    script = "i=0; while :; do i=$((i+1)); echo $i >> /one; echo $i >> /two; done"
+    tiffin("exec", "-d", name, "sh", "-c", script)
+    until(lambda: tiffin("exec", name, "test", "-s", "/two", check=False).returncode == 0, "numbers")
+    done = tiffin("commit", name, "held")
+    assert done.stderr == ""
+    assert state(tiffin, name)["Status"] == "running"
+    told = tiffin("run", "--rm", "--network", "none", "held", "tail", "-qn1", "/one", "/two").stdout
+    one, two = map(int, told.split())
+    assert one - two in (0, 1)
+    tiffin("pause", name)
+    tiffin("commit", name, "held")
+    assert state(tiffin, name)["Status"] == "paused"
+    tiffin("unpause", name)
+    tiffin("commit", "--pause=false", name, "held")
