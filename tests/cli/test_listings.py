@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tiffin.cli.commands import ps
+from tiffin.cli import containerfilters, portcolumn
 from tiffin.engine.fsck import Problem, Report
 from tiffin.errors import InvalidError
 
@@ -54,6 +54,9 @@ def container(**facts):
         "size": 12345,
         "image_size": 238_000_000,
         "health": "",
+        "targets": ("/data",),
+        "exposed": ("8000/tcp", "53/udp"),
+        "layers": ("sha256:1", "sha256:2"),
     }
     return SimpleNamespace(**{**usual, **facts})
 
@@ -74,6 +77,9 @@ CONTAINERS = [
         ports=("9000/udp", "127.0.0.1:81->8001/tcp"),
         labels={},
         mounts=(),
+        targets=(),
+        exposed=(),
+        layers=("sha256:1",),
         network="none",
         size=0,
         image_size=0,
@@ -230,6 +236,18 @@ def test_status_in_words(tiffin, engine, facts, words):
         (["--filter", "exited=1"], ""),
         (["--filter", "id=22"], "b"),
         (["--filter", "volume=v1"], "quirky_fermat"),
+        (["--filter", "volume=/data"], "quirky_fermat"),
+        (["--filter", "volume=/dat"], ""),
+        (["--filter", "is-task=true"], ""),
+        (["--filter", "is-task=0"], "quirky_fermat b"),
+        (["--filter", "health=none"], "quirky_fermat b"),
+        (["--filter", "health=healthy"], ""),
+        (["--filter", "expose=53/udp"], "quirky_fermat"),
+        (["--filter", "expose=8000-8001"], "quirky_fermat b"),
+        (["--filter", "expose=53"], ""),
+        (["--filter", "publish=81"], "b"),
+        (["--filter", "publish=80-8000/tcp"], "quirky_fermat b"),
+        (["--filter", "publish=8000/udp"], ""),
         (["--filter", "network=none"], "b"),
         (["--filter", "since=b"], "quirky_fermat"),
         (["--filter", f"before={'1' * 12}"], "b"),
@@ -240,7 +258,71 @@ def test_status_in_words(tiffin, engine, facts, words):
 )
 def test_containers_filtered(tiffin, engine, words, names):
     engine.answers("containers", ps=CONTAINERS)
+    engine.answers("ancestry", ancestors={})
     assert tiffin("ps", "-a", "--format", "{{.Names}}", *words).out.split() == names.split()
+
+
+@pytest.mark.parametrize(
+    ("ancestor", "names"),
+    [
+        (("sha256:x", ("sha256:1",)), "quirky_fermat b"),
+        (("sha256:x", ("sha256:1", "sha256:2")), "quirky_fermat"),
+        (("sha256:x", ("sha256:2",)), ""),
+        ((B, ("sha256:9",)), "b"),
+        (("sha256:x", ()), ""),
+    ],
+)
+def test_containers_that_stem_from_an_image(tiffin, engine, ancestor, names):
+    engine.answers("containers", ps=CONTAINERS)
+    found = SimpleNamespace(image_id=ancestor[0], layers=ancestor[1])
+    engine.answers("ancestry", ancestors=lambda asked: dict.fromkeys(asked, found))
+    assert (
+        tiffin("ps", "-a", "--format", "{{.Names}}", "--filter", "ancestor=base").out.split() == names.split()
+    )
+
+
+def test_filters_look_at_all_containers_and_show_those_that_run(tiffin, engine):
+    engine.answers("containers", ps=CONTAINERS)
+    assert tiffin("ps", "--format", "{{.Names}}", "--filter", "since=b").out == "quirky_fermat\n"
+    assert tiffin("ps", "-q", "--filter", "name=b").out == ""
+
+
+@pytest.mark.parametrize(
+    ("one", "says"),
+    [
+        ("status=rruning", "must be one of created, running"),
+        ("status=rruning", "did you mean running?"),
+        ("health=well", "must be one of none, starting, healthy, unhealthy"),
+        ("exited=x", "an exit code is a number"),
+        ("publish=http", "a port is needed"),
+        ("expose=1:2", "a port is needed"),
+        ("is-task=perhaps", "true or false is needed"),
+        ("name=(", "no regular expression"),
+        ("before=quirky", "there is none"),
+        ("since=quirky_ferma", "did you mean quirky_fermat?"),
+        ("namez=x", "did you mean name?"),
+    ],
+)
+def test_wrong_filters_of_containers_are_refused(tiffin, engine, one, says):
+    engine.answers("containers", ps=CONTAINERS)
+    refused = tiffin("ps", "--filter", one)
+    assert (refused.status, refused.out) == (1, "")
+    assert says in refused.err
+
+
+@pytest.mark.parametrize(
+    ("ports", "cell"),
+    [
+        ((), ""),
+        (("80/tcp", "81/tcp", "82/udp", "90/tcp"), "80-81/tcp, 90/tcp, 82/udp"),
+        (("0.0.0.0:81->81/tcp", "0.0.0.0:80->80/tcp"), "0.0.0.0:80-81->80-81/tcp"),
+        (("0.0.0.0:8080->80/tcp", "[::]:8080->80/tcp", "443/tcp"),
+         "443/tcp, 0.0.0.0:8080->80/tcp, [::]:8080->80/tcp"),
+        (("[::1]:80->80/tcp", "127.0.0.1:80->80/tcp"), "127.0.0.1:80->80/tcp, [::1]:80->80/tcp"),
+    ],
+)  # fmt: skip
+def test_ports_in_one_cell(ports, cell):
+    assert portcolumn.column(ports) == cell
 
 
 def test_asking_for_exited_or_last_ones_asks_the_engine_for_all(tiffin, engine):
@@ -377,12 +459,12 @@ def test_volumes_as_docker_lists_them(tiffin, engine):
 )
 def test_the_filter_for_published_ports_asks_for_those_of_this_machine(text, found):
     one = container(ports=("127.0.0.1:8000->80/tcp", "0.0.0.0:53->53/udp"))
-    assert bool(ps.select([one], (f"publish={text}",))) is found
+    assert bool(containerfilters.Filters((f"publish={text}",)).select([one], {})) is found
 
 
 def test_a_published_port_is_a_number():
     with pytest.raises(InvalidError, match="publish=http"):
-        ps.select([container()], ("publish=http",))
+        containerfilters.Filters(("publish=http",))
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ import pytest
 from tiffin.container import state
 from tiffin.container.record import Records
 from tiffin.engine import attributes, awaiting, containers, volumes
+from tiffin.engine.ancestry import ancestors
 from tiffin.engine.building.results import store_image
 from tiffin.engine.committing import Committed, commit, import_
 from tiffin.engine.containers import ExecRequest, RunRequest
@@ -641,8 +642,23 @@ def test_a_published_port_answers_over_http(engine, network, tmp_path):
 def test_publish_all(engine):
     name = detached(engine, "sleep 60", publish_all=True)
     [summary] = [one for one in containers.ps(engine) if one.id == name]
-    assert re.fullmatch(r"0\.0\.0\.0:\d+->8000/tcp", summary.ports[0])
+    first, second = summary.ports
+    assert re.fullmatch(r"0\.0\.0\.0:\d+->8000/tcp", first)
+    assert second == first.replace("0.0.0.0", "[::]")
     containers.rm(engine, [name], force=True)
+
+
+def test_exposed_ports_and_the_images_below_are_known(engine):
+    name = detached(engine, "sleep 60", expose=("53/udp", "8001-8002"))
+    [summary] = [one for one in containers.ps(engine) if one.id == name]
+    assert summary.ports == summary.exposed == ("53/udp", "8000/tcp", "8001/tcp", "8002/tcp")
+    commit(engine, name, Committed("grown"))
+    assert ancestors(engine, ["cellar", "nope"]) == {"cellar": (summary.image_id, summary.layers)}
+    grown = ancestors(engine, ["grown"])["grown"]
+    assert grown.layers[:-1] == summary.layers
+    containers.rm(engine, [name], force=True)
+    stopped = create(engine, request("true", name="never"))
+    assert next(one for one in containers.ps(engine, all_=True) if one.id == stopped.id).ports == ()
 
 
 def test_two_containers_in_one_network(engine, capfd):

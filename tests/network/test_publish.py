@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tiffin.errors import InvalidError
-from tiffin.network.publish import Published, all_exposed, parse, parse_all, parse_exposed
+from tiffin.network.publish import Published, all_exposed, parse, parse_all, parse_exposed, spelled
 
 
 @pytest.mark.parametrize(
@@ -88,3 +88,16 @@ def test_exposed_ports():
 def test_bindings_print_as_docker_prints_them():
     assert str(Published(80, 8000)) == "0.0.0.0:8000->80/tcp"
     assert str(Published(80, 8000, "::1", "udp")) == "[::1]:8000->80/udp"
+
+
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        ((), ()),
+        (("80", "80/tcp", "53/udp"), ("53/udp", "80/tcp")),
+        (("8001-8003/TCP",), ("8001/tcp", "8002/tcp", "8003/tcp")),
+        (("http", "9/sctp", "0", "1/tcp"), ("1/tcp",)),
+    ],
+)
+def test_exposed_ports_are_spelled_one_by_one(texts, found):
+    assert spelled(texts) == found

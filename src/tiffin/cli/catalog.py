@@ -163,15 +163,29 @@ ALIASES = {
     "buildx bake": "bake",
 }
 
-# Verbs of Docker that a user may expect here, and what to do instead.
+_SWARM = "tiffin runs on one machine; its images run on any Kubernetes"
+_HERE = "there is one engine, this program; 'tiffin --home FOLDER' chooses another store"
+_REGISTRY = "a build for several platforms makes the index: 'tiffin build --platform'"
+# Verbs and groups of Docker that a user may expect here, and what to do instead.
 ABSENT = {
     "attach": "use 'tiffin logs -f NAME' to follow a container's output",
+    "checkpoint": "a container cannot be frozen into a file; 'tiffin commit' keeps its files as an image",
     "compose": "build the services with 'tiffin bake', and run them one by one with 'tiffin run'",
+    "config": _SWARM,
+    "context": _HERE,
     "events": "use 'tiffin ps -a' to see the state of all containers",
+    "manifest": _REGISTRY,
     "network": "use 'tiffin run --network host|none|container:NAME'",
+    "node": _SWARM,
+    "plugin": "volumes are folders of this machine, and nothing is to be plugged in",
     "search": "look at the registry's own site",
-    "swarm": "tiffin runs on one machine; its images run on any Kubernetes",
+    "secret": "give a build its secrets with 'tiffin build --secret', and a container with 'tiffin run -v'",
+    "service": _SWARM,
+    "stack": _SWARM,
+    "swarm": _SWARM,
+    "trust": "pin an image by its digest: NAME@sha256:...",
     "update": "remove the container and run it again with other options",
+    "volume update": "only volumes of a cluster can be changed, and these are folders of this machine",
 }
 _ONE = "there is one builder, tiffin itself, which is always there: use 'tiffin build'"
 # The same for the verbs of buildx.

@@ -83,11 +83,10 @@ def unknown_command(path: str) -> Exception:
     verb = path.rsplit(maxsplit=1)[-1]
     group_name = path.split(maxsplit=1)[0] if " " in path else ""
     builder = group_name in ("builder", "buildx")
-    absent = catalog.ABSENT_BUILDX if builder else catalog.ABSENT
-    if verb in absent and group_name in ("", "container", "image", "builder", "buildx"):
+    hint = _instead(path, group_name, verb)
+    if hint is not None:
         from tiffin.errors import UnsupportedError
 
-        hint = absent[verb]
         return UnsupportedError(f"tiffin has no command '{path}'", code="unsupported-command", hint=hint)
     from difflib import get_close_matches
 
@@ -96,6 +95,15 @@ def unknown_command(path: str) -> Exception:
     near = get_close_matches(verb, known, 3)
     advice = f"did you mean {' or '.join(near)}?" if near else ""
     return usage(f"unknown command: tiffin {path}", group_name, advice)
+
+
+def _instead(path: str, group_name: str, verb: str) -> str | None:
+    """What to do in the place of a command that Docker has and we have not."""
+    if group_name in ("builder", "buildx"):
+        return catalog.ABSENT_BUILDX.get(verb)
+    if group_name in ("", "container", "image", "system"):
+        return catalog.ABSENT.get(verb)
+    return catalog.ABSENT.get(path)
 
 
 def wrong_count(path: str, command: Command) -> Exception:

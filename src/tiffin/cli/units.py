@@ -73,11 +73,22 @@ def parse_filters(
                 f'invalid argument "{item}" for "{option}" flag: name=value is needed', code="usage"
             )
         if name not in known:
-            raise InvalidError(
-                f"there is no filter {name!r}", code="usage", hint=f"there are: {', '.join(sorted(known))}"
-            )
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, known, 2)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(sorted(known))}"
+            raise InvalidError(f"there is no filter {name!r}", code="usage", hint=hint)
         filters.setdefault(name, []).append(text.strip())
     return filters
+
+
+def parse_truth(name: str, text: str) -> bool:
+    """The value of a filter that is true or false, in the spellings that Docker takes."""
+    if text.lower() in ("true", "t", "1"):
+        return True
+    if text.lower() in ("false", "f", "0"):
+        return False
+    raise InvalidError(f"invalid filter '{name}={text}': true or false is needed", code="usage")
 
 
 def has_labels(labels: dict[str, str], wanted: list[str]) -> bool:

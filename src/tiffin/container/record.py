@@ -82,6 +82,15 @@ class Record(NamedTuple):
     """Empty for json-file."""
     log_options: tuple[str, ...] = ()
     """As given with `--log-opt`."""
+    entrypoint: tuple[str, ...] = ()
+    """The first words of `command` that are the entrypoint."""
+    user: str = ""
+    """As given with `--user`, or by the image."""
+    exposed: tuple[str, ...] = ()
+    """Ports like 80/tcp, of the image and of `--expose`."""
+    publish_all: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
 
     @property
     def short(self) -> str:

@@ -70,6 +70,10 @@ class ContainerSummary(NamedTuple):
     size: int
     image_size: int
     health: str = ""
+    targets: tuple[str, ...] = ()
+    """Where things are mounted."""
+    exposed: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
 
 class ExecRequest(NamedTuple):
@@ -290,7 +294,6 @@ def _same_user(spec: Any) -> Any:
 
 
 def _summary(engine: Engine, record: Record, found: State, *, sizes: bool) -> ContainerSummary:
-    ports = [str(Published(*port[:4])) for port in found.ports]
     return ContainerSummary(
         id=record.id,
         name=record.name,
@@ -302,7 +305,7 @@ def _summary(engine: Engine, record: Record, found: State, *, sizes: bool) -> Co
         started=found.started / 1e9 if found.started else None,
         finished=found.finished / 1e9 if found.finished else None,
         exit_code=found.exit_code,
-        ports=tuple(ports),
+        ports=_ports(record, found),
         labels=tuple(record.labels.items()),
         mounts=tuple(mount.name or mount.source for mount in record.mounts if mount.kind != "tmpfs"),
         network=record.network or "bridge",
@@ -311,7 +314,21 @@ def _summary(engine: Engine, record: Record, found: State, *, sizes: bool) -> Co
         if sizes
         else 0,
         health=str(found.health[0]) if found.health else "",
+        targets=tuple(mount.target for mount in record.mounts),
+        exposed=record.exposed,
+        layers=record.layers,
     )
+
+
+def _ports(record: Record, found: State) -> tuple[str, ...]:
+    """What is offered, on each address; and what is exposed only, of one that has a network of its own."""
+    offered = [Published(*port[:4]) for port in found.ports]
+    lines = [str(port) for port in offered]
+    lines += [str(port._replace(address="::")) for port in offered if not port.address]
+    if found.pid and record.network not in ("host", "none") and ":" not in record.network:
+        taken = {f"{port.container}/{port.protocol}" for port in offered}
+        lines += [text for text in record.exposed if text not in taken]
+    return tuple(lines)
 
 
 def _usage(directory: Path) -> int:

@@ -248,6 +248,12 @@ def _record(
         log_options=request.log_options,
         init=request.init,
         pidfile=request.pidfile,
+        entrypoint=entrypoint,
+        user=(request.user if request.user is not None else config.user) or "",
+        exposed=publish.spelled((*config.exposed_ports, *request.expose)),
+        publish_all=request.publish_all,
+        cap_add=request.cap_add,
+        cap_drop=request.cap_drop,
     )
 
 

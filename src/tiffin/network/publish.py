@@ -5,6 +5,7 @@ Runs under `python -IS`; standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 from tiffin.errors import InvalidError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     Protocol = Literal["tcp", "udp"]
 
-__all__ = ["Published", "Range", "all_exposed", "parse", "parse_all", "parse_exposed"]
+__all__ = ["Published", "Range", "all_exposed", "parse", "parse_all", "parse_exposed", "spelled"]
 
 
 _PROTOCOLS: dict[str, Protocol] = {"tcp": "tcp", "udp": "udp"}
@@ -110,6 +111,16 @@ def all_exposed(exposed: Iterable[str], published: Sequence[Published]) -> list[
             if (port, protocol) not in taken
         ]
     return sorted(set(found))
+
+
+def spelled(exposed: Iterable[str]) -> tuple[str, ...]:
+    """Return each port once, with its protocol: `80/tcp`; what an image calls so and is none is left out."""
+    ports: set[tuple[int, Protocol]] = set()
+    for text in exposed:
+        with contextlib.suppress(InvalidError):
+            span, protocol = parse_exposed(text)
+            ports |= {(port, protocol) for port in range(span.first, span.last + 1)}
+    return tuple(f"{port}/{protocol}" for port, protocol in sorted(ports))
 
 
 def _split_protocol(text: str, option: str = "-p") -> tuple[str, Protocol]:

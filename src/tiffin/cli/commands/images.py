@@ -109,22 +109,22 @@ def select(images: Sequence[ImageSummary], filters: tuple[str, ...], now: float)
     """Those images that all filters let through."""
     if not filters:
         return list(images)
-    from tiffin.cli.units import has_labels, parse_filters, parse_moment
+    from tiffin.cli.units import has_labels, parse_filters, parse_moment, parse_truth
 
     wanted = parse_filters(filters, FILTERS)
     chosen = list(images)
     if "dangling" in wanted:
-        dangling = wanted["dangling"][-1].lower() in ("true", "1")
+        dangling = parse_truth("dangling", wanted["dangling"][-1])
         chosen = [image for image in chosen if bool(image.references) != dangling]
     if "label" in wanted:
         chosen = [image for image in chosen if has_labels(dict(image.labels), wanted["label"])]
     if "reference" in wanted:
         chosen = [image for image in chosen if _matches(image, wanted["reference"])]
     for before in wanted.get("before", []):
-        limit = _moment_of(images, before)
+        limit = _moment_of(images, "before", before)
         chosen = [image for image in chosen if image.created < limit]
     for since in wanted.get("since", []):
-        limit = _moment_of(images, since)
+        limit = _moment_of(images, "since", since)
         chosen = [image for image in chosen if image.created > limit]
     for until in wanted.get("until", []):
         limit = parse_moment(until, now, "--filter until")
@@ -143,15 +143,21 @@ def _matches(image: ImageSummary, patterns: list[str]) -> bool:
     )
 
 
-def _moment_of(images: Sequence[ImageSummary], name: str) -> float:
-    from tiffin.errors import NotFoundError
-
+def _moment_of(images: Sequence[ImageSummary], filter_: str, name: str) -> float:
     for image in images:
         if name in image.references or f"{name}:latest" in image.references:
             return image.created
         if len(name) >= 4 and image.id.partition(":")[2].startswith(name.removeprefix("sha256:")):
             return image.created
-    raise NotFoundError(f"the filter names the image {name}, and there is none", hint="see 'tiffin images'")
+    from difflib import get_close_matches
+
+    from tiffin.errors import NotFoundError
+
+    near = get_close_matches(name, [known for image in images for known in image.references], 2)
+    raise NotFoundError(
+        f"the filter {filter_} names the image {name}, and there is none",
+        hint=f"did you mean {' or '.join(near)}?" if near else "see 'tiffin images'",
+    )
 
 
 COMMAND = Command(

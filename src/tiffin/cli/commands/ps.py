@@ -15,25 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tiffin.cli.command import Session
+    from tiffin.cli.containerfilters import Filters
     from tiffin.cli.options import Arguments
     from tiffin.cli.output import Row
+    from tiffin.engine.ancestry import Ancestor
     from tiffin.engine.containers import ContainerSummary
+    from tiffin.engine.engine import Engine
 
 COMMAND_WIDTH = 20
-FILTERS = (
-    "ancestor",
-    "before",
-    "exited",
-    "health",
-    "id",
-    "label",
-    "name",
-    "network",
-    "publish",
-    "since",
-    "status",
-    "volume",
-)
+FILTERS = "ancestor before exited expose health id is-task label name network publish since status volume"
+RUNNING = ("running", "restarting", "paused")
 _HEALTH = {"starting": "health: starting"}
 HEADINGS = {
     "ID": "CONTAINER ID",
@@ -54,7 +45,7 @@ HEADINGS = {
 
 OPTIONS = (
     flag("-a, --all", "Show also containers that do not run"),
-    values("-f, --filter", "NAME=VALUE", f"Show only some: {', '.join(FILTERS)}"),
+    values("-f, --filter", "NAME=VALUE", f"Show only some: {FILTERS.replace(' ', ', ')}"),
     format_option(),
     number("-n, --last", "COUNT", "Show the last COUNT containers, running or not", default=-1),
     flag("-l, --latest", "Show the last container, running or not"),
@@ -68,14 +59,16 @@ def run(session: Session, arguments: Arguments) -> int:
     """List containers, the newest first."""
     from tiffin.engine.containers import ps
 
-    filters = arguments.texts("filter")
+    filters = _filters(arguments)
     last = 1 if arguments.flag("latest") else arguments.number("last")
-    asked_state = any(item.startswith(("status=", "exited=")) for item in filters)
-    everything = arguments.flag("all") or asked_state or (last is not None and last > 0)
+    everything = arguments.flag("all") or (last is not None and last > 0)
     with session.engine() as engine:
-        found = ps(engine, everything, sizes=arguments.flag("size"))
+        found = ps(engine, everything or filters is not None, sizes=arguments.flag("size"))
         found = sorted(found, key=lambda container: -container.created)
-    found = select(found, filters)
+        if filters is not None:
+            found = filters.select(found, _ancestors(engine, filters))
+            if not (everything or filters.of_stopped):
+                found = [container for container in found if container.state in RUNNING]
     if last is not None and last > 0:
         found = found[:last]
     whole, form = arguments.flag("no-trunc"), arguments.text("format")
@@ -87,6 +80,22 @@ def run(session: Session, arguments: Arguments) -> int:
     columns = ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"]
     print_rows(session, rows, HEADINGS, [*columns, "Size"] if arguments.flag("size") else columns, form)
     return 0
+
+
+def _filters(arguments: Arguments) -> Filters | None:
+    if not arguments.texts("filter"):
+        return None
+    from tiffin.cli.containerfilters import Filters
+
+    return Filters(arguments.texts("filter"))
+
+
+def _ancestors(engine: Engine, filters: Filters) -> Mapping[str, Ancestor]:
+    if not filters.ancestors:
+        return {}
+    from tiffin.engine.ancestry import ancestors
+
+    return ancestors(engine, filters.ancestors)
 
 
 def container_row(container: ContainerSummary, now: float, *, whole: bool = False) -> Row:
@@ -101,7 +110,7 @@ def container_row(container: ContainerSummary, now: float, *, whole: bool = Fals
         "RunningFor": ago(container.created, now),
         "State": container.state,
         "Status": status(container, now),
-        "Ports": ", ".join(container.ports),
+        "Ports": _ports(container),
         "Names": container.name,
         "Size": _size(container),
         "Labels": ",".join(f"{key}={labels[key]}" for key in sorted(labels)),
@@ -110,6 +119,14 @@ def container_row(container: ContainerSummary, now: float, *, whole: bool = Fals
         "LocalVolumes": str(len(container.mounts)),
         "Networks": container.network,
     }
+
+
+def _ports(container: ContainerSummary) -> str:
+    if not container.ports:
+        return ""
+    from tiffin.cli.portcolumn import column
+
+    return column(container.ports)
 
 
 def shorten_command(command: Sequence[str], *, whole: bool) -> str:
@@ -136,82 +153,6 @@ def status(container: ContainerSummary, now: float) -> str:
             return "Dead"
         case _:
             return container.state.capitalize()
-
-
-def select(containers: Sequence[ContainerSummary], filters: tuple[str, ...]) -> list[ContainerSummary]:
-    """Those containers that all filters let through; values of one filter are alternatives."""
-    if not filters:
-        return list(containers)
-    from tiffin.cli.units import has_labels, parse_filters
-
-    wanted = parse_filters(filters, FILTERS)
-    tests: Mapping[str, Callable[[ContainerSummary, str], bool]] = {
-        "ancestor": lambda one, text: (
-            text in (one.image, f"{one.image}:latest", one.image_id) or f"{text}:latest" == one.image
-        ),
-        "exited": lambda one, text: one.state == "exited" and str(one.exit_code) == text,
-        "health": lambda one, text: (one.health or "none") == text,
-        "id": lambda one, text: one.id.startswith(text),
-        "name": _name_matches,
-        "network": lambda one, text: one.network == text,
-        "publish": _publishes,
-        "status": lambda one, text: one.state == text,
-        "volume": lambda one, text: text in one.mounts,
-    }
-    chosen = [one for one in containers if has_labels(dict(one.labels), wanted.get("label", []))]
-    for name, test in tests.items():
-        if name in wanted:
-            chosen = [one for one in chosen if any(test(one, text) for text in wanted[name])]
-    for text in wanted.get("before", []):
-        limit = _moment_of(containers, text)
-        chosen = [one for one in chosen if one.created < limit]
-    for text in wanted.get("since", []):
-        limit = _moment_of(containers, text)
-        chosen = [one for one in chosen if one.created > limit]
-    return chosen
-
-
-def _publishes(container: ContainerSummary, text: str) -> bool:
-    """Whether a port of this machine leads into it: `8000`, `53/udp` or `8000-8010`, tcp if none is said."""
-    import re
-
-    form = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp))?", text)
-    if form is None:
-        from tiffin.errors import InvalidError
-
-        raise InvalidError(f"the filter publish={text} names no port", code="usage")
-    first, last = int(form[1]), int(form[2] or form[1])
-    found = (re.search(r":(\d+)->\d+/(\w+)$", port) for port in container.ports)
-    return any(
-        port is not None and first <= int(port[1]) <= last and port[2] == (form[3] or "tcp") for port in found
-    )
-
-
-def _name_matches(container: ContainerSummary, text: str) -> bool:
-    """Docker takes the value for a regular expression, found anywhere in the name."""
-    import re
-
-    try:
-        return (
-            re.search(text, container.name) is not None or re.search(text, f"/{container.name}") is not None
-        )
-    except re.error as error:
-        from tiffin.errors import InvalidError
-
-        raise InvalidError(
-            f"the filter name={text} is no regular expression: {error}", code="usage"
-        ) from error
-
-
-def _moment_of(containers: Sequence[ContainerSummary], name: str) -> float:
-    for container in containers:
-        if container.name == name or container.id.startswith(name):
-            return container.created
-    from tiffin.errors import NotFoundError
-
-    raise NotFoundError(
-        f"the filter names the container {name}, and there is none", hint="see 'tiffin ps -a'"
-    )
 
 
 def _size(container: ContainerSummary) -> str:

@@ -83,12 +83,12 @@ def inspect(session: Session, arguments: Arguments) -> int:
 
 def select(volumes: Sequence[VolumeSummary], filters: tuple[str, ...]) -> list[VolumeSummary]:
     """Those volumes that all filters let through."""
-    from tiffin.cli.units import has_labels, parse_filters
+    from tiffin.cli.units import has_labels, parse_filters, parse_truth
 
     wanted = parse_filters(filters, FILTERS)
     chosen = [volume for volume in volumes if has_labels(dict(volume.labels), wanted.get("label", []))]
     if "dangling" in wanted:
-        dangling = wanted["dangling"][-1].lower() in ("true", "1")
+        dangling = parse_truth("dangling", wanted["dangling"][-1])
         chosen = [volume for volume in chosen if (not volume.containers) == dangling]
     if "name" in wanted:
         chosen = [volume for volume in chosen if any(text in volume.name for text in wanted["name"])]
