@@ -61,3 +61,14 @@ def test_another_process_is_in_the_group_too_and_the_state_tells_of_it(tiffin, b
         assert (document["HostConfig"]["Memory"], document["HostConfig"]["MemorySwap"]) == (1 << 25, 1 << 25)
     finally:
         tiffin("rm", "-f", "limited", check=False)
+
+
+def test_a_container_sees_its_own_group_and_no_other(tiffin, busybox):
+    """It is at the top of what it sees, and cannot write there; one without limits sees no groups at all."""
+    look = "cut -d: -f3 /proc/self/cgroup | sort -u; cat /sys/fs/cgroup/*/pids.max /sys/fs/cgroup/pids.max"
+    look += "; for d in /sys/fs/cgroup /sys/fs/cgroup/pids; do mkdir $d/mine && echo made; done"
+    done = run(tiffin, "--pids-limit", "77", busybox, "sh", "-c", look)
+    if not lacks(tiffin, done, "pids"):
+        assert done.stdout.split() == ["/", "77"], done.stderr
+        assert "Read-only file system" in done.stderr
+    assert run(tiffin, busybox, "ls", "/sys/fs/cgroup").stdout == ""

@@ -13,6 +13,7 @@ from tiffin.oci.runtimespec import Linux, Mount, Namespace, Process, Rlimit, Roo
 from tiffin.runtime import model, roots, steps
 from tiffin.runtime.model import Join, Rootfs, Source, UserMap
 from tiffin.runtime.plan import make_plan, mount_targets
+from tiffin.runtime.rare_steps import MountHierarchies, show_hierarchies
 from tiffin.runtime.spec import Options, Place, make_spec
 from tiffin.runtime.users import User as Resolved
 
@@ -165,7 +166,7 @@ def test_a_plan_can_be_printed():
     assert len(document["steps"]) == len(made.steps)
     assert document["process"]["args"] == ["sh"]
     phrases = made.describe()
-    assert len(phrases) == len(made.steps)
+    assert len(phrases) == len(made.steps) + len(made.late)
     assert "mount a volume on /data" in phrases
     assert all(phrase and phrase[0].islower() for phrase in phrases)
 
@@ -173,3 +174,20 @@ def test_a_plan_can_be_printed():
 def test_targets_that_may_be_made_in_the_image():
     made = plan(mounts=(Mount("/etc/resolv.conf", "bind", "/y"), Mount("/run/x", "tmpfs", "tmpfs")))
     assert sorted(mount_targets(made)) == ["/dev", "/etc/resolv.conf", "/proc", "/run/x", "/sys"]
+
+
+def test_cgroups_are_looked_at_when_the_process_is_in_them():
+    made = plan(hide=("/sys/fs/cgroup/x", "/etc/y"), mounts=(Mount("/sys/fs/cgroup/own", "bind", "/y"),))
+    assert not made.namespaces & namespace.NEWCGROUP
+    assert [type(step) for step in made.late] == [steps.OwnCgroups, steps.MountNew, steps.Bind, steps.Mask]
+    assert (made.late[1].kind, made.late[1].target) == ("cgroup2", "/sys/fs/cgroup")
+    assert made.late[3] == steps.Mask(("/sys/fs/cgroup/x",))
+    assert not any(getattr(step, "kind", "") == "cgroup2" for step in made.steps)
+    assert steps.Make("/sys/fs/cgroup") in made.steps
+    assert model.unpack(model.pack(made)) == made
+
+
+def test_a_group_of_version_1_is_shown_hierarchy_by_hierarchy():
+    late = show_hierarchies(plan().late, ("memory", "cpu"))
+    assert late == (steps.OwnCgroups(), MountHierarchies("/sys/fs/cgroup", ("memory", "cpu")))
+    assert "cgroups of memory, cpu" in late[1].describe()

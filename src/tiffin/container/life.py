@@ -105,7 +105,12 @@ class Life:
         one, two = (tuple(Write(*write) for write in writes) for writes in self.job.limits)
         self._group = make_written(Writes(one, two))
         self._undo.callback(self._group.delete)
-        self.plan = self.plan._replace(process=self.plan.process._replace(cgroups=self._group.joins))
+        process = self.plan.process._replace(cgroups=self._group.joins)
+        self.plan = self.plan._replace(process=process)
+        if self._group.parted:
+            from tiffin.runtime.rare_steps import show_hierarchies
+
+            self.plan = self.plan._replace(late=show_hierarchies(self.plan.late, self._group.directories))
 
     def _launch(self, tees: Tees) -> Child:
         if self.job.terminal is not None:

@@ -2,7 +2,7 @@
 
 It imports nothing that is not loaded already: in a user namespace of its own, root may not even read the
 interpreter's library. The launcher sends one byte when the ids are mapped and the sources are ready, and
-another when the network is attached.
+another when the network is attached and the process is in its cgroups.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from tiffin.runtime.child import OUR_FAILURE, Failure
 from tiffin.runtime.process import become, confine
 from tiffin.runtime.program import ExecError, execute, overwritable
 from tiffin.runtime.roots import Setup
+from tiffin.runtime.steps import MountNew
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from tiffin.runtime.child import Handshake, Streams
     from tiffin.runtime.model import Plan
     from tiffin.runtime.process import Process
+    from tiffin.runtime.steps import Step
+
+    Part = Callable[[Callable[[str], None]], None]
 
 
 class LauncherGoneError(Exception):
@@ -31,21 +35,30 @@ class LauncherGoneError(Exception):
 
 def run(plan: Plan, sources: list[int], streams: Streams, handshake: Handshake) -> NoReturn:
     """Do all of it, in the child; never return."""
+    setup = Setup(sources)
 
     def prepare(doing: Callable[[str], None]) -> None:
         _wait(handshake)
         if plan.uid_maps:
             doing("become root in the user namespace")
             take_root()
-        setup = Setup(sources)
-        for step in plan.steps:
-            doing(step.describe())
-            step.apply(setup)
+        _apply(plan.steps, setup, doing)
         if plan.hooks:
             doing("wait for the hooks")
             _show_root(handshake)
 
-    finish(plan.process, prepare, streams, handshake)
+    def settle(doing: Callable[[str], None]) -> None:
+        # Without a group of its own it would see those of whoever started it, and of all others below.
+        own = bool(plan.process.cgroups)
+        _apply(tuple(step for step in plan.late if own or not isinstance(step, MountNew)), setup, doing)
+
+    finish(plan.process, prepare, streams, handshake, settle)
+
+
+def _apply(steps: tuple[Step, ...], setup: Setup, doing: Callable[[str], None]) -> None:
+    for step in steps:
+        doing(step.describe())
+        step.apply(setup)
 
 
 def _wait(handshake: Handshake) -> None:
@@ -71,9 +84,12 @@ def take_root() -> None:
 
 
 def finish(
-    process: Process, prepare: Callable[[Callable[[str], None]], None], streams: Streams, handshake: Handshake
+    process: Process, prepare: Part, streams: Streams, handshake: Handshake, settle: Part | None = None
 ) -> NoReturn:
-    """Prepare, take over the terminal or the standard streams, and become the program, or report why not."""
+    """Prepare, take over the terminal or the standard streams, and become the program, or report why not.
+
+    `settle` is done when the launcher has done all that it has to.
+    """
     step = "begin"
 
     def doing(what: str) -> None:
@@ -94,6 +110,8 @@ def finish(
         # kernel shows the namespaces only to who had it made (dumpable, prctl(2)), and not to a launcher
         # that is root in a user namespace.
         _wait(handshake)
+        if settle is not None:
+            settle(doing)
         doing(f"become user {process.uid}:{process.gid} in {process.cwd}")
         become(process)
         doing("confine the process")

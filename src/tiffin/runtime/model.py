@@ -103,10 +103,12 @@ class Plan(NamedTuple):
     process: Process
     joins: tuple[Join, ...] = ()
     hooks: tuple[HookCall, ...] = ()
+    late: tuple[Step, ...] = ()
+    """Steps that wait until the launcher has put the process into its cgroups."""
 
     def describe(self) -> tuple[str, ...]:
         """Return what is done, in order, one phrase a step."""
-        return tuple(step.describe() for step in self.steps)
+        return tuple(step.describe() for step in (*self.steps, *self.late))
 
 
 def document(plan: Plan) -> dict[str, Any]:
@@ -117,6 +119,7 @@ def document(plan: Plan) -> dict[str, Any]:
         "gid_maps": [list(line) for line in plan.gid_maps],
         "sources": [source._asdict() for source in plan.sources],
         "steps": [{"step": type(step).__name__, **_shown(step)} for step in plan.steps],
+        "late": [{"step": type(step).__name__, **_shown(step)} for step in plan.late],
         "process": {**plan.process._asdict(), "seccomp": [program.hex() for program in plan.process.seccomp]},
         "joins": [join._asdict() for join in plan.joins],
         "hooks": [hook._asdict() for hook in plan.hooks],
@@ -130,14 +133,14 @@ def _shown(step: Step) -> dict[str, Any]:
 
 def pack(plan: Plan) -> bytes:
     """Return the plan as bytes for another process of this interpreter."""
-    steps = tuple((type(step).__name__, *step) for step in plan.steps)
+    steps, late = (tuple((type(step).__name__, *step) for step in some) for some in (plan.steps, plan.late))
     parts = [plan.namespaces, plan.uid_maps, plan.gid_maps, plan.sources, steps, plan.process]
-    return marshal.dumps([_plain(part) for part in (*parts, plan.joins, plan.hooks)])
+    return marshal.dumps([_plain(part) for part in (*parts, plan.joins, plan.hooks, late)])
 
 
 def unpack(data: bytes) -> Plan:
     """Return the plan that `pack` made into bytes."""
-    namespaces, uids, gids, sources, steps, process, joins, hooks = marshal.loads(data)  # noqa: S302 - our own parent wrote it
+    namespaces, uids, gids, sources, steps, process, joins, hooks, late = marshal.loads(data)  # noqa: S302 - our own parent wrote it
     return Plan(
         namespaces,
         tuple(IdMap(*line) for line in uids),
@@ -147,6 +150,7 @@ def unpack(data: bytes) -> Plan:
         Process(*process),
         tuple(Join(*join) for join in joins),
         tuple(HookCall(*hook) for hook in hooks),
+        tuple(_step(*step) for step in late),
     )
 
 

@@ -74,6 +74,7 @@ _RLIMITS = tuple(
     )
 )
 _DEATH = 9
+_CGROUPS = "cgroup2"
 _DEVICE_KINDS = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 _NOBODY = 65534
 _RUNTIMES_OWN = ("/dev/", "/proc/", "/sys/")
@@ -122,10 +123,37 @@ def make_plan(
         _add_devices(spec.linux.devices, (uids, gids), sources, before, after)
     before.append(roots.Pivot())
     after += _settings(spec, rootfs, hostname=bool(new & namespace.NEWUTS))
+    late: tuple[steps.Step, ...] = ()
+    if new & namespace.NEWCGROUP:
+        new &= ~namespace.NEWCGROUP
+        after, late = _settled(after, spec.linux.masked_paths)
     process = make_process(spec.process, spec.linux.seccomp, machine=machine)
     if not outlive:
         process = process._replace(death_signal=_DEATH)
-    return Plan(new, uids, gids, tuple(sources.all), (*before, *after), process, joins, _hooks(spec.hooks))
+    hooks = _hooks(spec.hooks)
+    return Plan(new, uids, gids, tuple(sources.all), (*before, *after), process, joins, hooks, late)
+
+
+def _settled(
+    after: list[steps.Step], masked: tuple[str, ...]
+) -> tuple[list[steps.Step], tuple[steps.Step, ...]]:
+    """Part the steps into those that can be done at once, and those that wait for the cgroups.
+
+    What is mounted below the cgroups, or hidden there, follows them.
+    """
+    late: list[steps.Step] = [steps.OwnCgroups()]
+    now: list[steps.Step] = []
+    places: tuple[str, ...] = ()
+    for step in after:
+        target = getattr(step, "target", "")
+        if isinstance(step, steps.MountNew) and step.kind == _CGROUPS:
+            places += (f"{target}/",)
+            now.append(steps.Make(target))  # while the root filesystem can be written
+            late.append(step)
+        else:
+            (late if target.startswith(places) else now).append(step)
+    hidden = tuple(path for path in masked if f"{path}/".startswith(places))
+    return now, (*late, *([steps.Mask(hidden)] if hidden else []))
 
 
 def _hooks(hooks: Hooks | None) -> tuple[HookCall, ...]:
@@ -255,7 +283,7 @@ def _add_mount(entry: Mount, sources: Sources, before: list[steps.Step], after: 
         flags = sum(bit for name, bit in _FLAGS.items() if name in options)
         data = ",".join(word for word in entry.options if word not in _FLAGS and word not in _IGNORED)
         own = target in {"/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"}  # noqa: S108 - the runtime's own
-        optional = entry.type == "cgroup2"
+        optional = entry.type == _CGROUPS
         after.append(steps.MountNew(entry.type, target, flags, data, optional, fixed=own))
         if target == "/dev":
             after += [steps.Attach(device, device) for device in DEVICES]

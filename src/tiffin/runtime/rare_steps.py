@@ -6,12 +6,14 @@ import os
 
 from tiffin.linux import mount
 from tiffin.linux.record import NamedTuple
+from tiffin.runtime.steps import MountNew
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tiffin.runtime.roots import Setup
+    from tiffin.runtime.steps import Step
 
 
 class TakeDevices(NamedTuple):
@@ -35,7 +37,52 @@ class TakeDevices(NamedTuple):
         os.close(directory)
 
 
-RARE_STEPS = {kind.__name__: kind for kind in (TakeDevices,)}
+class MountHierarchies(NamedTuple):
+    """Mount cgroups of version 1 at the target, read only: a directory for each hierarchy, as Docker does."""
+
+    target: str
+    controllers: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return f"mount the cgroups of {', '.join(self.controllers)} on {self.target}"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        tmpfs = mount.Filesystem("tmpfs")
+        tmpfs.set_string("mode", "0755")
+        top = tmpfs.mount(_QUIET)
+        tmpfs.close()
+        setup.attach(os.dup(top), self.target)
+        for names in self._hierarchies():
+            os.mkdir(names, 0o755, dir_fd=top)
+            fd = os.open(names, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=top)
+            flags = mount.MS_RDONLY | mount.MS_NOSUID | mount.MS_NODEV | mount.MS_NOEXEC
+            mount.mount("cgroup", f"/proc/self/fd/{fd}", "cgroup", flags, names)
+            os.close(fd)
+            for name in names.split(","):
+                if name != names:
+                    os.symlink(names, name, dir_fd=top)
+        mount.mount_setattr(top, mount.ATTR_RDONLY, what=self.target)
+        os.close(top)
+
+    def _hierarchies(self) -> list[str]:
+        """Return those with one of the controllers, as they are named where the process is."""
+        with open("/proc/self/cgroup", encoding="utf-8") as file:
+            found = [line.split(":")[1] for line in file]
+        return [names for names in found if set(names.split(",")) & set(self.controllers)]
+
+
+def show_hierarchies(late: tuple[Step, ...], controllers: Iterable[str]) -> tuple[Step, ...]:
+    """Return the steps with which a container sees its group of version 1, and not one without limits."""
+    return tuple(
+        MountHierarchies(step.target, tuple(controllers)) if isinstance(step, MountNew) else step
+        for step in late
+    )
+
+
+_QUIET = mount.ATTR_NOSUID | mount.ATTR_NODEV | mount.ATTR_NOEXEC
+RARE_STEPS = {kind.__name__: kind for kind in (TakeDevices, MountHierarchies)}
 
 
 def make_nodes(nodes: Iterable[tuple[int, int, int, int]]) -> int:

@@ -12,7 +12,7 @@ import os
 import stat
 
 from tiffin.linux import mount
-from tiffin.linux.namespace import set_hostname
+from tiffin.linux.namespace import NEWCGROUP, set_hostname, unshare
 from tiffin.linux.record import NamedTuple
 from tiffin.runtime.inlays import AttachPrepared, PrepareFile, PrepareOverlay
 from tiffin.runtime.roots import BindRoot, MakePrivate, OverlayRoot, Pivot
@@ -241,6 +241,18 @@ class ReadonlyRoot(NamedTuple):
         mount.mount_setattr(setup.root_fd, mount.ATTR_RDONLY, what="/")
 
 
+class OwnCgroups(NamedTuple):
+    """Let the cgroups that the process is in by now be the top of what it sees of them."""
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return "make a cgroup namespace"
+
+    def apply(self, _setup: Setup) -> None:
+        """Act."""
+        unshare(NEWCGROUP)
+
+
 class Hostname(NamedTuple):
     """Give the container its name."""
 
@@ -280,9 +292,11 @@ class Sysctl(NamedTuple):
 
 
 if TYPE_CHECKING:
-    from tiffin.runtime.rare_steps import TakeDevices
+    from typing import TypeAlias
 
-    Step = (
+    from tiffin.runtime.rare_steps import MountHierarchies, TakeDevices
+
+    Step: TypeAlias = (
         MakePrivate
         | OverlayRoot
         | BindRoot
@@ -299,9 +313,11 @@ if TYPE_CHECKING:
         | Mask
         | MakeReadonly
         | ReadonlyRoot
+        | OwnCgroups
         | Hostname
         | Sysctl
         | TakeDevices
+        | MountHierarchies
     )
 STEPS = {
     kind.__name__: kind
@@ -322,6 +338,7 @@ STEPS = {
         Mask,
         MakeReadonly,
         ReadonlyRoot,
+        OwnCgroups,
         Hostname,
         Sysctl,
     )

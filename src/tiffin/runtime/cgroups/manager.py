@@ -51,8 +51,10 @@ class Wanted(NamedTuple):
 class Group:
     """A cgroup: its directory for each controller; with version 2 they are one."""
 
-    def __init__(self, directories: dict[str, Path], kernel: Kernel) -> None:
+    def __init__(self, directories: dict[str, Path], kernel: Kernel, *, parted: bool = False) -> None:
         self.directories = directories
+        self.parted = parted
+        """Whether each controller has a hierarchy of its own, as in version 1."""
         self._kernel = kernel
 
     @property

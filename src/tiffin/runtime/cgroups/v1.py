@@ -36,7 +36,7 @@ class V1:
 
     def make(self, wanted: Wanted) -> Group:
         """Make the group, with its limits. Raises UnsupportedError, and leaves nothing then."""
-        group = Group({}, self._kernel)
+        group = Group({}, self._kernel, parted=True)
         writes = wanted.writes.v1
         try:
             for controller in self._needed(writes):
