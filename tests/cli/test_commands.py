@@ -510,15 +510,16 @@ def test_rmi_prints_the_lines_of_the_engine(tiffin, engine):
 
 def test_inspect_finds_a_container_before_an_image(tiffin, engine):
     def only(name, document):
-        def find(names, platform=None):
+        def find(names, platform=None, **options):
             asked.append(str(platform))
+            options and sized.append(name)
             if names != [name]:
                 raise NotFoundError(f"there is no {names[0]}")
             return [document]
 
         return find
 
-    asked = []
+    asked, sized = [], []
     engine.answers("containers", inspect=only("c", {"State": {"Pid": 7}}))
     engine.answers("images", inspect=only("i", {"Size": 5}))
     engine.answers("volumes", inspect=only("v", {"Mountpoint": "/v"}))
@@ -538,6 +539,20 @@ def test_inspect_finds_a_container_before_an_image(tiffin, engine):
     assert tiffin("volume", "inspect", "-f", "{{.Mountpoint}}", "v").out == "/v\n"
     assert tiffin("image", "inspect", "--platform=aarch64", "i").status == 0
     assert asked[-1] == "linux/arm64"
+    assert not sized
+    assert tiffin("inspect", "-s", "c", "i").status == 0
+    assert tiffin("container", "inspect", "--size", "c").status == 0
+    assert sized == ["c", "c", "c"]  # the image was looked for among containers first
+
+
+def test_inspect_knows_the_nearest_name_of_any_kind(tiffin, engine):
+    def nothing(*_names, **_options):
+        raise NotFoundError("there is nothing", hint="see the list")
+
+    engine.answers("containers", inspect=nothing)
+    engine.answers("images", inspect=NotFoundError("there is no image", hint="did you mean cellar?"))
+    engine.answers("volumes", inspect=nothing)
+    assert "did you mean cellar?" in tiffin("inspect", "celar").err
 
 
 def test_save_writes_a_file_whole_or_not_at_all(tiffin, engine, tmp_path):

@@ -521,7 +521,32 @@ def test_inspect_speaks_as_docker_does(engine, tmp_path):
     assert document["HostConfig"]["Binds"][0] == f"{tmp_path}:/host:ro"
     assert "A=b" in document["Config"]["Env"]
     assert document["Config"]["Labels"] == {"maker": "vineyard"}
+    assert document["HostConfig"]["PortBindings"] == {"8000/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}
+    assert document["NetworkSettings"]["Networks"]["loopback"]["IPAddress"] == ""
+    [document] = containers.inspect(engine, [name], sizes=True)
+    assert document["SizeRootFs"] > 1_000_000 > document["SizeRw"] >= 0
     containers.rm(engine, [name], force=True)
+
+
+def test_inspect_tells_the_halves_of_a_command_and_what_was_asked_for(engine):
+    asked = {"entrypoint": "/bin/sh", "user": "app", "expose": ("53/udp",), "cap_add": ("net_admin",)}
+    made = create(
+        engine, request("-c", "true", **asked, publish=("8001:80", "9000-9003:81"), cap_drop=("ALL",))
+    )
+    [document] = containers.inspect(engine, [made.id])
+    config, host = document["Config"], document["HostConfig"]
+    assert (document["Path"], document["Args"]) == ("/bin/sh", ["-c", "true"])
+    assert (config["Entrypoint"], config["Cmd"], config["User"]) == (["/bin/sh"], ["-c", "true"], "app")
+    assert config["ExposedPorts"] == {"53/udp": {}, "8000/tcp": {}}
+    assert config["Volumes"] == {"/seeded": {}}
+    assert not any(variable.startswith("HOSTNAME=") for variable in config["Env"])
+    assert (host["CapAdd"], host["CapDrop"], host["Binds"]) == (["CAP_NET_ADMIN"], ["ALL"], None)
+    assert host["PortBindings"] == {
+        "80/tcp": [{"HostIp": "", "HostPort": "8001"}],
+        "81/tcp": [{"HostIp": "", "HostPort": "9000-9003"}],
+    }
+    assert document["NetworkSettings"]["Ports"] == {}
+    containers.rm(engine, [made.id])
 
 
 # --- exec -----------------------------------------------------------------------------------------------

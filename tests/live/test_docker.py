@@ -139,6 +139,81 @@ def test_an_archive_through_a_pipe(tiffin, base, docker, folder):
         assert tiffin("load", stdin=stream).stdout == f"Loaded image: {base}:latest\n"
 
 
+INSPECTED = """\
+FROM {base}
+ENV A=1
+LABEL l=1
+EXPOSE 80 53/udp
+VOLUME /data
+USER 7:8
+WORKDIR /w
+HEALTHCHECK --interval=100s --retries=2 CMD ["true"]
+STOPSIGNAL INT
+ENTRYPOINT ["/bin/busybox"]
+CMD ["sleep", "1000"]
+"""
+ASKED = (
+    *("--network", "none", "--hostname", "hh", "-l", "x=y", "-e", "B=2", "--restart", "on-failure:3"),
+    *("--memory", "64m", "--cpus", "0.5", "-v", "vol:/v:ro", "--add-host", "a:1.2.3.4", "--read-only"),
+    *("--cap-drop", "CHOWN", "--ulimit", "nofile=1000:2000", "--log-opt", "max-size=1m", "--shm-size", "32m"),
+    *("--dns", "10.0.0.1", "--sysctl", "net.ipv4.ip_forward=1", "--expose", "90", "--group-add", "9"),
+)
+ROW = "{{.Names}}|{{.Image}}|{{.Command}}|{{.Ports}}|{{.Networks}}|{{.State}}|{{.LocalVolumes}}"
+TEMPLATES = (
+    "{{.Name}} {{.Path}} {{.Args}} {{.RestartCount}} {{.Platform}}{{.MountLabel}}{{.AppArmorProfile}}",
+    "{{.State.Status}} {{.State.Running}} {{.State.Paused}} {{.State.Restarting}} {{.State.OOMKilled}}",
+    "{{.State.ExitCode}}{{.State.Error}} {{.State.FinishedAt}} {{.State.Health.Status}}",
+    '{{eq .State.Status "running"}} {{not .State.Running}} {{and .State.Running 1}}',
+    "{{len .State.StartedAt | lt 20}}",
+    "{{if .State.Running}}up{{else}}down{{end}} {{len .Id}} {{slice .Image 0 7}}",
+    "{{.Config.Hostname}} {{.Config.Domainname}} {{.Config.User}} {{.Config.WorkingDir}} {{.Config.Image}}",
+    '{{.Config.Labels}} {{index .Config.Labels "x"}} {{.Config.StopSignal}} {{.Config.Tty}}',
+    "{{range $k, $v := .Config.Labels}}{{$k}}={{$v}};{{end}}",
+    '{{json .Config.Cmd}} {{json .Config.Entrypoint}} {{index .Config.Cmd 0}} {{join .Config.Cmd ","}}',
+    "{{json .Config.ExposedPorts}} {{json .Config.Volumes}} {{json .Config.Healthcheck}}",
+    "{{json .Config.OnBuild}}",
+    '{{range .Config.Env}}{{if eq . "A=1"}}{{println .}}{{end}}{{end}}',
+    '{{range .Mounts}}{{if eq .Destination "/v"}}{{json .Type}} {{.Name}} {{.Driver}} {{.Mode}}',
+    "{{.RW}}{{end}}{{end}}",
+    "{{len .Mounts}} {{.HostConfig.Binds}} {{json .HostConfig.PortBindings}}",
+    "{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.RestartPolicy.MaximumRetryCount}}",
+    "{{json .HostConfig.LogConfig}} {{.HostConfig.NetworkMode}} {{.HostConfig.AutoRemove}}",
+    "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}} {{.HostConfig.NanoCpus}} {{.HostConfig.CpuQuota}}",
+    "{{len .HostConfig.CapDrop}} {{json .HostConfig.CapAdd}} {{.HostConfig.Privileged}}",
+    "{{json .HostConfig.ExtraHosts}} {{json .HostConfig.Dns}} {{json .HostConfig.DnsSearch}}",
+    "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.ShmSize}} {{.HostConfig.PublishAllPorts}}",
+    "{{json .HostConfig.Sysctls}} {{json .HostConfig.GroupAdd}} {{.HostConfig.IpcMode}}",
+    "{{range .HostConfig.Ulimits}}{{.Name}}={{.Soft}}:{{.Hard}}{{end}} {{json .HostConfig.Devices}}",
+    "{{json .NetworkSettings.Ports}}{{.NetworkSettings.IPAddress}}{{.NetworkSettings.MacAddress}}",
+    "{{range $name, $end := .NetworkSettings.Networks}}{{$name}}{{$end.IPAddress}}{{end}}",
+    "{{with .GraphDriver}}{{len .Data | lt 0}}{{end}} {{json .ExecIDs}}",
+    "{{(index .Config.Env 0) | len | lt 0}}",
+    '{{title .Platform}} {{upper .Platform}} {{printf "%s-%d" .Config.Image .RestartCount}}',
+    '{{split .Config.Image ":"}}',
+)
+
+
+@pytest.mark.parametrize("tiffin", ["root"], indirect=True)
+def test_inspect_says_of_a_container_what_docker_says(tiffin, base, docker, folder):
+    cases.write(folder, {"Dockerfile": INSPECTED.format(base=base)})
+    tiffin("build", "-q", "-t", "inspected:1", folder)
+    docker("load", "-i", save(tiffin, "inspected:1", folder / "inspected.tar"))
+    told = []
+    # Docker's client knows the types of fields only where one template asks for no more than it knows.
+    for engine, asked in ((docker, TEMPLATES), (tiffin, ["\n".join(TEMPLATES)])):
+        engine("run", "-d", "--name", "same", *ASKED, "inspected:1")
+        try:
+            found = "".join(engine("inspect", "--format", one, "same").stdout for one in asked)
+            row = engine(
+                "ps", "--format", ROW, "--filter", "ancestor=inspected:1", "--filter", "volume=/v"
+            ).stdout
+            told.append([*found.splitlines(), row])
+        finally:
+            engine("rm", "-f", "-v", "same")
+            engine("volume", "rm", "vol")
+    assert [pair for pair in zip(*told, strict=True) if pair[0] != pair[1]] == []
+
+
 class Theirs:
     """The trees and configs of Docker's builds: made once for all rungs."""
 

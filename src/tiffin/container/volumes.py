@@ -75,16 +75,20 @@ class Volumes:
         try:
             return msgspec.json.decode((self._root / name / "volume.json").read_bytes(), type=Volume)
         except (FileNotFoundError, NotADirectoryError):
-            raise NotFoundError(
-                f"there is no volume {name}", code="no-such-volume", hint="`tiffin volume ls` lists them"
-            ) from None
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, self._names(), 2)
+            hint = f"did you mean {' or '.join(near)}?" if near else "`tiffin volume ls` lists them"
+            raise NotFoundError(f"there is no volume {name}", code="no-such-volume", hint=hint) from None
 
     def all(self) -> list[Volume]:
         """Every volume, by name."""
+        return [self.find(name) for name in self._names()]
+
+    def _names(self) -> list[str]:
         if not self._root.is_dir():
             return []
-        names = sorted(path.name for path in self._root.iterdir() if not path.name.startswith("."))
-        return [self.find(name) for name in names]
+        return sorted(path.name for path in self._root.iterdir() if not path.name.startswith("."))
 
     def remove(self, name: str) -> None:
         """Delete the volume and all that is in it."""

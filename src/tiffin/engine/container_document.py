@@ -8,11 +8,12 @@ from tiffin.container.health import Check
 from tiffin.container.health import read as read_health
 from tiffin.container.logs import FILE, stamp
 from tiffin.container.restart import parse_policy
-from tiffin.network.publish import Published
+from tiffin.engine import inspectfields
 from tiffin.oci.runtimespec import CPU, Memory, Resources
 from tiffin.runtime.rlimits import UNLIMITED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from tiffin.container.record import MountRecord, Record
@@ -25,7 +26,6 @@ _NEVER = "0001-01-01T00:00:00Z"
 def document(record: Record, state: State, directory: Path, spec: RuntimeSpec) -> dict[str, Any]:
     """Return the document, with the fields that scripts expect; `directory` is the container's own."""
     process = spec.process
-    ports = _ports(state)
     return {
         "Id": record.id,
         "Created": stamp(record.created),
@@ -41,12 +41,14 @@ def document(record: Record, state: State, directory: Path, spec: RuntimeSpec) -
         "RestartCount": state.restarts,
         "Driver": "overlayfs",
         "Platform": "linux",
+        **inspectfields.place(directory),
         "HostConfig": {
-            "Binds": [_bind(mount) for mount in record.mounts if mount.kind != "tmpfs"],
+            **inspectfields.host_config(record, spec),
+            "Binds": _binds(record.mounts),
             "NetworkMode": record.network or "default",
             "AutoRemove": record.remove,
             "ReadonlyRootfs": record.read_only,
-            "ExtraHosts": list(record.extra_hosts),
+            "ExtraHosts": list(record.extra_hosts) or None,
             "Dns": list(record.dns),
             "DnsOptions": list(record.dns_options),
             "DnsSearch": list(record.dns_search),
@@ -58,17 +60,17 @@ def document(record: Record, state: State, directory: Path, spec: RuntimeSpec) -
             },
             **_security(record),
             **_limits(spec),
+            **inspectfields.cpus(record),
             **_devices(record),
         },
         "Mounts": [_mount(mount) for mount in record.mounts],
         "Config": {
             "Hostname": record.hostname,
             **({"MacAddress": record.mac_address} if record.mac_address else {}),
-            "User": f"{process.user.uid}:{process.user.gid}",
+            **inspectfields.config(record),
             "Tty": record.terminal,
             "OpenStdin": record.interactive,
-            "Env": list(process.env),
-            "Cmd": list(record.command),
+            "Env": inspectfields.environment(record, process.env),
             "Image": record.image,
             "WorkingDir": process.cwd,
             "Labels": dict(record.labels),
@@ -76,7 +78,11 @@ def document(record: Record, state: State, directory: Path, spec: RuntimeSpec) -
             "StopTimeout": record.stop_timeout,
             **({"Healthcheck": _check(record.health)} if record.health else {}),
         },
-        "NetworkSettings": {"Ports": ports, "IPAddress": state.address, "SandboxKey": _sandbox(state)},
+        "NetworkSettings": {
+            **inspectfields.network_settings(record, state),
+            "IPAddress": state.address,
+            "SandboxKey": _sandbox(state),
+        },
     }
 
 
@@ -195,19 +201,13 @@ def _policy(text: str) -> dict[str, Any]:
     return {"Name": policy.kind, "MaximumRetryCount": policy.retries}
 
 
-def _ports(state: State) -> dict[str, list[dict[str, str]]]:
-    found: dict[str, list[dict[str, str]]] = {}
-    for wire in state.ports:
-        port = Published(*wire[:4])
-        bindings = [port.address] if port.address else ["0.0.0.0", "::"]  # noqa: S104 - what is reported
-        found.setdefault(f"{port.container}/{port.protocol}", []).extend(
-            {"HostIp": address, "HostPort": str(port.host)} for address in bindings
-        )
-    return found
-
-
 def _sandbox(state: State) -> str:
     return f"/proc/{state.pid}/ns/net" if state.pid else ""
+
+
+def _binds(mounts: Iterable[MountRecord]) -> list[str] | None:
+    """What was asked for with `-v`; what the image declares is among the mounts alone."""
+    return [_bind(mount) for mount in mounts if mount.kind != "tmpfs" and not mount.anonymous] or None
 
 
 def _bind(mount: MountRecord) -> str:

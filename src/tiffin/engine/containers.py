@@ -249,15 +249,19 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int:
     return attach.execute(control_of(engine, record), execution, streams)
 
 
-def inspect(engine: Engine, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Docker-shaped documents of containers."""
+def inspect(engine: Engine, names: Sequence[str], *, sizes: bool = False) -> list[dict[str, Any]]:
+    """Docker-shaped documents of containers; with `sizes` they say how much is written."""
     from tiffin.engine import container_document
 
     documents = []
     for name in names:
         record = Records(engine.db).need(name)
         found, directory = state_of(engine, record), directory_of(engine, record)
-        documents.append(container_document.document(record, found, directory, spec_of(engine, record)))
+        document = container_document.document(record, found, directory, spec_of(engine, record))
+        if sizes:
+            written, image = _sizes(engine, record)
+            document |= {"SizeRw": written, "SizeRootFs": written + image}
+        documents.append(document)
     return documents
 
 
@@ -294,6 +298,7 @@ def _same_user(spec: Any) -> Any:
 
 
 def _summary(engine: Engine, record: Record, found: State, *, sizes: bool) -> ContainerSummary:
+    written, image = _sizes(engine, record) if sizes else (0, 0)
     return ContainerSummary(
         id=record.id,
         name=record.name,
@@ -309,10 +314,8 @@ def _summary(engine: Engine, record: Record, found: State, *, sizes: bool) -> Co
         labels=tuple(record.labels.items()),
         mounts=tuple(mount.name or mount.source for mount in record.mounts if mount.kind != "tmpfs"),
         network=record.network or "bridge",
-        size=_usage(directory_of(engine, record) / UPPER) if sizes else 0,
-        image_size=sum(size for layer, size in engine.layers.sizes().items() if layer in record.layers)
-        if sizes
-        else 0,
+        size=written,
+        image_size=image,
         health=str(found.health[0]) if found.health else "",
         targets=tuple(mount.target for mount in record.mounts),
         exposed=record.exposed,
@@ -329,6 +332,12 @@ def _ports(record: Record, found: State) -> tuple[str, ...]:
         taken = {f"{port.container}/{port.protocol}" for port in offered}
         lines += [text for text in record.exposed if text not in taken]
     return tuple(lines)
+
+
+def _sizes(engine: Engine, record: Record) -> tuple[int, int]:
+    """The bytes that the container has written, and those of its image."""
+    image = sum(size for layer, size in engine.layers.sizes().items() if layer in record.layers)
+    return _usage(directory_of(engine, record) / UPPER), image
 
 
 def _usage(directory: Path) -> int:

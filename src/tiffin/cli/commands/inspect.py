@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tiffin.cli.command import MANY, Command
-from tiffin.cli.options import refuse, value
+from tiffin.cli.options import flag, value
 from tiffin.cli.output import print_documents
 from tiffin.cli.platform import PLATFORM, platform_of
 from tiffin.errors import NotFoundError, TiffinError
@@ -22,35 +22,46 @@ if TYPE_CHECKING:
     Finder = Callable[[Engine, list[str]], list[dict[str, object]]]
 
 TYPES = ("container", "image", "volume")
+_NEAR = "did you mean"
 FORMAT = value("-f, --format", "FORMAT", "Print as 'json' or through a TEMPLATE such as {{.Config.Env}}")
-_SIZE = refuse("the size of a container is shown by 'tiffin ps --size'", "-s, --size")
+_SIZE = flag("-s, --size", "Say how much a container has written: SizeRw, SizeRootFs")
 
 
 def run(session: Session, arguments: Arguments) -> int:
     """Show whatever has the name: a container first, then an image, then a volume."""
-    return show(session, arguments, (arguments.text("type"),) if arguments.text("type") else TYPES)
+    types = (arguments.text("type"),) if arguments.text("type") else TYPES
+    return show(session, arguments, types, sizes=arguments.flag("size"))
 
 
 def run_container(session: Session, arguments: Arguments) -> int:
     """Show containers."""
-    return show(session, arguments, ("container",))
+    return show(session, arguments, ("container",), sizes=arguments.flag("size"))
 
 
 def run_image(session: Session, arguments: Arguments) -> int:
     """Show images."""
-    return show(session, arguments, ("image",), platform_of(arguments))
+    return show(session, arguments, ("image",), platform=platform_of(arguments))
 
 
 def show(
-    session: Session, arguments: Arguments, types: tuple[str | None, ...], platform: Platform | None = None
+    session: Session,
+    arguments: Arguments,
+    types: tuple[str | None, ...],
+    *,
+    platform: Platform | None = None,
+    sizes: bool = False,
 ) -> int:
     """Print the documents that were found; a name that was not found fails after them."""
+
+    def finder(kind: str) -> Finder:
+        return _finder(kind, platform, sizes=sizes)
+
     documents: list[dict[str, object]] = []
     failures: list[TiffinError] = []
     with session.engine() as engine:
         for name in arguments.words:
             try:
-                documents.append(_find(engine, name, types, platform))
+                documents.append(_find(engine, name, types, finder))
             except TiffinError as error:
                 failures.append(error)
     if documents or arguments.text("format") is None:
@@ -60,28 +71,30 @@ def show(
 
 
 def _find(
-    engine: Engine, name: str, types: tuple[str | None, ...], platform: Platform | None
+    engine: Engine, name: str, types: tuple[str | None, ...], finder: Callable[[str], Finder]
 ) -> dict[str, object]:
     missing: list[NotFoundError] = []
     for kind in TYPES:
-        if kind in types:
-            try:
-                return _finder(kind, platform)(engine, [name])[0]
-            except NotFoundError as error:
-                missing.append(error)
+        if kind not in types:
+            continue
+        try:
+            return finder(kind)(engine, [name])[0]
+        except NotFoundError as error:
+            missing.append(error)
     if len(missing) == 1:
         raise missing[0]
+    near = [error.hint for error in missing if error.hint.startswith(_NEAR)]
     raise NotFoundError(
         f"there is no container, image or volume named {name}",
-        hint=next((error.hint for error in missing if error.hint), "see 'tiffin ps -a' and 'tiffin images'"),
+        hint=near[0] if near else "see 'tiffin ps -a' and 'tiffin images'",
     )
 
 
-def _finder(kind: str, platform: Platform | None) -> Finder:
+def _finder(kind: str, platform: Platform | None, *, sizes: bool) -> Finder:
     if kind == "container":
         from tiffin.engine.containers import inspect as containers
 
-        return containers
+        return (lambda engine, names: containers(engine, names, sizes=True)) if sizes else containers
     if kind == "image":
         from tiffin.engine.images import inspect as images
 
@@ -97,7 +110,7 @@ COMMAND = Command(
     options=(
         FORMAT,
         value("--type", "TYPE", f"Look for this only: {', '.join(TYPES)}", choices=TYPES),
-        *_SIZE,
+        _SIZE,
     ),
     words=(1, MANY),
     names="containers images",
@@ -118,7 +131,7 @@ IMAGE = Command(
 CONTAINER = Command(
     "inspect [OPTIONS] CONTAINER [CONTAINER...]",
     run_container,
-    options=(FORMAT, *_SIZE),
+    options=(FORMAT, _SIZE),
     words=(1, MANY),
     names="containers",
     examples=("tiffin container inspect serving",),
