@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from tiffin.build.entitlements import Entitlements
+from tiffin.container.mounts import VolumeMount
 from tiffin.engine.building.request import BuildRequest, BuildResult
 from tiffin.engine.building.steprequest import StepRequest
 from tiffin.errors import ConflictError, NotFoundError
@@ -280,6 +281,7 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         *("--privileged", "--uts=host", "--security-opt", "unmask=ALL", "--sysctl=net.a=1", "--group-add=5"),
         *("-m", "1g", "--cpus=1.5", "--ulimit", "nofile=5", "--ulimit", "core=0"),
         *("--gpus", "2", "--device", "acme.com/x=1", "--device=/dev/x:r", "--pidfile=/run/serving.pid"),
+        *("--volumes-from", "db:ro", "--volumes-from=cache"),
         *("--mount", f"type=bind,src={tmp_path},dst=/m,readonly", "image", "cmd", "-x", "--rm", "--", "-p1"),
     )
     assert result.status == 0, result.err
@@ -296,7 +298,9 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         publish_all=True,
         env=("A=b", "HOME"),
         env_files=(Path("vars"),),
-        volumes=("/a:/b:ro", f"{tmp_path}:/m:ro"),
+        volumes=("/a:/b:ro",),
+        mounts=(VolumeMount("bind", str(tmp_path), "/m", read_only=True),),
+        volumes_from=("db:ro", "cache"),
         tmpfs=("/tmp:size=1m",),
         workdir="/app",
         user="1000:1000",
@@ -604,9 +608,11 @@ def test_load_reads_a_file_or_standard_input(tiffin, engine, tmp_path, stdin):
 
 
 def test_volume_verbs(tiffin, engine):
-    engine.answers("volumes", create=lambda name, _labels: name or "f" * 64, remove=None)
-    assert tiffin("volume", "create", "--label", "a=b", "models").out == "models\n"
-    assert engine.calls[-1] == ("create", "models", (("a", "b"),))
+    engine.answers("volumes", create=lambda name, _labels, _options: name or "f" * 64, remove=None)
+    created = tiffin("volume", "create", "--label", "a=b", "-o", "type=tmpfs", "--opt=device=x", "models")
+    assert created.out == "models\n"
+    assert engine.calls[-1][1:] == ("models", (("a", "b"),), (("type", "tmpfs"), ("device", "x")))
+    assert "it must be local" in tiffin("volume", "create", "-d", "nfs").err
     assert tiffin("volume", "create").out == "f" * 64 + "\n"
     assert tiffin("volume", "rm", "a", "b").out == "a\nb\n"
     engine.answers("volumes", remove=NotFoundError("gone"))

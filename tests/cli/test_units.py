@@ -1,10 +1,9 @@
-"""Sizes, times and mounts as they are written on the command line."""
+"""Sizes and times as they are written on the command line."""
 
 import pytest
 
-from tiffin.cli.mounts import mounts
 from tiffin.cli.units import parse_moment, parse_size
-from tiffin.errors import InvalidError, TiffinError
+from tiffin.errors import InvalidError
 
 
 @pytest.mark.parametrize(
@@ -68,36 +67,3 @@ def test_other_moments_are_refused(text):
         return
     with pytest.raises(InvalidError, match="--since"):
         parse_moment(text, 0.0, "--since")
-
-
-def test_mounts_in_the_words_of_volume_and_tmpfs(tmp_path):
-    texts = (
-        f"type=bind,source={tmp_path},target=/a",
-        f"type=bind,src={tmp_path},dst=/b,readonly",
-        "type=volume,source=models,destination=/c,ro=true",
-        "source=models,target=/d",
-        "type=volume,target=/e",
-        "type=tmpfs,target=/f,tmpfs-size=1m,tmpfs-mode=1770",
-    )
-    assert mounts(texts) == (
-        [f"{tmp_path}:/a", f"{tmp_path}:/b:ro", "models:/c:ro", "models:/d", "/e"],
-        ["/f:size=1m,mode=1770"],
-    )
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "type=bind,source=/nope/x,target=/a",
-        "type=bind,target=/a",
-        "type=bind,source=/",
-        "type=bind,source=/,target=a",
-        "type=npipe,source=/,target=/a",
-        "type=bind,source=/,target=/a,bind-propagation=shared",
-        "type=volume,source=v,target=/a:b",
-        "",
-    ],
-)
-def test_other_mounts_are_refused(text):
-    with pytest.raises(TiffinError, match="--mount"):
-        mounts((text,))

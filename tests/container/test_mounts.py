@@ -6,7 +6,7 @@ import pytest
 
 from tiffin.container.mounts import VolumeMount, parse_tmpfs, parse_volume
 from tiffin.container.signals import parse_signal
-from tiffin.errors import InvalidError, UnsupportedError
+from tiffin.errors import InvalidError
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,12 @@ from tiffin.errors import InvalidError, UnsupportedError
         ("/srv/../a/:/data/", VolumeMount("bind", "/a", "/data")),
         ("./here:/data", VolumeMount("bind", "/work dir/here", "/data")),
         (".:/data", VolumeMount("bind", "/work dir", "/data")),
-        ("/srv:/data:ro,z", VolumeMount("bind", "/srv", "/data", read_only=True)),
-        ("/srv:/data:rw,rprivate,cached", VolumeMount("bind", "/srv", "/data")),
+        ("/srv:/data:ro,z", VolumeMount("bind", "/srv", "/data", read_only=True, relabel=True)),
+        ("/srv:/data:rw,rprivate,cached", VolumeMount("bind", "/srv", "/data", propagation="rprivate")),
+        ("/srv:/data:rslave,U", VolumeMount("bind", "/srv", "/data", propagation="rslave", owned=True)),
+        ("/srv:/data:rro", VolumeMount("bind", "/srv", "/data", read_only=True, recursion="readonly")),
+        ("//srv:/data", VolumeMount("bind", "/srv", "/data")),
+        ("models:/data:U,private", VolumeMount("volume", "models", "/data", owned=True)),
     ],
 )
 def test_docker_forms(text, expected):
@@ -42,6 +46,10 @@ def test_docker_forms(text, expected):
         ("~/x:/data", "neither an absolute path nor the name of a volume"),
         ("x:/data", "neither an absolute path nor the name of a volume"),
         ("/srv:/data:rx", "unknown option 'rx'"),
+        ("/srv:/data:ro,rw", "ro and rw exclude each other"),
+        ("/srv:/data:rslave,rshared", "rslave and rshared exclude each other"),
+        ("/srv:/data:nocopy", "nocopy is for volumes"),
+        ("models:/data:rshared", "rshared is for folders of this machine"),
     ],
 )
 def test_what_is_wrong_is_named(text, message):
@@ -81,9 +89,3 @@ def test_signals(text, number):
 def test_no_signals(text):
     with pytest.raises(InvalidError, match="there is no signal"):
         parse_signal(text)
-
-
-@pytest.mark.parametrize("word", ["shared", "rshared", "slave", "rslave"])
-def test_propagation_is_refused_and_not_ignored(word):
-    with pytest.raises(UnsupportedError, match=f"{word} is not in this release"):
-        parse_volume(f"/srv:/data:ro,{word}", "/")

@@ -261,14 +261,18 @@ def test_a_read_only_volume_is_read_only_all_the_way_down(box, tmp_path):
     (volume / "below").mkdir(parents=True)
     os.system(f"mount -t tmpfs none {volume}/below")
     try:
-        mount = Mount("/data", "bind", str(volume), ("rbind", "ro"))
+        mount = Mount("/data", "bind", str(volume), ("rbind", "rro"))
         result = box.shell(
             "touch /data/x; touch /data/below/x; mount -o remount,rw,bind /data", mounts=(mount,)
         )
+        shallow = Mount("/data", "bind", str(volume), ("rbind", "ro"))
+        only_the_top = box.shell("touch /data/x; touch /data/below/x && echo written", mounts=(shallow,))
     finally:
         os.system(f"umount {volume}/below")
     assert result.output.count("Read-only file system") == 2
     assert result.status != 0
+    assert only_the_top.output.count("Read-only file system") == 1
+    assert "written" in only_the_top.output
 
 
 def test_a_file_can_be_a_volume(box, tmp_path):

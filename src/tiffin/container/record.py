@@ -20,14 +20,28 @@ _NO_LABELS: Mapping[str, str] = {}
 
 
 class MountRecord(NamedTuple):
-    """A mount: a folder of the host, a volume (`name`), or a file system in memory."""
+    """A mount: a folder of the host, a volume (`name`), an image, or a file system in memory.
 
-    kind: Literal["bind", "volume", "tmpfs"]
+    `source` is a path, empty for a volume in memory, an image as it was given, or the options of a tmpfs.
+    """
+
+    kind: Literal["bind", "volume", "image", "tmpfs"]
     target: str
     source: str = ""
     name: str = ""
     read_only: bool = False
     anonymous: bool = False
+    subpath: str = ""
+    propagation: str = ""
+    """`private`, `slave` or `shared`; empty for private."""
+    recursion: str = ""
+    """As in `mounts.VolumeMount`."""
+    owned: bool = False
+    """It was given to the container's user."""
+    layers: tuple[str, ...] = ()
+    """Of an image: diff ids, the lowest first."""
+    options: tuple[str, ...] = ()
+    """Of a volume with options: those of the mount."""
 
 
 class Record(NamedTuple):
@@ -46,6 +60,8 @@ class Record(NamedTuple):
     """What the garbage collection must spare: kinds and keys, of blobs and layers."""
     labels: Mapping[str, str] = _NO_LABELS
     mounts: tuple[MountRecord, ...] = ()
+    volumes_from: tuple[str, ...] = ()
+    """As given with `--volumes-from`; what they mount is among `mounts`."""
     publish: tuple[str, ...] = ()
     """As given with `-p`; for `-P` one for each exposed port."""
     network: str = ""
@@ -107,7 +123,10 @@ class Record(NamedTuple):
     def from_wire(cls, wire: dict[str, Any]) -> Record:
         """The record that `to_wire` wrote, or a later tiffin, which may know more."""
         known = {name: _frozen(value) for name, value in wire.items() if name in cls._fields}
-        mounts = tuple(MountRecord(**mount) for mount in wire.get("mounts", ()))
+        mounts = tuple(
+            MountRecord(**{name: _frozen(value) for name, value in mount.items()})
+            for mount in wire.get("mounts", ())
+        )
         return cls(**known | {"mounts": mounts})
 
 

@@ -8,6 +8,7 @@ Runs under `python -IS`; standard library only.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
     from tiffin.runtime.child import Child
     from tiffin.runtime.freezer import Freezer
 
-__all__ = ["Supervisor", "main", "supervise"]
+__all__ = ["USERS", "Supervisor", "leave", "main", "put_away", "supervise"]
 
+USERS = "users"
+"""In the directory of an anonymous volume a folder with a file for each container that has it."""
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 
@@ -366,8 +369,20 @@ def main() -> None:
         with contextlib.suppress(OSError):
             tell({"error": pack_error(error)})
         sys.exit(1)
-    for directory in job.remove:
-        put_away(Path(directory))
+    for directory in map(Path, job.remove):
+        if leave(directory, job.identity):
+            put_away(directory)
+
+
+def leave(directory: Path, user: str) -> bool:
+    """Forget that a container has this anonymous volume; return whether it is nobody's now."""
+    users = directory / USERS
+    try:
+        (users / user).unlink(missing_ok=True)
+        users.rmdir()
+    except OSError as error:
+        return error.errno != errno.ENOTEMPTY
+    return True
 
 
 def put_away(directory: Path) -> None:

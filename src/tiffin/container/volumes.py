@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tiffin.container.supervisor import USERS, leave
 from tiffin.errors import InvalidError, NotFoundError
+from tiffin.layer.tree import kept_xattrs
 from tiffin.linux import files
 from tiffin.linux.remove import remove_tree
 
@@ -29,12 +31,16 @@ _NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"
 
 
 class Volume(msgspec.Struct, frozen=True):
-    """A volume; `created` in nanoseconds since 1970. An anonymous one goes with its container."""
+    """A volume; `created` in nanoseconds since 1970. An anonymous one goes with its container.
+
+    `options` are those of the driver, as given.
+    """
 
     name: str
     created: int
     labels: dict[str, str] = {}
     anonymous: bool = False
+    options: dict[str, str] = {}
 
 
 class Volumes:
@@ -49,9 +55,16 @@ class Volumes:
         return self._root / name / "data"
 
     def create(
-        self, name: str, now: int, *, labels: Mapping[str, str] | None = None, anonymous: bool = False
+        self,
+        name: str,
+        now: int,
+        *,
+        labels: Mapping[str, str] | None = None,
+        anonymous: bool = False,
+        options: Mapping[str, str] | None = None,
+        user: str = "",
     ) -> bool:
-        """Make the volume; return False if it is there already."""
+        """Make the volume; return False if it is there already. It is to go with its last `user`, if any."""
         if not re.fullmatch(_NAME, name):
             raise InvalidError(
                 f"{name!r} cannot be the name of a volume",
@@ -61,7 +74,10 @@ class Volumes:
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside = self._root / f".new-{os.urandom(8).hex()}"
         (beside / "data").mkdir(parents=True)
-        volume = Volume(name, now, dict(labels or {}), anonymous)
+        if user:
+            (beside / USERS).mkdir()
+            (beside / USERS / user).touch()
+        volume = Volume(name, now, dict(labels or {}), anonymous, dict(options or {}))
         (beside / "volume.json").write_bytes(msgspec.json.encode(volume))
         try:
             files.rename_noreplace(beside, self._root / name)
@@ -97,10 +113,17 @@ class Volumes:
         (self._root / name).rename(away)
         remove_tree(away)
 
-    def discard(self, names: Iterable[str]) -> None:
-        """Delete those of the volumes that are there."""
+    def share(self, name: str, user: str) -> None:
+        """Have an anonymous volume stay until this container, too, has gone. Raises NotFoundError."""
+        try:
+            (self._root / name / USERS / user).touch()
+        except FileNotFoundError:
+            raise NotFoundError(f"there is no volume {name} any more", code="no-such-volume") from None
+
+    def let_go(self, names: Iterable[str], user: str) -> None:
+        """Delete those anonymous volumes that no other container has."""
         for name in names:
-            if (self._root / name).is_dir():
+            if (self._root / name).is_dir() and leave(self._root / name, user):
                 self.remove(name)
 
     def fill(self, name: str, tree: MergedTree, target: str) -> None:
@@ -109,16 +132,22 @@ class Volumes:
         source = tree.resolve(target).node
         if source is None or not source.is_directory or any(data.iterdir()):
             return
-        self._copy_children(tree, source, data)
+        self._copy_children(tree, source, data, {})
         self._settle(source, data)
 
-    def _copy_children(self, tree: MergedTree, directory: Node, place: Path) -> None:
+    def _copy_children(
+        self, tree: MergedTree, directory: Node, place: Path, seen: dict[tuple[int, int], Path]
+    ) -> None:
+        """`seen` are the copies of files so far, so that hard links stay links."""
         for node in tree.children(directory):
             target = place / os.path.basename(node.path)  # noqa: PTH119 - a RootPath is no Path
             mode = node.status.st_mode
             if stat.S_ISDIR(mode):
                 target.mkdir()
-                self._copy_children(tree, node, target)
+                self._copy_children(tree, node, target, seen)
+            elif node.status.st_nlink > 1 and (first := seen.get((node.status.st_dev, node.status.st_ino))):
+                target.hardlink_to(first)
+                continue
             elif stat.S_ISLNK(mode):
                 target.symlink_to(tree.readlink(node))
             elif stat.S_ISREG(mode):
@@ -127,13 +156,16 @@ class Volumes:
                 os.mkfifo(target)
             else:
                 continue  # devices are not for a volume
+            seen[node.status.st_dev, node.status.st_ino] = target
             self._settle(node, target)
 
     def _settle(self, node: Node, target: Path) -> None:
-        """Give the copy the owner, mode and times of the original."""
+        """Give the copy the owner, mode, attributes and times of the original."""
         self._owners.change(str(target), *self._owners.read(node.host, node.status))
         if not node.is_link:
             target.chmod(stat.S_IMODE(node.status.st_mode))
+            for name, value in kept_xattrs(node.host).items():
+                os.setxattr(target, name, value)
         times = (node.status.st_atime_ns, node.status.st_mtime_ns)
         os.utime(target, ns=times, follow_symlinks=False)
 

@@ -207,11 +207,20 @@ def _sandbox(state: State) -> str:
 
 def _binds(mounts: Iterable[MountRecord]) -> list[str] | None:
     """What was asked for with `-v`; what the image declares is among the mounts alone."""
-    return [_bind(mount) for mount in mounts if mount.kind != "tmpfs" and not mount.anonymous] or None
+    return [
+        _bind(mount) for mount in mounts if mount.kind in ("bind", "volume") and not mount.anonymous
+    ] or None
 
 
 def _bind(mount: MountRecord) -> str:
-    return ":".join([mount.name or mount.source, mount.target, *(["ro"] if mount.read_only else [])])
+    mode = _mode(mount)
+    return ":".join([mount.name or mount.source, mount.target, *([mode] if mode else [])])
+
+
+def _mode(mount: MountRecord) -> str:
+    words = ("ro" if mount.read_only else "", "U" if mount.owned else "")
+    propagation = f"r{mount.propagation}" if mount.propagation in ("slave", "shared") else ""
+    return ",".join(word for word in (*words, propagation) if word)
 
 
 def _mount(mount: MountRecord) -> dict[str, Any]:
@@ -219,8 +228,9 @@ def _mount(mount: MountRecord) -> dict[str, Any]:
         "Type": mount.kind,
         "Source": "" if mount.kind == "tmpfs" else mount.source,
         "Destination": mount.target,
-        "Mode": "ro" if mount.read_only else "",
+        "Mode": _mode(mount),
         "RW": not mount.read_only,
-        "Propagation": "rprivate" if mount.kind == "bind" else "",
+        "Propagation": f"r{mount.propagation or 'private'}" if mount.kind == "bind" else "",
+        **({"Subpath": mount.subpath} if mount.subpath else {}),
     }
     return {**found, "Name": mount.name, "Driver": "local"} if mount.kind == "volume" else found

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tiffin.build.owner import find_user
-from tiffin.container import environment, mounts, names
+from tiffin.container import environment, names
 from tiffin.container.record import MountRecord, Record, Records
 from tiffin.container.signals import parse_signal
 from tiffin.container.supervisor import put_away
 from tiffin.engine.lookup import find_complete, need_image
 from tiffin.engine.prepared import Prepared, keep
-from tiffin.engine.standing import FILES, Made, Top, directory_of, furnish, name_of, volumes_of
+from tiffin.engine.standing import FILES, Made, Top, directory_of, furnish, name_of
 from tiffin.engine.starting import RULE, plan_of
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.events import Notice
@@ -31,13 +31,15 @@ from tiffin.runtime.spec import HOST, NEW, Options, make_spec
 from tiffin.snapshot.unpack import unpack_image
 
 if TYPE_CHECKING:
-    from tiffin.container.volumes import Volumes
+    from pathlib import Path
+
     from tiffin.engine.engine import Engine
     from tiffin.engine.lookup import Found
     from tiffin.engine.request import RunRequest
     from tiffin.oci.config import ContainerConfig, ImageConfig
     from tiffin.oci.runtimespec import RuntimeSpec
     from tiffin.snapshot.merged import MergedTree
+    from tiffin.store.leases import Lease
 
 
 def create(engine: Engine, request: RunRequest) -> Record:
@@ -49,9 +51,9 @@ def make(engine: Engine, request: RunRequest) -> Made:
     """The same, and its plan, if that does not depend on another container."""
     _check(engine, request)
     engine.enter()
-    records, volumes = Records(engine.db), volumes_of(engine)
+    records = Records(engine.db)
     with engine.leases.hold("container") as lease:
-        found = _image(engine, request)
+        found = _image(engine, request, request.image)
         config, keeps = found.config.config, _keeps(found)
         lease.add_all(keeps)
         unpack_image(engine.fetcher, found.manifest, found.config, engine.layers)
@@ -59,18 +61,24 @@ def make(engine: Engine, request: RunRequest) -> Made:
         _check_programs(engine, request, found, tree)
         identity = names.new_id(os.urandom)
         name = name_of(records, request)
-        made: list[str] = []
+        gatherer = None
+        if request.volumes or request.mounts or request.tmpfs or request.volumes_from or config.volumes:
+            from tiffin.engine.mounting import Gatherer  # most containers have no mounts
+
+            gatherer = Gatherer(engine, identity, tree, partial(_lease_image, engine, request, lease))
         directory = engine.home.containers / identity
         try:
-            mounted = _mounts(request, config, tree, volumes, made)
+            mounted = gatherer.gather(request, config) if gatherer else ()
             record = _record(request, found, (identity, name), mounted)
             spec, top = _spec(engine, request, record, found.config, tree), _top(engine, tree)
+            if gatherer:
+                gatherer.settle(mounted, spec)
             furnish(engine, directory, top, encode(spec))
             records.add(record)
         except BaseException:
             put_away(directory)
-            for volume in made:
-                volumes.remove(volume)
+            if gatherer:
+                gatherer.discard()
             raise
         plan = plan_of(engine, record, spec) if not record.network.startswith("container:") else b""
         if plan and found.reference is not None:
@@ -153,20 +161,26 @@ def _check_restart(request: RunRequest) -> None:
         )
 
 
-def _image(engine: Engine, request: RunRequest) -> Found:
+def _image(engine: Engine, request: RunRequest, name: str) -> Found:
     wanted = Platform.parse(request.platform) if request.platform else None
     asked = wanted or engine.platform
-    found = find_complete(engine, request.image, asked) if request.pull != "always" else None
+    found = find_complete(engine, name, asked) if request.pull != "always" else None
     if found is None and request.pull != "never":
         from tiffin.engine.transfers import pull  # most images are here, and the registry is much to load
 
-        pull(engine, request.image, request.platform)
-    found = found or need_image(engine, request.image, wanted)
+        pull(engine, name, request.platform)
+    found = found or need_image(engine, name, wanted)
     own = found.config.platform
     if wanted is not None and wanted.rank(own) is None:
-        raise NotFoundError(
-            f"the image {request.image} is for {own}, not for {request.platform}", exit_status=125
-        )
+        raise NotFoundError(f"the image {name} is for {own}, not for {request.platform}", exit_status=125)
+    return found
+
+
+def _lease_image(engine: Engine, request: RunRequest, lease: Lease, name: str) -> Found:
+    """Another image than the container's own, which nobody takes away meanwhile."""
+    found = _image(engine, request, name)
+    lease.add_all(_keeps(found))
+    unpack_image(engine.fetcher, found.manifest, found.config, engine.layers)
     return found
 
 
@@ -220,9 +234,10 @@ def _record(
         created=time.time_ns(),
         command=(*entrypoint, *(request.command or image_command)),
         layers=tuple(str(diff_id) for diff_id in found.config.rootfs.diff_ids),
-        keeps=_keeps(found),
+        keeps=(*_keeps(found), *(("layer", layer) for mount in mounted for layer in mount.layers)),
         labels={**(config.labels or {}), **dict(request.labels)},
         mounts=mounted,
+        volumes_from=request.volumes_from,
         publish=(*request.publish, *(f"{port.container}/{port.protocol}" for port in more)),
         network=network_name(request.network),
         hostname=_hostname(request, who[0]),
@@ -282,39 +297,6 @@ def _hostname(request: RunRequest, identity: str) -> str:
     return os.uname().nodename if shared else identity[:12]
 
 
-def _mounts(
-    request: RunRequest, config: ContainerConfig, tree: MergedTree, volumes: Volumes, made: list[str]
-) -> tuple[MountRecord, ...]:
-    """Make what is to be mounted, volumes first of all; `made` gets the names of new ones."""
-    wanted = [mounts.parse_volume(text, str(Path.cwd())) for text in request.volumes]
-    targets = [mount.target for mount in wanted] + [mounts.parse_tmpfs(text)[0] for text in request.tmpfs]
-    for target in targets:
-        if targets.count(target) > 1:
-            raise InvalidError(f"{target} is mounted twice", code="duplicate-mount", exit_status=125)
-    of_image = [mounts.parse_volume(target, "/") for target in config.volumes or ()]
-    wanted += [mount for mount in of_image if mount.target not in targets]
-    found = []
-    for mount in wanted:
-        if mount.kind == "bind":
-            if not os.path.lexists(mount.source):  # as Docker does: a folder that is missing is made
-                Path(mount.source).mkdir(parents=True, exist_ok=True)
-            found.append(MountRecord("bind", mount.target, mount.source, read_only=mount.read_only))
-            continue
-        name = mount.source or os.urandom(32).hex()
-        if volumes.create(name, time.time_ns(), anonymous=not mount.source):
-            made.append(name)
-        if mount.copy:
-            volumes.fill(name, tree, mount.target)
-        path = str(volumes.path(name))
-        found.append(
-            MountRecord("volume", mount.target, path, name, mount.read_only, anonymous=not mount.source)
-        )
-    for text in request.tmpfs:
-        target, options = mounts.parse_tmpfs(text)
-        found.append(MountRecord("tmpfs", target, ",".join(options)))
-    return tuple(found)
-
-
 def _spec(
     engine: Engine, request: RunRequest, record: Record, image: ImageConfig, tree: MergedTree
 ) -> RuntimeSpec:
@@ -347,7 +329,13 @@ def _spec(
 
         options = options._replace(**parse_limits(request.limits)._asdict())
     user = find_user(request.user if request.user is not None else config.user, tree, groups)
-    return make_spec(msgspec.structs.replace(config, env=kept), user, options, place)
+    spec = make_spec(msgspec.structs.replace(config, env=kept), user, options, place)
+    if any(mount.propagation for mount in record.mounts):
+        from tiffin.engine.mounting import propagation
+
+        linux = msgspec.structs.replace(spec.linux, rootfs_propagation=propagation(record))
+        spec = msgspec.structs.replace(spec, linux=linux)
+    return spec
 
 
 def _top(engine: Engine, tree: MergedTree) -> Top:
@@ -361,12 +349,9 @@ def _top(engine: Engine, tree: MergedTree) -> Top:
 def _spec_mounts(engine: Engine, record: Record, directory: Path) -> tuple[Mount, ...]:
     own = ("idmap",) if engine.rung is Rung.ROOT else ()
     bind = ("rbind", "rprivate", *own)
-    generated = [Mount(f"/etc/{name}", "bind", str(directory / name), bind) for name in FILES]
-    asked = []
-    for mount in record.mounts:
-        if mount.kind == "tmpfs":
-            asked.append(Mount(mount.target, "tmpfs", "tmpfs", tuple(mount.source.split(","))))
-        else:
-            options = (*bind, "ro") if mount.read_only else bind
-            asked.append(Mount(mount.target, "bind", mount.source, options))
-    return (*generated, *asked)
+    generated = tuple(Mount(f"/etc/{name}", "bind", str(directory / name), bind) for name in FILES)
+    if not record.mounts:
+        return generated
+    from tiffin.engine.mounting import spec_mounts
+
+    return (*generated, *spec_mounts(engine, record))

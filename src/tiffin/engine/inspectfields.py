@@ -40,7 +40,7 @@ def host_config(record: Record, spec: RuntimeSpec) -> dict[str, Any]:
         "PortBindings": port_bindings(record),
         "PublishAllPorts": record.publish_all,
         "VolumeDriver": "",
-        "VolumesFrom": None,
+        "VolumesFrom": list(record.volumes_from) or None,
         "CapAdd": _capabilities(record.cap_add),
         "CapDrop": _capabilities(record.cap_drop),
         "Cgroup": "",

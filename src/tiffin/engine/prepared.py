@@ -116,7 +116,14 @@ def _key(engine: Engine, request: RunRequest) -> Any:
 
     Volumes are made and filled, files are read, other containers and drivers come and go: those begin anew.
     """
-    if request.volumes or request.env_files or request.platform or request.pull == "always":
+    if (
+        request.volumes
+        or request.mounts
+        or request.volumes_from
+        or request.env_files
+        or request.platform
+        or request.pull == "always"
+    ):
         return None
     if request.network.startswith("container:") or request.gpus or request.cdi_devices or request.devices:
         return None

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from tiffin.build.ops.cachemounts import CacheMounts
 from tiffin.engine import containers, images, volumes
 from tiffin.engine.collection import collect
-from tiffin.linux.files import tree_size
 from tiffin.oci.digest import Digest
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ def disk_usage(engine: Engine) -> DiskUsage:
         tuple(found),
         tuple(everything),
         tuple(
-            VolumeUsage(volume.name, tree_size(volume.mountpoint), len(volume.containers))
+            VolumeUsage(volume.name, volumes.size(engine, volume.name), len(volume.containers))
             for volume in volumes.list_volumes(engine)
         ),
         tuple(_cache(engine, uses)),
@@ -236,7 +235,7 @@ def _prune_volumes(engine: Engine, request: PruneRequest) -> tuple[tuple[str, ..
         and (request.volumes == "all" or volume.anonymous)
         and not _spared(volume.created, dict(volume.labels), request)
     ]
-    freed = sum(tree_size(volume.mountpoint) for volume in gone)
+    freed = sum(volumes.size(engine, volume.name) for volume in gone)
     volumes.remove(engine, [volume.name for volume in gone])
     return tuple(volume.name for volume in gone), freed
 

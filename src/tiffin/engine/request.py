@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tiffin.container.mounts import TmpfsMount, VolumeMount
+
 __all__ = ["RunRequest"]
 
 
@@ -26,6 +28,8 @@ class RunRequest(NamedTuple):
     env: tuple[str, ...] = ()
     env_files: tuple[Path, ...] = ()
     volumes: tuple[str, ...] = ()
+    mounts: tuple[VolumeMount | TmpfsMount, ...] = ()
+    volumes_from: tuple[str, ...] = ()
     tmpfs: tuple[str, ...] = ()
     workdir: str | None = None
     user: str | None = None

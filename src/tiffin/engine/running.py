@@ -137,7 +137,7 @@ def remove(engine: Engine, record: Record, *, volumes: bool) -> None:
     _discard_control(engine, record)
     anonymous = [mount.name for mount in record.mounts if mount.anonymous] if volumes else []
     if anonymous:
-        volumes_of(engine).discard(anonymous)
+        volumes_of(engine).let_go(anonymous, record.id)
 
 
 def _release(found: State) -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tiffin.engine.engine import Engine
     from tiffin.engine.standing import Made
     from tiffin.oci.runtimespec import RuntimeSpec
+    from tiffin.runtime.model import Inlay
 
 DEFAULT_SIZE = (24, 80)
 RULE = "device-cgroup-rule"
@@ -89,8 +90,13 @@ def plan_of(engine: Engine, record: Record, spec: RuntimeSpec) -> bytes:
         from tiffin.engine.hostdevices import with_nodes
 
         spec = with_nodes(spec, engine.rung, record.devices)
+    extra: tuple[Inlay, ...] = ()
+    if record.mounts:
+        from tiffin.engine.mounting import inlays
+
+        extra = inlays(engine, record)
     rootfs = _rootfs(engine, record, directory_of(engine, record))
-    return pack(make_plan(spec, rootfs, machine=os.uname().machine))
+    return pack(make_plan(spec, rootfs, machine=os.uname().machine, extra=extra))
 
 
 def _plan_from_disk(engine: Engine, record: Record, network: NetworkPlan) -> bytes:

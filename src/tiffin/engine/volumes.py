@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tiffin.container.logs import stamp
 from tiffin.container.record import Records
-from tiffin.engine.standing import volumes_of
+from tiffin.container.volumeoptions import parse_options
+from tiffin.engine.standing import directory_of, volumes_of
 from tiffin.errors import ConflictError
+from tiffin.linux.files import tree_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from tiffin.container.volumes import Volume, Volumes
     from tiffin.engine.engine import Engine
+
+ANONYMOUS = "com.docker.volume.anonymous"
 
 
 class VolumeSummary(NamedTuple):
@@ -29,11 +34,27 @@ class VolumeSummary(NamedTuple):
     anonymous: bool
 
 
-def create(engine: Engine, name: str | None = None, labels: Sequence[tuple[str, str]] = ()) -> str:
-    """Make a volume, if there is none of the name yet, and return its name."""
+def create(
+    engine: Engine,
+    name: str | None = None,
+    labels: Sequence[tuple[str, str]] = (),
+    options: Sequence[tuple[str, str]] = (),
+) -> str:
+    """Make a volume, if there is none of the name yet, and return its name.
+
+    Raises ConflictError if there is one of the name with other options.
+    """
+    given = dict(options)
+    parse_options(given)
     engine.enter()
-    chosen = name or os.urandom(32).hex()
-    volumes_of(engine).create(chosen, time.time_ns(), labels=dict(labels), anonymous=name is None)
+    chosen, volumes = name or os.urandom(32).hex(), volumes_of(engine)
+    made = volumes.create(chosen, time.time_ns(), labels=dict(labels), anonymous=name is None, options=given)
+    if not made and given and volumes.find(chosen).options != given:
+        raise ConflictError(
+            f"the volume {chosen} exists with other options",
+            code="volume-exists",
+            hint="take another name, or remove that volume first",
+        )
     return chosen
 
 
@@ -43,8 +64,8 @@ def list_volumes(engine: Engine) -> list[VolumeSummary]:
     return [
         VolumeSummary(
             volume.name,
-            volumes.path(volume.name),
-            tuple(volume.labels.items()),
+            _mountpoint(volumes, volume),
+            tuple(_labels(volume).items()),
             tuple(users.get(volume.name, ())),
             volume.created / 1e9,
             volume.anonymous,
@@ -60,7 +81,7 @@ def remove(engine: Engine, names: Sequence[str]) -> None:
     for name in names:
         if name in users:
             raise ConflictError(
-                f"the volume {name} is used by the container {', '.join(users[name])}",
+                f"the volume {name} is in use: it is used by the container {', '.join(users[name])}",
                 code="volume-in-use",
                 hint=f"remove it first: tiffin rm {' '.join(users[name])}",
             )
@@ -74,19 +95,37 @@ def inspect(engine: Engine, names: Sequence[str]) -> list[dict[str, Any]]:
         {
             "CreatedAt": stamp(volume.created),
             "Driver": "local",
-            "Labels": volume.labels,
-            "Mountpoint": str(volumes.path(volume.name)),
+            "Labels": _labels(volume) or None,
+            "Mountpoint": str(_mountpoint(volumes, volume)),
             "Name": volume.name,
-            "Options": None,
+            "Options": volume.options or None,
             "Scope": "local",
         }
         for volume in (volumes.find(name) for name in names)
     ]
 
 
+def _mountpoint(volumes: Volumes, volume: Volume) -> Path:
+    """Where the files lie: behind a volume may be another folder."""
+    device = parse_options(volume.options)
+    return Path(device.source) if device and device.source else volumes.path(volume.name)
+
+
+def size(engine: Engine, name: str) -> int:
+    """The bytes of what is in the volume itself, and would go with it."""
+    return tree_size(volumes_of(engine).path(name))
+
+
+def _labels(volume: Volume) -> dict[str, str]:
+    """The labels; Docker gives anonymous volumes one by which it knows them."""
+    return {**({ANONYMOUS: ""} if volume.anonymous else {}), **volume.labels}
+
+
 def _users(engine: Engine) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for record in Records(engine.db).all():
+        if not directory_of(engine, record).exists():
+            continue  # it was --rm, and has gone
         for mount in record.mounts:
             if mount.name:
                 found.setdefault(mount.name, []).append(record.name)

@@ -73,7 +73,24 @@ def _open_source(source: Source) -> int:
         from tiffin.runtime.rare_steps import make_nodes  # few containers have devices of their own
 
         return make_nodes(source.nodes)
-    return mount.open_tree(source.path, recursive=source.recursive)
+    try:
+        if not source.subpath:
+            return mount.open_tree(source.path, recursive=source.recursive)
+        from tiffin.runtime.parts import open_part  # few mounts are of a part
+
+        return open_part(source)
+    except OSError as error:
+        if error.errno != errno.EINVAL or source.recursive:
+            raise
+        from tiffin.errors import UnsupportedError
+
+        raise UnsupportedError(
+            f"{source.path} cannot be mounted without what is mounted below it: that hides what lies there "
+            "from ordinary users",
+            code="locked-mounts",
+            hint="leave bind-recursive=disabled out, or run tiffin as root",
+            exit_status=OUR_FAILURE,
+        ) from error
 
 
 def _clone(plan: Plan, sources: list[int], streams: Streams, handshake: Handshake) -> tuple[int, int]:
@@ -112,9 +129,7 @@ def _map_ids(plan: Plan, sources: Sequence[int], pid: int) -> None:
     try:
         for source, fd in zip(plan.sources, sources, strict=True):
             if source.idmap:
-                mount.mount_setattr(
-                    fd, mount.ATTR_IDMAP, recursive=source.recursive, userns_fd=users, what=source.path
-                )
+                _shift(source, fd, users)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
@@ -128,6 +143,19 @@ def _map_ids(plan: Plan, sources: Sequence[int], pid: int) -> None:
         ) from error
     finally:
         os.close(users)
+
+
+def _shift(source: Source, fd: int, users: int) -> None:
+    try:
+        mount.mount_setattr(
+            fd, mount.ATTR_IDMAP, recursive=source.recursive, userns_fd=users, what=source.path
+        )
+    except OSError as error:
+        if error.errno != errno.EINVAL or not source.recursive:
+            raise
+        from tiffin.runtime.parts import shift_what_can_be  # below most folders nothing is mounted
+
+        shift_what_can_be(source, fd, users)
 
 
 def give_streams(streams: Streams, uid: int, maps: Sequence[IdMap]) -> None:

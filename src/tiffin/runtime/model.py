@@ -45,15 +45,25 @@ class LayersMount(NamedTuple):
     """Two directories of layers or more, top first, mounted at `destination` as one tree.
 
     `place` is a directory on one file system with the empty directories `upper` and `work`, where what is
-    written lands; without it the tree is read only.
+    written lands; without it the tree is read only. With a `subpath` that is shown alone.
     """
 
     destination: str
     lowers: tuple[str, ...]
     place: str | None = None
+    subpath: str = ""
 
 
-Inlay = MemoryFile | LayersMount
+class PartMount(NamedTuple):
+    """What lies at `subpath` in the directory `source`, whoever wrote it: links stay within `source`."""
+
+    destination: str
+    source: str
+    subpath: str
+    readonly: bool = False
+
+
+Inlay = MemoryFile | LayersMount | PartMount
 
 
 class UserMap(NamedTuple):
@@ -64,13 +74,17 @@ class UserMap(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A mount to copy for the container; with `idmap` its owners are shifted as the ids are."""
+    """A mount to copy for the container; with `idmap` its owners are shifted as the ids are.
+
+    Of a directory with a `subpath` what lies there; links lead no further than to the directory.
+    """
 
     path: str
     recursive: bool = False
     idmap: bool = False
     nodes: tuple[tuple[int, int, int, int], ...] = ()
     """Without a path: device nodes to make, by mode, number, owner and group here; their names are 0, 1, …"""
+    subpath: str = ""
 
 
 class Join(NamedTuple):

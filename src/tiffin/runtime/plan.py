@@ -10,7 +10,7 @@ from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.linux import capability, mount, namespace
 from tiffin.linux.namespace import IdMap
 from tiffin.runtime import inlays, roots, steps
-from tiffin.runtime.model import HookCall, Join, LayersMount, MemoryFile, Plan, Rootfs, Source
+from tiffin.runtime.model import HookCall, Join, LayersMount, MemoryFile, PartMount, Plan, Rootfs, Source
 from tiffin.runtime.mounts import DEVICES, LINKS
 from tiffin.runtime.process import Process
 from tiffin.runtime.seccomp import compile_filter
@@ -65,6 +65,7 @@ _IGNORED = {
     "idmap",
     "ridmap",
 }
+_PROPAGATION = {"slave": mount.MS_SLAVE, "shared": mount.MS_SHARED}
 _BINDS = {"bind", "rbind"}
 _RLIMITS = tuple(
     f"RLIMIT_{name}"
@@ -86,9 +87,9 @@ class Sources:
     def __init__(self) -> None:
         self.all: list[Source] = []
 
-    def add(self, path: str, *, recursive: bool = False, idmap: bool = False) -> int:
+    def add(self, path: str, *, recursive: bool = False, idmap: bool = False, subpath: str = "") -> int:
         """Return the number of the source."""
-        self.all.append(Source(path, recursive, idmap))
+        self.all.append(Source(path, recursive, idmap, subpath=subpath))
         return len(self.all) - 1
 
     def add_nodes(self, nodes: tuple[tuple[int, int, int, int], ...]) -> int:
@@ -113,9 +114,12 @@ def make_plan(
     after: list[steps.Step] = []
     for entry in _in_order((*spec.mounts, *extra)):
         if isinstance(entry, MemoryFile | LayersMount):
-            before.append(_inlay(entry, sources, idmap=idmap))
+            before += _inlay(entry, sources, idmap=idmap)
             readonly = isinstance(entry, MemoryFile) or entry.place is None
             after.append(inlays.AttachPrepared(entry.destination, readonly))
+        elif isinstance(entry, PartMount):
+            number = sources.add(entry.source, recursive=True, idmap=idmap, subpath=entry.subpath)
+            after.append(steps.Bind(number, entry.destination, entry.readonly))
         else:
             _add_mount(entry, sources, before, after)
     before += [steps.OpenDevice(device) for device in DEVICES]
@@ -248,12 +252,17 @@ def _root_step(rootfs: Rootfs, sources: Sources, *, idmap: bool) -> steps.Step:
     return roots.OverlayRoot(tuple(lowers), sources.add(place, idmap=idmap), upper, work, rootfs.volatile)
 
 
-def _inlay(entry: Inlay, sources: Sources, *, idmap: bool) -> steps.Step:
+def _inlay(entry: MemoryFile | LayersMount, sources: Sources, *, idmap: bool) -> list[steps.Step]:
     if isinstance(entry, MemoryFile):
-        return inlays.PrepareFile(*entry)
+        return [inlays.PrepareFile(*entry)]
     lowers = tuple(sources.add(path, idmap=idmap) for path in entry.lowers)
     upper = -1 if entry.place is None else sources.add(entry.place, idmap=idmap)
-    return inlays.PrepareOverlay(entry.destination, lowers, upper, "upper", "work")
+    made: list[steps.Step] = [inlays.PrepareOverlay(entry.destination, lowers, upper, "upper", "work")]
+    if not entry.subpath:
+        return made
+    from tiffin.runtime.rare_steps import Narrow
+
+    return [*made, Narrow(entry.destination, entry.subpath)]
 
 
 def _in_order(mounts: tuple[Mount | Inlay, ...]) -> list[Mount | Inlay]:
@@ -277,8 +286,7 @@ def _add_mount(entry: Mount, sources: Sources, before: list[steps.Step], after: 
         recursive = entry.type == "rbind" or "rbind" in options
         idmap = bool(options & {"idmap", "ridmap"})
         number = sources.add(entry.source, recursive=recursive, idmap=idmap)
-        attributes = sum(bit for name, bit in _ATTRIBUTES.items() if name in options and name != "ro")
-        after.append(steps.Bind(number, target, "ro" in options, attributes))
+        after.append(_bind(number, target, options))
     else:
         flags = sum(bit for name, bit in _FLAGS.items() if name in options)
         data = ",".join(word for word in entry.options if word not in _FLAGS and word not in _IGNORED)
@@ -317,6 +325,18 @@ def _outside(maps: tuple[IdMap, ...], number: int) -> int:
     """Return the id outside; whose id is not mapped, is nobody, as the kernel shows it."""
     found = namespace.host_id(maps, number) if maps else number
     return _NOBODY if found is None else found
+
+
+def _bind(number: int, target: str, options: set[str]) -> steps.Bind:
+    """Return the step for a mount of what exists: `ro` is of the mount alone, `rro` of all that is below it.
+
+    Propagation is that of all that is below too, with and without the letter r: so it turns out in Docker.
+    """
+    attributes = sum(bit for name, bit in _ATTRIBUTES.items() if name in options and name != "ro")
+    words = {word.removeprefix("r") for word in options}
+    propagation = next((flag for word, flag in _PROPAGATION.items() if word in words), mount.MS_PRIVATE)
+    readonly = bool(options & {"ro", "rro"})
+    return steps.Bind(number, target, readonly, attributes, readonly and "rro" not in options, propagation)
 
 
 def _settings(spec: RuntimeSpec, rootfs: Rootfs, *, hostname: bool) -> list[steps.Step]:

@@ -7,6 +7,7 @@ import os
 from tiffin.linux import mount
 from tiffin.linux.record import NamedTuple
 from tiffin.runtime.steps import MountNew
+from tiffin.runtime.targets import resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,8 +82,30 @@ def show_hierarchies(late: tuple[Step, ...], controllers: Iterable[str]) -> tupl
     )
 
 
+class Narrow(NamedTuple):
+    """Show of what was prepared for this target only what lies at `subpath`; links stay within it."""
+
+    target: str
+    subpath: str
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return f"find {self.subpath} for {self.target}"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        whole = setup.prepared[self.target]
+        # Only a mount of this namespace can be copied in part, before Linux 6.15: it is here for a moment.
+        mount.move_mount_to(whole, "/")
+        part = resolve(whole, self.subpath)
+        setup.prepared[self.target] = mount.open_tree("", dir_fd=part)
+        os.close(part)
+        mount.unmount("/")
+        os.close(whole)
+
+
 _QUIET = mount.ATTR_NOSUID | mount.ATTR_NODEV | mount.ATTR_NOEXEC
-RARE_STEPS = {kind.__name__: kind for kind in (TakeDevices, MountHierarchies)}
+RARE_STEPS = {kind.__name__: kind for kind in (TakeDevices, MountHierarchies, Narrow)}
 
 
 def make_nodes(nodes: Iterable[tuple[int, int, int, int]]) -> int:

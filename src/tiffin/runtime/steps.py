@@ -134,6 +134,9 @@ class Bind(NamedTuple):
     readonly: bool
     attributes: int = 0
     """Further attributes of the mount, such as nosuid."""
+    shallow: bool = False
+    """What is mounted below the source stays writable, if it is."""
+    propagation: int = mount.MS_PRIVATE
 
     def describe(self) -> str:
         """Return what this does."""
@@ -142,8 +145,10 @@ class Bind(NamedTuple):
     def apply(self, setup: Setup) -> None:
         """Act."""
         fd = setup.sources[self.source]
-        attributes = self.attributes | (mount.ATTR_RDONLY if self.readonly else 0)
-        mount.mount_setattr(fd, attributes, recursive=True, propagation=mount.MS_PRIVATE, what=self.target)
+        whole = self.attributes | (mount.ATTR_RDONLY if self.readonly and not self.shallow else 0)
+        mount.mount_setattr(fd, whole, recursive=True, propagation=self.propagation, what=self.target)
+        if self.readonly and self.shallow:
+            mount.mount_setattr(fd, mount.ATTR_RDONLY, what=self.target)
         setup.attach(fd, self.target)
 
 
@@ -294,7 +299,7 @@ class Sysctl(NamedTuple):
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    from tiffin.runtime.rare_steps import MountHierarchies, TakeDevices
+    from tiffin.runtime.rare_steps import MountHierarchies, Narrow, TakeDevices
 
     Step: TypeAlias = (
         MakePrivate
@@ -318,6 +323,7 @@ if TYPE_CHECKING:
         | Sysctl
         | TakeDevices
         | MountHierarchies
+        | Narrow
     )
 STEPS = {
     kind.__name__: kind

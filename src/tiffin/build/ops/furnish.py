@@ -212,5 +212,5 @@ class Furnisher:
 def _mount(target: str, source: Path | str, *, readonly: bool) -> Mount:
     """A mount of what lies at `source`, with the owners that it has on disk."""
     return Mount(
-        target, "bind", str(source), ("rbind", "rprivate", "idmap", "nodev", *(["ro"] if readonly else []))
+        target, "bind", str(source), ("rbind", "rprivate", "idmap", "nodev", *(["rro"] if readonly else []))
     )

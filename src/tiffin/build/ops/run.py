@@ -249,7 +249,7 @@ class StepRunner:
             given[_APT_CONFIG] = work / "apt.conf"
             given[_APT_CONFIG].write_text('APT::Sandbox::User "root";\n')
         return tuple(
-            Mount(target, "bind", str(source), ("rbind", "rprivate", "ro"))
+            Mount(target, "bind", str(source), ("rbind", "rprivate", "rro"))
             for target, source in given.items()
         )
 

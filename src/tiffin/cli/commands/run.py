@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from tiffin.cli.command import Session
     from tiffin.cli.options import Arguments
+    from tiffin.container.mounts import TmpfsMount, VolumeMount
     from tiffin.engine.running import RunRequest
     from tiffin.ui.progress import Mode
 
@@ -72,7 +73,7 @@ OPTIONS = (
     value("--memory-reservation", "BYTES", "Memory that is left to it where there is little"),
     value("--memory-swap", "BYTES", "The most memory and swap together, -1 for any swap"),
     value("--mac-address", "ADDRESS", "Hardware address of the container's device, on root's bridge"),
-    values("--mount", "OPTIONS", "Mount a folder, volume or tmpfs: type=bind,source=…,target=…[,readonly]"),
+    values("--mount", "OPTIONS", "Mount a folder, volume, image or tmpfs: type=bind,source=…,target=…"),
     value("--name", "NAME", "Give the container a name"),
     value("--network", "MODE", "Network: default, bridge, none, host or container:NAME", default="default"),
     flag("--no-healthcheck", "Do not run the image's health check"),
@@ -103,7 +104,8 @@ OPTIONS = (
     values("--ulimit", "NAME=SOFT[:HARD]", "Limit what a process may use, like nofile=1024:4096"),
     value("-u, --user", "USER[:GROUP]", "Run as this user, by name or number"),
     value("--uts", "MODE", "Host name: private, or host for this machine's"),
-    values("-v, --volume", "SOURCE:TARGET[:ro]", "Mount a folder or a volume", dynamic="volumes"),
+    values("-v, --volume", "SOURCE:TARGET[:OPTIONS]", "Mount a folder or a volume", dynamic="volumes"),
+    values("--volumes-from", "CONTAINER[:ro]", "Mount what another container mounts", dynamic="containers"),
     flag("--wait", "With --detach: return when it runs and, if it has a health check, is healthy"),
     flag("--wait-healthy", "The same, for a container that must have a health check"),
     number("--wait-timeout", "SECONDS", "Give up waiting after this time"),
@@ -122,7 +124,7 @@ OPTIONS = (
     *refuse("there is no key sequence to detach; use --detach and 'tiffin logs -f'", "--detach-keys="),
     *refuse("there is one runtime in this release, tiffin's own", "--runtime="),
     *refuse("use the global option: tiffin --isolation RUNG run", "--isolation=default"),
-    *refuse("volumes are folders of this machine", "--volume-driver=local", "--volumes-from="),
+    *refuse("volumes are folders of this machine", "--volume-driver=local"),
     *refuse("there is no API socket", "--use-api-socket"),
     *ignore("--disable-content-trust"),
     value("--net", "MODE", "", default=None),
@@ -155,7 +157,6 @@ def request(arguments: Arguments, *, detach: bool) -> RunRequest:
     from tiffin.engine.running import RunRequest
 
     image, *command = arguments.words
-    volumes, tmpfs = _mounts(arguments.texts("mount"))
     _check_cidfile(arguments.text("cidfile"))
     return RunRequest(
         image=image,
@@ -169,8 +170,10 @@ def request(arguments: Arguments, *, detach: bool) -> RunRequest:
         publish_all=arguments.flag("publish-all"),
         env=arguments.texts("env"),
         env_files=files(arguments.texts("env-file")),
-        volumes=(*arguments.texts("volume"), *volumes),
-        tmpfs=(*arguments.texts("tmpfs"), *tmpfs),
+        volumes=arguments.texts("volume"),
+        mounts=_mounts(arguments.texts("mount")),
+        volumes_from=arguments.texts("volumes-from"),
+        tmpfs=arguments.texts("tmpfs"),
         workdir=arguments.text("workdir"),
         user=arguments.text("user"),
         entrypoint=arguments.text("entrypoint"),
@@ -205,12 +208,12 @@ def request(arguments: Arguments, *, detach: bool) -> RunRequest:
     )
 
 
-def _mounts(texts: tuple[str, ...]) -> tuple[list[str], list[str]]:
+def _mounts(texts: tuple[str, ...]) -> tuple[VolumeMount | TmpfsMount, ...]:
     if not texts:
-        return [], []
-    from tiffin.cli.mounts import mounts
+        return ()
+    from tiffin.container.mountoptions import parse_mount
 
-    return mounts(texts)
+    return tuple(map(parse_mount, texts))
 
 
 def _absolute(path: str | None) -> str:

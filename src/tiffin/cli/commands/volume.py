@@ -28,7 +28,7 @@ HEADINGS = {
     "Size": "SIZE",
 }
 _CLUSTER = "there are no clusters"
-_LOCAL = "volumes are folders of this machine"
+_DRIVERS = ("local",)
 
 
 def create(session: Session, arguments: Arguments) -> int:
@@ -36,8 +36,9 @@ def create(session: Session, arguments: Arguments) -> int:
     from tiffin.engine.volumes import create as create_volume
 
     name = arguments.words[0] if arguments.words else None
+    labels, options = (tuple(arguments.pairs(kind).items()) for kind in ("label", "opt"))
     with session.engine() as engine:
-        session.print(create_volume(engine, name, tuple(arguments.pairs("label").items())))
+        session.print(create_volume(engine, name, labels, options))
     return 0
 
 
@@ -115,15 +116,20 @@ CREATE = Command(
     "create [OPTIONS] [VOLUME]",
     create,
     options=(
+        value("-d, --driver", "DRIVER", "Who keeps it: local", default="local", choices=_DRIVERS),
         values("--label", "KEY=VALUE", "Put a label on the volume"),
-        *refuse(_LOCAL, "-d, --driver=local", "-o, --opt="),
+        values("-o, --opt", "KEY=VALUE", "Let it be a folder or memory: type=none|tmpfs, o=…, device=…"),
         *refuse(_CLUSTER, "--availability=", "--group=", "--limit-bytes=", "--required-bytes=", "--scope="),
         *refuse(
             _CLUSTER, "--secret=", "--sharing=", "--topology-preferred=", "--topology-required=", "--type="
         ),
     ),
     words=(0, 1),
-    examples=("tiffin volume create models",),
+    examples=(
+        "tiffin volume create models",
+        "tiffin volume create -o type=none -o o=bind -o device=/srv/models models",
+        "tiffin volume create -o type=tmpfs -o device=tmpfs -o o=size=64m scratch",
+    ),
 )
 LIST = Command(
     "ls [OPTIONS]",
