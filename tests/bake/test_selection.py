@@ -72,7 +72,7 @@ def test_every_attribute_reaches_the_build():
         "cache_to": ('type=registry,mode=max,"ref=a,b"',), "no_cache_filter": ("x",),
         "outputs": ("type=image,name=n,push=true", "type=local,dest=out"), "annotations": ("index:a=b",),
         "attest": ("type=sbom",), "provenance": None, "sbom": None,
-        "push": False, "load": False, "why": False,
+        "push": False, "load": False, "split": False, "why": False,
         "steps": StepRequest(
             (ExtraHost("db", "10.0.0.1"), ExtraHost("db", "10.0.0.2")), 64 << 20, parse_ulimits(["nofile=1:2"])
         ),

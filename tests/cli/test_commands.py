@@ -681,9 +681,10 @@ def test_pull_and_push(tiffin, engine):
     tiffin("pull", "-q", "--platform", "linux/arm64", "python")
     assert engine.calls[-1] == ("pull", "python", "linux/arm64", True)
     assert tiffin("push", "-q", "r.example/x:1").out == "r.example/x:1\n"
-    assert engine.calls[-1] == ("push", "r.example/x:1", True, None)
-    assert tiffin("push", "--platform", "arm64", "r.example/x:1").status == 0
-    assert str(engine.calls[-1][-1]) == "linux/arm64"
+    assert engine.calls[-1] == ("push", "r.example/x:1", True, None, {"split": False})
+    assert tiffin("push", "--platform", "arm64", "--split-layers", "r.example/x:1").status == 0
+    assert str(engine.calls[-1][3]) == "linux/arm64"
+    assert engine.calls[-1][-1] == {"split": True}
 
 
 def test_login_takes_the_password_from_where_it_is_said(engine, tiffin, stdin):

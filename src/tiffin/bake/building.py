@@ -59,11 +59,16 @@ def check_requests(selection: Selection) -> None:
 
 
 def bake(
-    engine: Engine, selection: Selection, built: Callable[[str, BuildResult], None], *, why: bool = False
+    engine: Engine,
+    selection: Selection,
+    built: Callable[[str, BuildResult], None],
+    *,
+    split: bool = False,
+    why: bool = False,
 ) -> dict[str, BuildResult]:
     """Build all targets; `built` hears of each that was asked for. Return the results by target.
 
-    With `why`, events tell of each step why it hits or misses.
+    With `split`, big layers become several; with `why`, events tell of each step why it hits or misses.
     """
     check_requests(selection)
     engine.enter()
@@ -77,7 +82,7 @@ def bake(
             for name in selection.order():
                 target = selection.targets[name]
                 engine.emit = _prefixed(own, name) if several else own
-                request = build_request(target, Inputs(inline, images))._replace(why=why)
+                request = build_request(target, Inputs(inline, images))._replace(split=split, why=why)
                 result = None if target.linked else _build(engine, request)
                 if result is not None:
                     results[name] = result

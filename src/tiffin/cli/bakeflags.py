@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tiffin.booleans import FALSE, TRUE
-from tiffin.cli.buildflags import CALL, NO_CACHE, OTHER_BUILDER, POLICY, PROGRESS, PULL, WHY
+from tiffin.cli.buildflags import CALL, NO_CACHE, OTHER_BUILDER, POLICY, PROGRESS, PULL, SPLIT_LAYERS, WHY
 from tiffin.cli.options import flag, value, values
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ OPTIONS = (
     flag("--push", "Send the images to their registries, like --set '*.push=true'"),
     value("--sbom", "VALUE", "Attest what is in the image, like --set '*.attest=type=sbom'"),
     values("--set", "TARGET.KEY=VALUE", "Change targets: a pattern of their names, an attribute, += adds"),
+    SPLIT_LAYERS,
     values("--var", "NAME=VALUE", "Set a variable of the files"),
     WHY,
     *OTHER_BUILDER,

@@ -17,6 +17,9 @@ PROGRESS = value(
     "--progress", "MODE", f"How to show progress: {', '.join(MODES)}", default="auto", choices=MODES
 )
 PULL = flag("--pull", "Ask the registry for newer base images")
+SPLIT_LAYERS = flag(
+    "--split-layers", "Make of a big layer several, of files that change together, so that less is sent later"
+)
 WHY = flag("--why", "Say of each step why it is remembered, or what changed")
 OTHER_BUILDER = refuse("there is one builder, tiffin itself", f"--builder={'|'.join(BUILDERS)}")
 POLICY = refuse("policies are not in this release", "--policy=")
@@ -78,6 +81,7 @@ OPTIONS = (
     values(
         "--ssh", "default|ID[=SOCKET|KEY[,KEY]]", "Let steps mount an SSH agent, or one that holds these keys"
     ),
+    SPLIT_LAYERS,
     value("--sbom", "true|false", "List the packages in the images: --attest type=sbom"),
     values("-t, --tag", "NAME[:TAG]", "Give the image a name; can be repeated", dynamic="images"),
     value("--target", "STAGE", "Build this stage, and not the last one"),

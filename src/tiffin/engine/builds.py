@@ -25,7 +25,7 @@ from tiffin.engine.building.platforms import plan_requests
 from tiffin.engine.building.request import BuiltImage
 from tiffin.engine.building.results import deliver, store_image, store_result, wanted_outputs
 from tiffin.engine.foreign import check_steps
-from tiffin.errors import FailedError
+from tiffin.errors import FailedError, InvalidError
 from tiffin.events import Notice
 from tiffin.linux.files import atomic_write
 from tiffin.oci.reference import Reference
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from tiffin.engine.building.inputs import Inputs, Lent
     from tiffin.engine.building.request import BuildRequest, BuildResult
     from tiffin.engine.engine import Engine
+    from tiffin.oci.config import ImageConfig
     from tiffin.store.leases import Lease
 
 
@@ -56,6 +57,12 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
     lent = read_lent(request, engine.settings.environ)
     attester = make_attester(engine, request, outputs)
     caches = plan_caches(request)
+    if request.split and caches.inline:
+        raise InvalidError(
+            "an image whose layers are split cannot carry the cache of the steps that made them",
+            code="split-with-inline-cache",
+            hint="write the cache elsewhere: --cache-to type=registry,ref=NAME",
+        )
     with engine.leases.hold("build") as lease, caches.imported(engine) as imported, ExitStack() as stack:
         builder = _Builder(engine, request, lent, lease, imported)
         inputs = stack.enter_context(read_inputs(engine, request, stack.enter_context(builder.fetching)))
@@ -64,6 +71,8 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
         configs = [image_config(graph, results, engine.settings.epoch) for graph in planned.graphs]
         made = tuple(diff_id for config in configs for diff_id in config.rootfs.diff_ids)
         solved = Solved(results, made, bench.reader.digests, bench.mounts, imported)
+        if request.split:
+            configs = _split(engine, lease, planned.graphs, configs)
         images = [
             BuiltImage(each.platform, *store_image(engine, caches.carried(config, solved)))
             for each, config in zip(planned.requests, configs, strict=True)
@@ -77,6 +86,17 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
     if request.iidfile is not None:
         atomic_write(request.iidfile, str(result.image_id if result.kept else "").encode())
     return result
+
+
+def _split(
+    engine: Engine, lease: Lease, graphs: Sequence[Graph], configs: Sequence[ImageConfig]
+) -> list[ImageConfig]:
+    """The configs with big layers of this build as several; those of the bases are shared as they are."""
+    from tiffin.engine.splitting import Splitter  # few ask for it
+
+    splitter = Splitter(engine, lease)
+    bases = [graph.base.diff_ids if graph.base else () for graph in graphs]
+    return [splitter.split(config, base) for config, base in zip(configs, bases, strict=True)]
 
 
 class _Planned(NamedTuple):

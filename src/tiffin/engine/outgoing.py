@@ -17,6 +17,7 @@ from tiffin.image.view import open_image
 from tiffin.oci import codec
 from tiffin.oci.descriptor import Descriptor, MediaType
 from tiffin.oci.manifest import Index
+from tiffin.snapshot.export import layer_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
     from tiffin.content.protocol import Fetcher, Pusher
     from tiffin.engine.engine import Engine
+    from tiffin.engine.splitting import Splitter
     from tiffin.image.view import FetchedImage
-    from tiffin.oci.digest import Digest
+    from tiffin.oci.digest import DiffID, Digest
     from tiffin.oci.manifest import Manifest
 
     _Annotable = TypeVar("_Annotable", Descriptor, Manifest, Index)
@@ -51,12 +53,19 @@ class Outgoing:
         return self._fetcher.open(descriptor) if made is None else io.BytesIO(made)
 
 
-def prepare(engine: Engine, root: Descriptor, form: Form, sink: Pusher | None = None) -> Outgoing:
+def prepare(
+    engine: Engine,
+    root: Descriptor,
+    form: Form,
+    sink: Pusher | None = None,
+    splitter: Splitter | None = None,
+) -> Outgoing:
     """Return the image, or the index of images, in `form`; byte for byte as it is, if that changes nothing.
 
-    What `sink` has is not packed for it again. Raises InvalidError for annotations that have no place in it.
+    What `sink` has is not packed for it again; with `splitter` big layers become several.
+    Raises InvalidError for annotations that have no place in it.
     """
-    shaper = _Shaper(engine, form, sink)
+    shaper = _Shaper(engine, form, sink, splitter)
     if root.is_index:
         descriptor = shaper.index(root)
     else:
@@ -69,9 +78,10 @@ def prepare(engine: Engine, root: Descriptor, form: Form, sink: Pusher | None = 
 class _Shaper:
     """Documents in another form, and what they are now."""
 
-    def __init__(self, engine: Engine, form: Form, sink: Pusher | None) -> None:
+    def __init__(self, engine: Engine, form: Form, sink: Pusher | None, splitter: Splitter | None) -> None:
         self._engine = engine
         self._form = form
+        self._splitter = splitter
         packing = form.compression
         self._packer = None if packing is None else Packer(engine, sink or engine.blobs, packing)
         self.documents: dict[Digest, bytes] = {}
@@ -79,9 +89,9 @@ class _Shaper:
     def image(self, entry: Descriptor, image: FetchedImage) -> Descriptor:
         """Return `entry`, which points to the manifest of `image`, as one that points to the new one."""
         form, platform = self._form, image.config.platform.normalised()
-        manifest = image.manifest
+        manifest, diff_ids = self._split(image)
         if self._packer is not None:
-            layers = tuple(self._packer.pack(layer.descriptor, layer.diff_id) for layer in image.layers)
+            layers = tuple(map(self._packer.pack, manifest.layers, diff_ids))
             manifest = msgspec.structs.replace(manifest, layers=layers)
         manifest = _annotated(manifest, chosen(form.annotations, "manifest", platform))
         if form.docker:
@@ -91,6 +101,20 @@ class _Shaper:
         if manifest != image.manifest:
             entry = self._point(entry, codec.encode(manifest), manifest.media_type)
         return _annotated(entry, chosen(form.annotations, "manifest-descriptor", platform))
+
+    def _split(self, image: FetchedImage) -> tuple[Manifest, tuple[DiffID, ...]]:
+        """The manifest, and the layers that it has once big ones are split."""
+        whole = image.config.rootfs.diff_ids
+        if self._splitter is None or (config := self._splitter.split(image.config)) == image.config:
+            return image.manifest, whole
+        data, known = codec.encode(config), dict(zip(whole, image.manifest.layers, strict=True))
+        described = Descriptor.of(data, image.manifest.config.media_type)
+        self.documents[described.digest] = data
+        diff_ids = config.rootfs.diff_ids
+        layers = tuple(known.get(each) or layer_descriptor(self._engine.layers, each) for each in diff_ids)
+        return oci_manifest(
+            msgspec.structs.replace(image.manifest, config=described, layers=layers)
+        ), diff_ids
 
     def index(self, root: Descriptor) -> Descriptor:
         """The same of an index, with all images that it holds."""

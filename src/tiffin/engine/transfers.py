@@ -58,12 +58,20 @@ def pull_base(engine: Engine, name: str, platform: Platform, *, renew: bool = Fa
         _pull(engine, lease, _Wanted(reference, platform, root=root))
 
 
-def push(engine: Engine, name: str, quiet: bool = False, platform: Platform | None = None) -> Descriptor:
+def push(
+    engine: Engine,
+    name: str,
+    quiet: bool = False,
+    platform: Platform | None = None,
+    *,
+    split: bool = False,
+) -> Descriptor:
     """Send the image `name` to the registry in its name; return the descriptor of the manifest there.
 
     Layers that were built here are sent compressed, so that the manifest there is another than here; the
     image id is the same. Of an index all images are sent if they are all here, else the one for this machine;
-    or the one for `platform` alone.
+    or the one for `platform` alone. With `split` big layers are sent as several, and the image id there is
+    another; the image here stays as it is.
     """
     del quiet
     engine.enter()
@@ -83,7 +91,12 @@ def push(engine: Engine, name: str, quiet: bool = False, platform: Platform | No
     root = to_send(engine, root, reference.familiar)
     with engine.leases.hold("push") as lease:
         lease.add("blob", found.descriptor.digest)
-        return send(engine, [reference], lambda there: prepare(engine, root, GZIP, there))
+        splitter = None
+        if split:
+            from tiffin.engine.splitting import Splitter
+
+            splitter = Splitter(engine, lease)
+        return send(engine, [reference], lambda there: prepare(engine, root, GZIP, there, splitter))
 
 
 def login(settings: Settings, server: str, user: str, password: str) -> str:

@@ -14,6 +14,8 @@ from tiffin.oci.descriptor import Descriptor, MediaType
 from tiffin.oci.manifest import Manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from tiffin.image.view import Image
     from tiffin.oci.digest import DiffID
     from tiffin.oci.platform import Platform
@@ -115,6 +117,27 @@ class Draft(msgspec.Struct, frozen=True):
 def uncompressed_layer(diff_id: DiffID, size: int) -> Descriptor:
     """The descriptor of a layer that is stored as its plain tar of `size` bytes."""
     return Descriptor(MediaType.OCI_LAYER, diff_id, size)
+
+
+def exchange_layers(config: ImageConfig, parts: Mapping[DiffID, Sequence[tuple[DiffID, str]]]) -> ImageConfig:
+    """The config with layers exchanged for others that are the same together, each of which has a name.
+
+    Each gets an entry in the history, as the whole had one.
+    """
+    if not parts:
+        return config
+    whole = iter(config.rootfs.diff_ids)
+    diff_ids: list[DiffID] = []
+    past: list[History] = []
+    for entry in complete_history(config):
+        if entry.empty_layer:
+            past.append(entry)
+            continue
+        diff_id = next(whole)
+        for part, name in parts.get(diff_id, ((diff_id, ""),)):
+            diff_ids.append(part)
+            past.append(msgspec.structs.replace(entry, comment=name) if name else entry)
+    return msgspec.structs.replace(config, rootfs=RootFS(tuple(diff_ids)), history=tuple(past))
 
 
 def complete_history(config: ImageConfig) -> tuple[History, ...]:

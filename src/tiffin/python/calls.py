@@ -41,6 +41,7 @@ def build(  # noqa: PLR0913 - the flags of `tiffin build`
     cache_to: Several = (),
     network: str = "default",
     no_cache: bool = False,
+    split_layers: bool = False,
     pull: bool = False,
     progress: Progress | None = None,
 ) -> Image:
@@ -68,6 +69,7 @@ def build(  # noqa: PLR0913 - the flags of `tiffin build`
         "cache_to": _several(cache_to),
         "network": network,
         "no_cache": no_cache,
+        "split": split_layers,
         "pull": pull,
     }
     return Image(call("build", fields, progress=progress).value)

@@ -115,6 +115,21 @@ class LayerStore:
                 (descriptor.digest, diff_id, descriptor.size, descriptor.media_type),
             )
 
+    def parts_of(self, diff_id: DiffID) -> list[tuple[DiffID, str]]:
+        """Return the layers, with their names, that the layer was split into; nothing if it never was."""
+        with self._db.read() as connection:
+            query = "SELECT diff_id, name FROM layer_part WHERE whole = ? ORDER BY position"
+            return [(DiffID(row[0]), row[1]) for row in connection.execute(query, (diff_id,))]
+
+    def record_parts(self, diff_id: DiffID, parts: Sequence[tuple[DiffID, str]]) -> None:
+        """Remember what the layer was split into."""
+        rows = [(diff_id, position, *part) for position, part in enumerate(parts)]
+        with self._db.transaction() as connection:
+            connection.execute("DELETE FROM layer_part WHERE whole = ?", (diff_id,))
+            connection.executemany(
+                "INSERT INTO layer_part(whole, position, diff_id, name) VALUES (?, ?, ?, ?)", rows
+            )
+
     def tree(self, diff_ids: Sequence[DiffID]) -> MergedTree:
         """Return the merged view of the stack `diff_ids`, bottom first as in an image."""
         return MergedTree([self.path(diff_id) for diff_id in reversed(diff_ids)])

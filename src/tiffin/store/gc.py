@@ -186,6 +186,7 @@ class _Collector:
         rows = [(diff_id,) for diff_id in gone]
         for table in ("layer", "layer_blob", "cache"):
             connection.executemany(f"DELETE FROM {table} WHERE diff_id = ?", rows)  # noqa: S608  # names of ours
+        connection.executemany("DELETE FROM layer_part WHERE whole = ?1 OR diff_id = ?1", rows)
         if rows:
             connection.execute("DELETE FROM tree_digest")  # only a memory, of stacks that may be gone
         connection.execute("DELETE FROM step_record WHERE key NOT IN (SELECT key FROM cache)")

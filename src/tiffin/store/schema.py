@@ -133,4 +133,14 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         # empty too where it is not known, of layers that were unpacked before this was kept.
         "ALTER TABLE layer ADD COLUMN tar TEXT NOT NULL DEFAULT ''",
     ),
+    (
+        # Layers that were split, and the layers that they are the same as together, the lowest first.
+        """CREATE TABLE layer_part (
+            whole TEXT NOT NULL,
+            position INTEGER NOT NULL,
+            diff_id TEXT NOT NULL,
+            name TEXT NOT NULL,
+            PRIMARY KEY (whole, position)
+        ) WITHOUT ROWID""",
+    ),
 )

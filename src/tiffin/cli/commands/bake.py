@@ -153,7 +153,13 @@ def _bake(session: Session, arguments: Arguments, opening: _Opening, selection: 
                 reporter.say(f"{name}: {summary(result)}")
 
         engine = opening.engine(reporter.emit)
-        results = bake(engine, selection, built, why=arguments.flag("why") or mode == "rawjson")
+        results = bake(
+            engine,
+            selection,
+            built,
+            split=arguments.flag("split-layers"),
+            why=arguments.flag("why") or mode == "rawjson",
+        )
     if path := arguments.text("metadata-file"):
         from tiffin.engine.building.results import metadata
 

@@ -76,6 +76,7 @@ def request(session: Session, arguments: Arguments) -> BuildRequest:
         cache_from=arguments.texts("cache-from"),
         cache_to=arguments.texts("cache-to"),
         no_cache_filter=_stages(arguments, session.path),
+        split=arguments.flag("split-layers"),
         why=arguments.flag("why") or progress_mode(session, arguments) == "rawjson",
         outputs=tuple(text for text in arguments.texts("output") if text),
         annotations=arguments.texts("annotation"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tiffin.cli.buildflags import SPLIT_LAYERS
 from tiffin.cli.command import Command
 from tiffin.cli.options import flag, ignore, refuse
 from tiffin.cli.platform import PLATFORM, platform_of
@@ -20,7 +21,7 @@ def run(session: Session, arguments: Arguments) -> int:
 
     name, quiet = arguments.words[0], arguments.flag("quiet")
     with session.reporter("quiet" if quiet else "auto") as reporter, session.engine(reporter.emit) as engine:
-        push(engine, name, quiet, platform_of(arguments))
+        push(engine, name, quiet, platform_of(arguments), split=arguments.flag("split-layers"))
     if quiet:
         session.print(str(Reference.parse(name).tagged()))
     return 0
@@ -33,6 +34,7 @@ COMMAND = Command(
         flag("-q, --quiet", "Show no progress, and print the full name"),
         *refuse("name the tags one by one", "-a, --all-tags"),
         PLATFORM,
+        SPLIT_LAYERS,
         *ignore("--disable-content-trust"),
     ),
     words=(1, 1),

@@ -26,6 +26,7 @@ class BuildRequest(NamedTuple):
     `cache_from`, `cache_to`, `outputs`, `annotations`, `attest`, `provenance` and `sbom` those of the
     options with these names.
     The stages of `no_cache_filter` are built anew, all stages with `no_cache`.
+    With `split`, big layers of the build become several of files that change together.
     With `why`, events tell of each step why it hits or misses.
     `platforms` are those to build for, `local` among them perhaps; none is this machine's.
     """
@@ -49,6 +50,7 @@ class BuildRequest(NamedTuple):
     cache_to: tuple[str, ...] = ()
     no_cache_filter: tuple[str, ...] = ()
     why: bool = False
+    split: bool = False
     outputs: tuple[str, ...] = ()
     annotations: tuple[str, ...] = ()
     attest: tuple[str, ...] = ()
