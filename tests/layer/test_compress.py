@@ -50,6 +50,24 @@ def test_the_tools_of_the_system_read_it(kind, data):
     assert out.stdout == data
 
 
+@pytest.mark.parametrize("size", [4095, 4096, 65_535, 65_536, 2 * 65_535, 1 << 20, (1 << 20) + 1])
+@pytest.mark.parametrize("level", [None, 1, 6])
+def test_what_cannot_be_made_smaller_is_stored(size, level):
+    data = random.Random(size).randbytes(size)
+    result, _ = packed(data, "gzip", level=level)
+    blocks, stored = -(-size // (1 << 20)), -(-size // 65_535) + 1
+    assert len(result) <= size + blocks * 18 + stored * 5
+    assert gzip.decompress(result) == data
+
+
+def test_dense_data_between_other_data_costs_the_latter_nothing():
+    noise = random.Random(1).randbytes(1 << 20)
+    mixed = packed(TEXT[: 1 << 20] + noise + TEXT[: 1 << 20], "gzip")[0]
+    text = packed(TEXT[: 1 << 20], "gzip")[0]
+    assert len(mixed) < 2 * len(text) + len(noise) + 200
+    assert gzip.decompress(mixed) == TEXT[: 1 << 20] + noise + TEXT[: 1 << 20]
+
+
 @pytest.mark.parametrize("kind", ["gzip", "zstd"])
 def test_the_bytes_do_not_depend_on_threads_or_on_how_the_stream_flows(kind):
     class Dribble(io.BytesIO):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
 import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -28,6 +29,8 @@ Kind = Literal["gzip", "zstd", "none"]
 
 _BLOCK: Final = 1 << 20
 _LEVELS: Final[dict[Kind, tuple[int, int, int]]] = {"gzip": (0, 9, 1), "zstd": (1, 22, 3), "none": (0, 0, 0)}
+_SAMPLE: Final = 1 << 12
+_STORED: Final = 0xFFFF  # bytes that one stored block of DEFLATE holds
 _ISAL: Final = 3  # the highest level of ISA-L; zlib has those above
 _GZIP_HEAD: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # no name, no time, system unknown
 _GZIP: Final = b"\x1f\x8b"
@@ -185,10 +188,31 @@ def _gzip_member(block: bytes, level: int) -> bytes:
     if level > _ISAL:
         import zlib as library  # type: ignore[no-redef]  # the same interface
 
-    packer = library.compressobj(level, library.DEFLATED, -library.MAX_WBITS)
-    body = packer.compress(block) + packer.flush()
+    if level and _is_dense(block):
+        body = _stored(block)
+    else:
+        packer = library.compressobj(level, library.DEFLATED, -library.MAX_WBITS)
+        body = packer.compress(block) + packer.flush()
     trailer = isal_zlib.crc32(block).to_bytes(4, "little") + len(block).to_bytes(4, "little")
     return b"".join((_GZIP_HEAD, body, trailer))
+
+
+def _is_dense(block: bytes) -> bool:
+    """Whether nothing is to be gained: weights and wheels are most of what a serving image holds."""
+    from isal import isal_zlib
+
+    sample = b"".join([block[start : start + _SAMPLE] for start in range(0, len(block), _SAMPLE * 32)])
+    return len(sample) >= _SAMPLE and len(isal_zlib.compress(sample, 1)) > 0.98 * len(sample)
+
+
+def _stored(block: bytes) -> bytes:
+    """The block as it is, in the words of DEFLATE (RFC 1951, section 3.2.4); it ends a stream."""
+    parts: list[bytes] = []
+    for start in range(0, len(block), _STORED):
+        part = block[start : start + _STORED]
+        head = start + _STORED >= len(block), len(part), len(part) ^ 0xFFFF
+        parts += (struct.pack("<BHH", *head), part)
+    return b"".join(parts)
 
 
 def _zstd_frame(block: bytes, level: int) -> bytes:
