@@ -3,25 +3,14 @@
 import json
 
 import pytest
+from tests.suites.driver import CLOSED, OPEN, VERSION, Driver, whole
 
-from tiffin.engine.gpudoctor import examine_gpus, loaded_version
-
-CLOSED = (
-    "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023\nGCC 12.2.0\n"
-)
-OPEN = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  545.23.08  Release Build  (x)\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "version"), [(CLOSED, "535.104.05"), (OPEN, "545.23.08"), ("", ""), ("x 1.2", "")]
-)
-def test_the_version_that_is_loaded(text, version):
-    assert loaded_version(text) == version
+from tiffin.engine.gpudoctor import examine_gpus
 
 
 @pytest.fixture
 def examine(tmp_path):
-    def report(driver="", **devices):
+    def report(driver=None, **devices):
         library = tmp_path / "libcuda.so.535.104.05"
         library.touch()
         mount = {"hostPath": str(library), "containerPath": "/usr/lib/libcuda.so.535.104.05"}
@@ -40,8 +29,9 @@ def examine(tmp_path):
         (tmp_path / "cdi").mkdir(exist_ok=True)
         if devices:
             (tmp_path / "cdi" / "nvidia.json").write_text(json.dumps(document))
-        (tmp_path / "version").write_text(driver)
-        checks = examine_gpus({"TIFFIN_CDI_DIRS": str(tmp_path / "cdi")}, tmp_path / "version")
+        root = driver.root if driver else tmp_path / "none"
+        environ = {"TIFFIN_CDI_DIRS": str(tmp_path / "cdi"), "TIFFIN_DRIVER_ROOT": str(root)}
+        checks = examine_gpus(environ)
         return {check.name: check for check in checks}
 
     return report
@@ -50,11 +40,11 @@ def examine(tmp_path):
 def test_a_machine_without_any(examine):
     found = examine()
     assert [check.ok for check in found.values()] == [False, False]
-    assert "nvidia-ctk cdi generate" in found["--gpus all"].remedy
+    assert "tiffin doctor --gpu" in found["--gpus all"].remedy
 
 
-def test_devices_that_are_there_and_one_that_is_not(examine):
-    found = examine(CLOSED, a="/dev/null", b="/dev/not-there")
+def test_devices_that_are_there_and_one_that_is_not(examine, tmp_path):
+    found = examine(Driver(tmp_path / "root", words=CLOSED), a="/dev/null", b="/dev/not-there")
     assert found["NVIDIA driver"][1:3] == (True, "535.104.05")
     assert found["--gpus all"].found == "nvidia.com/gpu=a, nvidia.com/gpu=b"
     assert found["nvidia.com/gpu=a"][1:3] == (True, "/dev/nvidia0, 1 mount")
@@ -64,11 +54,33 @@ def test_devices_that_are_there_and_one_that_is_not(examine):
     )
 
 
-def test_a_specification_of_another_driver_is_stale(examine):
-    found = examine(OPEN, a="/dev/null")["nvidia.com/gpu=a"]
+def test_a_specification_of_another_driver_is_stale(examine, tmp_path):
+    checks = examine(Driver(tmp_path / "root", "545.23.08", words=OPEN), a="/dev/null")
+    assert (checks["NVIDIA libraries"].ok, "no libcuda.so" in checks["NVIDIA libraries"].found) == (
+        False,
+        True,
+    )
+    found = checks["nvidia.com/gpu=a"]
     assert (found.ok, found.found) == (
         False, "its specification is for the driver 535.104.05, and 545.23.08 is loaded",
     )  # fmt: skip
+
+
+def test_a_driver_without_a_specification_and_with_a_stale_one(examine, tmp_path):
+    found = examine(whole(tmp_path / "root"))
+    assert all(check.ok for check in found.values())
+    assert found["NVIDIA libraries"].found == "7 in /usr/lib/x86_64-linux-gnu"
+    assert found["--gpus all"].found == "nvidia.com/gpu=all"
+    assert found["nvidia.com/gpu=0"].found.endswith(f"; of the loaded driver {VERSION}")
+    newer = whole(tmp_path / "newer")
+    newer.version = "545.23.08"
+    newer.write("/proc/driver/nvidia/version", OPEN.format(newer.version))
+    newer.libraries("/usr/lib64")
+    found = examine(newer, a="/dev/null")
+    assert "is for the driver 535.104.05, and 545.23.08 is loaded" in found["CDI specification"].found
+    assert found["NVIDIA libraries"].found == "7 in /usr/lib64"
+    assert "nvidia.com/gpu=a" not in found
+    assert found["nvidia.com/gpu=all"].ok
 
 
 def test_a_file_that_is_no_specification(examine, tmp_path):

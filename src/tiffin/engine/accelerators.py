@@ -14,6 +14,7 @@ from tiffin.events import Notice
 from tiffin.runtime.cdifiles import read_catalogue
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from tiffin.engine.engine import Engine
@@ -61,10 +62,13 @@ def parse_gpus(text: str) -> Gpus:
     return Gpus(count, devices, driver, tuple(fields.get("capabilities", ())))
 
 
-def find_offers(engine: Engine, gpus: str, names: tuple[str, ...], *, quiet: bool = False) -> list[Offer]:
+def find_offers(
+    engine: Engine, gpus: str, names: tuple[str, ...], *, env: Sequence[str] = (), quiet: bool = False
+) -> list[Offer]:
     """Return the devices that are meant. Raises NotFoundError if one is not on this machine.
 
-    With `quiet` nothing is said of files that are no specifications, nor of words that select nothing.
+    `env` is that of the container, which may say what of a driver it needs. With `quiet` nothing is said
+    of files that are no specifications, nor of words that select nothing.
     """
     for name in names:
         _check_name(name)
@@ -74,19 +78,52 @@ def find_offers(engine: Engine, gpus: str, names: tuple[str, ...], *, quiet: boo
         if not quiet:
             engine.emit(Notice(text))
 
-    catalogue = read_catalogue(engine.settings.environ, tell)
-    if wanted and set(wanted.capabilities) - {"gpu"}:
-        tell(f"--gpus capabilities={','.join(wanted.capabilities)} selects nothing: {_ALL_OF_IT}")
+    catalogue = read_catalogue(engine.settings.environ, tell, _abilities(wanted, env))
     try:
         found = [offer for name in names for offer in catalogue.need(name)]
     except NotFoundError as error:
         raise NotFoundError(error.message, code=error.code, hint=error.hint, exit_status=125) from None
-    return found + (choose_gpus(catalogue, wanted) if wanted else [])
+    found += choose_gpus(catalogue, wanted) if wanted else []
+    if wanted and set(wanted.capabilities) - {"gpu"} and not any(map(_is_made, found)):
+        tell(f"--gpus capabilities={','.join(wanted.capabilities)} selects nothing: {_ALL_OF_IT}")
+    return found
 
 
 def with_accelerators(engine: Engine, spec: RuntimeSpec, gpus: str, names: tuple[str, ...]) -> RuntimeSpec:
     """Return the spec with the devices in it."""
-    return give(spec, find_offers(engine, gpus, names, quiet=True), engine.footing.place())
+    offers = find_offers(engine, gpus, names, env=spec.process.env, quiet=True)
+    given = give(spec, offers, engine.footing.place())
+    made = [offer.device.name for offer in offers if _is_made(offer)]
+    if not made:
+        return given
+    import msgspec
+
+    # What Docker says to programs in the container, of which some ask.
+    wanted = parse_gpus(gpus) if gpus else None
+    told = {
+        "NVIDIA_VISIBLE_DEVICES": ",".join(made),
+        "NVIDIA_DRIVER_CAPABILITIES": ",".join(sorted(_abilities(wanted, spec.process.env))),
+    }
+    own = (entry for entry in given.process.env if entry.partition("=")[0] not in told)
+    env = (*own, *(f"{name}={value}" for name, value in told.items()))
+    return msgspec.structs.replace(given, process=msgspec.structs.replace(given.process, env=env))
+
+
+def _abilities(wanted: Gpus | None, env: Sequence[str]) -> frozenset[str]:
+    """What of NVIDIA's driver a container needs: by `--gpus capabilities=`, or by its image, or the usual."""
+    from tiffin.runtime.nvidia import ABILITIES, abilities  # only of a GPU is it asked
+
+    asked = [word for word in (wanted.capabilities if wanted else ()) if word != "gpu"]
+    if asked:
+        return abilities(asked)
+    own = dict(entry.partition("=")[::2] for entry in env).get("NVIDIA_DRIVER_CAPABILITIES", "")
+    return abilities(word for word in own.split(",") if word in (*ABILITIES, "all"))
+
+
+def _is_made(offer: Offer) -> bool:
+    from tiffin.runtime.nvidia import MADE
+
+    return MADE in offer.specification.annotations
 
 
 def choose_gpus(catalogue: Catalogue, wanted: Gpus) -> list[Offer]:
@@ -97,7 +134,7 @@ def choose_gpus(catalogue: Catalogue, wanted: Gpus) -> list[Offer]:
         raise NotFoundError(
             f"--gpus: this machine offers no GPU: no CDI specification has {' or '.join(KINDS)}",
             code="no-gpu",
-            hint="is the driver loaded? 'nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml' writes one",
+            hint="is the driver loaded? 'tiffin doctor --gpu' says what was found",
             exit_status=125,
         )
     if wanted.devices:

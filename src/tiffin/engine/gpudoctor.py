@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tiffin.engine.accelerators import choose_gpus, parse_gpus
 from tiffin.engine.doctor import Check
 from tiffin.errors import TiffinError
-from tiffin.runtime.cdifiles import check_devices, read_catalogue
+from tiffin.runtime.cdifiles import DRIVER_ROOT, check_devices, read_catalogue
 from tiffin.runtime.gpu import edits_of
+from tiffin.runtime.nvidia import MADE, versions
+from tiffin.runtime.nvidiafiles import find_installation, loaded_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,19 +18,18 @@ if TYPE_CHECKING:
     from tiffin.runtime.cdi import Edits
     from tiffin.runtime.gpu import Catalogue, Offer
 
-_DRIVER = Path("/proc/driver/nvidia/version")
-_LOADED = re.compile(r"NVRM version:.*?\s(\d{3,}\.\d+(?:\.\d+)?)\s")
-_LIBRARY = re.compile(r"/lib(?:cuda|nvidia-ml)\.so\.(\d{3,}\.\d+(?:\.\d+)?)")
-_RENEW = "as root: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
+_RENEW = "as root: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml; or remove the file"
 
 
-def examine_gpus(environ: Mapping[str, str], driver: Path = _DRIVER) -> list[Check]:
-    """Return what was found; `driver` is the file in which the loaded driver tells its version."""
+def examine_gpus(environ: Mapping[str, str]) -> list[Check]:
+    """Return what was found."""
     told: list[str] = []
     catalogue = read_catalogue(environ, told.append)
-    version = loaded_version(_read(driver))
+    version = loaded_version(environ.get(DRIVER_ROOT) or "/")
     found = [Check("NVIDIA driver", bool(version), version or "not loaded", "load the module nvidia")]
     found += [Check("CDI specification", ok=False, found=text, remedy=_RENEW) for text in told]
+    if version:
+        found.append(_libraries(environ))
     found.append(_all(catalogue))
     found += [
         _device(offer, version) for name in catalogue.names for offer in _offers(catalogue, name, found)
@@ -38,10 +37,18 @@ def examine_gpus(environ: Mapping[str, str], driver: Path = _DRIVER) -> list[Che
     return found
 
 
-def loaded_version(text: str) -> str:
-    """The version of the driver by its own words, or nothing."""
-    match = _LOADED.search(text)
-    return match[1] if match else ""
+def _libraries(environ: Mapping[str, str]) -> Check:
+    """Whether containers can be given what the loaded driver needs, without anybody's specification."""
+    installation = find_installation(environ.get(DRIVER_ROOT) or "/")
+    if installation is None:
+        return Check(
+            "NVIDIA libraries",
+            ok=False,
+            found="there is no libcuda.so of the version that is loaded",
+            remedy="install the libraries of the driver that is loaded, or load that of the libraries",
+        )
+    place = installation.libraries[0].path.rpartition("/")[0]
+    return Check("NVIDIA libraries", ok=True, found=f"{len(installation.libraries)} in {place}")
 
 
 def _all(catalogue: Catalogue) -> Check:
@@ -66,16 +73,13 @@ def _device(offer: Offer, version: str) -> Check:
         check_devices(edits)
     except TiffinError as error:
         return Check(offer.name, ok=False, found=error.message, remedy=error.hint)
-    stale = sorted(_versions(edits) - {version}) if version else []
+    stale = sorted(versions(edits) - {version}) if version else []
     if stale:
         text = f"its specification is for the driver {stale[0]}, and {version} is loaded"
         return Check(offer.name, ok=False, found=text, remedy=_RENEW)
-    return Check(offer.name, ok=True, found=_takes(edits))
-
-
-def _versions(edits: Sequence[Edits]) -> set[str]:
-    paths = (mount.host_path for each in edits for mount in each.mounts)
-    return {match[1] for path in paths if (match := _LIBRARY.search(path))}
+    made = offer.specification.annotations.get(MADE)
+    whence = f"; of the loaded driver {made}" if made else ""
+    return Check(offer.name, ok=True, found=_takes(edits) + whence)
 
 
 def _takes(edits: Sequence[Edits]) -> str:
@@ -90,10 +94,3 @@ def _takes(edits: Sequence[Edits]) -> str:
         ", ".join([*nodes, *(f"{count} {what}{'s' * (count > 1)}" for count, what in counts if count)])
         or "nothing"
     )
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""

@@ -19,10 +19,19 @@ if TYPE_CHECKING:
 _DIRECTORIES = ("/etc/cdi", "/run/cdi")
 _VARIABLE = "TIFFIN_CDI_DIRS"  # as CDI_SPEC_DIRS of other programs, for tests and odd places
 _LARGEST = 8 << 20
+DRIVER = "/proc/driver/nvidia/version"
+DRIVER_ROOT = "TIFFIN_DRIVER_ROOT"
+"""Where a driver lies that is kept apart from the system, as operators of clusters do."""
 
 
-def read_catalogue(environ: Mapping[str, str], tell: Callable[[str], None]) -> Catalogue:
-    """Return all devices; a file that is no specification is left out, and `tell` hears of it."""
+def read_catalogue(
+    environ: Mapping[str, str], tell: Callable[[str], None], abilities: frozenset[str] | None = None
+) -> Catalogue:
+    """Return all devices; a file that is no specification is left out, and `tell` hears of it.
+
+    NVIDIA's GPUs are there without one, too: then, and if the file is for another driver than the loaded
+    one, they take what that driver needs for these `abilities`.
+    """
     directories = environ.get(_VARIABLE, "").split(":") if environ.get(_VARIABLE) else _DIRECTORIES
     levels: list[list[Specification]] = []
     for directory in directories:
@@ -35,7 +44,33 @@ def read_catalogue(environ: Mapping[str, str], tell: Callable[[str], None]) -> C
             except TiffinError as error:
                 tell(error.message)
         levels.append(level)
-    return Catalogue(levels)
+    return Catalogue(_with_driver(levels, environ, tell, abilities))
+
+
+def _with_driver(
+    levels: list[list[Specification]],
+    environ: Mapping[str, str],
+    tell: Callable[[str], None],
+    abilities: frozenset[str] | None,
+) -> list[list[Specification]]:
+    root = environ.get(DRIVER_ROOT) or "/"
+    if not os.path.exists(f"{root.rstrip('/')}{DRIVER}"):
+        return levels
+    from tiffin.runtime import nvidia, nvidiafiles  # most machines have no such driver
+
+    version = nvidiafiles.loaded_version(root)
+    kept, stale, known = nvidia.current(levels, version)
+    if known or not version:
+        return kept if known else levels
+    found = nvidiafiles.find_installation(root)
+    if found is None:
+        return levels
+    for other in sorted({other for each in stale for other in nvidia.versions_of(each) - {version}}):
+        tell(
+            f"a CDI specification of {nvidia.KIND} is for the driver {other}, and {version} is loaded: "
+            "containers get what the loaded one needs"
+        )
+    return [[nvidia.specification(found, abilities or nvidia.DEFAULT)], *kept]
 
 
 def check_devices(edits: Iterable[Edits]) -> None:

@@ -75,6 +75,8 @@ _RLIMITS = tuple(
     )
 )
 _DEATH = 9
+LIBRARIES = "tiffin-libraries"
+"""What the hook of `runtime.libraries` calls itself."""
 _CGROUPS = "cgroup2"
 _DEVICE_KINDS = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 _NOBODY = 65534
@@ -126,6 +128,8 @@ def make_plan(
     if spec.linux.devices:
         _add_devices(spec.linux.devices, (uids, gids), sources, before, after)
     before.append(roots.Pivot())
+    hooks = _hooks(spec.hooks)
+    after += _own(hooks)
     after += _settings(spec, rootfs, hostname=bool(new & namespace.NEWUTS))
     late: tuple[steps.Step, ...] = ()
     if new & namespace.NEWCGROUP:
@@ -134,8 +138,8 @@ def make_plan(
     process = make_process(spec.process, spec.linux.seccomp, machine=machine)
     if not outlive:
         process = process._replace(death_signal=_DEATH)
-    hooks = _hooks(spec.hooks)
-    return Plan(new, uids, gids, tuple(sources.all), (*before, *after), process, joins, hooks, late)
+    foreign = tuple(hook for hook in hooks if not _is_ours(hook))
+    return Plan(new, uids, gids, tuple(sources.all), (*before, *after), process, joins, foreign, late)
 
 
 def _settled(
@@ -168,6 +172,19 @@ def _hooks(hooks: Hooks | None) -> tuple[HookCall, ...]:
         raise UnsupportedError("hooks that run in the container, or after its start, cannot be run here")
     early = (*hooks.prestart, *hooks.create_runtime, *hooks.create_container)
     return tuple(HookCall(hook.path, hook.args, hook.env, hook.timeout or 0) for hook in early)
+
+
+def _is_ours(hook: HookCall) -> bool:
+    return hook.args[:1] == (LIBRARIES,)
+
+
+def _own(hooks: tuple[HookCall, ...]) -> list[steps.Step]:
+    """The steps in the place of hooks that are programs of ours: they are done without starting one."""
+    if not any(map(_is_ours, hooks)):
+        return []
+    from tiffin.runtime.libraries import FindLibraries
+
+    return [FindLibraries.from_text(hook.args[-1]) for hook in hooks if _is_ours(hook)]
 
 
 def mount_targets(plan: Plan) -> tuple[str, ...]:

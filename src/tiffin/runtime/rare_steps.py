@@ -6,6 +6,7 @@ import os
 
 from tiffin.linux import mount
 from tiffin.linux.record import NamedTuple
+from tiffin.runtime.libraries import FindLibraries
 from tiffin.runtime.steps import MountNew
 from tiffin.runtime.targets import resolve
 
@@ -105,7 +106,7 @@ class Narrow(NamedTuple):
 
 
 _QUIET = mount.ATTR_NOSUID | mount.ATTR_NODEV | mount.ATTR_NOEXEC
-RARE_STEPS = {kind.__name__: kind for kind in (TakeDevices, MountHierarchies, Narrow)}
+RARE_STEPS = {kind.__name__: kind for kind in (TakeDevices, MountHierarchies, Narrow, FindLibraries)}
 
 
 def make_nodes(nodes: Iterable[tuple[int, int, int, int]]) -> int:

@@ -299,6 +299,7 @@ class Sysctl(NamedTuple):
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+    from tiffin.runtime.libraries import FindLibraries
     from tiffin.runtime.rare_steps import MountHierarchies, Narrow, TakeDevices
 
     Step: TypeAlias = (
@@ -324,6 +325,7 @@ if TYPE_CHECKING:
         | TakeDevices
         | MountHierarchies
         | Narrow
+        | FindLibraries
     )
 STEPS = {
     kind.__name__: kind

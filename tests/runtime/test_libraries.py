@@ -1,0 +1,98 @@
+"""Links to libraries of this machine and their place in a cache, in root filesystems of every kind."""
+
+import io
+import json
+import os
+import sys
+
+import pytest
+
+from tiffin.linux import ldcache
+from tiffin.runtime import libraries
+from tiffin.runtime.libraries import FindLibraries
+from tiffin.runtime.plan import LIBRARIES
+
+TODO = FindLibraries(
+    (("/usr/lib/libcuda.so.1", "libcuda.so.5"), ("/usr/lib/libcuda.so", "libcuda.so.1")),
+    (("libcuda.so.1", "/usr/lib/libcuda.so.1"),),
+    0x0303,
+)
+OTHER = ldcache.Entry("libz.so.1", "/lib/libz.so.1", 0x0303)
+STUB = ldcache.Entry("libcuda.so.1", "/stubs/libcuda.so.1", 0x0303)
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "root").mkdir()
+    return tmp_path / "root"
+
+
+def act(root, todo=TODO):
+    fd = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    try:
+        todo.apply_to(fd)
+    finally:
+        os.close(fd)
+
+
+def cached(root):
+    return ldcache.decode((root / "etc/ld.so.cache").read_bytes())
+
+
+def test_what_was_in_the_cache_stays_behind_ours(root):
+    (root / "etc/ld.so.conf.d").mkdir(parents=True)
+    (root / "etc/ld.so.cache").write_bytes(ldcache.encode([OTHER, STUB]))
+    ours = ldcache.Entry("libcuda.so.1", "/usr/lib/libcuda.so.1", 0x0303)
+    for _ in range(2):  # and again, at the next start
+        act(root)
+        assert cached(root) == [OTHER, ours, STUB]
+    assert os.readlink(root / "usr/lib/libcuda.so") == "libcuda.so.1"
+    assert (root / "etc/ld.so.conf.d/00-tiffin-driver.conf").read_text() == "/usr/lib\n"
+    assert (root / "etc/ld.so.cache").stat().st_mode & 0o777 == 0o644
+
+
+def test_an_image_without_a_cache_gets_one_and_no_configuration(root):
+    act(root)
+    assert [entry.name for entry in cached(root)] == ["libcuda.so.1"]
+    assert not (root / "etc/ld.so.conf.d").exists()
+
+
+def test_links_of_the_last_start_are_renewed_and_files_of_the_image_stay(root):
+    (root / "usr/lib").mkdir(parents=True)
+    (root / "usr/lib/libcuda.so.1").symlink_to("libcuda.so.4")
+    (root / "usr/lib/libcuda.so").write_text("the image's")
+    act(root)
+    assert os.readlink(root / "usr/lib/libcuda.so.1") == "libcuda.so.5"
+    assert (root / "usr/lib/libcuda.so").read_text() == "the image's"
+
+
+@pytest.mark.parametrize("what", ["etc", "cache", "folder", "conf", "device"])
+def test_nothing_leads_out_of_the_root(root, tmp_path, what):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "ld.so.cache").write_bytes(b"host")
+    (root / "etc").mkdir()
+    if what == "etc":
+        (root / "etc").rmdir()
+        (root / "etc").symlink_to(outside)
+    elif what == "cache":
+        (root / "etc/ld.so.cache").symlink_to(outside / "ld.so.cache")
+    elif what == "folder":
+        (root / "usr").symlink_to(f"../../../../../..{outside}")
+    elif what == "conf":
+        (root / "etc/ld.so.conf.d").symlink_to(outside)
+    else:
+        os.mkfifo(root / "etc/ld.so.cache")
+    act(root)
+    assert [path.name for path in outside.iterdir()] == ["ld.so.cache"]
+    assert (outside / "ld.so.cache").read_bytes() == b"host"
+
+
+def test_the_hook_of_other_runtimes_does_the_same(root, tmp_path, monkeypatch):
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "config.json").write_text(json.dumps({"root": {"path": str(root)}}))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({"bundle": str(bundle)})))
+    monkeypatch.setattr(sys, "argv", [LIBRARIES, TODO.to_text()])
+    libraries.main()
+    assert os.readlink(root / "usr/lib/libcuda.so.1") == "libcuda.so.5"
