@@ -66,7 +66,7 @@ linux.netns linux.prctl linux.probe linux.process linux.record linux.remove linu
 network network.attach network.leases network.plan network.publish network.resolver network.tool
 runtime runtime.child runtime.init runtime.inlays runtime.launch runtime.model runtime.process runtime.program
 runtime.roots runtime.steps runtime.targets
-store store.db store.home store.leases store.ready store.schema
+store store.db store.home store.journal store.leases store.ready store.schema
 ui ui.later
 version
 """

@@ -35,6 +35,7 @@ OTHER = {
     "cp": ("cp", "Copy files between a container and this machine"),
     "create": ("create", "Make a container from an image without starting it"),
     "diff": ("diff", "Show what a container has changed in its files"),
+    "events": ("events", "Show what happens to containers, images and volumes"),
     "export": ("export", "Write the files of a container as a tar"),
     "help": ("help", "Explain a command"),
     "history": ("history", "Show the layers of an image and the instructions that made them"),
@@ -125,6 +126,7 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
         "Look after the engine's disk",
         {
             "df": ("df", "Show what takes how much space"),
+            "events": OTHER["events"],
             "fsck": ("fsck", "Find what is damaged on disk, and mend it"),
             "info": COMMON["info"],
             "prune": ("prune:SYSTEM", "Remove what is unused"),
@@ -173,7 +175,6 @@ ABSENT = {
     "compose": "build the services with 'tiffin bake', and run them one by one with 'tiffin run'",
     "config": _SWARM,
     "context": _HERE,
-    "events": "use 'tiffin ps -a' to see the state of all containers",
     "manifest": _REGISTRY,
     "network": "use 'tiffin run --network host|none|container:NAME'",
     "node": _SWARM,

@@ -27,12 +27,22 @@ _LOST = 137
 
 
 class Execution:
-    """A process that was asked for: `interactive` passes standard input on, `detach` waits for nothing."""
+    """A process that was asked for: `interactive` passes standard input on, `detach` waits for nothing.
+
+    `command` is what events tell of it.
+    """
 
     def __init__(
-        self, process: bytes, *, tty: bool = False, interactive: bool = False, detach: bool = False
+        self,
+        process: bytes,
+        *,
+        tty: bool = False,
+        interactive: bool = False,
+        detach: bool = False,
+        command: str = "",
     ) -> None:
         self.process = process
+        self.command = command
         self.tty = tty
         self.interactive = interactive
         self.detach = detach
@@ -84,7 +94,7 @@ def _ask(
         for number, tee in ((1, streams.stdout), (2, streams.stderr)):
             ours, given[number] = os.pipe()
             outputs.append(Output(loop, ours, _drop, tee))
-    connection.send({"verb": "exec"}, (*given, request))
+    connection.send({"verb": "exec", "command": wanted.command}, (*given, request))
     for fd in {*given, null, request}:
         os.close(fd)
     return outputs, sink

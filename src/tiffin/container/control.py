@@ -5,7 +5,8 @@
 | `{"verb": "signal", "number": 15}` | `{"ok": true}`; with `"last": true` it is the end |
 | `{"verb": "wait"}` | `{"exit": 0}` when it has ended for good; with `"next": true` at its next end |
 | `{"verb": "pause"}`, `{"verb": "unpause"}` | `{"ok": true}` or `{"error": …}` |
-| `{"verb": "exec"}` with stdin, stdout, stderr and a request | see `execute` |
+| `{"verb": "change"}` with `name`, `restart` or `limits` | `{"ok": true}`: what a user has changed |
+| `{"verb": "exec"}` with stdin, stdout, stderr and a request, and its `command` | see `execute` |
 
 A container's processes can be signalled and joined only from its user namespace, which without
 root is that of its supervisor; so it is the supervisor that does it, for every rung alike.

@@ -19,12 +19,12 @@ from tiffin.container.job import pack_error
 from tiffin.container.loop import Loop
 from tiffin.linux.namespace import pidfd_open
 from tiffin.runtime import interpreter
-from tiffin.runtime.child import Streams
+from tiffin.runtime.child import OUR_FAILURE, Streams
 from tiffin.runtime.exec import join
 from tiffin.runtime.model import unpack_process
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tiffin.runtime.child import Child
 
@@ -36,10 +36,16 @@ DESCRIPTORS = 4
 _CONVERSATION, _REQUEST = 3, 4
 
 
-def spawn(loop: Loop, connection: Connection, pid: int, descriptors: Sequence[int]) -> None:
-    """Start the process that joins the container of `pid`, and reap it when it has ended.
+def spawn(
+    loop: Loop,
+    connection: Connection,
+    pid: int,
+    descriptors: Sequence[int],
+    ended: Callable[[int], None] = lambda _code: None,
+) -> bool:
+    """Start the process that joins the container of `pid`, and reap it; `ended` hears the exit code then.
 
-    If it cannot be started, who asked for it is told so, and the container goes on.
+    If it cannot be started, who asked for it is told so, and the container goes on; False is returned.
     """
     stdin, stdout, stderr, request = descriptors
     given = (stdin, stdout, stderr, connection.fileno(), request)
@@ -53,22 +59,23 @@ def spawn(loop: Loop, connection: Connection, pid: int, descriptors: Sequence[in
         )
     except OSError as error:
         connection.send({"error": pack_error(error)})
-        return
+        return False
     finally:
         for fd in high:
             os.close(fd)
-    ended = pidfd_open(child)
+    pidfd = pidfd_open(child)
 
     def reap() -> None:
-        loop.forget(ended)
-        os.close(ended)
-        os.waitpid(child, 0)
+        loop.forget(pidfd)
+        os.close(pidfd)
+        ended(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
-    loop.watch(ended, reap)
+    loop.watch(pidfd, reap)
+    return True
 
 
 def main() -> None:
-    """Join, tell, wait, tell."""
+    """Join, tell, wait, tell, and end as the process did."""
     conversation = Connection(socket.socket(fileno=_CONVERSATION))
     os.set_inheritable(_CONVERSATION, False)
     with open(_REQUEST, "rb") as file:
@@ -77,14 +84,16 @@ def main() -> None:
     try:
         child = join(int(sys.argv[1]), process, Streams(terminal=terminal))
     except Exception as error:  # noqa: BLE001 - whatever it was, the caller must hear of it
-        conversation.send({"error": pack_error(error)})
-        return
+        conversation.send({"error": (wire := pack_error(error))})
+        sys.exit(int(wire["exit_status"] or OUR_FAILURE))
     for number in (0, 1, 2):  # the container has them: the caller must see when it lets them go
         os.close(number)
     conversation.send({"started": True}, () if child.console is None else (child.console,))
     if child.console is not None:
         os.close(child.console)
-    conversation.send({"exit": _wait(child, conversation)})
+    code = _wait(child, conversation)
+    conversation.send({"exit": code})
+    sys.exit(code)
 
 
 def _wait(child: Child, conversation: Connection) -> int:

@@ -11,10 +11,13 @@ import marshal
 from tiffin import errors
 from tiffin.linux.record import NamedTuple
 from tiffin.network.plan import NetworkPlan
+from tiffin.store.journal import append
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from tiffin.container.logs import Log
 
 __all__ = ["HostsFile", "Job", "pack", "pack_error", "unpack", "unpack_error"]
 
@@ -36,7 +39,8 @@ class Job(NamedTuple):
     `limits` are what is written into a cgroup of either version, as `cgroups.limits.Writes`.
     `restart` is the policy as the user wrote it, and `health`, if there is a check, as `health.Check`; `log`
     has the driver, the bytes of a file and how many there are, and the fields that a journal gets;
-    `init` puts an init before the program, and `pidfile` gets the number of the first process.
+    `init` puts an init before the program, and `pidfile` gets the number of the first process. `journal` is
+    the directory of the store's journal, and `about` what its events tell of the container.
     """
 
     identity: str
@@ -53,7 +57,14 @@ class Job(NamedTuple):
     health: tuple[Any, ...] = ()
     init: bool = False
     pidfile: str = ""
-    log: tuple[str, int, int, tuple[tuple[str, str], ...]] = ("json-file", 50 << 20, 2, ())
+    journal: str = ""
+    about: tuple[tuple[str, str], ...] = ()
+    log: Log = ("json-file", 50 << 20, 2, ())
+
+    def note(self, action: str, **more: str) -> None:
+        """Write into the journal what happened to the container."""
+        if self.journal:
+            append(self.journal, "container", action, self.identity, {**dict(self.about), **more})
 
 
 def pack(job: Job) -> bytes:

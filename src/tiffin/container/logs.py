@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Literal
 
-    Stream = Literal["stdout", "stderr"]
+    from tiffin.container.journald import JournalWriter
 
-__all__ = ["FILE", "Entry", "Limit", "Lines", "LogWriter", "follow", "read", "stamp"]
+    Stream = Literal["stdout", "stderr"]
+    # The driver, the bytes of a file and how many there are, and the fields that a journal gets.
+    Log = tuple[str, int, int, tuple[tuple[str, str], ...]]
+
+__all__ = ["FILE", "Entry", "Limit", "Lines", "LogWriter", "follow", "read", "stamp", "writer_of"]
 
 
 FILE = "log.json"
@@ -134,6 +138,18 @@ class LogWriter:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(self._directory / FILE, flags, 0o600)
         self._size = os.fstat(self._fd).st_size
+
+
+def writer_of(log: Log, directory: Path) -> LogWriter | JournalWriter | None:
+    """Return who keeps the output of the container of `directory`, if anybody does."""
+    driver, size, count, fields = log
+    if driver == "none":
+        return None
+    if driver == "journald":
+        from tiffin.container.journald import JournalWriter
+
+        return JournalWriter(dict(fields))
+    return LogWriter(directory, Limit(size, count))
 
 
 def stamp(nanoseconds: int) -> str:

@@ -20,21 +20,23 @@ from pathlib import Path
 from tiffin.container import control, state
 from tiffin.container.job import Job, pack_error, unpack
 from tiffin.container.life import Life
-from tiffin.container.logs import Limit, LogWriter
+from tiffin.container.logs import writer_of
 from tiffin.container.loop import Loop
 from tiffin.errors import ConflictError
 from tiffin.linux.files import atomic_write
 from tiffin.linux.process import Identity
 from tiffin.linux.remove import remove_tree
+from tiffin.store.journal import append
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from tiffin.container.foreground import Foreground
     from tiffin.container.health import Health
     from tiffin.container.journald import JournalWriter
-    from tiffin.container.logs import Stream
+    from tiffin.container.logs import LogWriter, Stream
     from tiffin.container.probe import Prober
     from tiffin.container.restart import Tally
     from tiffin.runtime.child import Child
@@ -80,7 +82,7 @@ class Supervisor:
 
         Raises what `Life.begin` raises; nothing is left then.
         """
-        self._log = _writer(self.job)
+        self._log = writer_of(self.job.log, self.directory)
         if self._log is not None:
             self._undo.callback(self._log.close)
         try:
@@ -123,6 +125,7 @@ class Supervisor:
         self._last |= last
         if self.child is not None:
             self.child.kill(number)
+            self.job.note("kill", signal=str(int(number)))
         if self._state.status == "paused":
             if last or number == signal.SIGKILL:
                 self._thaw()
@@ -165,10 +168,13 @@ class Supervisor:
             self._prober = Prober(self.loop, check, self.life.plan.process, child.pid, begun, self._judged)
             self._state = self._state._replace(health=tuple(self._prober.health))
         state.write(self.directory, self._state)
+        self.job.note("start")
         if self.job.pidfile:
             atomic_write(Path(self.job.pidfile), f"{child.pid}\n".encode(), sync=False)
 
     def _judged(self, health: Health) -> None:
+        if health.status != self._state.health[0]:
+            self.job.note(f"health_status: {health.status}")
         self._state = self._state._replace(health=tuple(health))
         with contextlib.suppress(OSError):  # on a disk that is full the next result may be told
             state.write(self.directory, self._state)
@@ -189,6 +195,9 @@ class Supervisor:
         if self._freezer is not None:
             self._freezer.close()
             self._freezer = None
+        if self.life.usage is not None and self.life.usage.killed:
+            self.job.note("oom")
+        self.job.note("die", exitCode=str(code))
         return code
 
     def _again(self, code: int) -> Tally | None:
@@ -234,8 +243,11 @@ class Supervisor:
             self._waiting[connection] = not message.get("next")
         elif message.get("verb") in ("pause", "unpause"):
             connection.send(self._hold(str(message["verb"])))
+        elif message.get("verb") == "change":
+            self._change(message)
+            connection.send({"ok": True})
         elif message.get("verb") == "exec":
-            self._execute(connection, descriptors)
+            self._execute(connection, descriptors, str(message.get("command", "")))
         for fd in descriptors:
             os.close(fd)
 
@@ -245,6 +257,16 @@ class Supervisor:
             with contextlib.suppress(OSError):
                 state.write(self.directory, self._state)
         self.kill(number, last=last)
+
+    def _change(self, message: dict[str, Any]) -> None:
+        """Take what a user has changed of the container: from now on, or with its next life."""
+        about = {**dict(self.job.about), "name": message.get("name", dict(self.job.about).get("name", ""))}
+        self.job = self.job._replace(
+            about=tuple(about.items()),
+            restart=message.get("restart", self.job.restart),
+            limits=message.get("limits", self.job.limits),
+        )
+        self._last |= self._state.status == "restarting" and not self.job.restart
 
     def _hold(self, verb: str) -> dict[str, object]:
         from tiffin.container import pausing  # few are ever paused
@@ -273,6 +295,7 @@ class Supervisor:
             self._freezer.freeze()
             self._state = self._state._replace(status="paused")
             state.write(self.directory, self._state)
+            self.job.note("pause")
         except BaseException:
             self._thaw()
             raise
@@ -283,10 +306,11 @@ class Supervisor:
         self._state = self._state._replace(status="running")
         with contextlib.suppress(OSError):  # on a disk that is full it goes on all the same
             state.write(self.directory, self._state)
+        self.job.note("unpause")
         if self._prober is not None:
             self._prober.resume()
 
-    def _execute(self, connection: control.Connection, descriptors: list[int]) -> None:
+    def _execute(self, connection: control.Connection, descriptors: list[int], command: str) -> None:
         from tiffin.container import execute  # most containers are never entered
 
         self.loop.forget(connection.fileno())
@@ -298,7 +322,14 @@ class Supervisor:
 
             connection.send({"error": pack_error(pausing.refuse_exec())})
         elif len(descriptors) == execute.DESCRIPTORS:
-            execute.spawn(self.loop, connection, self._state.pid, descriptors)
+            identity = os.urandom(32).hex()
+            self.job.note(f"exec_create: {command}", execID=identity)
+
+            def ended(code: int) -> None:
+                self.job.note("exec_die", execID=identity, exitCode=str(code))
+
+            if execute.spawn(self.loop, connection, self._state.pid, descriptors, ended):
+                self.job.note(f"exec_start: {command}", execID=identity)
         connection.close()
 
     def _over(self, status: state.Status, code: int) -> state.State:
@@ -322,18 +353,6 @@ class Supervisor:
             state.write(self.directory, self._state)
         self._tell(code, last=True)
         self.loop.close()
-
-
-def _writer(job: Job) -> LogWriter | JournalWriter | None:
-    """Who keeps the output, if anybody does."""
-    driver, size, count, fields = job.log
-    if driver == "none":
-        return None
-    if driver == "journald":
-        from tiffin.container.journald import JournalWriter
-
-        return JournalWriter(dict(fields))
-    return LogWriter(Path(job.directory), Limit(size, count))
 
 
 def supervise(job: Job, started: Callable[[Supervisor], None], foreground: Foreground | None = None) -> int:
@@ -370,8 +389,12 @@ def main() -> None:
             tell({"error": pack_error(error)})
         sys.exit(1)
     for directory in map(Path, job.remove):
-        if leave(directory, job.identity):
+        if directory == Path(job.directory):
             put_away(directory)
+            job.note("destroy")
+        elif leave(directory, job.identity):
+            put_away(directory)
+            append(job.journal, "volume", "destroy", directory.name, {"driver": "local"})
 
 
 def leave(directory: Path, user: str) -> bool:

@@ -120,11 +120,13 @@ class Volumes:
         except FileNotFoundError:
             raise NotFoundError(f"there is no volume {name} any more", code="no-such-volume") from None
 
-    def let_go(self, names: Iterable[str], user: str) -> None:
-        """Delete those anonymous volumes that no other container has."""
-        for name in names:
-            if (self._root / name).is_dir() and leave(self._root / name, user):
-                self.remove(name)
+    def let_go(self, names: Iterable[str], user: str) -> list[str]:
+        """Delete those anonymous volumes that no other container has, and return them."""
+        there = [name for name in names if (self._root / name).is_dir()]
+        gone = [name for name in there if leave(self._root / name, user)]
+        for name in gone:
+            self.remove(name)
+        return gone
 
     def fill(self, name: str, tree: MergedTree, target: str) -> None:
         """Copy what the image has at `target` into the volume, if that is empty."""

@@ -42,14 +42,18 @@ def save(
     """
     engine.enter()
     chosen: dict[Descriptor, list[Reference]] = {}
+    told = []
     for name in names:
         found = need_image(engine, name)
+        told.append((found.image_id, name))
         root = found.descriptor if platform is None else of_platform(engine, found, platform)
         own = chosen.setdefault(root, [])
         if found.reference is not None:
             own.append(found.reference)
     saved = [_saved(engine, descriptor, tuple(references)) for descriptor, references in chosen.items()]
     write_archive(out, saved, docker=form == "docker")
+    for image_id, name in told:
+        engine.happened("image", "save", image_id, name=name)
 
 
 def load(engine: Engine, stream: BinaryIO) -> list[str]:
@@ -66,7 +70,10 @@ def load(engine: Engine, stream: BinaryIO) -> list[str]:
             engine.images.add(descriptor, image_id)
             for reference in entry.references:
                 engine.tags.set(reference, descriptor)
-            loaded += [reference.familiar for reference in entry.references] or [str(image_id)]
+            names = [reference.familiar for reference in entry.references] or [str(image_id)]
+            for name in names:
+                engine.happened("image", "load", image_id, name=name)
+            loaded += names
     return loaded
 
 

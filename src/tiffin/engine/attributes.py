@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
+from tiffin.container import control
 from tiffin.container.names import check_name
 from tiffin.container.record import Records
 from tiffin.engine.running import state_of
+from tiffin.engine.standing import control_of, tell
 from tiffin.errors import InvalidError, NotFoundError
 from tiffin.linux.record import NamedTuple
 from tiffin.network.publish import Published
@@ -33,6 +35,8 @@ def rename(engine: Engine, name: str, wanted: str) -> None:
     if bare == record.name:
         raise InvalidError(f"the container is called {bare} already", code="same-name")
     records.rename(record, bare)
+    control.ask(control_of(engine, record), {"verb": "change", "name": bare})
+    tell(engine, record._replace(name=bare), "rename", oldName=f"/{record.name}")
 
 
 def ports(engine: Engine, name: str, wanted: str = "") -> list[Binding]:

@@ -14,7 +14,7 @@ from tiffin.container.record import Records
 from tiffin.engine.building.results import store_image
 from tiffin.engine.configchanges import changed
 from tiffin.engine.pausing import still
-from tiffin.engine.standing import UPPER, directory_of, spec_of
+from tiffin.engine.standing import UPPER, directory_of, spec_of, tell
 from tiffin.engine.written import lower_of, stubs_of
 from tiffin.image.edit import complete_history
 from tiffin.layer.apply import apply
@@ -81,7 +81,9 @@ def commit(engine: Engine, name: str, wanted: Committed) -> Digest:
                 os_version=base.os_version,
                 os_features=base.os_features,
             )
-            return _store(engine, image, wanted, " ".join(record.command), reference)
+            image_id = _store(engine, image, wanted, " ".join(record.command), reference)
+    tell(engine, record, "commit", imageID=image_id, imageRef=reference.familiar if reference else "")
+    return image_id
 
 
 def import_(engine: Engine, source: BinaryIO, wanted: Committed, platform: Platform) -> Digest:
@@ -103,7 +105,9 @@ def import_(engine: Engine, source: BinaryIO, wanted: Committed, platform: Platf
             config=config,
             rootfs=RootFS((info.diff_id,)),
         )
-        return _store(engine, image, wanted, "", reference)
+        image_id = _store(engine, image, wanted, "", reference)
+    engine.happened("image", "import", image_id, name=reference.familiar if reference else image_id)
+    return image_id
 
 
 def _base(engine: Engine, record: Record) -> ImageConfig:
@@ -145,6 +149,7 @@ def _store(
     engine.images.add(descriptor, image_id)
     if reference is not None:
         engine.tags.set(reference, descriptor)
+        engine.happened("image", "tag", image_id, name=reference.familiar)
     return image_id
 
 

@@ -14,7 +14,7 @@ from tiffin.container.record import Records
 from tiffin.container.signals import parse_signal
 from tiffin.engine.request import RunRequest
 from tiffin.engine.running import remove, run, start, state_of, tidy
-from tiffin.engine.standing import UPPER, control_of, directory_of, say, spec_of, tree_of
+from tiffin.engine.standing import UPPER, control_of, directory_of, say, spec_of, tell, tree_of
 from tiffin.errors import ConflictError, UnsupportedError
 from tiffin.linux.isolation import Rung
 from tiffin.linux.namespace import pidfd_open
@@ -142,6 +142,7 @@ def stop(engine: Engine, names: Sequence[str], timeout: int | None = None) -> No
         if attach.await_exit(control_of(engine, record), found.supervisor, waited) is None:
             _signal(engine, record, found, signal.SIGKILL, last=True)
             attach.await_exit(control_of(engine, record), found.supervisor)
+        tell(engine, record, "stop")
 
 
 def restart(engine: Engine, names: Sequence[str], timeout: int | None = None) -> None:
@@ -157,6 +158,7 @@ def restart(engine: Engine, names: Sequence[str], timeout: int | None = None) ->
             )
         stop(engine, [name], timeout)
         start(engine, [name])
+        tell(engine, record, "restart")
 
 
 def kill(engine: Engine, names: Sequence[str], signal_name: str = "KILL") -> None:
@@ -243,7 +245,11 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int:
     process = make_process(wanted, spec.linux.seccomp, machine=os.uname().machine)
     process = process._replace(cgroups=found.cgroups)
     execution = attach.Execution(
-        pack_process(process), tty=request.tty, interactive=request.interactive, detach=request.detach
+        pack_process(process),
+        tty=request.tty,
+        interactive=request.interactive,
+        detach=request.detach,
+        command=" ".join(request.command)[:1024],
     )
     streams = Foreground(lambda text: say(engine, text))
     return attach.execute(control_of(engine, record), execution, streams)

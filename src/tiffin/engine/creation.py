@@ -16,7 +16,7 @@ from tiffin.container.signals import parse_signal
 from tiffin.container.supervisor import put_away
 from tiffin.engine.lookup import find_complete, need_image
 from tiffin.engine.prepared import Prepared, keep
-from tiffin.engine.standing import FILES, Made, Top, directory_of, furnish, name_of
+from tiffin.engine.standing import FILES, Made, Top, directory_of, furnish, name_of, tell
 from tiffin.engine.starting import RULE, plan_of
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.events import Notice
@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 
 def create(engine: Engine, request: RunRequest) -> Record:
     """Make the container, without starting it; nothing of it is left if that fails."""
-    return make(engine, request).record
+    record = make(engine, request).record
+    tell(engine, record, "create")
+    return record
 
 
 def make(engine: Engine, request: RunRequest) -> Made:

@@ -135,6 +135,12 @@ class Engine:
         """Be root over the owners of the store from here on."""
         self.footing.enter()
 
+    def happened(self, kind: str, action: str, identity: str, /, **about: str) -> None:
+        """Tell those who follow `events` what was done to a container, image, volume or network."""
+        from tiffin.store.journal import append  # what only reads has no news
+
+        append(self.home.journal, kind, action, identity, about)
+
     def _check_owners(self) -> None:
         """See that a store keeps one way of owners for all its life: the other would misread it."""
         mark = self.home.root / "owners"

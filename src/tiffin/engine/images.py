@@ -110,7 +110,9 @@ def _size(sizes: Mapping[str, int], found: Found) -> int:
 def tag(engine: Engine, source: str, target: str) -> None:
     """Give the image `source` the name `target` too."""
     found = need_image(engine, source)
-    engine.tags.set(Reference.parse(target).tagged(), found.descriptor)
+    reference = Reference.parse(target).tagged()
+    engine.tags.set(reference, found.descriptor)
+    engine.happened("image", "tag", found.image_id, name=reference.familiar)
 
 
 def remove(engine: Engine, names: Sequence[str], *, force: bool = False) -> list[str]:
@@ -133,6 +135,7 @@ def _remove_one(engine: Engine, name: str, *, force: bool) -> list[str]:
     own = [tag.reference for tag in engine.tags.all() if tag.descriptor.digest in gone]
     if reference is not None and len(own) > 1:
         engine.tags.remove(reference)
+        engine.happened("image", "untag", image_id, name=reference.familiar)
         return [f"Untagged: {reference.familiar}"]
     if len(own) > 1 and not force:
         raise ConflictError(
@@ -154,6 +157,8 @@ def _remove_one(engine: Engine, name: str, *, force: bool) -> list[str]:
         )
     for reference in own:
         engine.tags.remove(reference)
+        engine.happened("image", "untag", image_id, name=reference.familiar)
+    engine.happened("image", "delete", image_id, name=image_id)
     for digest in gone:
         engine.images.remove(digest)
     collect(engine)

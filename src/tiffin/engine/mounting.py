@@ -142,6 +142,7 @@ class Gatherer:
             user=self._identity if anonymous else "",
         ):
             self._made.append(name)
+            self._engine.happened("volume", "create", name, driver="local")
         device = parse_options(self._volumes.find(name).options)
         if device is not None:
             read_only = mount.read_only or "ro" in device.words

@@ -222,8 +222,10 @@ def _forget_image(engine: Engine, image: ImageSummary) -> list[str]:
     for tag in engine.tags.all():
         if tag.descriptor.digest == image.digest:
             engine.tags.remove(tag.reference)
+            engine.happened("image", "untag", image.id, name=tag.reference.familiar)
             untagged.append(f"untagged: {tag.reference.familiar}")
     engine.images.remove(Digest(image.digest))
+    engine.happened("image", "delete", image.id, name=image.id)
     return [*untagged, f"deleted: {image.id}"]
 
 

@@ -11,7 +11,7 @@ from tiffin.container.record import Records
 from tiffin.container.supervisor import put_away
 from tiffin.engine.prepared import make_again
 from tiffin.engine.request import RunRequest
-from tiffin.engine.standing import Made, control_of, directory_of, volumes_of
+from tiffin.engine.standing import Made, control_of, directory_of, tell, volumes_of
 from tiffin.engine.starting import run_foreground, start_detached
 from tiffin.errors import ConflictError
 from tiffin.network.leases import leases, state_directory
@@ -38,6 +38,7 @@ def run(engine: Engine, request: RunRequest, *, announce: Callable[[str], None] 
     tidy(engine)
     made = make_again(engine, request) or _make(engine, request)
     record = made.record
+    tell(engine, record, "create")
     try:
         if request.detach:
             start_detached(engine, made)
@@ -132,12 +133,17 @@ def state_of(engine: Engine, record: Record) -> State:
 def remove(engine: Engine, record: Record, *, volumes: bool) -> None:
     """Delete a container that does not run, with `volumes` its anonymous ones too."""
     _release(state_of(engine, record))
-    put_away(directory_of(engine, record))
+    directory = directory_of(engine, record)
+    there = directory.exists()  # with --rm the supervisor may have removed it, and told so
+    put_away(directory)
     Records(engine.db).remove(record.id)
     _discard_control(engine, record)
     anonymous = [mount.name for mount in record.mounts if mount.anonymous] if volumes else []
     if anonymous:
-        volumes_of(engine).let_go(anonymous, record.id)
+        for name in volumes_of(engine).let_go(anonymous, record.id):
+            engine.happened("volume", "destroy", name, driver="local")
+    if there:
+        tell(engine, record, "destroy")
 
 
 def _release(found: State) -> None:

@@ -28,12 +28,14 @@ __all__ = [
     "WORK",
     "Made",
     "Top",
+    "about",
     "control_of",
     "directory_of",
     "furnish",
     "name_of",
     "say",
     "spec_of",
+    "tell",
     "tree_of",
     "volumes_of",
 ]
@@ -109,6 +111,16 @@ def furnish(engine: Engine, directory: Path, top: Top, config: bytes) -> None:
             write_all(fd, content)
         finally:
             os.close(fd)
+
+
+def about(record: Record) -> tuple[tuple[str, str], ...]:
+    """What events tell of a container: its labels, image and name."""
+    return (*record.labels.items(), ("image", record.image), ("name", record.name))
+
+
+def tell(engine: Engine, record: Record, action: str, **more: str) -> None:
+    """Write into the journal what happened to a container."""
+    engine.happened("container", action, record.id, **dict(about(record)), **more)
 
 
 def say(engine: Engine, text: str) -> None:

@@ -13,6 +13,7 @@ from tiffin.engine.standing import (
     FILES,
     UPPER,
     WORK,
+    about,
     control_of,
     directory_of,
     say,
@@ -142,6 +143,8 @@ def _job(engine: Engine, made: Made, *, interactive: bool) -> job.Job:
         log=_log(record),
         init=record.init,
         pidfile=record.pidfile,
+        journal=str(engine.home.journal),
+        about=about(record),
     )
 
 

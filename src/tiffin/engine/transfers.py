@@ -96,7 +96,9 @@ def push(
             from tiffin.engine.splitting import Splitter
 
             splitter = Splitter(engine, lease)
-        return send(engine, [reference], lambda there: prepare(engine, root, GZIP, there, splitter))
+        sent = send(engine, [reference], lambda there: prepare(engine, root, GZIP, there, splitter))
+    engine.happened("image", "push", found.image_id, name=reference.familiar)
+    return sent
 
 
 def login(settings: Settings, server: str, user: str, password: str) -> str:
@@ -191,8 +193,10 @@ def _keep(
     """
     named = (root if native else image.descriptor).bare()
     engine.layers.settle()
-    engine.images.add(named, open_found(engine, named, reference).image_id)
+    image_id = open_found(engine, named, reference).image_id
+    engine.images.add(named, image_id)
     engine.tags.set(reference, named)
+    engine.happened("image", "pull", image_id, name=reference.familiar)
     return named
 
 

@@ -55,6 +55,8 @@ def create(
             code="volume-exists",
             hint="take another name, or remove that volume first",
         )
+    if made:
+        engine.happened("volume", "create", chosen, driver="local")
     return chosen
 
 
@@ -86,6 +88,7 @@ def remove(engine: Engine, names: Sequence[str]) -> None:
                 hint=f"remove it first: tiffin rm {' '.join(users[name])}",
             )
         volumes_of(engine).remove(name)
+        engine.happened("volume", "destroy", name, driver="local")
 
 
 def inspect(engine: Engine, names: Sequence[str]) -> list[dict[str, Any]]:

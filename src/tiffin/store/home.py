@@ -73,6 +73,11 @@ class Home(NamedTuple):
         return self.root / "cache"
 
     @property
+    def journal(self) -> Path:
+        """What happened, event by event."""
+        return self.root / "events"
+
+    @property
     def locks(self) -> Path:
         """Lock files with a name of their own; in the store, so that all who share it meet here."""
         return self.root / "locks"

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 # Maps whose keys are the user's own: a key that is not there has no value, and is no error.
 FREE_MAPS = frozenset(
-    {"Labels", "ExposedPorts", "Volumes", "Networks", "Ports", "Annotations", "Options", "Sysctls"}
+    {
+        "Annotations",
+        "Attributes",
+        "ExposedPorts",
+        "Labels",
+        "Networks",
+        "Options",
+        "Ports",
+        "Sysctls",
+        "Volumes",
+    }
 )
 NO_VALUE = "<no value>"
 

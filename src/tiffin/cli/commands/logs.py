@@ -25,8 +25,8 @@ def run(session: Session, arguments: Arguments) -> int:
             follow=arguments.flag("follow"),
             tail=_tail(arguments, session.path),
             timestamps=arguments.flag("timestamps"),
-            since=_moment(arguments, "since"),
-            until=_moment(arguments, "until"),
+            since=moment(arguments, "since"),
+            until=moment(arguments, "until"),
         )
         for stream, data in chunks:
             streams[stream].write(data)
@@ -47,7 +47,8 @@ def _tail(arguments: Arguments, path: str) -> int | None:
     return None if count < 0 else count
 
 
-def _moment(arguments: Arguments, name: str) -> float | None:
+def moment(arguments: Arguments, name: str) -> float | None:
+    """Seconds since 1970 for an option like --since, None if it was not given."""
     text = arguments.text(name)
     if not text:
         return None

@@ -73,6 +73,7 @@ def deliver(engine: Engine, lease: Lease, outputs: tuple[Output, ...], built: Bu
         engine.images.add(built.descriptor, own_id)
         for tag in built.tags:
             engine.tags.set(tag, built.descriptor)
+        _tell(engine, built)
         return built
     from tiffin.engine.building.exports import Exportable, export
 
@@ -80,7 +81,16 @@ def deliver(engine: Engine, lease: Lease, outputs: tuple[Output, ...], built: Bu
     if descriptor is None:
         return built._replace(tags=(), kept=False)
     image_id = descriptor.digest if descriptor.is_index else built.image_id
-    return built._replace(image_id=image_id, descriptor=descriptor, tags=tags)
+    kept = built._replace(image_id=image_id, descriptor=descriptor, tags=tags)
+    _tell(engine, kept)
+    return kept
+
+
+def _tell(engine: Engine, built: BuildResult) -> None:
+    names = [tag.familiar for tag in built.tags]
+    engine.happened("image", "build", str(built.image_id), name=names[0] if names else str(built.image_id))
+    for name in names:
+        engine.happened("image", "tag", str(built.image_id), name=name)
 
 
 def _own(engine: Engine, images: Sequence[BuiltImage]) -> BuiltImage:
