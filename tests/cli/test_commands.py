@@ -281,7 +281,7 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         *("--privileged", "--uts=host", "--security-opt", "unmask=ALL", "--sysctl=net.a=1", "--group-add=5"),
         *("-m", "1g", "--cpus=1.5", "--ulimit", "nofile=5", "--ulimit", "core=0"),
         *("--gpus", "2", "--device", "acme.com/x=1", "--device=/dev/x:r", "--pidfile=/run/serving.pid"),
-        *("--volumes-from", "db:ro", "--volumes-from=cache"),
+        *("--volumes-from", "db:ro", "--volumes-from=cache", "--runtime", "crun"),
         *("--mount", f"type=bind,src={tmp_path},dst=/m,readonly", "image", "cmd", "-x", "--rm", "--", "-p1"),
     )
     assert result.status == 0, result.err
@@ -334,6 +334,7 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         gpus="2",
         cdi_devices=("acme.com/x=1",),
         devices=("/dev/x:r",),
+        runtime="crun",
         pull="never",
         platform="linux/amd64",
     )

@@ -46,7 +46,7 @@ def test_a_process_that_cannot_be_started_is_told_of(monkeypatch):
     ours, theirs = control.pair()
     loop = Loop()
     with ours, theirs:
-        execute.spawn(loop, theirs, os.getpid(), (0, 0, 0, 0))
+        execute.spawn(loop, theirs, (str(os.getpid()),), (0, 0, 0, 0))
         message, _ = ours.receive()
     assert "temporarily unavailable" in message["error"]["message"]
     loop.close()

@@ -51,6 +51,7 @@ OTHER = {
     "rm": ("rm", "Remove containers"),
     "rmi": ("rmi", "Remove images"),
     "save": ("save", "Write images into an archive"),
+    "spec": ("spec", "Print the OCI runtime spec of a container, of an image, or one to begin with"),
     "start": ("start", "Start containers that have stopped"),
     "stats": ("stats", "Show what containers use of processor, memory, network and disk"),
     "stop": ("stop", "Stop running containers, gently first"),

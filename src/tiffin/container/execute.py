@@ -9,6 +9,7 @@ Runs under `python -IS`; standard library only.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import socket
 import sys
@@ -27,23 +28,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tiffin.runtime.child import Child
+    from tiffin.runtime.process import Process
 
-__all__ = ["DESCRIPTORS", "main", "spawn"]
+__all__ = ["DESCRIPTORS", "entry", "main", "spawn"]
 
 DESCRIPTORS = 4
 """Standard input, output and error, and a file that holds the packed process."""
 
 _CONVERSATION, _REQUEST = 3, 4
+_BY_RUNTIME = 2
+
+
+def entry(pid: int, external: Sequence[Any]) -> tuple[str, ...]:
+    """How a container is entered: by its first process, or by the runtime that has it."""
+    return (str(pid), json.dumps(external[:-1])) if external else (str(pid),)
 
 
 def spawn(
     loop: Loop,
     connection: Connection,
-    pid: int,
+    entry: Sequence[str],
     descriptors: Sequence[int],
     ended: Callable[[int], None] = lambda _code: None,
 ) -> bool:
-    """Start the process that joins the container of `pid`, and reap it; `ended` hears the exit code then.
+    """Start the process that joins the container by `entry`, and reap it; `ended` hears the exit code then.
 
     If it cannot be started, who asked for it is told so, and the container goes on; False is returned.
     """
@@ -52,7 +60,7 @@ def spawn(
     # First out of the way of the numbers 0 to 4, then to their places.
     high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _REQUEST + 1) for fd in given]
     actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(high)]
-    arguments = [*interpreter.command(__name__), str(pid)]
+    arguments = [*interpreter.command(__name__), *entry]
     try:
         child = os.posix_spawn(
             arguments[0], arguments, interpreter.environment(), file_actions=actions, setsid=True
@@ -82,9 +90,10 @@ def main() -> None:
         process = unpack_process(file.read())
     terminal = (24, 80) if process.terminal else None
     try:
-        child = join(int(sys.argv[1]), process, Streams(terminal=terminal))
+        child = _join(process, Streams(terminal=terminal))
     except Exception as error:  # noqa: BLE001 - whatever it was, the caller must hear of it
         conversation.send({"error": (wire := pack_error(error))})
+        _reap()
         sys.exit(int(wire["exit_status"] or OUR_FAILURE))
     for number in (0, 1, 2):  # the container has them: the caller must see when it lets them go
         os.close(number)
@@ -92,8 +101,26 @@ def main() -> None:
     if child.console is not None:
         os.close(child.console)
     code = _wait(child, conversation)
+    _reap()
     conversation.send({"exit": code})
     sys.exit(code)
+
+
+def _join(process: Process, streams: Streams) -> Child:
+    pid, *external = sys.argv[1:]
+    if not external:
+        return join(int(pid), process, streams)
+    from tiffin.runtime.external import Runtime  # few containers have another runtime
+    from tiffin.runtime.external import join as join_by
+
+    return join_by(Runtime(*json.loads(external[0])), process, streams)
+
+
+def _reap() -> None:
+    if len(sys.argv) > _BY_RUNTIME:
+        from tiffin.runtime.external import reap
+
+        reap()
 
 
 def _wait(child: Child, conversation: Connection) -> int:

@@ -40,7 +40,8 @@ class Job(NamedTuple):
     `restart` is the policy as the user wrote it, and `health`, if there is a check, as `health.Check`; `log`
     has the driver, the bytes of a file and how many there are, and the fields that a journal gets;
     `init` puts an init before the program, and `pidfile` gets the number of the first process. `journal` is
-    the directory of the store's journal, and `about` what its events tell of the container.
+    the directory of the store's journal, and `about` what its events tell of the container. `external`, if
+    it is not our own runtime that starts the container, is as `runtime.external.Runtime`.
     """
 
     identity: str
@@ -60,6 +61,7 @@ class Job(NamedTuple):
     journal: str = ""
     about: tuple[tuple[str, str], ...] = ()
     log: Log = ("json-file", 50 << 20, 2, ())
+    external: tuple[Any, ...] = ()
 
     def note(self, action: str, **more: str) -> None:
         """Write into the journal what happened to the container."""

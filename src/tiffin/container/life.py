@@ -114,7 +114,7 @@ class Life:
 
     def _launch(self, tees: Tees) -> Child:
         if self.job.terminal is not None:
-            self.child = launch(self.plan, Streams(terminal=self.job.terminal), self._attach)
+            self.child = self._run(Streams(terminal=self.job.terminal))
             console = self.child.console
             assert console is not None
             self._keep("stdout", os.dup(console), tees[0] if tees else None)
@@ -122,10 +122,17 @@ class Life:
         with contextlib.ExitStack() as theirs:
             stdin = self._stdin(theirs)
             out, err = self._pipe(theirs), self._pipe(theirs)
-            self.child = launch(self.plan, Streams(stdin, out[1], err[1]), self._attach)
+            self.child = self._run(Streams(stdin, out[1], err[1]))
         self._keep("stdout", out[0], tees[0] if tees else None)
         self._keep("stderr", err[0], tees[1] if tees else None)
         return self.child
+
+    def _run(self, streams: Streams) -> Child:
+        if not self.job.external:
+            return launch(self.plan, streams, self._attach)
+        from tiffin.runtime import external  # few containers have another runtime
+
+        return external.launch(external.Runtime(*self.job.external), self.plan, streams, self._attach)
 
     def _stdin(self, theirs: contextlib.ExitStack) -> int:
         if not self.job.interactive:

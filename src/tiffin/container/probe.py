@@ -14,7 +14,7 @@ from tiffin.container import control, execute, health
 from tiffin.runtime.model import pack_process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tiffin.container.loop import Loop, Timer
     from tiffin.runtime.process import Process
@@ -27,14 +27,14 @@ _TURNS = 16
 
 
 class Prober:
-    """Checks the container of `pid`, which began at `begun`, until `close`; `changed` hears each result."""
+    """Checks the container of `entry`, which began at `begun`, until `close`; `changed` hears each result."""
 
     def __init__(
         self,
         loop: Loop,
         check: health.Check,
         first: Process,
-        pid: int,
+        entry: Sequence[str],
         begun: int,
         changed: Callable[[health.Health], None],
     ) -> None:
@@ -43,7 +43,7 @@ class Prober:
         self._process = pack_process(
             first._replace(args=check.command(), terminal=False, death_signal=_KILL, init=False)
         )
-        self._pid = pid
+        self._entry = entry
         self._begun = begun
         self._changed = changed
         self.health = health.Health()
@@ -69,7 +69,7 @@ class Prober:
 
     def _begin(self) -> None:
         self._timer = None
-        self._running = _Running(self._loop, self._pid, self._process, self._check.patience, self._end)
+        self._running = _Running(self._loop, self._entry, self._process, self._check.patience, self._end)
 
     def _end(self, result: health.Result) -> None:
         self._running = None
@@ -82,7 +82,12 @@ class _Running:
     """One check: its conversation, what it writes, and its time."""
 
     def __init__(
-        self, loop: Loop, pid: int, process: bytes, patience: int, done: Callable[[health.Result], None]
+        self,
+        loop: Loop,
+        entry: Sequence[str],
+        process: bytes,
+        patience: int,
+        done: Callable[[health.Result], None],
     ) -> None:
         self._loop = loop
         self._done = done
@@ -96,7 +101,7 @@ class _Running:
         os.write(request, process)
         os.lseek(request, 0, os.SEEK_SET)
         try:
-            execute.spawn(loop, there, pid, (null, theirs, theirs, request))
+            execute.spawn(loop, there, entry, (null, theirs, theirs, request))
         finally:
             there.close()
             for fd in (null, theirs, request):

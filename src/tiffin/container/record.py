@@ -96,6 +96,8 @@ class Record(NamedTuple):
     pidfile: str = ""
     log_driver: str = ""
     """Empty for json-file."""
+    runtime: str = ""
+    """The runtime that starts it, as it was named; empty for our own."""
     log_options: tuple[str, ...] = ()
     """As given with `--log-opt`."""
     entrypoint: tuple[str, ...] = ()

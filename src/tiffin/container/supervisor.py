@@ -161,11 +161,13 @@ class Supervisor:
             cgroups=self.life.plan.process.cgroups,
         )
         if self.job.health:
+            from tiffin.container.execute import entry
             from tiffin.container.health import Check  # most containers have no check
             from tiffin.container.probe import Prober
 
             check, begun = Check(*self.job.health), self._state.started
-            self._prober = Prober(self.loop, check, self.life.plan.process, child.pid, begun, self._judged)
+            way = entry(child.pid, self.job.external)
+            self._prober = Prober(self.loop, check, self.life.plan.process, way, begun, self._judged)
             self._state = self._state._replace(health=tuple(self._prober.health))
         state.write(self.directory, self._state)
         self.job.note("start")
@@ -322,13 +324,14 @@ class Supervisor:
 
             connection.send({"error": pack_error(pausing.refuse_exec())})
         elif len(descriptors) == execute.DESCRIPTORS:
+            entry = execute.entry(self._state.pid, self.job.external)
             identity = os.urandom(32).hex()
             self.job.note(f"exec_create: {command}", execID=identity)
 
             def ended(code: int) -> None:
                 self.job.note("exec_die", execID=identity, exitCode=str(code))
 
-            if execute.spawn(self.loop, connection, self._state.pid, descriptors, ended):
+            if execute.spawn(self.loop, connection, entry, descriptors, ended):
                 self.job.note(f"exec_start: {command}", execID=identity)
         connection.close()
 

@@ -53,6 +53,7 @@ def document(record: Record, state: State, directory: Path, spec: RuntimeSpec) -
             "DnsOptions": list(record.dns_options),
             "DnsSearch": list(record.dns_search),
             "Init": record.init,
+            "Runtime": record.runtime or "tiffin",
             "RestartPolicy": _policy(record.restart),
             "LogConfig": {
                 "Type": record.log_driver or "json-file",

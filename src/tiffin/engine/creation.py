@@ -72,6 +72,8 @@ def make(engine: Engine, request: RunRequest) -> Made:
         try:
             mounted = gatherer.gather(request, config) if gatherer else ()
             record = _record(request, found, (identity, name), mounted)
+            if request.runtime or engine.settings.runtime:
+                record = record._replace(runtime=_runtime(engine, request))
             spec, top = _spec(engine, request, record, found.config, tree), _top(engine, tree)
             if gatherer:
                 gatherer.settle(mounted, spec)
@@ -136,6 +138,10 @@ def _check(engine: Engine, request: RunRequest) -> None:
         from tiffin.engine.limits import parse_limits
 
         parse_limits(request.limits)
+    if request.runtime or engine.settings.runtime:
+        from tiffin.engine import runtimes
+
+        runtimes.check(engine, request)
     if request.log_driver or request.log_options:
         from tiffin.engine import logoptions
 
@@ -272,6 +278,12 @@ def _record(
         cap_add=request.cap_add,
         cap_drop=request.cap_drop,
     )
+
+
+def _runtime(engine: Engine, request: RunRequest) -> str:
+    from tiffin.engine.runtimes import chosen  # most containers have our own
+
+    return chosen(engine, request)
 
 
 def _health(request: RunRequest, config: ContainerConfig) -> tuple[Any, ...]:

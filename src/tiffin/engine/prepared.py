@@ -131,7 +131,7 @@ def _key(engine: Engine, request: RunRequest) -> Any:
         return None
     wanted = request._replace(name=None, detach=False, pull="")
     lent = tuple(engine.settings.environ.get(item) for item in request.env if "=" not in item)
-    here = (str(engine.home.root), os.uname().nodename, *engine.footing.key())
+    here = (str(engine.home.root), os.uname().nodename, engine.settings.runtime, *engine.footing.key())
     return (VERSION, sys.version, _stamps(), here, tuple(wanted), lent)
 
 

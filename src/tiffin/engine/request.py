@@ -67,5 +67,7 @@ class RunRequest(NamedTuple):
     """Devices by their CDI names, VENDOR/CLASS=NAME."""
     devices: tuple[str, ...] = ()
     """Devices by their paths, as given."""
+    runtime: str = ""
+    """As given with `--runtime`; empty for what the settings say."""
     pull: str = "missing"
     platform: str | None = None

@@ -13,7 +13,7 @@ from tiffin.engine.prepared import make_again
 from tiffin.engine.request import RunRequest
 from tiffin.engine.standing import Made, control_of, directory_of, tell, volumes_of
 from tiffin.engine.starting import run_foreground, start_detached
-from tiffin.errors import ConflictError
+from tiffin.errors import ConflictError, TiffinError
 from tiffin.network.leases import leases, state_directory
 
 TYPE_CHECKING = False
@@ -109,7 +109,18 @@ def tidy(engine: Engine) -> None:
             remove(engine, record, volumes=True)
         if not found.running:
             _discard_control(engine, record)
+            if record.runtime:
+                _forget_external(engine, record)
     _tidy_network(engine)
+
+
+def _forget_external(engine: Engine, record: Record) -> None:
+    from tiffin.engine.runtimes import forget  # few containers have another runtime
+
+    try:
+        forget(engine, record)
+    except (OSError, TiffinError):
+        return  # without the runtime or the right to it, it is left to those who have them
 
 
 def _tidy_network(engine: Engine) -> None:
@@ -132,6 +143,8 @@ def state_of(engine: Engine, record: Record) -> State:
 
 def remove(engine: Engine, record: Record, *, volumes: bool) -> None:
     """Delete a container that does not run, with `volumes` its anonymous ones too."""
+    if record.runtime:
+        _forget_external(engine, record)
     _release(state_of(engine, record))
     directory = directory_of(engine, record)
     there = directory.exists()  # with --rm the supervisor may have removed it, and told so

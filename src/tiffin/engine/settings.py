@@ -25,13 +25,16 @@ class Settings(NamedTuple):
 
     `isolation` is the rung that was asked for, or `auto`; `epoch` the time, in
     seconds, that new files and images get; `environ` the environment, of
-    which steps of a build borrow a part.
+    which steps of a build borrow a part. `runtime` starts containers that name none, and
+    `runtimes` says which programs further names stand for: `NAME=PATH`, with commas between.
     """
 
     home: Home
     isolation: str
     epoch: int
     environ: Mapping[str, str]
+    runtime: str = ""
+    runtimes: str = ""
 
     @classmethod
     def load(
@@ -45,6 +48,8 @@ class Settings(NamedTuple):
             isolation=isolation or environ.get("TIFFIN_ISOLATION") or "auto",
             epoch=parse_epoch(environ.get("SOURCE_DATE_EPOCH")),
             environ=environ,
+            runtime=environ.get("TIFFIN_RUNTIME", ""),
+            runtimes=environ.get("TIFFIN_RUNTIMES", ""),
         )
 
 

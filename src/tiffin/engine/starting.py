@@ -83,25 +83,17 @@ def plan_of(engine: Engine, record: Record, spec: RuntimeSpec) -> bytes:
     """The container's plan, packed."""
     from tiffin.runtime.plan import make_plan
 
-    if record.gpus or record.cdi_devices:
-        from tiffin.engine.accelerators import with_accelerators  # few containers have any
-
-        spec = with_accelerators(engine, spec, record.gpus, record.cdi_devices)
-    if record.devices:
-        from tiffin.engine.hostdevices import with_nodes
-
-        spec = with_nodes(spec, engine.rung, record.devices)
     extra: tuple[Inlay, ...] = ()
     if record.mounts:
         from tiffin.engine.mounting import inlays
 
         extra = inlays(engine, record)
     rootfs = _rootfs(engine, record, directory_of(engine, record))
-    return pack(make_plan(spec, rootfs, machine=os.uname().machine, extra=extra))
+    return pack(make_plan(equipped(engine, record, spec), rootfs, machine=os.uname().machine, extra=extra))
 
 
-def _plan_from_disk(engine: Engine, record: Record, network: NetworkPlan) -> bytes:
-    """The plan of a container that was made earlier, or whose network is another container's."""
+def spec_at_start(engine: Engine, record: Record, network: NetworkPlan) -> RuntimeSpec:
+    """The spec of a container that was made earlier, or whose network is another container's."""
     import msgspec
 
     from tiffin.oci.runtimespec import Namespace
@@ -114,7 +106,20 @@ def _plan_from_disk(engine: Engine, record: Record, network: NetworkPlan) -> byt
             spec.linux, namespaces=(*spaces, Namespace("network", network.join)), sysctl=kept
         )
         spec = msgspec.structs.replace(spec, linux=linux)
-    return plan_of(engine, record, spec)
+    return spec
+
+
+def equipped(engine: Engine, record: Record, spec: RuntimeSpec) -> RuntimeSpec:
+    """The spec with what its devices take on this machine now."""
+    if record.gpus or record.cdi_devices:
+        from tiffin.engine.accelerators import with_accelerators  # few containers have any
+
+        spec = with_accelerators(engine, spec, record.gpus, record.cdi_devices)
+    if record.devices:
+        from tiffin.engine.hostdevices import with_nodes
+
+        spec = with_nodes(spec, engine.rung, record.devices)
+    return spec
 
 
 def _job(engine: Engine, made: Made, *, interactive: bool) -> job.Job:
@@ -126,7 +131,7 @@ def _job(engine: Engine, made: Made, *, interactive: bool) -> job.Job:
     if engine.rung is Rung.SINGLE_ID and any(name == "group-add" for name, _ in record.security):
         say(engine, _NO_GROUPS)
     network = _network(engine, record)
-    plan = made.plan or _plan_from_disk(engine, record, network)
+    plan = made.plan or plan_of(engine, record, spec_at_start(engine, record, network))
     return job.Job(
         identity=record.id,
         directory=str(directory),
@@ -145,7 +150,14 @@ def _job(engine: Engine, made: Made, *, interactive: bool) -> job.Job:
         pidfile=record.pidfile,
         journal=str(engine.home.journal),
         about=about(record),
+        external=_external(engine, record, network) if record.runtime else (),
     )
+
+
+def _external(engine: Engine, record: Record, network: NetworkPlan) -> tuple[Any, ...]:
+    from tiffin.engine.runtimes import runtime_of  # few containers have another runtime than ours
+
+    return tuple(runtime_of(engine, record, spec_at_start(engine, record, network)))
 
 
 def _limits(record: Record) -> tuple[Any, ...]:

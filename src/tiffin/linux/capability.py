@@ -88,6 +88,11 @@ def mask(caps: tuple[int, ...]) -> int:
     return sum(1 << cap for cap in caps)
 
 
+def names(bits: int) -> list[str]:
+    """Return the names of the capabilities that are set among the bits."""
+    return [name for number, name in enumerate(NAMES) if bits >> number & 1]
+
+
 def effective() -> int:
     """Return the effective capabilities of this process as bits."""
     header, data = _Header(_VERSION_3, 0), (ctypes.c_uint32 * 6)()

@@ -12,7 +12,7 @@ from tiffin.linux.namespace import IdMap
 from tiffin.runtime import inlays, roots, steps
 from tiffin.runtime.model import HookCall, Join, LayersMount, MemoryFile, PartMount, Plan, Rootfs, Source
 from tiffin.runtime.mounts import DEVICES, LINKS
-from tiffin.runtime.process import Process
+from tiffin.runtime.process import RLIMITS, Process
 from tiffin.runtime.seccomp import compile_filter
 
 if TYPE_CHECKING:
@@ -67,13 +67,6 @@ _IGNORED = {
 }
 _PROPAGATION = {"slave": mount.MS_SLAVE, "shared": mount.MS_SHARED}
 _BINDS = {"bind", "rbind"}
-_RLIMITS = tuple(
-    f"RLIMIT_{name}"
-    for name in (
-        *("CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS"),
-        *("SIGPENDING", "MSGQUEUE", "NICE", "RTPRIO", "RTTIME"),
-    )
-)
 _DEATH = 9
 LIBRARIES = "tiffin-libraries"
 """What the hook of `runtime.libraries` calls itself."""
@@ -219,12 +212,12 @@ def make_process(spec: ProcessSpec, seccomp: Seccomp | None, *, machine: str) ->
 
 
 def _rlimit(limit: Rlimit) -> tuple[int, int, int]:
-    if limit.type not in _RLIMITS:
+    if limit.type not in RLIMITS:
         raise InvalidError(
             f"there is no resource limit called {limit.type}", hint="see setrlimit(2) for their names"
         )
     soft, hard = (number if number < 1 << 63 else -1 for number in (limit.soft, limit.hard))  # -1: no limit
-    return _RLIMITS.index(limit.type), soft, hard
+    return RLIMITS.index(limit.type), soft, hard
 
 
 def _maps(mappings: tuple[IDMapping, ...]) -> tuple[IdMap, ...]:

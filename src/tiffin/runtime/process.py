@@ -17,6 +17,15 @@ else:
     import _signal as signal  # what `signal` wraps in enums that take longer to make than a container
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+RLIMITS = tuple(
+    f"RLIMIT_{name}"
+    for name in (
+        *("CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS"),
+        *("SIGPENDING", "MSGQUEUE", "NICE", "RTPRIO", "RTTIME"),
+    )
+)
+"""The limits of a process, by their numbers."""
+
 _LAST_SIGNAL = 64
 
 

@@ -95,6 +95,7 @@ OPTIONS = (
     ),
     flag("--rm", "Remove the container when it ends, and its anonymous volumes"),
     values("--security-opt", "OPTION", "seccomp=FILE|unconfined, no-new-privileges:false, unmask=…"),
+    value("--runtime", "NAME", "Start it by another OCI runtime: crun, runc, runsc or the path of one"),
     value("--shm-size", "BYTES", "Size of /dev/shm, like 2g"),
     value("--stop-signal", "SIGNAL", "The signal that asks the container to stop"),
     number("--stop-timeout", "SECONDS", "How long to wait after that signal"),
@@ -122,7 +123,6 @@ OPTIONS = (
     *refuse("use --label", "--annotation=", "--label-file="),
     *refuse("standard streams are attached all or, with --detach, not at all", "-a, --attach="),
     *refuse("there is no key sequence to detach; use --detach and 'tiffin logs -f'", "--detach-keys="),
-    *refuse("there is one runtime in this release, tiffin's own", "--runtime="),
     *refuse("use the global option: tiffin --isolation RUNG run", "--isolation=default"),
     *refuse("volumes are folders of this machine", "--volume-driver=local"),
     *refuse("there is no API socket", "--use-api-socket"),
@@ -203,6 +203,7 @@ def request(arguments: Arguments, *, detach: bool) -> RunRequest:
         gpus=arguments.text("gpus") or "",
         cdi_devices=tuple(text for text in arguments.texts("device") if not text.startswith("/")),
         devices=tuple(text for text in arguments.texts("device") if text.startswith("/")),
+        runtime=arguments.text("runtime") or "",
         pull=arguments.text("pull") or "missing",
         platform=arguments.text("platform"),
     )

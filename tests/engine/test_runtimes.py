@@ -1,0 +1,40 @@
+"""Which runtime a name means, and what is said where there is none."""
+
+import pytest
+
+from tiffin.engine import runtimes
+from tiffin.engine.settings import Settings
+from tiffin.errors import InvalidError, NotFoundError
+
+
+@pytest.fixture
+def settings(tmp_path):
+    def make(**environ):
+        return Settings.load({"TIFFIN_HOME": str(tmp_path), "PATH": str(tmp_path / "bin"), **environ})
+
+    return make
+
+
+@pytest.fixture
+def program(tmp_path):
+    """A program called crun, which wins over the system's."""
+    path = tmp_path / "bin/crun"
+    path.parent.mkdir()
+    path.write_text("")
+    path.chmod(0o755)
+    return path
+
+
+def test_known_names_are_looked_for_and_paths_are_taken(settings, program, tmp_path):
+    assert runtimes.locate(settings(), "crun") == str(program)
+    assert runtimes.locate(settings(), str(program)) == str(program)
+    assert runtimes.locate(settings(TIFFIN_RUNTIMES=f"mine={program},crun={program}"), "mine") == str(program)
+    for name in ("mine", "/etc/passwd", str(tmp_path / "none"), "sh"):
+        with pytest.raises(NotFoundError, match=rf"there is no runtime {name} here; found are tiffin.*crun"):
+            runtimes.locate(settings(), name)
+
+
+@pytest.mark.parametrize("text", ["mine", "=/bin/crun", "mine=crun"])
+def test_a_table_that_names_none_is_refused(settings, text):
+    with pytest.raises(InvalidError, match="TIFFIN_RUNTIMES"):
+        runtimes.locate(settings(TIFFIN_RUNTIMES=text), "crun")
