@@ -193,5 +193,5 @@ def test_the_journal_gets_lines_with_fields(tmp_path):
     assert received == [
         b"MESSAGE=one\nPRIORITY=6\n" + tag,
         b"MESSAGE=bad\nPRIORITY=3\n" + tag,
-        b"MESSAGE=tw\nPRIORITY=6\n" + tag,
+        b"MESSAGE=tw\nPRIORITY=6\n" + tag + b"CONTAINER_PARTIAL_MESSAGE=true\n",
     ]

@@ -35,7 +35,7 @@ class JournalWriter:
     def write(self, stream: Stream, data: bytes) -> None:
         """Send what the container wrote."""
         for line in self._lines.cut(stream, data):
-            self._send(stream, line.removesuffix(b"\n"))
+            self._send(stream, line)
 
     def close(self) -> None:
         """Send the beginnings of lines, too, and close."""
@@ -44,7 +44,10 @@ class JournalWriter:
         self._end.close()
 
     def _send(self, stream: Stream, line: bytes) -> None:
-        message = _field("MESSAGE", line) + _field("PRIORITY", _PRIORITY[stream].encode()) + self._fields
+        whole = line.removesuffix(b"\n")
+        message = _field("MESSAGE", whole) + _field("PRIORITY", _PRIORITY[stream].encode()) + self._fields
+        if whole == line:  # a part of a line, to be read together with the next
+            message += _field("CONTAINER_PARTIAL_MESSAGE", b"true")
         with contextlib.suppress(OSError):  # a journal that is away must not stop the container
             self._end.sendto(message, self._path)
 

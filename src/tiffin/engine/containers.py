@@ -113,15 +113,17 @@ def logs(  # noqa: PLR0913 - Docker's options, each a filter of its own
     record = Records(engine.db).need(name)
     directory = directory_of(engine, record)
     first, last = (None if moment is None else journal.stamp(int(moment * 1e9)) for moment in (since, until))
-    if record.log_driver:
+    if record.log_driver == "none":
         raise UnsupportedError(
-            f"the log driver of {record.name}, {record.log_driver}, does not support reading",
+            f"the log driver of {record.name}, none, does not support reading",
             code="log-driver",
-            hint=f"journalctl CONTAINER_NAME={record.name}"
-            if record.log_driver == "journald"
-            else "its output is not kept; run it without --log-driver none",
+            hint="its output is not kept; run it without --log-driver none",
         )
-    for entry in _follow(engine, record, tail) if follow else journal.read(directory, tail):
+    if record.log_driver == "journald":
+        entries = _of_journal(engine, record, follow=follow, tail=tail, since=since)
+    else:
+        entries = _follow(engine, record, tail) if follow else journal.read(directory, tail)
+    for entry in entries:
         if last is not None and entry.time > last:
             return
         if first is None or entry.time >= first:
@@ -272,15 +274,36 @@ def inspect(engine: Engine, names: Sequence[str], *, sizes: bool = False) -> lis
 
 
 def _follow(engine: Engine, record: Record, tail: int | None) -> Iterator[journal.Entry]:
+    with _supervisor(engine, record) as alive:
+        try:
+            yield from journal.follow(directory_of(engine, record), alive, tail)
+        except FileNotFoundError:
+            return  # it was removed while we looked
+
+
+def _of_journal(
+    engine: Engine, record: Record, *, follow: bool, tail: int | None, since: float | None
+) -> Iterator[journal.Entry]:
+    from tiffin.engine import systemjournal  # few containers write there
+
+    environ = engine.settings.environ
+    with _supervisor(engine, record) if follow else contextlib.nullcontext() as alive:
+        if alive is None:
+            yield from systemjournal.read(record, environ, tail=tail, since=since)
+        else:
+            yield from systemjournal.follow(record, environ, alive, tail=tail, since=since)
+
+
+@contextlib.contextmanager
+def _supervisor(engine: Engine, record: Record) -> Iterator[int | None]:
+    """The process that looks after the container, as a pidfd; None if it does not run."""
     found = state_of(engine, record)
     alive = None
     if found.running:
         with contextlib.suppress(ProcessLookupError):
             alive = pidfd_open(found.supervisor.pid)
     try:
-        yield from journal.follow(directory_of(engine, record), alive, tail)
-    except FileNotFoundError:
-        return  # it was removed while we looked
+        yield alive
     finally:
         if alive is not None:
             os.close(alive)
