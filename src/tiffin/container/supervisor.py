@@ -24,6 +24,7 @@ from tiffin.container.logs import writer_of
 from tiffin.container.loop import Loop
 from tiffin.errors import ConflictError
 from tiffin.linux.files import atomic_write
+from tiffin.linux.namespace import close_from
 from tiffin.linux.process import Identity
 from tiffin.linux.remove import remove_tree
 from tiffin.store.journal import append
@@ -376,6 +377,7 @@ def supervise(job: Job, started: Callable[[Supervisor], None], foreground: Foreg
 def main() -> None:
     """The process of a detached container: `argv` names the descriptors of its job and of its report."""
     source, report = int(sys.argv[1]), int(sys.argv[2])
+    close_from(report + 1)  # what our caller's caller had open is not ours to keep open for days
     os.set_inheritable(report, False)
     with open(source, "rb") as file:
         job = unpack(file.read())

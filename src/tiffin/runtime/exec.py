@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 
-from tiffin.linux import namespace
+from tiffin.linux import namespace, prctl
 from tiffin.runtime import init
 from tiffin.runtime.child import Child, Handshake, Streams, start_failure
 from tiffin.runtime.launch import give_streams
-from tiffin.runtime.process import limit
+from tiffin.runtime.process import limit, set_oom_score
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,8 +112,13 @@ def _middle(  # it is the one that knows all of it
     target: int, kinds: int, process: Process, streams: Streams, handshake: Handshake, answer: int
 ) -> NoReturn:
     """Join, make the process, and end."""
-    step = "join the container's namespaces"
+    step = "set its limits"
     try:
+        set_oom_score(process, os.getpid())
+        # Its child is seen in the container before it is confined, and nobody there may look into it or take
+        # it over (CVE-2016-9962). SYS_PTRACE does not help where the container has its own user namespace.
+        prctl.set_dumpable(False)
+        step = "join the container's namespaces"
         namespace.setns(target, kinds)
         step = "create the process"
         pid, _ = namespace.clone(0, sibling=True)

@@ -112,6 +112,9 @@ def finish(
         _wait(handshake)
         if settle is not None:
             settle(doing)
+        # From here on it has the rights of the container, whose root could take it over while it still is
+        # the runtime, and not confined. Its program can be looked into again.
+        prctl.set_dumpable(False)
         doing(f"become user {process.uid}:{process.gid} in {process.cwd}")
         become(process)
         doing("confine the process")

@@ -12,7 +12,7 @@ import stat
 from tiffin.linux import mount, namespace
 from tiffin.runtime import init
 from tiffin.runtime.child import OUR_FAILURE, Child, Handshake, Streams, start_failure
-from tiffin.runtime.process import limit
+from tiffin.runtime.process import limit, set_oom_score
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def launch(plan: Plan, streams: Streams, attach_network: Callable[[int], object]
         if plan.process.terminal:
             child.console = handshake.receive_console(streams.terminal)
         limit(plan.process, child.pid)
+        set_oom_score(plan.process, child.pid)
         handshake.release()
         handshake.expect_program()
     except BaseException as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from tiffin.linux import bpf, capability, prctl
 from tiffin.linux.namespace import close_on_exec_from
 from tiffin.linux.record import NamedTuple
+from tiffin.runtime.targets import ensure, resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ RLIMITS = tuple(
 """The limits of a process, by their numbers."""
 
 _LAST_SIGNAL = 64
+_NO_DIRECTORY = {
+    errno.ENOTDIR: "it is not a directory",
+    errno.ELOOP: "it leads round in a circle, or out of the container by way of /proc",
+}
 
 
 class Process(NamedTuple):
@@ -59,9 +65,6 @@ def limit(process: Process, pid: int) -> None:
     for path in process.cgroups:
         with open(path, "w", encoding="ascii") as file:
             file.write(str(pid))
-    if process.oom_score is not None:
-        with open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file:
-            file.write(str(process.oom_score))
     if process.rlimits:
         import resource
 
@@ -70,6 +73,13 @@ def limit(process: Process, pid: int) -> None:
                 resource.prlimit(pid, kind, (soft, hard))
             except PermissionError:
                 raise _too_high(resource.prlimit(pid, kind)[1]) from None
+
+
+def set_oom_score(process: Process, pid: int) -> None:
+    """Set how soon the process is killed when memory runs out, from outside for the same reason."""
+    if process.oom_score is not None:
+        with open(f"/proc/{pid}/oom_score_adj", "w", encoding="ascii") as file:
+            file.write(str(process.oom_score))
 
 
 def _too_high(most: int) -> TiffinError:
@@ -106,15 +116,25 @@ def _leave_keyring() -> None:
 
 
 def _enter_directory(path: str, *, make: bool) -> bool:
-    """Change into the working directory; a directory that root may not enter is left to the user to try."""
+    """Change into the working directory; a directory that root may not enter is left to the user to try.
+
+    Until its program begins this process holds directories of the host, and so may whoever called it: a path
+    such as /proc/self/fd/7 would lead to them, and from there out of the container (CVE-2024-21626).
+    """
+    root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if make:
-            os.makedirs(path, mode=0o755, exist_ok=True)
-        os.chdir(path)
+        fd = ensure(root_fd, path, directory=True) if make else resolve(root_fd, path)
+        os.fchdir(fd)
+        os.close(fd)
     except PermissionError:
         if not make:
             raise
         return False
+    except OSError as error:
+        reason = _NO_DIRECTORY.get(error.errno or 0)
+        raise OSError(error.errno, reason) if reason else error from None
+    finally:
+        os.close(root_fd)
     return True
 
 

@@ -22,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tiffin.runtime.roots import Setup
 
+_NULL_DEVICE = os.makedev(1, 3)
+
 
 class Prepare(NamedTuple):
     """Make a /proc or /sys of the new namespaces while the host's is in sight: the kernel wants that."""
@@ -194,12 +196,24 @@ class Mask(NamedTuple):
                     empty = _empty_directory()
                 copy = mount.open_tree("", dir_fd=empty)
             else:
-                copy = mount.open_tree("/dev/null")
+                copy = _null(setup.root_fd)
             mount.move_mount(copy, target_fd, path)
             os.close(copy)
             os.close(target_fd)
         if empty >= 0:
             os.close(empty)
+
+
+def _null(root_fd: int) -> int:
+    """The null device: what a volume on /dev has in its place would be shown instead (CVE-2025-31133)."""
+    fd = resolve(root_fd, "/dev/null", links=False)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISCHR(status.st_mode) or status.st_rdev != _NULL_DEVICE:
+            raise OSError(errno.EINVAL, "it is not the null device", "/dev/null")
+        return mount.open_tree("", dir_fd=fd)
+    finally:
+        os.close(fd)
 
 
 def _empty_directory() -> int:
