@@ -58,6 +58,7 @@ OTHER = {
     "tag": ("tag", "Give an image another name"),
     "top": ("top", "Show the processes of a container"),
     "unpause": ("pause:UNPAUSE", "Let paused containers go on"),
+    "update": ("update", "Change the limits and the restart policy of containers"),
     "wait": ("wait", "Wait until containers stop, and print their exit codes"),
 }
 HIDDEN = {"__complete": ("complete", "Names for shell completion")}
@@ -99,6 +100,7 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "stop": OTHER["stop"],
             "top": OTHER["top"],
             "unpause": OTHER["unpause"],
+            "update": OTHER["update"],
             "wait": OTHER["wait"],
         },
     ),
@@ -186,7 +188,6 @@ ABSENT = {
     "stack": _SWARM,
     "swarm": _SWARM,
     "trust": "pin an image by its digest: NAME@sha256:...",
-    "update": "remove the container and run it again with other options",
     "volume update": "only volumes of a cluster can be changed, and these are folders of this machine",
 }
 _ONE = "there is one builder, tiffin itself, which is always there: use 'tiffin build'"

@@ -45,7 +45,7 @@ class MountRecord(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A container as it was asked for. It never changes but for its name; how it stands, its state says."""
+    """A container as it was asked for. `rename` and `update` change it; how it stands, its state says."""
 
     id: str
     name: str
@@ -165,6 +165,14 @@ class Records:
                 )
         except sqlite3.IntegrityError:
             raise self._taken(name) from None
+
+    def change(self, identity: str, fields: Mapping[str, Any]) -> Record:
+        """Keep the record with other fields, and return it. Raises NotFoundError if it is gone."""
+        with self._db.transaction() as connection:
+            changed = self.need(identity)._replace(**fields)
+            wire = json.dumps(changed.to_wire()).encode()
+            connection.execute("UPDATE container SET record = ? WHERE id = ?", (wire, identity))
+        return changed
 
     def remove(self, identity: str) -> None:
         """Forget the container."""

@@ -144,7 +144,7 @@ def _job(engine: Engine, made: Made, *, interactive: bool) -> job.Job:
         remove=(*_anonymous(engine, record), str(directory)) if record.remove else (),
         restart=record.restart,
         health=record.health,
-        limits=_limits(record),
+        limits=limits_of(record),
         log=_log(record),
         init=record.init,
         pidfile=record.pidfile,
@@ -160,7 +160,8 @@ def _external(engine: Engine, record: Record, network: NetworkPlan) -> tuple[Any
     return tuple(runtime_of(engine, record, spec_at_start(engine, record, network)))
 
 
-def _limits(record: Record) -> tuple[Any, ...]:
+def limits_of(record: Record) -> tuple[Any, ...]:
+    """What is written into the cgroup of the container, as `job.Job.limits`; nothing where none is needed."""
     if not (record.limits or record.devices):
         return ()
     from tiffin.engine.limits import writes  # most containers have none
