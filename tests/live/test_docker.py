@@ -422,3 +422,17 @@ def test_what_a_container_wrote_reads_as_with_docker(tiffin, base, docker):
         engine("rm", "-f", "writes")
         engine("rmi", "written")
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("tiffin", ["root"], indirect=True)
+def test_images_go_to_docker_and_come_back_as_they_are(tiffin, base, docker):
+    env = {"DOCKER_HOST": docker.socket}
+    tiffin("image", "cp", base, "docker-daemon:carried:1", env=env)
+    assert docker("run", "--rm", "--network", "none", "carried:1", "echo", "here").stdout == "here\n"
+    tiffin("image", "cp", "docker-daemon:carried:1", "back", env=env)
+    ids = {tiffin("inspect", "-f", "{{.Id}}", name).stdout for name in (base, "back")}
+    assert len(ids) == 1
+    assert docker("inspect", "-f", "{{.Id}}", "carried:1").stdout in ids
+    assert "there is no image none" in tiffin("image", "cp", "none", "x", check=False).stderr
+    missing = tiffin("image", "cp", "docker-daemon:none", "x", env=env, check=False)
+    assert (missing.returncode, "Docker has no image none" in missing.stderr) == (1, True)

@@ -112,6 +112,7 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
         "Manage images",
         {
             "build": COMMON["build"],
+            "cp": ("image_cp", "Copy an image between registries, layouts, archives and the store"),
             "history": OTHER["history"],
             "import": OTHER["import"],
             "inspect": ("inspect:IMAGE", "Show everything known about images"),
@@ -196,7 +197,7 @@ ABSENT_BUILDX = {
     "create": _ONE,
     "dial-stdio": _ONE,
     "history": "what was built is shown by 'tiffin history IMAGE', and the cache by 'tiffin builder du'",
-    "imagetools": "use 'tiffin inspect IMAGE' for what is here, and skopeo for what is in a registry",
+    "imagetools": "use 'tiffin inspect IMAGE' for what is here, and 'tiffin image cp' to copy an index",
     "rm": _ONE,
     "stop": _ONE,
 }

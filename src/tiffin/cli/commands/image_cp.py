@@ -1,0 +1,45 @@
+"""tiffin image cp."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tiffin.cli.command import Command
+from tiffin.cli.options import flag
+from tiffin.cli.platform import PLATFORM, platform_of
+
+if TYPE_CHECKING:
+    from tiffin.cli.command import Session
+    from tiffin.cli.options import Arguments
+
+
+def run(session: Session, arguments: Arguments) -> int:
+    """Copy an image between registries, layouts, archives, Docker and the store; print its digest."""
+    from tiffin.engine.imagecopy import copy_image
+    from tiffin.engine.places import parse_place
+
+    source, target = map(parse_place, arguments.words)
+    quiet = arguments.flag("quiet")
+    with session.reporter("quiet" if quiet else "auto") as reporter, session.engine(reporter.emit) as engine:
+        descriptor = copy_image(engine, source, target, platform_of(arguments))
+    session.print(str(descriptor.digest))
+    return 0
+
+
+COMMAND = Command(
+    "cp [OPTIONS] SOURCE TARGET",
+    run,
+    options=(flag("-q, --quiet", "Show no progress"), PLATFORM),
+    words=(2, 2),
+    names="images",
+    description=(
+        "Copy an image from one place to another, as it is.\n\n"
+        "A place is docker://NAME, oci:FOLDER[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], "
+        "docker-daemon:NAME, or NAME in the store."
+    ),
+    examples=(
+        "tiffin image cp docker://registry.example.org/serving:1 docker://registry.example.com/serving:1",
+        "tiffin image cp finca-serving oci:layout:1.0",
+        "tiffin image cp docker-daemon:finca-serving finca-serving",
+    ),
+)

@@ -1,0 +1,201 @@
+"""Copy an image from any place to any other, as it is: nothing is unpacked, and no byte of it changes.
+
+Only what leaves this store as a layer that was built here is packed for the registry or layout it goes to,
+as a push would pack it; and Docker's archives hold the image of one platform, in OCI's words.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
+
+import msgspec
+
+from tiffin.content.copy import copy_graph
+from tiffin.content.walk import walk
+from tiffin.engine import dockersocket
+from tiffin.engine.lookup import need_image, open_found
+from tiffin.engine.outgoing import GZIP, prepare
+from tiffin.engine.replacedfile import replaced_file
+from tiffin.engine.sending import Persistent, to_send
+from tiffin.errors import InvalidError, NotFoundError
+from tiffin.image.archive import open_archive
+from tiffin.image.layout import Layout
+from tiffin.image.save import Saved, SavedGraph, write_archive
+from tiffin.image.view import open_image
+from tiffin.oci.descriptor import Annotation
+from tiffin.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tiffin.content.protocol import Fetcher
+    from tiffin.engine.engine import Engine
+    from tiffin.engine.places import Place
+    from tiffin.oci.descriptor import Descriptor
+    from tiffin.oci.digest import Digest
+    from tiffin.oci.platform import Platform
+
+_THREADS: Final = 6
+
+
+class _Opened(NamedTuple):
+    """An image where it was found: what gives its content, and its manifest or index."""
+
+    fetcher: Fetcher
+    root: Descriptor
+
+
+def copy_image(engine: Engine, source: Place, target: Place, platform: Platform | None = None) -> Descriptor:
+    """Copy the image, or of an index that for `platform` alone; return its descriptor at the target.
+
+    Nothing has the name there before all of it is there. Raises NotFoundError and all that places raise.
+    """
+    engine.enter()
+    with engine.leases.hold("copy") as lease, _opened(engine, source, target) as (fetcher, whole):
+        root = whole
+        if platform is not None:
+            root = open_image(fetcher, whole, platform, what=source.name or source.path).descriptor
+        lease.add_all([("blob", part.digest) for part in walk(fetcher, root)])
+        _put(engine, _Opened(fetcher, root.bare()), source, target)
+    return root
+
+
+@contextmanager
+def _opened(engine: Engine, place: Place, target: Place) -> Iterator[_Opened]:
+    with ExitStack() as stack:
+        match place.kind:
+            case "store":
+                yield _from_store(engine, place, target)
+            case "docker":
+                registries = stack.enter_context(engine.registries())
+                reference = Reference.parse(place.name).tagged()
+                repository = registries.to_pull(reference)
+                yield _Opened(repository, repository.resolve(reference))
+            case "oci":
+                layout = Layout(Path(place.path))
+                yield _Opened(layout, _in_layout(layout, place))
+            case "docker-daemon":
+                from tempfile import TemporaryFile
+
+                spool = stack.enter_context(TemporaryFile())
+                dockersocket.save_image(engine.settings.environ, place.name, spool)
+                spool.seek(0)
+                yield _archived(stack, spool, place)
+            case _:
+                yield _archived(stack, stack.enter_context(_file(place.path)), place)
+
+
+def _from_store(engine: Engine, place: Place, target: Place) -> _Opened:
+    found = need_image(engine, place.name)
+    root = to_send(engine, found.descriptor, place.name)
+    if target.kind not in ("docker", "oci", "oci-archive"):
+        return _Opened(engine.fetcher, root)
+    outgoing = prepare(engine, root, GZIP)
+    return _Opened(outgoing, outgoing.descriptor)
+
+
+def _file(path: str) -> BinaryIO:
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        raise NotFoundError(f"{path} cannot be read: {error.strerror}", code="no-such-file") from error
+
+
+def _archived(stack: ExitStack, stream: BinaryIO, place: Place) -> _Opened:
+    archive = stack.enter_context(open_archive(stream, what=place.path or "Docker's archive"))
+    if place.kind != "docker-daemon" and place.name:
+        return _Opened(archive, archive.resolve(_reference(place.name)))
+    return _Opened(archive, _only([image.descriptor for image in archive.images], place))
+
+
+def _in_layout(layout: Layout, place: Place) -> Descriptor:
+    if not place.name:
+        return _only(layout.entries(), place)
+    return layout.resolve(_reference(place.name))
+
+
+def _only(entries: Sequence[Descriptor], place: Place) -> Descriptor:
+    found = {entry.digest: entry for entry in entries}
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if not found:
+        raise NotFoundError(f"{place.path} holds no image", code="image-not-found")
+    raise InvalidError(
+        f"{place.path} holds {len(found)} images", code="ambiguous-image", hint=f"name one: {place.path}:TAG"
+    )
+
+
+def _reference(name: str) -> Reference:
+    """What a name in a layout or archive means: a tag alone, or all of a name."""
+    if any(mark in name for mark in "/:@"):
+        return Reference.parse(name).tagged()
+    return Reference("docker.io", "library/any", name)
+
+
+def _put(engine: Engine, image: _Opened, source: Place, target: Place) -> None:
+    match target.kind:
+        case "store":
+            _keep(engine, image, Reference.parse(target.name).tagged())
+        case "docker":
+            _send(engine, image, source, Reference.parse(target.name).tagged())
+        case "oci":
+            layout = Layout.create(Path(target.path))
+            copy_graph(image.fetcher, layout, image.root, emit=engine.emit)
+            if not target.name:
+                layout.enter(image.root)
+            elif any(mark in target.name for mark in "/:"):
+                layout.tag(Reference.parse(target.name).tagged(), image.root)
+            else:
+                layout.replace(target.name, image.root)
+        case "docker-daemon":
+            from tempfile import TemporaryFile
+
+            with TemporaryFile() as spool:
+                write_archive(spool, [_for_docker(engine, image, target)])
+                spool.seek(0)
+                dockersocket.load_image(engine.settings.environ, spool)
+        case "docker-archive":
+            with replaced_file(target.path) as out:
+                write_archive(out, [_for_docker(engine, image, target)])
+        case "oci-archive":
+            with replaced_file(target.path) as out:
+                write_archive(out, [_for_layout(image, target)], docker=False)
+
+
+def _keep(engine: Engine, image: _Opened, reference: Reference) -> None:
+    """Take in what is to be had of it; layers are unpacked by the first who needs them."""
+    copy_graph(image.fetcher, engine.blobs, image.root, emit=engine.emit)
+    engine.images.add(image.root, open_found(engine, image.root, reference).image_id)
+    engine.tags.set(reference, image.root)
+
+
+def _send(engine: Engine, image: _Opened, source: Place, reference: Reference) -> None:
+    with engine.registries() as registries:
+        repository = registries.to_push(reference, _mounts(image, source, reference))
+        sink = Persistent(image.fetcher, repository)
+        copy_graph(image.fetcher, sink, image.root, emit=engine.emit, threads=_THREADS)
+        repository.tag(reference, image.root)
+
+
+def _mounts(image: _Opened, source: Place, target: Reference) -> dict[Digest, str]:
+    """What the registry can take over from the repository that it comes from."""
+    if source.kind != "docker":
+        return {}
+    origin = Reference.parse(source.name)
+    if origin.registry != target.registry or origin.repository == target.repository:
+        return {}
+    return {part.digest: origin.repository for part in walk(image.fetcher, image.root)}
+
+
+def _for_docker(engine: Engine, image: _Opened, target: Place) -> Saved:
+    found = open_image(image.fetcher, image.root, engine.platform, what=target.name)
+    return Saved(found, (Reference.parse(target.name).tagged(),) if target.name else ())
+
+
+def _for_layout(image: _Opened, target: Place) -> SavedGraph:
+    if any(mark in target.name for mark in "/:"):
+        return SavedGraph(image.fetcher, image.root, (Reference.parse(target.name).tagged(),))
+    annotations = {Annotation.REF_NAME: target.name} if target.name else {}
+    return SavedGraph(image.fetcher, msgspec.structs.replace(image.root, annotations=annotations))
