@@ -302,6 +302,70 @@ def test_a_symlinked_target_does_not_lead_out(box, tmp_path, link):
     assert not os.path.exists("/etc/victim")
 
 
+def _hostile(box, tmp_path, link):
+    """The image of `box` with a layer over it, in which /srv/data is the link."""
+    second = tmp_path / "hostile"
+    (second / "srv").mkdir(parents=True)
+    (second / "srv/data").symlink_to(link)
+    upper, work = tmp_path / "w/upper", tmp_path / "w/work"
+    upper.mkdir(parents=True)
+    work.mkdir()
+    return Rootfs((str(second), str(box.layer)), str(upper), str(work))
+
+
+@pytest.mark.parametrize("kind", ["bind", "tmpfs"])
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("/proc/sys", "/srv/data"),
+        ("/proc/1", "/srv/data/net"),
+        ("../proc/../proc/sys/kernel", "/srv/data"),
+        ("/srv", "/proc/sys/fs"),
+        ("/srv", "/srv/data/../proc/irq"),
+    ],
+)
+def test_nothing_is_mounted_in_proc(box, tmp_path, link, target, kind):
+    (tmp_path / "volume").mkdir()
+    mount = Mount(target, kind, str(tmp_path / "volume"), ("rbind",) if kind == "bind" else ())
+    with pytest.raises(FailedError, match="the target is in /proc, where nothing can be mounted") as caught:
+        box.run("true", mounts=(mount,), rootfs=_hostile(box, tmp_path, link))
+    assert caught.value.exit_status == 125
+
+
+def test_what_a_volume_contains_does_not_lead_into_proc(box, tmp_path):
+    """A container made the link in the volume; the next one has a mount below that."""
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "volume/inner").symlink_to("/proc/self/fd")
+    (tmp_path / "volume/deep").symlink_to("/etc")
+    mounts = (
+        Mount("/data", "bind", str(tmp_path / "volume"), ("rbind",)),
+        Mount("/data/deep/mine", "tmpfs", "tmpfs", ()),
+    )
+    assert "/etc/mine" in box.run("cat", "/proc/mounts", mounts=mounts).output
+    assert not os.path.exists("/etc/mine")
+    mounts = (*mounts[:1], Mount("/data/inner", "tmpfs", "tmpfs", ()))
+    with pytest.raises(FailedError, match="/data/inner"):
+        box.run("true", mounts=mounts)
+
+
+def test_files_of_proc_that_tell_of_the_machine_may_be_covered(box, tmp_path):
+    (tmp_path / "cpuinfo").write_text("one old vine\n")
+    mount = Mount("/proc/cpuinfo", "bind", str(tmp_path / "cpuinfo"), ("bind", "ro"))
+    assert box.run("cat", "/proc/cpuinfo", mounts=(mount,)).output == "one old vine\n"
+
+
+def test_a_file_is_no_place_for_a_directory_and_the_reverse(box, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for source, target, message in (
+        ("folder", "/etc/passwd", "what is mounted there is a directory, the target is not: /etc/passwd"),
+        ("file", "/etc", "what is mounted there is a file, the target is not: /etc"),
+    ):
+        mount = Mount(target, "bind", str(tmp_path / source), ("bind",))
+        with pytest.raises(FailedError, match=message):
+            box.run("true", mounts=(mount,))
+
+
 @pytest.mark.parametrize("name", ["proc", "sys", "dev"])
 def test_an_image_cannot_move_proc_sys_or_dev(box, tmp_path, name):
     second = tmp_path / "hostile"

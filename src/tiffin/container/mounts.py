@@ -139,6 +139,12 @@ def check_target(what: str, path: str) -> str:
     target = os.path.normpath(path).replace("//", "/")
     if target == "/":
         raise InvalidError(f"{what}: the root of the container cannot be mounted over", hint=_FORMS)
+    if target == "/proc":
+        raise InvalidError(
+            f"{what}: /proc of the container cannot be mounted over",
+            code="invalid-mount",
+            hint="mount it elsewhere, as in /proc:/host/proc:ro",
+        )
     return target
 
 

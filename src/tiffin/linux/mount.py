@@ -204,11 +204,13 @@ class Filesystem:
 
 
 _statfs = function("statfs", ctypes.c_char_p, ctypes.c_void_p)
+_fstatfs = function("fstatfs", ctypes.c_int, ctypes.c_void_p)
 
 
-def filesystem_magic(path: str) -> int:
-    """Return the number that identifies the kind of file system at `path`, as in statfs(2)."""
+def filesystem_magic(place: str | int) -> int:
+    """Return the number that identifies the kind of file system at a path or an open file (statfs(2))."""
     buffer = ctypes.create_string_buffer(256)
-    if _statfs(os.fsencode(path), buffer) == -1:
-        raise failure("examining the file system of", path)
+    failed = _fstatfs(place, buffer) if isinstance(place, int) else _statfs(os.fsencode(place), buffer)
+    if failed == -1:
+        raise failure("examining the file system of", str(place))
     return int.from_bytes(buffer.raw[:8], "little")

@@ -10,7 +10,7 @@ import stat
 
 from tiffin.linux import mount
 from tiffin.linux.record import NamedTuple
-from tiffin.runtime.targets import ensure
+from tiffin.runtime.targets import ensure, refuse_proc
 
 _FD_LAYERS_SINCE = (6, 15)  # overlayfs takes layers as descriptors
 
@@ -24,8 +24,14 @@ class Setup:
         self.root_fd = -1
 
     def target(self, path: str, *, directory: bool) -> int:
-        """Open the mount target, made if it is missing."""
-        return ensure(self.root_fd, path, directory=directory)
+        """Open the mount target, made if it is missing; not one in /proc."""
+        fd = ensure(self.root_fd, path, directory=directory)
+        try:
+            refuse_proc(fd, path)
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
 
     def attach(self, mount_fd: int, path: str) -> None:
         """Attach a detached mount, which this consumes, at a path in the container."""

@@ -12,11 +12,20 @@ import os
 import stat
 
 from tiffin.linux.libc import syscall
+from tiffin.linux.mount import filesystem_magic
 
 _OPENAT2 = 437
 _RESOLVE_IN_ROOT = 0x10
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_NO_SYMLINKS = 0x04
+_PROC_MAGIC = 0x9FA0
+_COVERABLE = {
+    f"/proc/{name}"
+    for name in (
+        *("cpuinfo", "diskstats", "loadavg", "meminfo", "net/dev", "slabinfo", "stat", "swaps", "uptime"),
+        *("sys/crypto/fips_enabled", "sys/kernel/ns_last_pid"),
+    )
+}
 _MOST_LINKS = 40
 _MOST_TRIES = 1000
 
@@ -38,6 +47,16 @@ def resolve(root_fd: int, path: str, flags: int = os.O_PATH, *, links: bool = Tr
             # A mount or a rename anywhere on the machine got between the steps of a path with "..".
             continue
     raise OSError(errno.EAGAIN, "mounts and renames never ceased", path)
+
+
+def refuse_proc(fd: int, path: str) -> None:
+    """Raise PermissionError if the target leads into /proc, by whatever links.
+
+    Programs trust what /proc says, and the limits of a container are set through it. What tells of the
+    machine, and that there are programs to make for each container, may be covered, as in Docker.
+    """
+    if filesystem_magic(fd) == _PROC_MAGIC and os.readlink(f"/proc/self/fd/{fd}") not in _COVERABLE:
+        raise PermissionError(errno.EPERM, "the target is in /proc, where nothing can be mounted", path)
 
 
 def ensure(root_fd: int, path: str, *, directory: bool) -> int:
