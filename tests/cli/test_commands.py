@@ -372,7 +372,7 @@ def test_run_it_needs_a_terminal(tiffin, engine, stdin):
 @pytest.mark.parametrize(
     "words",
     [
-        ["--pid", "host"], ["--memory-swappiness", "5"], ["--wait"], ["--sig-proxy=false"],
+        ["--kernel-memory", "1g"], ["--memory-swappiness", "5"], ["--wait"], ["--sig-proxy=false"],
         ["-d", "--wait-timeout=5"],
         ["--shm-size", "big"], ["--mount=type=npipe,target=/x"], ["--mount=type=bind,src=/nope,target=/x"],
         ["--pull=sometimes"],

@@ -4,7 +4,7 @@ import pytest
 
 from tiffin.engine.security import secure
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
-from tiffin.runtime.spec import EVERY_PATH, HOST, NEW, Options
+from tiffin.runtime.spec import EVERY_PATH, HOST, NEW, NONE, Options
 
 
 def read(*words, hostname=False, network=""):
@@ -58,8 +58,12 @@ def test_several_add_up_and_the_last_profile_counts(tmp_path):
         ([("security-opt", "label=type:t")], UnsupportedError, "no SELinux label"),
         ([("security-opt", "mask=etc")], InvalidError, "not an absolute path"),
         ([("security-opt", "unmask=/proc/../etc")], InvalidError, "not an absolute path"),
-        ([("ipc", "container:a")], UnsupportedError, "cannot be shared so"),
-        ([("uts", "shareable")], UnsupportedError, "cannot be shared so"),
+        ([("ipc", "container:")], InvalidError, "there is no such mode"),
+        ([("uts", "shareable")], InvalidError, "there is no such mode"),
+        ([("uts", "container:a")], InvalidError, "there is no such mode"),
+        ([("pid", "none")], InvalidError, "there is no such mode"),
+        ([("cgroupns", "nope")], InvalidError, "there is no such mode"),
+        ([("ipc", "container:a"), ("sysctl", "kernel.shmmax=1")], InvalidError, "with --ipc container:a"),
         ([("sysctl", "net.core.somaxconn")], InvalidError, "name=value"),
         ([("sysctl", "kernel.panic=1")], InvalidError, "whole machine's"),
         ([("sysctl", "net.a/../../kernel/panic=1")], InvalidError, "whole machine's"),
@@ -74,6 +78,8 @@ def test_what_is_refused(words, error, message):
 
 def test_namespaces_and_parameters():
     assert (read(("ipc", "host"), ("uts", "host")).ipc, read(("uts", "private")).uts) == (HOST, NEW)
+    assert (read(("ipc", "none")).ipc, read(("pid", "host")).pid) == (NONE, HOST)
+    assert (read(("pid", "container:a")).pid, read(("cgroupns", "host")).cgroup) == (NEW, HOST)
     words = (("sysctl", "net.ipv4.ip_forward=1"), ("sysctl", "fs.mqueue.msg_max=20"))
     assert read(*words).sysctls == (("net.ipv4.ip_forward", "1"), ("fs.mqueue.msg_max", "20"))
     for network in ("host", "container:other"):

@@ -134,7 +134,11 @@ def test_the_process():
     ("spec", "kind", "words"),
     [
         (RuntimeSpec(PROCESS, Root("r"), linux=Linux((Namespace("mind"),))), InvalidError, "mind"),
-        (RuntimeSpec(PROCESS, Root("r"), linux=Linux((Namespace("pid", "/x"),))), UnsupportedError, "pid"),
+        (
+            RuntimeSpec(PROCESS, Root("r"), linux=Linux((Namespace("mount", "/x"),))),
+            UnsupportedError,
+            "mount",
+        ),
         (RuntimeSpec(PROCESS, Root("r"), mounts=(Mount("data", "bind", "/x"),)), InvalidError, "absolute"),
         (
             RuntimeSpec(msgspec.structs.replace(PROCESS, rlimits=(Rlimit("RLIMIT_X", 1, 1),)), Root("r")),
@@ -191,3 +195,19 @@ def test_a_group_of_version_1_is_shown_hierarchy_by_hierarchy():
     late = show_hierarchies(plan().late, ("memory", "cpu"))
     assert late == (steps.OwnCgroups(), MountHierarchies("/sys/fs/cgroup", ("memory", "cpu")))
     assert "cgroups of memory, cpu" in late[1].describe()
+
+
+def test_a_container_may_be_in_the_users_and_the_memory_of_another():
+    spec = make_spec(ContainerConfig(cmd=("sh",)), Resolved(0, 0), Options(), PLACE)
+    spaces = (Namespace("user", "/proc/7/ns/user"), Namespace("ipc", "/proc/7/ns/ipc"), Namespace("mount"))
+    shared = Mount("/dev/shm", "bind", "/proc/7/root/dev/shm", ("bind",))
+    linux = msgspec.structs.replace(spec.linux, namespaces=spaces)
+    made = make_plan(msgspec.structs.replace(spec, linux=linux, mounts=(shared,)), ROOTFS, machine="x86_64")
+    assert made.namespaces == namespace.NEWNS
+    assert made.uid_maps == IDS
+    assert made.joins == (
+        Join("/proc/7/ns/user", namespace.NEWUSER),
+        Join("/proc/7/ns/ipc", namespace.NEWIPC),
+    )
+    assert made.sources[-1] == Source("/dev/shm", within=7)
+    assert model.unpack(model.pack(made)) == made

@@ -12,7 +12,7 @@ from tiffin.oci.config import ContainerConfig
 from tiffin.oci.runtimespec import Mount, RuntimeSpec
 from tiffin.oci.runtimespec import User as ProcessUser
 from tiffin.runtime.model import UserMap
-from tiffin.runtime.spec import Options, Place, exec_process, make_spec
+from tiffin.runtime.spec import HOST, NONE, Options, Place, exec_process, make_spec
 from tiffin.runtime.users import User
 
 ROOT = User(0, 0, (), "/root")
@@ -203,3 +203,19 @@ def test_paths_that_are_hidden_besides_and_those_that_are_not():
     assert set(usual.readonly_paths) - set(shown.readonly_paths) == {"/proc/sys"}
     everything = make(options=Options(show=("ALL",))).linux
     assert (everything.masked_paths, everything.readonly_paths) == ((), ())
+
+
+def test_namespaces_of_the_machine_show_what_is_in_them():
+    spec = make(options=Options(pid=HOST, ipc=HOST, cgroup=HOST))
+    assert {space.type for space in spec.linux.namespaces} == {"mount", "network", "uts", "user"}
+    mounts = {entry.destination: entry for entry in spec.mounts}
+    for path in ("/proc", "/dev/shm", "/sys/fs/cgroup"):
+        assert (mounts[path].type, mounts[path].source, mounts[path].options[0]) == ("bind", path, "rbind")
+    assert "ro" in mounts["/sys/fs/cgroup"].options
+    assert "/dev/mqueue" not in mounts
+
+
+def test_ipc_none_has_no_shared_memory():
+    spec = make(options=Options(ipc=NONE))
+    assert "ipc" in {space.type for space in spec.linux.namespaces}
+    assert "/dev/shm" not in {entry.destination for entry in spec.mounts}

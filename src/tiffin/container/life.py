@@ -9,6 +9,7 @@ import contextlib
 import os
 
 from tiffin.container.loop import Output
+from tiffin.linux.namespace import NEWPID
 from tiffin.network.attach import Attachment, attach, write_hosts
 from tiffin.runtime import model
 from tiffin.runtime.child import Child, Streams
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tiffin.network.listen import Listener
     from tiffin.runtime.cgroups.manager import Group
     from tiffin.runtime.cgroups.stats import Usage
+    from tiffin.runtime.leftovers import Leftovers
     from tiffin.runtime.model import Plan
 
     Tees = tuple[int, int] | None
@@ -57,6 +59,7 @@ class Life:
         self._keep_bytes = keep
         self._listeners: list[Listener] = []
         self._outputs: list[Output] = []
+        self._rest: Leftovers | None = None
         self._undo = contextlib.ExitStack()
 
     @property
@@ -71,6 +74,8 @@ class Life:
                 self._listen()
             if self.job.limits:
                 self._limit()
+            elif not self.plan.namespaces & NEWPID:
+                self._gather()
             child = self._launch(tees)
             self._publish()
         except BaseException:
@@ -83,6 +88,7 @@ class Life:
         child = self.child
         assert child is not None
         code = child.wait()
+        self._end_rest()
         for output in self._outputs:
             output.drain()
         if self._group is not None:
@@ -94,6 +100,7 @@ class Life:
         """Kill it, if it has begun, and take everything back."""
         if self.child is not None:
             self.child.end()
+        self._end_rest()
         for output in self._outputs:
             output.close()
         self._close()
@@ -111,6 +118,22 @@ class Life:
             from tiffin.runtime.rare_steps import show_hierarchies
 
             self.plan = self.plan._replace(late=show_hierarchies(self.plan.late, self._group.directories))
+
+    def _gather(self) -> None:
+        """Put a container that shares the processes of others into a group, by which its own are known."""
+        from tiffin.errors import TiffinError
+        from tiffin.runtime.cgroups.limits import Writes
+        from tiffin.runtime.cgroups.manager import make_written
+
+        with contextlib.suppress(OSError, TiffinError):  # where there can be none, there are other ways
+            self._group = make_written(Writes())
+            self._undo.callback(self._group.delete)
+            self.plan = self.plan._replace(process=self.plan.process._replace(cgroups=self._group.joins))
+
+    def _end_rest(self) -> None:
+        if self._rest is not None:
+            self._rest.end()
+            self._rest = None
 
     def _launch(self, tees: Tees) -> Child:
         if self.job.terminal is not None:
@@ -151,6 +174,10 @@ class Life:
         self._outputs.append(Output(self._loop, fd, lambda data: self._keep_bytes(stream, data), tee))
 
     def _attach(self, pid: int) -> None:
+        if not self.plan.namespaces & NEWPID:
+            from tiffin.runtime.leftovers import Leftovers
+
+            self._rest = Leftovers(pid, self.plan.process.cgroups)
         self.attachment = attach(self.job.network, pid)
         self._undo.callback(self.attachment.close)
         self.notices += self.attachment.notices

@@ -13,7 +13,7 @@ from tiffin.container.foreground import Foreground
 from tiffin.container.record import Records
 from tiffin.container.signals import parse_signal
 from tiffin.engine.request import RunRequest
-from tiffin.engine.running import remove, run, start, state_of, tidy
+from tiffin.engine.running import enter_for, remove, run, start, state_of, tidy
 from tiffin.engine.standing import UPPER, control_of, directory_of, say, spec_of, tell, tree_of
 from tiffin.errors import ConflictError, UnsupportedError
 from tiffin.linux.isolation import Rung
@@ -149,7 +149,7 @@ def stop(engine: Engine, names: Sequence[str], timeout: int | None = None) -> No
 
 def restart(engine: Engine, names: Sequence[str], timeout: int | None = None) -> None:
     """Stop containers, and start them; one that does not run is started."""
-    engine.enter()
+    enter_for(engine, [Records(engine.db).need(name) for name in names])
     for name in names:
         record = Records(engine.db).need(name)
         if record.remove:

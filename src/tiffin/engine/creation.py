@@ -17,7 +17,7 @@ from tiffin.container.supervisor import put_away
 from tiffin.engine.lookup import find_complete, need_image
 from tiffin.engine.prepared import Prepared, keep
 from tiffin.engine.standing import FILES, Made, Top, directory_of, furnish, name_of, tell
-from tiffin.engine.starting import RULE, plan_of
+from tiffin.engine.starting import RULE, plan_of, shares
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.events import Notice
 from tiffin.linux.isolation import Rung
@@ -84,7 +84,7 @@ def make(engine: Engine, request: RunRequest) -> Made:
             if gatherer:
                 gatherer.discard()
             raise
-        plan = plan_of(engine, record, spec) if not record.network.startswith("container:") else b""
+        plan = b"" if shares(record.network, record.security) else plan_of(engine, record, spec)
         if plan and found.reference is not None:
             keep(
                 engine,

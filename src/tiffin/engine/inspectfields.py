@@ -36,6 +36,7 @@ def place(directory: Path) -> dict[str, Any]:
 
 def host_config(record: Record, spec: RuntimeSpec) -> dict[str, Any]:
     """Fields of HostConfig, most of them as they are by default."""
+    given = dict(record.security)
     return {
         "PortBindings": port_bindings(record),
         "PublishAllPorts": record.publish_all,
@@ -45,8 +46,8 @@ def host_config(record: Record, spec: RuntimeSpec) -> dict[str, Any]:
         "CapDrop": _capabilities(record.cap_drop),
         "Cgroup": "",
         "CgroupParent": "",
-        "CgroupnsMode": "private",
-        "PidMode": "",
+        "CgroupnsMode": given.get("cgroupns") or "private",
+        "PidMode": given.get("pid", "").replace("private", ""),
         "UsernsMode": "",
         "Links": None,
         "Tmpfs": {mount.target: mount.source for mount in record.mounts if mount.kind == "tmpfs"},

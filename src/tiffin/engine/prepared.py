@@ -23,6 +23,7 @@ from tiffin.container import names
 from tiffin.container.record import Record, Records
 from tiffin.container.supervisor import put_away
 from tiffin.engine.standing import Made, Top, furnish, name_of
+from tiffin.engine.starting import shares
 from tiffin.linux.files import atomic_write
 from tiffin.linux.record import NamedTuple
 from tiffin.store.ready import is_ready
@@ -125,7 +126,7 @@ def _key(engine: Engine, request: RunRequest) -> Any:
         or request.pull == "always"
     ):
         return None
-    if request.network.startswith("container:") or request.gpus or request.cdi_devices or request.devices:
+    if shares(request.network, request.security) or request.gpus or request.cdi_devices or request.devices:
         return None
     if any(text.startswith("seccomp") for _, text in request.security):
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tiffin.linux.isolation import AUTO, Isolation, Rung, decide
-from tiffin.linux.namespace import enter_user_namespace
+from tiffin.linux.namespace import enter_user_namespace, join_user_namespace
 from tiffin.linux.probe import examine
 
 TYPE_CHECKING = False
@@ -33,15 +33,19 @@ class Footing:
         """The decision, with what stands in the way of higher rungs."""
         return self._isolation
 
-    def enter(self) -> None:
+    def enter(self, beside: int = 0) -> None:
         """Be root over the owners of the store: without root, inside a user namespace from here on.
 
+        That is one of our own, or that of the process `beside`, which another command of ours has made.
         The process must have one thread. Further calls do nothing. Raises
         OSError or UnsupportedError with what this system forbids.
         """
         if self._entered or not self._isolation.enter:
             return
-        enter_user_namespace(self._isolation.uids, self._isolation.gids)
+        if beside:
+            join_user_namespace(beside)
+        else:
+            enter_user_namespace(self._isolation.uids, self._isolation.gids)
         self._entered = True
 
     def place(self) -> Place:

@@ -12,7 +12,7 @@ from tiffin.container.supervisor import put_away
 from tiffin.engine.prepared import make_again
 from tiffin.engine.request import RunRequest
 from tiffin.engine.standing import Made, control_of, directory_of, tell, volumes_of
-from tiffin.engine.starting import run_foreground, start_detached
+from tiffin.engine.starting import run_foreground, shares, start_detached
 from tiffin.errors import ConflictError, TiffinError
 from tiffin.network.leases import leases, state_directory
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tiffin.container.state import State
     from tiffin.engine.engine import Engine
 
-__all__ = ["RunRequest", "remove", "run", "start", "state_of", "tidy"]
+__all__ = ["RunRequest", "enter_for", "remove", "run", "start", "state_of", "tidy"]
 
 
 def run(engine: Engine, request: RunRequest, *, announce: Callable[[str], None] = lambda _: None) -> int:
@@ -35,6 +35,7 @@ def run(engine: Engine, request: RunRequest, *, announce: Callable[[str], None] 
     """
     if not request.detach:
         _refuse_restart(request.restart)
+    enter_for(engine, [request], at_once=False)
     tidy(engine)
     made = make_again(engine, request) or _make(engine, request)
     record = made.record
@@ -65,6 +66,17 @@ def _refuse_restart(policy: str) -> None:
         )
 
 
+def enter_for(engine: Engine, wanted: Sequence[RunRequest | Record], *, at_once: bool = True) -> None:
+    """Enter the user namespace that these containers are to be started from; `at_once` if it is our own."""
+    asked = [(each.network, each.security) for each in wanted]
+    if any(shares(*each) for each in asked):
+        from tiffin.engine.sharing import enter_beside  # few have to do with others
+
+        enter_beside(engine, asked)
+    elif at_once:
+        engine.enter()
+
+
 def _make(engine: Engine, request: RunRequest) -> Made:
     from tiffin.engine.creation import make  # the image's documents, the spec: a third of all there is
 
@@ -73,8 +85,8 @@ def _make(engine: Engine, request: RunRequest) -> Made:
 
 def start(engine: Engine, names: Sequence[str], *, attach: bool = False, interactive: bool = False) -> int:
     """Start containers that do not run; with `attach` one, in the foreground: its exit code is returned."""
-    engine.enter()
     records = [Records(engine.db).need(name) for name in names]
+    enter_for(engine, records)
     for record in records:
         if state_of(engine, record).status == "paused":
             raise ConflictError(

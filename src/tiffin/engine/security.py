@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.runtime.seccomp import parse_profile
-from tiffin.runtime.spec import EVERY_PATH, HOST, NEW
+from tiffin.runtime.spec import EVERY_PATH, HOST, NEW, NONE
 
 if TYPE_CHECKING:
     from tiffin.runtime.seccomp import Profile
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     Words = tuple[tuple[str, str], ...]
 
 _TRUE, _FALSE = ("", "true", "1"), ("false", "0")
-_NAMESPACE = {"": NEW, "private": NEW, "shareable": NEW, "host": HOST}
+_NAMESPACES = {
+    "pid": {"": NEW, "private": NEW, "host": HOST},
+    "ipc": {"": NEW, "private": NEW, "shareable": NEW, "host": HOST, "none": NONE},
+    "uts": {"": NEW, "private": NEW, "host": HOST},
+    "cgroupns": {"": NEW, "private": NEW, "host": HOST},
+}
+_SHARED = "container:"
+_OF_CONTAINERS = ("pid", "ipc")
 _OF_IPC = re.compile(
     r"kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)|fs\.mqueue\.\w+"
 )
@@ -50,12 +57,18 @@ def secure(options: Options, words: Words, *, hostname: bool, network: str) -> O
     for text in every(words, "security-opt"):
         asked = _security(asked, text)
     given = dict(words)
-    ipc, uts = _namespace(given, "ipc"), _namespace(given, "uts")
+    pid, ipc, uts, cgroup = (_namespace(given, name) for name in ("pid", "ipc", "uts", "cgroupns"))
     if uts == HOST and hostname:
         raise _invalid("--hostname cannot be given with --uts host: the name is this machine's")
-    sysctls = tuple(_sysctl(text, ipc, network) for text in every(words, "sysctl"))
+    sysctls = tuple(_sysctl(text, given.get("ipc", ""), network) for text in every(words, "sysctl"))
     return options._replace(
-        privileged="privileged" in given, ipc=ipc, uts=uts, sysctls=sysctls, **asked._asdict()
+        privileged="privileged" in given,
+        pid=pid,
+        ipc=ipc,
+        uts=uts,
+        cgroup=cgroup,
+        sysctls=sysctls,
+        **asked._asdict(),
     )
 
 
@@ -119,15 +132,14 @@ def _profile(path: str) -> Profile:
 
 
 def _namespace(given: dict[str, str], name: str) -> str:
-    text = given.get(name, "")
-    if text not in _NAMESPACE or (name == "uts" and text == "shareable"):
-        raise UnsupportedError(
-            f"--{name} {text}: this namespace cannot be shared so",
-            code="usage",
-            hint=f"what can be chosen is --{name} private and --{name} host",
-            exit_status=125,
-        )
-    return _NAMESPACE[text]
+    """Return which namespace it is; one of another container is a new one until that is looked at."""
+    text, known = given.get(name, ""), _NAMESPACES[name]
+    if name in _OF_CONTAINERS and text.removeprefix(_SHARED) and text.startswith(_SHARED):
+        return NEW
+    if text not in known:
+        words = [*filter(None, known), *(["container:NAME"] if name in _OF_CONTAINERS else [])]
+        raise _invalid(f"--{name} {text}: there is no such mode", f"what can be chosen is {', '.join(words)}")
+    return known[text]
 
 
 def _sysctl(text: str, ipc: str, network: str) -> tuple[str, str]:
@@ -135,7 +147,7 @@ def _sysctl(text: str, ipc: str, network: str) -> tuple[str, str]:
     if not equals:
         raise _invalid(f"--sysctl {text}: write it as name=value")
     if _OF_IPC.fullmatch(key):
-        shared, option = ipc != NEW, "--ipc host"
+        shared, option = ipc == HOST or ipc.startswith(_SHARED), f"--ipc {ipc}"
     elif _OF_NETWORK.fullmatch(key):
         shared, option = network.startswith((HOST, "container:")), f"--network {network}"
     else:

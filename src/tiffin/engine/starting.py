@@ -89,7 +89,12 @@ def plan_of(engine: Engine, record: Record, spec: RuntimeSpec) -> bytes:
 
         extra = inlays(engine, record)
     rootfs = _rootfs(engine, record, directory_of(engine, record))
-    return pack(make_plan(equipped(engine, record, spec), rootfs, machine=os.uname().machine, extra=extra))
+    plan = make_plan(equipped(engine, record, spec), rootfs, machine=os.uname().machine, extra=extra)
+    if plan.joins:
+        from tiffin.engine.sharing import inode  # the process of that number may be another one later
+
+        plan = plan._replace(joins=tuple(join._replace(inode=inode(join.path)) for join in plan.joins))
+    return pack(plan)
 
 
 def spec_at_start(engine: Engine, record: Record, network: NetworkPlan) -> RuntimeSpec:
@@ -106,6 +111,10 @@ def spec_at_start(engine: Engine, record: Record, network: NetworkPlan) -> Runti
             spec.linux, namespaces=(*spaces, Namespace("network", network.join)), sysctl=kept
         )
         spec = msgspec.structs.replace(spec, linux=linux)
+    if shares(record.network, record.security):
+        from tiffin.engine.sharing import shared
+
+        spec = shared(engine, record, spec)
     return spec
 
 
@@ -120,6 +129,11 @@ def equipped(engine: Engine, record: Record, spec: RuntimeSpec) -> RuntimeSpec:
 
         spec = with_nodes(spec, engine.rung, record.devices)
     return spec
+
+
+def shares(network: str, words: tuple[tuple[str, str], ...]) -> bool:
+    """Tell whether a container with this network and these options needs another one to be started."""
+    return any(text.startswith("container:") for text in (network, *(text for _, text in words)))
 
 
 def _job(engine: Engine, made: Made, *, interactive: bool) -> job.Job:

@@ -9,6 +9,7 @@ import os
 
 from tiffin.linux import namespace, prctl
 from tiffin.runtime import init
+from tiffin.runtime.between import clone_within
 from tiffin.runtime.child import Child, Handshake, Streams, start_failure
 from tiffin.runtime.launch import give_streams
 from tiffin.runtime.process import limit, set_oom_score
@@ -85,46 +86,15 @@ def read_map(pid: int, kind: str) -> tuple[IdMap, ...]:
 
 
 def _enter(target: int, kinds: int, process: Process, streams: Streams, handshake: Handshake) -> Child:
-    """Make the process by way of one that joins the namespaces: only its children are in the pid namespace.
+    def run() -> NoReturn:
+        init.finish(process, lambda _doing: init.take_root(), streams, handshake)
 
-    The middle process makes the new one a child of ours and tells its pid, as it is outside, before it ends.
-    """
-    answer_read, answer_write = os.pipe()
-    middle, middle_pidfd = namespace.clone(0)
-    if middle == 0:
-        handshake.take_childs_side()
-        _middle(target, kinds, process, streams, handshake, answer_write)
-    os.close(middle_pidfd)
-    os.close(answer_write)
-    handshake.take_launchers_side()
-    os.waitpid(middle, 0)
-    answer = os.read(answer_read, 16)
-    os.close(answer_read)
-    if not answer:
-        handshake.expect_program()
-        message = "the process that was to enter the container was killed"
-        raise OSError(0, message)
-    pid = int(answer)
-    return Child(pid, namespace.pidfd_open(pid))
-
-
-def _middle(  # it is the one that knows all of it
-    target: int, kinds: int, process: Process, streams: Streams, handshake: Handshake, answer: int
-) -> NoReturn:
-    """Join, make the process, and end."""
-    step = "set its limits"
-    try:
+    def before() -> None:
         set_oom_score(process, os.getpid())
-        # Its child is seen in the container before it is confined, and nobody there may look into it or take
+        # The child is seen in the container before it is confined, and nobody there may look into it or take
         # it over (CVE-2016-9962). SYS_PTRACE does not help where the container has its own user namespace.
         prctl.set_dumpable(False)
-        step = "join the container's namespaces"
-        namespace.setns(target, kinds)
-        step = "create the process"
-        pid, _ = namespace.clone(0, sibling=True)
-        if pid == 0:
-            init.finish(process, lambda _doing: init.take_root(), streams, handshake)
-        os.write(answer, str(pid).encode())
-    except BaseException as error:  # noqa: BLE001 # whatever it was, the launcher must hear of it
-        init.report_failure(handshake, error, step)
-    os._exit(0)
+
+    made = Child(*clone_within([(target, kinds)], 0, handshake, run, before))
+    handshake.take_launchers_side()
+    return made

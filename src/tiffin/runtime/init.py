@@ -48,6 +48,9 @@ def run(plan: Plan, sources: list[int], streams: Streams, handshake: Handshake) 
             _show_root(handshake)
 
     def settle(doing: Callable[[str], None]) -> None:
+        if plan.joins:
+            # Others see it already, and what it holds is not theirs: see `exec`.
+            prctl.set_dumpable(False)
         # Without a group of its own it would see those of whoever started it, and of all others below.
         own = bool(plan.process.cgroups)
         _apply(tuple(step for step in plan.late if own or not isinstance(step, MountNew)), setup, doing)

@@ -17,9 +17,10 @@ from tiffin.runtime.process import limit, set_oom_score
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import NoReturn
 
     from tiffin.linux.namespace import IdMap
-    from tiffin.runtime.model import Plan, Source
+    from tiffin.runtime.model import Join, Plan, Source
 
 _ANON_PIPE = "pipe:"
 
@@ -74,6 +75,10 @@ def _open_source(source: Source) -> int:
         from tiffin.runtime.rare_steps import make_nodes  # few containers have devices of their own
 
         return make_nodes(source.nodes)
+    if source.within:
+        from tiffin.runtime.rare_steps import open_within
+
+        return open_within(source.within, source.path, recursive=source.recursive)
     try:
         if not source.subpath:
             return mount.open_tree(source.path, recursive=source.recursive)
@@ -96,36 +101,41 @@ def _open_source(source: Source) -> int:
 
 def _clone(plan: Plan, sources: list[int], streams: Streams, handshake: Handshake) -> tuple[int, int]:
     """Make the process; the child never returns from here."""
-    homes = _join(plan)
-    try:
-        pid, pidfd = namespace.clone(plan.namespaces)
-        if pid == 0:
-            handshake.take_childs_side()
-            init.run(plan, sources, streams, handshake)
-        return pid, pidfd
-    finally:
-        for fd, kind in homes:
-            namespace.setns(fd, kind)
-            os.close(fd)
+
+    def run() -> NoReturn:
+        init.run(plan, sources, streams, handshake)
+
+    if plan.joins:
+        from tiffin.runtime.between import clone_within  # few containers share anything with others
+
+        opened: list[tuple[int, int]] = []
+        try:
+            opened += ((_open_namespace(join), join.kind) for join in plan.joins)
+            return clone_within(opened, plan.namespaces, handshake, run)
+        finally:
+            for fd, _ in opened:
+                os.close(fd)
+    pid, pidfd = namespace.clone(plan.namespaces)
+    if pid == 0:
+        handshake.take_childs_side()
+        run()
+    return pid, pidfd
 
 
-def _join(plan: Plan) -> list[tuple[int, int]]:
-    """Enter namespaces that the child is to be born in; return those to go back to, and their kinds."""
-    homes = []
-    names = {namespace.NEWNET: "net", namespace.NEWIPC: "ipc", namespace.NEWUTS: "uts"}
-    for path, kind in plan.joins:
-        there = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        homes.append((os.open(f"/proc/self/ns/{names[kind]}", os.O_RDONLY | os.O_CLOEXEC), kind))
-        namespace.setns(there, kind)
-        os.close(there)
-    return homes
+def _open_namespace(join: Join) -> int:
+    fd = os.open(join.path, os.O_RDONLY | os.O_CLOEXEC)
+    if join.inode not in (0, os.fstat(fd).st_ino):
+        os.close(fd)
+        raise OSError(errno.ESRCH, "the container that it shares a namespace with has ended", join.path)
+    return fd
 
 
 def _map_ids(plan: Plan, sources: Sequence[int], pid: int) -> None:
     """Say whose the ids of the child's user namespace are, and shift the owners of what it will mount."""
     if not plan.uid_maps:
         return
-    namespace.write_maps(pid, plan.uid_maps, plan.gid_maps)
+    if plan.namespaces & namespace.NEWUSER:
+        namespace.write_maps(pid, plan.uid_maps, plan.gid_maps)
     users = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     try:
         for source, fd in zip(plan.sources, sources, strict=True):

@@ -18,16 +18,18 @@ __all__ = ["has_own_space", "joined", "pids_of", "state_of"]
 def pids_of(first: int) -> list[int]:
     """Return the processes in the pid namespace of `first`, and in those that were made in it.
 
-    Those that `exec` brought in are among them. Raises OSError if there is no process `first`.
+    Where it shares that with others, those in its mount namespace, and the children of these. Those that
+    `exec` brought in are among them. Raises OSError if there is no process `first`.
     """
-    space = os.readlink(f"/proc/{first}/ns/pid")
+    kind = "pid" if has_own_space(first) else "mnt"
+    space = os.readlink(f"/proc/{first}/ns/{kind}")
     children: dict[int, list[int]] = {}
     found: list[int] = []
     for name in os.listdir("/proc"):
         if name.isdigit():
             with contextlib.suppress(OSError):  # ended meanwhile, or another user's, and so not of ours
                 children.setdefault(int(_stat(int(name))[1]), []).append(int(name))
-                if os.readlink(f"/proc/{name}/ns/pid") == space:
+                if os.readlink(f"/proc/{name}/ns/{kind}") == space:
                     found.append(int(name))
     seen = set(found)
     for pid in found:  # it grows: whoever made a namespace of its own is the parent of the first one in it

@@ -85,13 +85,19 @@ class Source(NamedTuple):
     nodes: tuple[tuple[int, int, int, int], ...] = ()
     """Without a path: device nodes to make, by mode, number, owner and group here; their names are 0, 1, …"""
     subpath: str = ""
+    within: int = 0
+    """A process in whose mount namespace the path lies, 0 for our own."""
 
 
 class Join(NamedTuple):
-    """An existing namespace to be in: the path of its file in /proc, and its kind as in clone(2)."""
+    """An existing namespace to be in: the path of its file in /proc, and its kind as in clone(2).
+
+    `inode` is what tells it from the one of another process that got the same number later, 0 for any.
+    """
 
     path: str
     kind: int
+    inode: int = 0
 
 
 class HookCall(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,10 @@ _NAMESPACES = {
     "user": namespace.NEWUSER,
     "cgroup": namespace.NEWCGROUP,
 }
-_JOINABLE = (namespace.NEWNET, namespace.NEWIPC, namespace.NEWUTS)
+_JOINABLE = (
+    *(namespace.NEWNET, namespace.NEWIPC, namespace.NEWUTS),
+    *(namespace.NEWPID, namespace.NEWUSER),
+)
 _FLAGS = {
     "ro": mount.MS_RDONLY,
     "nosuid": mount.MS_NOSUID,
@@ -70,6 +74,7 @@ _BINDS = {"bind", "rbind"}
 _DEATH = 9
 LIBRARIES = "tiffin-libraries"
 """What the hook of `runtime.libraries` calls itself."""
+_INSIDE = re.compile(r"/proc/(\d+)/root(/.+)")
 _CGROUPS = "cgroup2"
 _DEVICE_KINDS = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 _NOBODY = 65534
@@ -84,7 +89,11 @@ class Sources:
 
     def add(self, path: str, *, recursive: bool = False, idmap: bool = False, subpath: str = "") -> int:
         """Return the number of the source."""
-        self.all.append(Source(path, recursive, idmap, subpath=subpath))
+        inside = _INSIDE.fullmatch(path)
+        if inside:
+            self.all.append(Source(inside[2], recursive, idmap, within=int(inside[1])))
+        else:
+            self.all.append(Source(path, recursive, idmap, subpath=subpath))
         return len(self.all) - 1
 
     def add_nodes(self, nodes: tuple[tuple[int, int, int, int], ...]) -> int:
@@ -232,8 +241,9 @@ def _bits(sets: Capabilities | None, name: str) -> int:
 
 def _namespaces(spec: RuntimeSpec) -> tuple[int, tuple[Join, ...]]:
     """Return the kinds of new namespaces, and the existing ones to join."""
-    new = namespace.NEWUSER if spec.linux.uid_mappings else 0
-    joins = []
+    joins: list[Join] = []
+    joined = any(entry.type == "user" and entry.path for entry in spec.linux.namespaces)
+    new = namespace.NEWUSER if spec.linux.uid_mappings and not joined else 0
     for entry in spec.linux.namespaces:
         kind = _NAMESPACES.get(entry.type)
         if kind is None:

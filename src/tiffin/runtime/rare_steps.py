@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 
 from tiffin.linux import mount
+from tiffin.linux.namespace import NEWNS, setns
 from tiffin.linux.record import NamedTuple
+from tiffin.linux.terminal import receive_fd, send_fd
 from tiffin.runtime.libraries import FindLibraries
 from tiffin.runtime.steps import MountNew
 from tiffin.runtime.targets import resolve
@@ -73,6 +77,27 @@ class MountHierarchies(NamedTuple):
         with open("/proc/self/cgroup", encoding="utf-8") as file:
             found = [line.split(":")[1] for line in file]
         return [names for names in found if set(names.split(",")) & set(self.controllers)]
+
+
+def open_within(pid: int, path: str, *, recursive: bool) -> int:
+    """Return a detached copy of a mount in the mount namespace of a process, as its root sees it."""
+    space = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    child = os.fork()
+    if child == 0:
+        try:
+            setns(space, NEWNS)
+            send_fd(theirs.fileno(), mount.open_tree(path, recursive=recursive))
+        finally:
+            os._exit(0)
+    theirs.close()
+    os.close(space)
+    fd = receive_fd(ours.fileno())
+    ours.close()
+    os.waitpid(child, 0)
+    if fd is None:
+        raise OSError(errno.EPERM, "it cannot be taken from there", f"/proc/{pid}/root{path}")
+    return fd
 
 
 def show_hierarchies(late: tuple[Step, ...], controllers: Iterable[str]) -> tuple[Step, ...]:

@@ -36,7 +36,11 @@ if TYPE_CHECKING:
 
 NEW = "new"
 HOST = "host"
+NONE = "none"
 EVERY_PATH = "ALL"
+_SHM = "/dev/shm"  # noqa: S108 # it is the shared memory
+_CGROUPS = "/sys/fs/cgroup"
+_SHARED = {_CGROUPS: ("rbind", "ro", "nosuid", "nodev", "noexec")}
 
 
 class Place(NamedTuple):
@@ -55,7 +59,10 @@ class Place(NamedTuple):
 
 
 class Options(NamedTuple):
-    """What was asked for, beyond the image's config. Namespaces are `new`, `host`, or the path of one."""
+    """What was asked for, beyond the image's config. Namespaces are `new`, `host`, or the path of one.
+
+    IPC may be `none`: a new one without shared memory in files.
+    """
 
     command: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] | None = None
@@ -69,6 +76,7 @@ class Options(NamedTuple):
     pid: str = NEW
     ipc: str = NEW
     uts: str = NEW
+    cgroup: str = NEW
     readonly: bool = False
     privileged: bool = False
     cap_add: tuple[str, ...] = ()
@@ -213,12 +221,14 @@ def _sets(names: tuple[str, ...]) -> Capabilities:
 def _mounts(options: Options, place: Place) -> tuple[Mount, ...]:
     size = mounts.shm_size(place.memory) if options.shm_size is None else options.shm_size
     tty_group = host_id(place.ids, mounts.TTY_GROUP) is not None
-    default = mounts.default_mounts(shm=size, tty_group=tty_group, ipc=options.ipc == NEW)
+    default = mounts.default_mounts(shm=size, tty_group=tty_group, ipc=options.ipc in (NEW, NONE))
+    if options.ipc == NONE:
+        default = tuple(entry for entry in default if entry.destination != _SHM)
     if options.privileged:
         default = tuple(_writable(entry) if entry.type == "sysfs" else entry for entry in default)
-    shared = {"/proc": options.pid == HOST, "/dev/shm": options.ipc == HOST}  # noqa: S108 # what is shared
+    shared = {"/proc": options.pid == HOST, _SHM: options.ipc == HOST, _CGROUPS: options.cgroup == HOST}
     default = tuple(
-        Mount(entry.destination, "bind", entry.destination, ("rbind",))
+        Mount(entry.destination, "bind", entry.destination, _SHARED.get(entry.destination, ("rbind",)))
         if shared.get(entry.destination)
         else entry
         for entry in default
@@ -234,9 +244,9 @@ def _writable(entry: Mount) -> Mount:
 
 def _linux(options: Options, place: Place) -> Linux:
     kinds = {"network": options.network, "pid": options.pid, "ipc": options.ipc, "uts": options.uts}
-    namespaces = [Namespace("mount"), Namespace("cgroup")]
-    for kind, choice in kinds.items():
-        if choice == NEW:
+    namespaces = [Namespace("mount")]
+    for kind, choice in {"cgroup": options.cgroup, **kinds}.items():
+        if choice in (NEW, NONE):
             namespaces.append(Namespace(kind))
         elif choice != HOST:
             namespaces.append(Namespace(kind, choice))

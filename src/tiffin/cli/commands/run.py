@@ -26,6 +26,7 @@ LIMITS = (
     *("memory", "memory-reservation", "memory-swap", "oom-score-adj", "pids-limit"),
 )
 SEVERAL_LIMITS = ("ulimit", "device-cgroup-rule")
+NAMESPACES = ("cgroupns", "ipc", "pid", "uts")
 SECURITY = ("group-add", "security-opt", "sysctl")
 _LIMITS = "this limit is not in this release"
 _NAMESPACES = "a container has namespaces of its own, and sharing others is not in this release"
@@ -37,6 +38,7 @@ OPTIONS = (
     value("--blkio-weight", "WEIGHT", "Share of the transfers of disks, 10 to 1000"),
     values("--cap-add", "CAPABILITY", "Add a capability"),
     values("--cap-drop", "CAPABILITY", "Take a capability away, or ALL"),
+    value("--cgroupns", "MODE", "Cgroups: private, or host to see all of this machine's"),
     value("--cidfile", "FILE", "Write the container's id into this file"),
     value("--cpu-period", "MICROSECONDS", "How long the period is that --cpu-quota is a part of"),
     value("--cpu-quota", "MICROSECONDS", "Processor time in each period"),
@@ -65,7 +67,7 @@ OPTIONS = (
     values("--group-add", "GROUP", "Put its user into this group too, by name or number"),
     flag("--init", "Put an init before the command, which passes signals on and reaps processes"),
     flag("-i, --interactive", "Keep standard input open"),
-    value("--ipc", "MODE", "Shared memory and queues: private, or host for this machine's"),
+    value("--ipc", "MODE", "Shared memory and queues: private, shareable, none, host or container:NAME"),
     values("-l, --label", "KEY=VALUE", "Put a label on the container"),
     value("--log-driver", "DRIVER", "Keep the output in: json-file, journald or none", default="json-file"),
     values("--log-opt", "NAME=VALUE", "Of json-file: max-size, like 10m, and max-file, how many of these"),
@@ -79,6 +81,7 @@ OPTIONS = (
     flag("--no-healthcheck", "Do not run the image's health check"),
     value("--oom-score-adj", "NUMBER", "How soon it is killed where memory runs out, -1000 to 1000"),
     value("--pids-limit", "COUNT", "The most processes and threads, -1 for any number"),
+    value("--pid", "MODE", "Processes: private, host to see this machine's, or container:NAME"),
     value("--pidfile", "FILE", "Write the number of the container's first process into this file"),
     value("--platform", "PLATFORM", "Take the image for this platform"),
     flag("--privileged", "All rights in its user namespace, nothing hidden; it is not root on the host"),
@@ -116,7 +119,7 @@ OPTIONS = (
         _LIMITS, "--device-read-iops=", "--device-write-bps=", "--device-write-iops=", "--kernel-memory="
     ),
     *refuse(_LIMITS, "--memory-swappiness=-1", "--oom-kill-disable", "--cgroup-parent=", "--storage-opt="),
-    *refuse(_NAMESPACES, "--cgroupns=private", "--pid=", "--userns=", "--domainname="),
+    *refuse(_NAMESPACES, "--userns=", "--domainname="),
     *refuse(_ADDRESSES, "--ip=", "--ip6=", "--link=", "--link-local-ip="),
     *refuse(_ADDRESSES, "--network-alias=", "--net-alias="),
     *refuse(_WINDOWS, "--cpu-count=0", "--cpu-percent=0", "--io-maxbandwidth=0", "--io-maxiops=0"),
@@ -231,7 +234,7 @@ def _health(arguments: Arguments) -> tuple[tuple[str, str], ...]:
 
 def _security(arguments: Arguments) -> tuple[tuple[str, str], ...]:
     flags = (("privileged", ""),) if arguments.flag("privileged") else ()
-    named = [(name, text) for name in ("ipc", "uts") if (text := arguments.text(name))]
+    named = [(name, text) for name in NAMESPACES if (text := arguments.text(name))]
     several = [(name, text) for name in SECURITY for text in arguments.texts(name)]
     return (*flags, *named, *several)
 
