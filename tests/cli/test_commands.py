@@ -12,6 +12,7 @@ from tiffin.build.entitlements import Entitlements
 from tiffin.container.mounts import VolumeMount
 from tiffin.engine.building.request import BuildRequest, BuildResult
 from tiffin.engine.building.steprequest import StepRequest
+from tiffin.engine.packing import Compression, PushOptions
 from tiffin.errors import ConflictError, NotFoundError
 from tiffin.events import StepDone, StepStarted
 from tiffin.network.resolver import ExtraHost
@@ -678,14 +679,51 @@ def test_prune_asks_first(tiffin, engine, stdin, answer, does):
 def test_pull_and_push(tiffin, engine):
     engine.answers("transfers", pull=None, push=None)
     assert tiffin("pull", "python:3.11.8-slim").out == "docker.io/library/python:3.11.8-slim\n"
-    assert engine.calls[-1] == ("pull", "python:3.11.8-slim", None, False)
+    assert engine.calls[-1] == ("pull", "python:3.11.8-slim", None)
     tiffin("pull", "-q", "--platform", "linux/arm64", "python")
-    assert engine.calls[-1] == ("pull", "python", "linux/arm64", True)
+    assert engine.calls[-1] == ("pull", "python", "linux/arm64")
     assert tiffin("push", "-q", "r.example/x:1").out == "r.example/x:1\n"
-    assert engine.calls[-1] == ("push", "r.example/x:1", True, None, {"split": False})
+    assert engine.calls[-1] == ("push", "r.example/x:1", PushOptions())
     assert tiffin("push", "--platform", "arm64", "--split-layers", "r.example/x:1").status == 0
-    assert str(engine.calls[-1][3]) == "linux/arm64"
-    assert engine.calls[-1][-1] == {"split": True}
+    options = engine.calls[-1][-1]
+    assert (str(options.platform), options.split, options.compression) == ("linux/arm64", True, None)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (("--compression", "zstd:9"), Compression("zstd", 9)),
+        (("--compression=gzip", "--force-compression"), Compression("gzip", None, force=True)),
+        (("--compression", "none"), Compression("none")),
+    ],
+)
+def test_how_layers_are_packed_for_a_push(tiffin, engine, flags, expected):
+    engine.answers("transfers", push=None)
+    assert tiffin("push", *flags, "r.example/x:1").status == 0
+    assert engine.calls[-1][-1].compression == expected
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--compression", "xz"),
+        ("--compression", "zstd:"),
+        ("--compression", "zstd:high"),
+        ("--compression", "none:1"),
+        ("--compression", "gzip:77"),
+        ("--force-compression",),
+    ],
+)
+def test_how_layers_cannot_be_packed(tiffin, flags):
+    assert tiffin("push", *flags, "r.example/x:1").status == 1
+
+
+def test_all_tags(tiffin, engine):
+    names = [Reference.parse(f"r.example/x:{tag}") for tag in "ab"]
+    engine.answers("transfers", pull_all=names, push_all=names)
+    assert tiffin("pull", "-a", "r.example/x").out == "r.example/x:a\nr.example/x:b\n"
+    assert tiffin("push", "-aq", "r.example/x").out == "r.example/x:a\nr.example/x:b\n"
+    assert tiffin("push", "--all-tags", "r.example/x").out == ""
 
 
 def test_login_takes_the_password_from_where_it_is_said(engine, tiffin, stdin):

@@ -20,6 +20,7 @@ ROUTES = [
     (re.compile(r"/v2/"), "base"),
     (re.compile(r"/token"), "token"),
     (re.compile(REPOSITORY + r"/manifests/(?P<ref>[^/]+)"), "manifest"),
+    (re.compile(REPOSITORY + r"/tags/list"), "tags"),
     (re.compile(REPOSITORY + r"/blobs/uploads/"), "start"),
     (re.compile(REPOSITORY + r"/blobs/uploads/(?P<upload>[0-9]+)"), "upload"),
     (re.compile(REPOSITORY + r"/blobs/(?P<ref>[^/]+)"), "blob"),
@@ -52,6 +53,7 @@ class RegistryDouble:
         self.tokens: dict[str, set[str]] = {}
         self.issued = 0
         self.begun = 0
+        self.page = 1000  # tags in one answer
         self.refresh_tokens: set[str] = set()
         self.expires_in: int | None = 300
         self.forbidden: set[str] = set()
@@ -214,6 +216,18 @@ class _Handler(BaseHTTPRequestHandler):
         media_type, data = found
         digest = "sha256:" + hashlib.sha256(data).hexdigest()
         return self.reply(200, data, Content_Type=media_type, Docker_Content_Digest=digest)
+
+    def _tags(self, name):
+        known = sorted({tag for place, tag in self.registry.manifests if place == name and ":" not in tag})
+        if not known:
+            return self.fail(404, "NAME_UNKNOWN", "repository name not known to registry")
+        last = self.query.get("last", [""])[0]
+        size = min(int(self.query.get("n", ["1000"])[0]), self.registry.page)
+        rest = [tag for tag in known if tag > last]
+        headers = {}
+        if len(rest) > size:
+            headers["Link"] = f'</v2/{name}/tags/list?n={size}&last={rest[size - 1]}>; rel="next"'
+        return self.reply(200, json.dumps({"name": name, "tags": rest[:size]}).encode(), **headers)
 
     def _has(self, name, digest):
         return (name, digest) in self.registry.blobs or (name, digest) in self.registry.manifests

@@ -9,6 +9,7 @@ from tiffin.engine.building.request import BuildRequest
 from tiffin.engine.builds import build
 from tiffin.engine.collection import collect
 from tiffin.engine.lookup import need_image
+from tiffin.engine.packing import PushOptions
 from tiffin.engine.transfers import pull, push
 from tiffin.errors import InvalidError
 from tiffin.snapshot import split as module
@@ -94,14 +95,14 @@ def test_a_pushed_image_is_sent_in_parts_of_which_few_change(engine, other, doub
     name = f"{double.address}/app:1"
     build(engine, BuildRequest(context(), tags=(name,)))
     whole = layers_of(engine, name)
-    sent = push(engine, name, split=True)
+    sent = push(engine, name, PushOptions(split=True))
     assert layers_of(engine, name) == whole  # the image here is as it was
     pull(other, name)
     assert need_image(other, name).descriptor.digest == sent.digest
     assert flat(other, name) == flat(engine, name)
     before = set(layers_of(other, name))
     build(engine, BuildRequest(context("2"), tags=(name,)))
-    push(engine, name, split=True)
+    push(engine, name, PushOptions(split=True))
     pull(other, name)
     assert len(set(layers_of(other, name)) - before) == 1
 

@@ -14,8 +14,9 @@ from tests.doubles.registry import RegistryDouble
 from tiffin.engine import archives, images
 from tiffin.engine.engine import Engine
 from tiffin.engine.lookup import find_image, need_image
+from tiffin.engine.packing import Compression, PushOptions
 from tiffin.engine.settings import Settings
-from tiffin.engine.transfers import login, logout, pull, push
+from tiffin.engine.transfers import login, logout, pull, pull_all, push, push_all
 from tiffin.errors import CorruptError, InvalidError, NotFoundError, TiffinError, UnavailableError
 from tiffin.events import Notice, StepDone
 from tiffin.oci.codec import decode
@@ -397,3 +398,46 @@ def test_what_is_no_registry_cannot_be_logged_in_to(engine):
     for server in ("", "not a host", "name"):
         with pytest.raises(InvalidError, match="is not a registry"):
             login(engine.settings, server, "u", "p")
+
+
+def test_all_images_of_a_repository(double, make):
+    one, two = make("one"), make("two")
+    double.page = 2
+    name = f"{double.address}/me/serving"
+    for tag in ("1", "2", "3", "latest"):
+        built(one, f"{name}:{tag}", app=tag * 100)
+    built(one, f"{double.address}/me/other:1", app="other")
+    sent = [str(each) for each in push_all(one, name)]
+    assert sent == [f"{name}:{tag}" for tag in ("1", "2", "3", "latest")]
+    assert [str(each) for each in pull_all(two, name)] == sent
+    assert {str(tag.reference) for tag in two.tags.all()} == set(sent)
+    for action in (push_all, pull_all):
+        with pytest.raises(InvalidError, match="without a tag"):
+            action(one, f"{name}:1")
+        with pytest.raises(NotFoundError):
+            action(one, f"{double.address}/none")
+
+
+def test_a_list_of_tags_that_goes_in_circles_ends(double, make):
+    serve_image(double, "a", "1")
+
+    def circle(handler):
+        if "/tags/list" not in handler.path:
+            return False
+        handler.reply(200, b'{"name":"a","tags":["1"]}', Link='</v2/a/tags/list?n=1>; rel="next"')
+        return True
+
+    double.faults.append(circle)
+    assert len(pull_all(make("one"), f"{double.address}/a")) == 1
+
+
+@pytest.mark.parametrize(("kind", "head"), [("zstd", b"\x28\xb5"), ("none", b"app"), ("gzip", b"\x1f\x8b")])
+def test_the_compression_of_a_push(double, make, kind, head):
+    one, two = make("one"), make("two")
+    name = f"{double.address}/me/serving:1"
+    image_id = built(one, name, app="x" * 100_000)
+    push(one, name, PushOptions(compression=Compression(kind)))
+    (first, *_) = pull_manifest(double)
+    assert double.blobs["me/serving", first.digest].startswith(head)
+    pull(two, name)
+    assert need_image(two, name).image_id == image_id

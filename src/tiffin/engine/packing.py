@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tiffin.engine.engine import Engine
     from tiffin.layer.compress import Kind
     from tiffin.oci.digest import DiffID
+    from tiffin.oci.platform import Platform
 
 _PLAIN: Final = (MediaType.OCI_LAYER, MediaType.DOCKER_LAYER)
 _DOCKER: Final = (MediaType.DOCKER_LAYER, MediaType.DOCKER_LAYER_GZIP, MediaType.DOCKER_LAYER_ZSTD)
@@ -54,6 +55,21 @@ class Form(NamedTuple):
     compression: Compression | None = None
     docker: bool = False
     annotations: tuple[Annotated, ...] = ()
+
+
+class PushOptions(NamedTuple):
+    """How an image is sent: of an index that for `platform` alone; with big layers as several.
+
+    `compression` None is gzip, which leaves alone what is compressed already.
+    """
+
+    platform: Platform | None = None
+    split: bool = False
+    compression: Compression | None = None
+
+
+AS_IT_IS: Final = PushOptions()
+"""How an image is sent if nobody asks for anything."""
 
 
 class Packer:

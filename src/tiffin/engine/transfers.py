@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tiffin.engine.incoming import LocalFirst, Unpacking, present, turns
 from tiffin.engine.lookup import find_image, need_image, of_platform, open_found
+from tiffin.engine.packing import AS_IT_IS
 from tiffin.errors import InvalidError, NotFoundError, TiffinError, UnavailableError, UnsupportedError
 from tiffin.events import Notice
 from tiffin.image.view import open_image
@@ -15,6 +16,7 @@ from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
     from tiffin.engine.engine import Engine
+    from tiffin.engine.packing import PushOptions
     from tiffin.engine.settings import Settings
     from tiffin.image.view import FetchedImage
     from tiffin.oci.descriptor import Descriptor
@@ -24,13 +26,12 @@ if TYPE_CHECKING:
 _THREADS: Final = 6
 
 
-def pull(engine: Engine, name: str, platform: str | None = None, quiet: bool = False) -> Descriptor:
+def pull(engine: Engine, name: str, platform: str | None = None) -> Descriptor:
     """Fetch the image `name` and unpack it; return what the name stands for now, an index perhaps.
 
     A name with a digest whose image is here already asks no network at all. Nothing gets
     the name before all of it is here and is what its digest says.
     """
-    del quiet  # a question for whoever shows the events
     engine.enter()
     reference = Reference.parse(name).tagged()
     wanted = Platform.parse(platform) if platform else engine.platform
@@ -42,6 +43,24 @@ def pull(engine: Engine, name: str, platform: str | None = None, quiet: bool = F
                 lease.add_all(_contents(here[1]))
                 return _keep(engine, reference, here[0], here[1], native=platform is None)
         return _pull(engine, lease, _Wanted(reference, wanted, platform is not None))
+
+
+def pull_all(engine: Engine, name: str, platform: str | None = None) -> list[Reference]:
+    """Fetch every image of the repository `name`, which has no tag; return their names."""
+    repository = _whole_repository(name)
+    with engine.registries() as registries:
+        tags = registries.to_pull(repository).tags()
+    found = [Reference(repository.registry, repository.repository, tag) for tag in tags]
+    for reference in found:
+        pull(engine, str(reference), platform)
+    return found
+
+
+def _whole_repository(name: str) -> Reference:
+    reference = Reference.parse(name)
+    if reference.tag is not None or reference.digest is not None:
+        raise InvalidError(f"--all-tags is for a name without a tag, and {name} has one")
+    return reference
 
 
 def pull_base(engine: Engine, name: str, platform: Platform, *, renew: bool = False) -> None:
@@ -58,22 +77,30 @@ def pull_base(engine: Engine, name: str, platform: Platform, *, renew: bool = Fa
         _pull(engine, lease, _Wanted(reference, platform, root=root))
 
 
-def push(
-    engine: Engine,
-    name: str,
-    quiet: bool = False,
-    platform: Platform | None = None,
-    *,
-    split: bool = False,
-) -> Descriptor:
+def push_all(engine: Engine, name: str, options: PushOptions = AS_IT_IS) -> list[Reference]:
+    """Send every image of the repository `name` that is here; return their names.
+
+    Raises InvalidError for a name with a tag, NotFoundError if there is none.
+    """
+    repository = _whole_repository(name)
+    found = [tag.reference for tag in engine.tags.all() if tag.reference.name == repository.name]
+    tagged = sorted((each for each in found if each.digest is None), key=str)
+    if not tagged:
+        raise NotFoundError(
+            f"there is no image of the repository {repository.familiar}", code="no-such-image"
+        )
+    for reference in tagged:
+        push(engine, str(reference), options)
+    return tagged
+
+
+def push(engine: Engine, name: str, options: PushOptions = AS_IT_IS) -> Descriptor:
     """Send the image `name` to the registry in its name; return the descriptor of the manifest there.
 
     Layers that were built here are sent compressed, so that the manifest there is another than here; the
-    image id is the same. Of an index all images are sent if they are all here, else the one for this machine;
-    or the one for `platform` alone. With `split` big layers are sent as several, and the image id there is
-    another; the image here stays as it is.
+    image id is the same, unless big layers are split. Of an index all images are sent if they are all here,
+    else the one for this machine; or the one for the platform of `options`. The image here stays as it is.
     """
-    del quiet
     engine.enter()
     reference = Reference.parse(name).tagged()
     if reference.tag is None or reference.digest is not None:
@@ -85,18 +112,20 @@ def push(
             hint=f"give it a name first: tiffin tag {name} REGISTRY/NAME:TAG",
         )
     from tiffin.engine.outgoing import GZIP, prepare
+    from tiffin.engine.packing import Form
     from tiffin.engine.sending import send, to_send
 
-    root = found.descriptor if platform is None else of_platform(engine, found, platform)
+    form = Form(options.compression) if options.compression else GZIP
+    root = found.descriptor if options.platform is None else of_platform(engine, found, options.platform)
     root = to_send(engine, root, reference.familiar)
     with engine.leases.hold("push") as lease:
         lease.add("blob", found.descriptor.digest)
         splitter = None
-        if split:
+        if options.split:
             from tiffin.engine.splitting import Splitter
 
             splitter = Splitter(engine, lease)
-        sent = send(engine, [reference], lambda there: prepare(engine, root, GZIP, there, splitter))
+        sent = send(engine, [reference], lambda there: prepare(engine, root, form, there, splitter))
     engine.happened("image", "push", found.image_id, name=reference.familiar)
     return sent
 

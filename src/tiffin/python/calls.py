@@ -167,9 +167,19 @@ def pull(name: str, *, platform: str | None = None, progress: Progress | None = 
     return Image(call("pull", {"name": name, "platform": platform}, progress=progress).value)
 
 
-def push(name: str | Image, *, platform: str | None = None, progress: Progress | None = None) -> str:
-    """Send an image to the registry of its name; return the digest that the registry has it under."""
-    fields = {"name": name.name if isinstance(name, Image) else name, "platform": platform}
+def push(
+    name: str | Image,
+    *,
+    platform: str | None = None,
+    split_layers: bool = False,
+    progress: Progress | None = None,
+) -> str:
+    """Send an image to the registry of its name; return the digest that the registry has it under.
+
+    With `split_layers` big layers are sent as several, of files that change together.
+    """
+    title = name.name if isinstance(name, Image) else name
+    fields = {"name": title, "platform": platform, "split": split_layers}
     return str(call("push", fields, progress=progress).value)
 
 

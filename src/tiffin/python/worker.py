@@ -132,11 +132,13 @@ def _pull(engine: Engine, name: str, platform: str | None) -> Fields:
     return _of_digest(engine, pull(engine, name, platform).digest)
 
 
-def _push(engine: Engine, name: str, platform: str | None) -> str:
+def _push(engine: Engine, name: str, platform: str | None, *, split: bool) -> str:
+    from tiffin.engine.packing import PushOptions
     from tiffin.engine.transfers import push
     from tiffin.oci.platform import Platform
 
-    return str(push(engine, name, platform=Platform.parse(platform) if platform else None).digest)
+    wanted = Platform.parse(platform) if platform else None
+    return str(push(engine, name, PushOptions(wanted, split)).digest)
 
 
 def _run(engine: Engine, *, wait: bool, wait_timeout: int | None, **fields: Any) -> Fields:

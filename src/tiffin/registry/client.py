@@ -91,6 +91,12 @@ class Repository:
         what = wanted.familiar
         return self._first(lambda access: _resolve(access, target, wanted.digest, what))
 
+    def tags(self) -> list[str]:
+        """All tags that the registry itself lists. Raises NotFoundError if there are none."""
+        from tiffin.registry.listing import list_tags  # few ask
+
+        return list_tags(self._pull[-1], self.name)
+
     def open(self, descriptor: Descriptor) -> BinaryIO:
         """A stream of the content, resumed where the connection is cut; of manifests too."""
         held = self._documents.get(descriptor.digest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tiffin.cli.command import Command
-from tiffin.cli.options import flag, ignore, refuse, value
+from tiffin.cli.options import flag, ignore, value
 
 if TYPE_CHECKING:
     from tiffin.cli.command import Session
@@ -13,14 +13,23 @@ if TYPE_CHECKING:
 
 
 def run(session: Session, arguments: Arguments) -> int:
-    """Fetch an image and print its full name."""
-    from tiffin.engine.transfers import pull
+    """Fetch an image, or all of a repository, and print the full names."""
     from tiffin.oci.reference import Reference
 
-    name, quiet = arguments.words[0], arguments.flag("quiet")
+    name, platform = arguments.words[0], arguments.text("platform")
+    quiet = arguments.flag("quiet")
     with session.reporter("quiet" if quiet else "auto") as reporter, session.engine(reporter.emit) as engine:
-        pull(engine, name, arguments.text("platform"), quiet)
-    session.print(str(Reference.parse(name).tagged()))
+        if arguments.flag("all-tags"):
+            from tiffin.engine.transfers import pull_all
+
+            names = pull_all(engine, name, platform)
+        else:
+            from tiffin.engine.transfers import pull
+
+            pull(engine, name, platform)
+            names = [Reference.parse(name).tagged()]
+    for reference in names:
+        session.print(str(reference))
     return 0
 
 
@@ -28,9 +37,9 @@ COMMAND = Command(
     "pull [OPTIONS] NAME[:TAG|@DIGEST]",
     run,
     options=(
+        flag("-a, --all-tags", "Fetch the images of all tags that the repository has"),
         value("--platform", "PLATFORM", "Take the image for this platform, like linux/arm64"),
         flag("-q, --quiet", "Show no progress"),
-        *refuse("name the tags one by one", "-a, --all-tags"),
         *ignore("--disable-content-trust"),
     ),
     words=(1, 1),
