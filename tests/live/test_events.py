@@ -71,6 +71,7 @@ def test_the_life_of_a_container(tiffin, busybox, name):
     assert all(event["from"] == busybox and event["scope"] == "local" for event in everything)
     assert all(words["tier"] == "front" and words["image"] == busybox for words in about.values())
     assert about["die"]["exitCode"] == "3"
+    assert about["die"]["execDuration"].isdigit()
     assert about["die"]["name"] == f"{name}-b"  # its supervisor has heard of the new name
     assert about["kill"]["signal"] == "15"
     assert about["exec_die"]["exitCode"] == "5"

@@ -136,12 +136,14 @@ def _drop(_data: bytes) -> None:
     """What `exec` shows is not in the container's log, as in Docker."""
 
 
-def send_signal(directory: Path, number: int, *, last: bool = False) -> bool:
+def send_signal(directory: Path, number: int, *, last: bool = False, wake: bool = True) -> bool:
     """Have the supervisor send the container a signal; False if there is no supervisor.
 
-    With `last` it is a user who ends the container, whatever its restart policy says.
+    With `last` it is a user who ends the container, whatever its restart policy says. One that is paused
+    is let go, or without `wake` gets the signal when it is.
     """
-    return control.ask(directory, {"verb": "signal", "number": number, "last": last}) is not None
+    asked = {"verb": "signal", "number": number, "last": last, "wake": wake}
+    return control.ask(directory, asked) is not None
 
 
 def await_exit(directory: Path, supervisor: Identity, timeout: float | None = None) -> int | None:

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     Status = Literal["created", "running", "paused", "restarting", "exited"]
 
-__all__ = ["FILE", "LOST", "State", "boot", "read", "write"]
+__all__ = ["FILE", "LOST", "RUNNING", "State", "boot", "read", "write"]
 
 
 FILE = "state.json"
+RUNNING = ("running", "paused", "restarting")
 LOST = 137
 """The exit code of a container whose supervisor died: the kernel sent it SIGKILL."""
 
@@ -58,7 +59,7 @@ class State(NamedTuple):
     @property
     def running(self) -> bool:
         """Tell whether the container runs, or, as Docker has it, is paused or waits to be started again."""
-        return self.status in ("running", "paused", "restarting")
+        return self.status in RUNNING
 
     def over(self, status: Status, code: int) -> State:
         """The same after an end with this code: nothing is left of what only a process has."""

@@ -121,14 +121,17 @@ class Supervisor:
         """How the container stands, or how it ended."""
         return self._state
 
-    def kill(self, number: int, *, last: bool = False) -> None:
-        """Send the container's first process a signal; with `last` it is not started again."""
+    def kill(self, number: int, *, last: bool = False, wake: bool = True) -> None:
+        """Send the container's first process a signal; with `last` it is not started again.
+
+        One that is paused is let go, unless the signal need not `wake` it.
+        """
         self._last |= last
         if self.child is not None:
             self.child.kill(number)
             self.job.note("kill", signal=str(int(number)))
         if self._state.status == "paused":
-            if last or number == signal.SIGKILL:
+            if last or wake:
                 self._thaw()
             elif number == signal.SIGCONT and self._freezer is not None:
                 self._freezer.freeze()  # where it is held by signals, this was one too much
@@ -200,7 +203,8 @@ class Supervisor:
             self._freezer = None
         if self.life.usage is not None and self.life.usage.killed:
             self.job.note("oom")
-        self.job.note("die", exitCode=str(code))
+        lasted = (time.time_ns() - self._state.started) // 1_000_000_000
+        self.job.note("die", exitCode=str(code), execDuration=str(lasted))
         return code
 
     def _again(self, code: int) -> Tally | None:
@@ -240,7 +244,8 @@ class Supervisor:
             return
         message, descriptors = received
         if message.get("verb") == "signal":
-            self._on_signal(int(message["number"]), last=bool(message.get("last")))
+            wake = bool(message.get("wake", True))
+            self._on_signal(int(message["number"]), last=bool(message.get("last")), wake=wake)
             connection.send({"ok": True})
         elif message.get("verb") == "wait":
             self._waiting[connection] = not message.get("next")
@@ -254,12 +259,12 @@ class Supervisor:
         for fd in descriptors:
             os.close(fd)
 
-    def _on_signal(self, number: int, *, last: bool) -> None:
+    def _on_signal(self, number: int, *, last: bool, wake: bool) -> None:
         if last and not self._state.stopped:
             self._state = self._state._replace(stopped=True)
             with contextlib.suppress(OSError):
                 state.write(self.directory, self._state)
-        self.kill(number, last=last)
+        self.kill(number, last=last, wake=wake)
 
     def _change(self, message: dict[str, Any]) -> None:
         """Take what a user has changed of the container: from now on, or with its next life."""

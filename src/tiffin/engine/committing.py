@@ -82,6 +82,7 @@ def commit(engine: Engine, name: str, wanted: Committed) -> Digest:
                 os_features=base.os_features,
             )
             image_id = _store(engine, image, wanted, " ".join(record.command), reference)
+    engine.happened("image", "create", image_id, name=image_id)
     tell(engine, record, "commit", imageID=image_id, imageRef=reference.familiar if reference else "")
     return image_id
 

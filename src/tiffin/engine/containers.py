@@ -172,7 +172,8 @@ def kill(engine: Engine, names: Sequence[str], signal_name: str = "KILL") -> Non
         if not found.running:
             raise ConflictError(f"the container {record.name} is not running", code="not-running")
         ends = number in (signal.SIGKILL, parse_signal(record.stop_signal or "TERM"))
-        _signal(engine, record, found, number, last=ends)
+        # As in Docker, where a stop signal of its own tells signals that end it from others.
+        _signal(engine, record, found, number, last=ends, wake=ends or not record.stop_signal)
         if number == signal.SIGKILL:
             attach.await_exit(control_of(engine, record), found.supervisor)
 
@@ -309,9 +310,11 @@ def _supervisor(engine: Engine, record: Record) -> Iterator[int | None]:
             os.close(alive)
 
 
-def _signal(engine: Engine, record: Record, found: State, number: int, *, last: bool = False) -> None:
+def _signal(
+    engine: Engine, record: Record, found: State, number: int, *, last: bool = False, wake: bool = True
+) -> None:
     """Have the supervisor send it; where that does not answer, send it ourselves, if we may."""
-    if attach.send_signal(control_of(engine, record), number, last=last):
+    if attach.send_signal(control_of(engine, record), number, last=last, wake=wake):
         return
     if found.pid and found.supervisor.alive:
         with contextlib.suppress(ProcessLookupError):

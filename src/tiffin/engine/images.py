@@ -143,11 +143,12 @@ def _remove_one(engine: Engine, name: str, *, force: bool) -> list[str]:
             code="several-names",
             hint="remove it by name, or with --force",
         )
+    from tiffin.container.state import RUNNING
     from tiffin.engine.collection import collect
     from tiffin.engine.containers import ps
 
     users = [container for container in ps(engine, all_=True) if container.image_id == image_id]
-    running = [user.name for user in users if user.state in ("running", "paused")]
+    running = [user.name for user in users if user.state in RUNNING]
     if running or (users and not force):
         names = ", ".join(running or [user.name for user in users])
         raise ConflictError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tiffin.build.ops.cachemounts import CacheMounts
+from tiffin.container.state import RUNNING
 from tiffin.engine import containers, images, volumes
 from tiffin.engine.collection import collect
 from tiffin.oci.digest import Digest
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from tiffin.engine.images import ImageSummary
 
 _NANO = 1_000_000_000
-_RUNNING = ("running", "restarting", "paused")
 
 
 class ImageUsage(NamedTuple):
@@ -200,7 +200,7 @@ def _prune_containers(engine: Engine, request: PruneRequest) -> tuple[tuple[str,
     gone = [
         container
         for container in containers.ps(engine, all_=True, sizes=True)
-        if container.state not in _RUNNING and not _spared(container.created, dict(container.labels), request)
+        if container.state not in RUNNING and not _spared(container.created, dict(container.labels), request)
     ]
     for container in gone:
         containers.rm(engine, [container.id])

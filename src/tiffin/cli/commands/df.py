@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tiffin.cli.command import Command
+from tiffin.cli.commands.ps import RUNNING
 from tiffin.cli.options import flag, usage
 from tiffin.cli.output import format_option, print_rows
 from tiffin.ui.columns import ago, human_size, table
@@ -48,12 +49,12 @@ def summary(usage_: DiskUsage) -> list[Row]:
     """A row for each kind of thing."""
     used = [image for image in usage_.images if image.containers]
     images_free = usage_.layers_size - _used_by(usage_)
-    stopped = sum(one.size for one in usage_.containers if one.state != "running")
+    stopped = sum(one.size for one in usage_.containers if one.state not in RUNNING)
     volumes = sum(volume.size for volume in usage_.volumes)
     volumes_free = sum(volume.size for volume in usage_.volumes if not volume.links)
     cache = sum(entry.size for entry in usage_.cache if not entry.shared)
     cache_free = sum(entry.size for entry in usage_.cache if not (entry.in_use or entry.shared))
-    running = sum(one.state == "running" for one in usage_.containers)
+    running = sum(one.state in RUNNING for one in usage_.containers)
     written = sum(one.size for one in usage_.containers)
     linked = sum(bool(volume.links) for volume in usage_.volumes)
     active = sum(entry.in_use for entry in usage_.cache)

@@ -88,7 +88,7 @@ def deliver(engine: Engine, lease: Lease, outputs: tuple[Output, ...], built: Bu
 
 def _tell(engine: Engine, built: BuildResult) -> None:
     names = [tag.familiar for tag in built.tags]
-    engine.happened("image", "build", str(built.image_id), name=names[0] if names else str(built.image_id))
+    engine.happened("image", "create", str(built.image_id), name=str(built.image_id))
     for name in names:
         engine.happened("image", "tag", str(built.image_id), name=name)
 
