@@ -154,11 +154,11 @@ def test_after_a_reboot_what_is_to_run_runs(tiffin, busybox, name):
 
 @on_root
 def test_a_check_that_hangs_and_one_that_cannot_be_run(tiffin, busybox, name):
-    options = ("--health-interval=100ms", "--health-timeout=200ms", "--health-retries=1", "--name", name)
+    options = ("--health-interval=100ms", "--health-timeout=1500ms", "--health-retries=1", "--name", name)
     hangs = ("--health-cmd", "echo on my way; sleep 1000")
     failed = tiffin("run", "-d", "--wait", *hangs, *options, busybox, *IDLE, check=False)
     assert failed.returncode == 1
-    assert "is unhealthy: Health check exceeded timeout (0.2s): on my way" in failed.stderr
+    assert "is unhealthy: Health check exceeded timeout (1.5s): on my way" in failed.stderr
     assert state(tiffin, name)["Health"]["Log"][0]["ExitCode"] == -1
     tiffin("rm", "-f", name)
 
