@@ -271,6 +271,7 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         ),
         *("--stop-signal", "INT", "--stop-timeout", "3", "--pull=never", "--platform", "linux/amd64"),
         *(
+            "--domainname=inside",
             "--health-cmd",
             "ok",
             "--health-retries=2",
@@ -307,6 +308,11 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         user="1000:1000",
         entrypoint="",
         network="none",
+        networks=(),
+        network_aliases=(),
+        ip="",
+        ip6="",
+        domainname="inside",
         hostname="box",
         labels=(("k", "v"),),
         read_only=True,
@@ -528,6 +534,7 @@ def test_inspect_finds_a_container_before_an_image(tiffin, engine):
     asked, sized = [], []
     engine.answers("containers", inspect=only("c", {"State": {"Pid": 7}}))
     engine.answers("images", inspect=only("i", {"Size": 5}))
+    engine.answers("networks", inspect=only("n", {"Driver": "bridge"}))
     engine.answers("volumes", inspect=only("v", {"Mountpoint": "/v"}))
     result = tiffin("inspect", "c", "i", "v")
     assert json.loads(result.out) == [{"State": {"Pid": 7}}, {"Size": 5}, {"Mountpoint": "/v"}]
@@ -536,13 +543,14 @@ def test_inspect_finds_a_container_before_an_image(tiffin, engine):
     assert tiffin("inspect", "--format=json", "i").out == '[{"Size":5}]\n'
     result = tiffin("inspect", "i", "nosuch")
     assert (result.status, json.loads(result.out)) == (1, [{"Size": 5}])
-    assert "no container, image or volume named nosuch" in result.err
+    assert "no container, image, network or volume named nosuch" in result.err
     result = tiffin("inspect", "nosuch")
     assert (result.status, result.out) == (1, "[]\n")
     assert tiffin("inspect", "--type=image", "c").status == 1
     assert tiffin("image", "inspect", "c").status == 1
     assert tiffin("container", "inspect", "c").status == 0
     assert tiffin("volume", "inspect", "-f", "{{.Mountpoint}}", "v").out == "/v\n"
+    assert tiffin("network", "inspect", "-f", "{{.Driver}}", "n").out == "bridge\n"
     assert tiffin("image", "inspect", "--platform=aarch64", "i").status == 0
     assert asked[-1] == "linux/arm64"
     assert not sized
@@ -557,6 +565,7 @@ def test_inspect_knows_the_nearest_name_of_any_kind(tiffin, engine):
 
     engine.answers("containers", inspect=nothing)
     engine.answers("images", inspect=NotFoundError("there is no image", hint="did you mean cellar?"))
+    engine.answers("networks", inspect=nothing)
     engine.answers("volumes", inspect=nothing)
     assert "did you mean cellar?" in tiffin("inspect", "celar").err
 

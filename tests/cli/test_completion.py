@@ -94,11 +94,13 @@ def test_names_come_from_the_engine(tiffin, engine):
     named = {"up": "running", "down": "exited", "held": "paused"}
     states = [SimpleNamespace(name=name, state=state) for name, state in named.items()]
     engine.answers("containers", ps=states)
+    engine.answers("networks", list_networks=[SimpleNamespace(name="n")])
     engine.answers("volumes", list_volumes=[SimpleNamespace(name="v")])
     found = {kind: tiffin("__complete", kind).out.split() for kind in KINDS}
     assert found == {
         "containers": ["down", "held", "up"],
         "images": ["a:1", "b:1"],
+        "networks": ["n"],
         "paused": ["held"],
         "running": ["held", "up"],
         "stopped": ["down"],

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
-from tiffin.network.plan import Facts, NetworkPlan, choose, parse_mac
+from tiffin.network.plan import Endpoint, Facts, NetworkPlan, choose, parse_mac
 from tiffin.network.publish import Published
 
 ROOT = Facts(root=True, admin=True, nft="/usr/sbin/nft", pasta="/usr/bin/pasta", tun=True)
@@ -63,7 +63,9 @@ def test_a_plan_survives_json():
     plan = NetworkPlan(
         "bridge", "abc", "/run/x", (Published(80, 8000), Published(53, 0, "::1", "udp", (5000, 5010))), "/nft"
     )
-    assert NetworkPlan.from_wire(json.loads(json.dumps(plan.to_wire()))) == plan
+    web = Endpoint("id", "web", "tn-id", "172.18.0.0/16", "172.18.0.1", names=("one", "db"))
+    for each in (plan, plan._replace(endpoints=(web,), dns=("10.0.0.1",))):
+        assert NetworkPlan.from_wire(json.loads(json.dumps(each.to_wire()))) == each
 
 
 @pytest.mark.parametrize("text", ["02:42:AC:11:00:02", "02-42-ac-11-00-02"])

@@ -113,6 +113,8 @@ def test_namespaces_of_others_are_joined():
 def test_the_hosts_name_is_not_changed():
     assert of(plan(hostname="h"), steps.Hostname) == [steps.Hostname("h")]
     assert not of(plan(hostname="h", uts="host"), steps.Hostname)
+    assert of(plan(domainname="d"), steps.Domainname) == [steps.Domainname("d")]
+    assert not of(plan(domainname="d", uts="host"), steps.Domainname)
 
 
 def test_it_dies_with_its_launcher_unless_it_may_outlive_it():

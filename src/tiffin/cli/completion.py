@@ -1,7 +1,7 @@
 """Completion scripts for bash, zsh and fish, made from the tables (pure text).
 
 Verbs and options are written into the script, so that a press of Tab starts no
-process for them; names of images, containers and volumes are asked for with
+process for them; names of images, containers, networks and volumes are asked for with
 `tiffin __complete KIND`.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tiffin.cli.options import Option
 
-KINDS = ("containers", "images", "paused", "running", "stopped", "volumes")
+KINDS = ("containers", "images", "networks", "paused", "running", "stopped", "volumes")
 
 
 class Entry(NamedTuple):

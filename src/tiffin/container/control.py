@@ -5,6 +5,7 @@
 | `{"verb": "signal", "number": 15}` | `{"ok": true}`; with `"last": true` it is the end |
 | the same with `"wake": false` | the same; the signal waits while the container is paused |
 | `{"verb": "wait"}` | `{"exit": 0}` when it has ended for good; with `"next": true` at its next end |
+| `{"verb": "network", "connect": […]}` or `"disconnect": ID` | `{"ok": true}` or `{"error": …}` |
 | `{"verb": "pause"}`, `{"verb": "unpause"}` | `{"ok": true}` or `{"error": …}` |
 | `{"verb": "change"}` with `name`, `restart` or `limits` | `{"ok": true}`: what a user has changed |
 | `{"verb": "exec"}` with stdin, stdout, stderr and a request, and its `command` | see `execute` |

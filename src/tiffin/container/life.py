@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from tiffin.container.job import Job
     from tiffin.container.logs import Stream
     from tiffin.container.loop import Loop
+    from tiffin.container.networks import Networks
     from tiffin.network.listen import Listener
+    from tiffin.network.ports import Forwarder
     from tiffin.runtime.cgroups.manager import Group
     from tiffin.runtime.cgroups.stats import Usage
     from tiffin.runtime.leftovers import Leftovers
@@ -54,6 +56,9 @@ class Life:
             self.plan = _with_init(self.plan)
         self.usage: Usage | None = None
         """What it used, if it had limits, and has ended."""
+        self.networks: Networks | None = None
+        """Of one that is on networks which users have made."""
+        self._forwarder: Forwarder | None = None
         self._group: Group | None = None
         self._loop = loop
         self._keep_bytes = keep
@@ -82,6 +87,20 @@ class Life:
             self.abandon()
             raise
         return child
+
+    def of_networks(self) -> Networks:
+        """Its networks, to join another or leave one; the published ports follow by `retarget`."""
+        if self.networks is None:
+            from tiffin.container.networks import Networks  # few are on networks
+
+            self.networks = Networks(self.job, self._loop, self.attachment)
+            self._undo.callback(self.networks.close)
+        return self.networks
+
+    def retarget(self) -> None:
+        """Let published ports lead to the address that the container has now."""
+        if self._forwarder is not None:
+            self._forwarder.retarget(self.attachment.address)
 
     def end(self) -> int:
         """Take everything back, once the process has ended or is about to; return its exit code."""
@@ -181,6 +200,8 @@ class Life:
         self.attachment = attach(self.job.network, pid)
         self._undo.callback(self.attachment.close)
         self.notices += self.attachment.notices
+        if self.job.network.endpoints:
+            self.of_networks()
         hosts = self.job.hosts
         if hosts is not None:
             write_hosts(hosts.path, hosts.name, hosts.extra, self.attachment)
@@ -198,6 +219,7 @@ class Life:
             forwarder = Forwarder(self._listeners, self.attachment.namespace, self.attachment.address)
             self._undo.callback(forwarder.close)
             forwarder.start()
+            self._forwarder = forwarder
             if self.job.network.mode == "bridge":
                 self._shorten()
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tiffin.store.db import Database
 
-__all__ = ["MountRecord", "Record", "Records"]
+__all__ = ["EndpointRecord", "MountRecord", "Record", "Records"]
 
 _NO_LABELS: Mapping[str, str] = {}
 
@@ -44,8 +44,19 @@ class MountRecord(NamedTuple):
     """Of a volume with options: those of the mount."""
 
 
+class EndpointRecord(NamedTuple):
+    """A place in a network that a user has made, as it was asked for."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    ip: str = ""
+    ip6: str = ""
+    mac: str = ""
+    priority: int = 0
+
+
 class Record(NamedTuple):
-    """A container as it was asked for. `rename` and `update` change it; how it stands, its state says."""
+    """A container as asked for. `rename`, `update` and `network` change it; its state says how it stands."""
 
     id: str
     name: str
@@ -65,8 +76,11 @@ class Record(NamedTuple):
     publish: tuple[str, ...] = ()
     """As given with `-p`; for `-P` one for each exposed port."""
     network: str = ""
-    """As given with `--network`."""
+    """As given with `--network`; empty for the default one."""
+    networks: tuple[EndpointRecord, ...] = ()
+    """Those that users have made; the first is `network` too, unless there is the default one beside them."""
     hostname: str = ""
+    domainname: str = ""
     extra_hosts: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
@@ -129,7 +143,8 @@ class Record(NamedTuple):
             MountRecord(**{name: _frozen(value) for name, value in mount.items()})
             for mount in wire.get("mounts", ())
         )
-        return cls(**known | {"mounts": mounts})
+        networks = tuple(EndpointRecord(*map(_frozen, network)) for network in wire.get("networks", ()))
+        return cls(**known | {"mounts": mounts, "networks": networks})
 
 
 class Records:

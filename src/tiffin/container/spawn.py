@@ -13,7 +13,7 @@ from tiffin.runtime import interpreter
 
 __all__ = ["spawn"]
 
-_SOURCE, _REPORT = 3, 4
+_SOURCE, _REPORT, _HOME, _HOLD = 3, 4, 5, 6
 _MODULE = "tiffin.container.supervisor"
 
 
@@ -22,6 +22,10 @@ def spawn(job: Job) -> tuple[str, ...]:
 
     Raises what kept it from beginning, with the exit status 125, 126 or 127.
     """
+    network = job.network
+    lent = [] if network.home < 0 else [(network.home, _HOME), (network.hold, _HOLD)]
+    if lent:
+        job = job._replace(network=network._replace(home=_HOME, hold=_HOLD))
     source, report, report_write = _descriptors(pack(job))
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     errors = os.open(
@@ -29,7 +33,14 @@ def spawn(job: Job) -> tuple[str, ...]:
     )
     actions = [
         (os.POSIX_SPAWN_DUP2, fd, number)
-        for fd, number in ((null, 0), (null, 1), (errors, 2), (source, _SOURCE), (report_write, _REPORT))
+        for fd, number in (
+            (null, 0),
+            (null, 1),
+            (errors, 2),
+            (source, _SOURCE),
+            (report_write, _REPORT),
+            *lent,
+        )
     ]
     arguments = [*interpreter.command(_MODULE), str(_SOURCE), str(_REPORT)]
     try:
@@ -64,6 +75,6 @@ def _descriptors(data: bytes) -> tuple[int, int, int]:
     os.lseek(source, 0, os.SEEK_SET)
     moved = []
     for fd in (source, *os.pipe()):
-        moved.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _REPORT + 1))
+        moved.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HOLD + 1))
         os.close(fd)
     return moved[0], moved[1], moved[2]

@@ -256,6 +256,8 @@ class Supervisor:
             connection.send({"ok": True})
         elif message.get("verb") == "exec":
             self._execute(connection, descriptors, str(message.get("command", "")))
+        elif message.get("verb") == "network":
+            connection.send(self._network(message))
         for fd in descriptors:
             os.close(fd)
 
@@ -265,6 +267,21 @@ class Supervisor:
             with contextlib.suppress(OSError):
                 state.write(self.directory, self._state)
         self.kill(number, last=last, wake=wake)
+
+    def _network(self, message: dict[str, Any]) -> dict[str, object]:
+        """Join a network or leave one, as `joining.change` says; it stays so in the container's next life."""
+        from tiffin.container import joining  # few do so while they run
+
+        try:
+            self.job = joining.change(
+                self.life, self.job, message, alive=not self._ended and self._state.pid > 0
+            )
+        except Exception as error:  # noqa: BLE001 - the container goes on, and the caller must hear of it
+            return {"error": pack_error(error)}
+        self._state = self._state._replace(address=self.life.attachment.address)
+        with contextlib.suppress(OSError):
+            state.write(self.directory, self._state)
+        return {"ok": True}
 
     def _change(self, message: dict[str, Any]) -> None:
         """Take what a user has changed of the container: from now on, or with its next life."""
@@ -382,10 +399,12 @@ def supervise(job: Job, started: Callable[[Supervisor], None], foreground: Foreg
 def main() -> None:
     """The process of a detached container: `argv` names the descriptors of its job and of its report."""
     source, report = int(sys.argv[1]), int(sys.argv[2])
-    close_from(report + 1)  # what our caller's caller had open is not ours to keep open for days
-    os.set_inheritable(report, False)
     with open(source, "rb") as file:
         job = unpack(file.read())
+    ours = [fd for fd in (report, job.network.home, job.network.hold) if fd >= 0]
+    close_from(max(ours) + 1)  # what our caller's caller had open is not ours to keep open for days
+    for fd in ours:
+        os.set_inheritable(fd, False)
 
     def tell(message: dict[str, object]) -> None:
         with contextlib.suppress(BrokenPipeError):  # who started us was interrupted; the container goes on

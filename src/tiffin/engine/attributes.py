@@ -37,6 +37,10 @@ def rename(engine: Engine, name: str, wanted: str) -> None:
     records.rename(record, bare)
     control.ask(control_of(engine, record), {"verb": "change", "name": bare})
     tell(engine, record._replace(name=bare), "rename", oldName=f"/{record.name}")
+    if record.networks:
+        from tiffin.engine.networks import renamed
+
+        renamed(engine, record, bare)
 
 
 def ports(engine: Engine, name: str, wanted: str = "") -> list[Binding]:

@@ -67,6 +67,7 @@ def document(record: Record, state: State, directory: Path, spec: RuntimeSpec) -
         "Mounts": [_mount(mount) for mount in record.mounts],
         "Config": {
             "Hostname": record.hostname,
+            "Domainname": record.domainname,
             **({"MacAddress": record.mac_address} if record.mac_address else {}),
             **inspectfields.config(record),
             "Tty": record.terminal,

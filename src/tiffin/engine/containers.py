@@ -267,6 +267,10 @@ def inspect(engine: Engine, names: Sequence[str], *, sizes: bool = False) -> lis
         record = Records(engine.db).need(name)
         found, directory = state_of(engine, record), directory_of(engine, record)
         document = container_document.document(record, found, directory, spec_of(engine, record))
+        if record.networks:
+            from tiffin.engine.networks import endpoints_of
+
+            document["NetworkSettings"]["Networks"] |= endpoints_of(engine, record)
         if sizes:
             written, image = _sizes(engine, record)
             document |= {"SizeRw": written, "SizeRootFs": written + image}
@@ -331,6 +335,7 @@ def _same_user(spec: Any) -> Any:
 
 def _summary(engine: Engine, record: Record, found: State, *, sizes: bool) -> ContainerSummary:
     written, image = _sizes(engine, record) if sizes else (0, 0)
+    names = [place.name for place in record.networks]
     return ContainerSummary(
         id=record.id,
         name=record.name,
@@ -345,7 +350,9 @@ def _summary(engine: Engine, record: Record, found: State, *, sizes: bool) -> Co
         ports=_ports(record, found),
         labels=tuple(record.labels.items()),
         mounts=tuple(mount.name or mount.source for mount in record.mounts if mount.kind != "tmpfs"),
-        network=record.network or "bridge",
+        network=",".join(
+            [*(() if record.network and record.networks else (record.network or "bridge",)), *names]
+        ),
         size=written,
         image_size=image,
         health=str(found.health[0]) if found.health else "",

@@ -11,7 +11,7 @@ import msgspec
 
 from tiffin.build.owner import find_user
 from tiffin.container import environment, names
-from tiffin.container.record import MountRecord, Record, Records
+from tiffin.container.record import EndpointRecord, MountRecord, Record, Records
 from tiffin.container.signals import parse_signal
 from tiffin.container.supervisor import put_away
 from tiffin.engine.lookup import find_complete, need_image
@@ -71,7 +71,7 @@ def make(engine: Engine, request: RunRequest) -> Made:
         directory = engine.home.containers / identity
         try:
             mounted = gatherer.gather(request, config) if gatherer else ()
-            record = _record(request, found, (identity, name), mounted)
+            record = _record(engine, request, found, (identity, name), mounted)
             if request.runtime or engine.settings.runtime:
                 record = record._replace(runtime=_runtime(engine, request))
             spec, top = _spec(engine, request, record, found.config, tree), _top(engine, tree)
@@ -132,6 +132,8 @@ def _check(engine: Engine, request: RunRequest) -> None:
             hint="publish them with the container that owns the network",
             exit_status=125,
         )
+    if request.networks:
+        _networks(engine, request)
     if request.stop_signal is not None:
         parse_signal(request.stop_signal)
     if request.limits:
@@ -220,7 +222,7 @@ def _keeps(found: Found) -> tuple[tuple[str, str], ...]:
 
 
 def _record(
-    request: RunRequest, found: Found, who: tuple[str, str], mounted: tuple[MountRecord, ...]
+    engine: Engine, request: RunRequest, found: Found, who: tuple[str, str], mounted: tuple[MountRecord, ...]
 ) -> Record:
     config = found.config.config
     published = publish.parse_all(request.publish)
@@ -230,6 +232,7 @@ def _record(
     resolver.check(request.dns, request.dns_search, request.dns_options)
     if request.mac_address:
         parse_mac(request.mac_address, "bridge")  # whether there is a bridge, the start finds out
+    mode, networks = _networks(engine, request)
     entrypoint = config.entrypoint or ()
     if request.entrypoint is not None:
         entrypoint = (request.entrypoint,) if request.entrypoint else ()
@@ -247,7 +250,9 @@ def _record(
         mounts=mounted,
         volumes_from=request.volumes_from,
         publish=(*request.publish, *(f"{port.container}/{port.protocol}" for port in more)),
-        network=network_name(request.network),
+        network=mode,
+        networks=networks,
+        domainname=request.domainname,
         hostname=_hostname(request, who[0]),
         extra_hosts=request.add_hosts,
         gpus=request.gpus,
@@ -284,6 +289,15 @@ def _runtime(engine: Engine, request: RunRequest) -> str:
     from tiffin.engine.runtimes import chosen  # most containers have our own
 
     return chosen(engine, request)
+
+
+def _networks(engine: Engine, request: RunRequest) -> tuple[str, tuple[EndpointRecord, ...]]:
+    """The network as it is kept, and those that users have made."""
+    if not request.networks:
+        return network_name(request.network), ()
+    from tiffin.engine.networking import places  # most containers are on none that users have made
+
+    return places(engine, request)
 
 
 def _health(request: RunRequest, config: ContainerConfig) -> tuple[Any, ...]:
@@ -324,6 +338,7 @@ def _spec(
         working_dir=request.workdir or "",
         terminal=request.tty,
         hostname=record.hostname,
+        domainname=record.domainname,
         mounts=_spec_mounts(engine, record, directory_of(engine, record)),
         network=HOST if record.network == "host" else NEW,
         readonly=request.read_only,

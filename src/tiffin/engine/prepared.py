@@ -41,7 +41,10 @@ __all__ = ["Prepared", "keep", "make_again"]
 _MOST = 100
 _CHECK = 4
 _PACKAGE = Path(__file__).parents[1]
-_MAKERS = ("engine/creation.py", "engine/starting.py", "oci/runtimespec.py", "container/environment.py")
+_MAKERS = (
+    *("engine/creation.py", "engine/starting.py", "engine/networkflags.py"),
+    *("oci/runtimespec.py", "container/environment.py"),
+)
 
 
 class Prepared(NamedTuple):

@@ -35,6 +35,12 @@ class RunRequest(NamedTuple):
     user: str | None = None
     entrypoint: str | None = None
     network: str = "default"
+    networks: tuple[str, ...] = ()
+    """As given with `--network`, if any of them was made by a user."""
+    network_aliases: tuple[str, ...] = ()
+    ip: str = ""
+    ip6: str = ""
+    domainname: str = ""
     hostname: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
     read_only: bool = False

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tiffin.engine.settings import Settings
     from tiffin.linux.probe import Facts
+    from tiffin.network.home import Inside
     from tiffin.runtime.spec import Place
 
 
@@ -22,6 +23,8 @@ class Footing:
         self._facts: Facts = examine(settings.home.root)
         self._isolation: Isolation = decide(self._facts, settings.isolation or AUTO)
         self._entered = False
+        self.networks: Inside | None = None
+        """What `networking.go_home` has opened."""
 
     @property
     def rung(self) -> Rung:
@@ -47,6 +50,11 @@ class Footing:
         else:
             enter_user_namespace(self._isolation.uids, self._isolation.gids)
         self._entered = True
+
+    @property
+    def entered(self) -> bool:
+        """Whether this process has moved already."""
+        return self._entered
 
     def place(self) -> Place:
         """Return where containers run, for their specs."""

@@ -6,6 +6,8 @@ need is in `containers`, and what only some containers need is imported when one
 
 from __future__ import annotations
 
+import contextlib
+
 from tiffin.container import state
 from tiffin.container.record import Records
 from tiffin.container.supervisor import put_away
@@ -68,6 +70,10 @@ def _refuse_restart(policy: str) -> None:
 
 def enter_for(engine: Engine, wanted: Sequence[RunRequest | Record], *, at_once: bool = True) -> None:
     """Enter the user namespace that these containers are to be started from; `at_once` if it is our own."""
+    if any(each.networks for each in wanted):
+        from tiffin.engine.networking import come_home  # few are on networks that users have made
+
+        come_home(engine, wanted)
     asked = [(each.network, each.security) for each in wanted]
     if any(shares(*each) for each in asked):
         from tiffin.engine.sharing import enter_beside  # few have to do with others
@@ -137,15 +143,18 @@ def _forget_external(engine: Engine, record: Record) -> None:
 
 def _tidy_network(engine: Engine) -> None:
     network = state_directory(engine.home.run)
-    if not leases(network):
-        return
-    from tiffin.network import bridge  # nearly always there is nothing to take away
-    from tiffin.network.tool import find
+    if leases(network):
+        from tiffin.network import bridge  # nearly always there is nothing to take away
+        from tiffin.network.tool import find
 
-    try:
-        bridge.tidy(network, find("nft"))
-    except OSError:
-        return  # without the right to, it is left to those who have it
+        with contextlib.suppress(OSError):  # without the right to, it is left to those who have it
+            bridge.tidy(network, find("nft"))
+    if (network / "networks").is_dir():
+        from tiffin.network import segment
+        from tiffin.network.tool import find
+
+        with contextlib.suppress(OSError):
+            segment.sweep(segment.Home(network, find("nft")))
 
 
 def state_of(engine: Engine, record: Record) -> State:

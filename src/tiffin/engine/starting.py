@@ -218,6 +218,10 @@ def _rootfs(engine: Engine, record: Record, directory: Path) -> Rootfs:
 
 
 def _network(engine: Engine, record: Record) -> NetworkPlan:
+    if record.networks:
+        from tiffin.engine.networking import network_plan  # most containers are on none that users have made
+
+        return network_plan(engine, record)
     facts = examine(root=engine.rung is Rung.ROOT)
     choice = choose(record.network, facts)
     for notice in choice.notices:
@@ -276,7 +280,12 @@ def _write_files(record: Record, network: NetworkPlan, directory: Path) -> job.H
     private = network.mode not in ("host", "container")
     extra = [resolver.parse_extra_host(line) for line in record.extra_hosts]
     hostname.write_text(resolver.hostname(record.hostname))
-    resolv.write_text(_resolver(record, private=private, forward=network.forward_dns).text)
+    found = _resolver(record, private=private, forward=network.forward_dns)
+    if network.endpoints:
+        from tiffin.network.resolver import by_name_server
+
+        found = by_name_server(found.text)
+    resolv.write_text(found.text)
     if private:
         if network.mode in ("loopback", "none") and any(
             line.address == resolver.HOST_GATEWAY for line in extra
@@ -285,9 +294,17 @@ def _write_files(record: Record, network: NetworkPlan, directory: Path) -> job.H
                 f"--add-host …:{resolver.HOST_GATEWAY}: this container's network has no way to the host",
                 hint="use --network host, or a network that reaches out",
             )
-        return job.HostsFile(str(hosts), record.hostname, tuple((line.name, line.address) for line in extra))
-    hosts.write_text(resolver.hosts(record.hostname, "", extra, "127.0.0.1", base=_read("/etc/hosts")))
+        return job.HostsFile(
+            str(hosts), _own_names(record), tuple((line.name, line.address) for line in extra)
+        )
+    hosts.write_text(resolver.hosts(_own_names(record), "", extra, "127.0.0.1", base=_read("/etc/hosts")))
     return None
+
+
+def _own_names(record: Record) -> str:
+    """What the container is called in its own /etc/hosts."""
+    whole = f"{record.hostname}.{record.domainname} " if record.domainname else ""
+    return f"{whole}{record.hostname}"
 
 
 def _read(path: str) -> str:

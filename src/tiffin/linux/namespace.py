@@ -37,6 +37,7 @@ _unshare = function("unshare", ctypes.c_int)
 _setns = function("setns", ctypes.c_int, ctypes.c_int)
 
 _sethostname = function("sethostname", ctypes.c_char_p, ctypes.c_size_t)
+_setdomainname = function("setdomainname", ctypes.c_char_p, ctypes.c_size_t)
 
 # Unlike the calls in libc, this one keeps the interpreter's lock: the child must be born holding it.
 _locked_syscall = ctypes.PyDLL(None, use_errno=True).syscall
@@ -106,6 +107,12 @@ def set_hostname(name: str) -> None:
     """Set the host name of this UTS namespace."""
     encoded = os.fsencode(name)
     check(_sethostname(encoded, len(encoded)), "setting the host name", name)
+
+
+def set_domainname(name: str) -> None:
+    """Set the NIS domain name of this UTS namespace."""
+    encoded = os.fsencode(name)
+    check(_setdomainname(encoded, len(encoded)), "setting the domain name", name)
 
 
 def pidfd_open(pid: int) -> int:

@@ -41,6 +41,7 @@ IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD 
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
 VETH_INFO_PEER = 1
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
+IFA_F_NODAD = 2  # an IPv6 address can be used at once: it is we who give them out
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
 IFF_UP = 1
 RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST = 254, 3, 0, 1
@@ -204,7 +205,7 @@ class Netlink:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         raw = socket.inet_pton(family, address)
         payload = (
-            _ADDRESS.pack(family, prefix, 0, 0, index)
+            _ADDRESS.pack(family, prefix, IFA_F_NODAD if family == socket.AF_INET6 else 0, 0, index)
             + attribute(IFA_LOCAL, raw)
             + attribute(IFA_ADDRESS, raw)
         )

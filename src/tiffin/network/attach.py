@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from tiffin.network.plan import NetworkPlan
+    from tiffin.network.segment import Seat
 
 __all__ = ["Attachment", "attach", "examine", "gateway_of_host", "write_hosts"]
 
@@ -35,7 +36,8 @@ class Attachment:
     """A container's connection; `namespace` is its network namespace, open until `close`.
 
     `address` is the container's own, empty where it has none; `gateway` is how it calls the
-    host, empty where it cannot; `notices` is what the user should know.
+    host, empty where it cannot; `notices` is what the user should know; `seats` are its places in
+    networks that users have made, the first one's address being its own if there is no other.
     """
 
     def __init__(self, namespace: int = -1, notices: tuple[str, ...] = ()) -> None:
@@ -43,6 +45,7 @@ class Attachment:
         self.address = ""
         self.gateway = ""
         self.notices = notices
+        self.seats: list[Seat] = []
         self.undo: list[Callable[[], None]] = []
 
     def close(self) -> None:
@@ -70,6 +73,10 @@ def attach(plan: NetworkPlan, pid: int) -> Attachment:
             _by_pasta(attachment, plan, pid)
         elif plan.mode in ("loopback", "none"):
             loopback_up(attachment.namespace)
+        if plan.endpoints:
+            from tiffin.network.seating import sit_down
+
+            sit_down(attachment, plan)
     except BaseException:
         attachment.close()
         raise
@@ -82,6 +89,9 @@ def write_hosts(path: str, name: str, extra: Iterable[tuple[str, str]], attachme
 
     lines = [resolver.ExtraHost(*line) for line in extra]
     text = resolver.hosts(name, attachment.address, lines, attachment.gateway)
+    leases = [seat.lease for seat in attachment.seats]
+    more = [address for lease in leases for address in (lease.address, lease.address6)]
+    text += "".join(f"{address}\t{name}\n" for address in more if address not in ("", attachment.address))
     # Written in place: the container has this very file mounted.
     with Path(path).open("w", encoding="utf-8") as file:
         file.write(text)

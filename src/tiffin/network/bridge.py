@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tiffin.linux.netlink import Link
     from tiffin.network.tool import Running
 
-__all__ = ["NAME", "Connection", "connect", "disconnect", "tidy"]
+__all__ = ["NAME", "Connection", "connect", "delete_device", "disconnect", "mac_of", "mtu_of", "tidy"]
 
 NAME = "tiffin0"
 INSIDE = "eth0"
@@ -66,7 +66,7 @@ def connect(state: Path, nft: str, container: str, namespace: int, mac: str = ""
         files.atomic_write(state / DIRECTORY / address, json.dumps(lease).encode(), sync=False)
         files.atomic_write(last, address.encode(), sync=False)
         try:
-            hardware = bytes.fromhex(mac.replace(":", "")) or _mac(address)
+            hardware = bytes.fromhex(mac.replace(":", "")) or mac_of(address)
             _join(host, bridge, device, namespace, hardware)
             _configure(namespace, address, subnet)
             if rules is not None and firewall.install(rules, NAME):
@@ -105,7 +105,7 @@ def _living(state: Path, host: Netlink) -> dict[str, str]:
         if owner.alive:
             found[path.name] = device
         else:
-            _delete(host, device)
+            delete_device(host, device)
             path.unlink(missing_ok=True)
     return found
 
@@ -118,16 +118,20 @@ def _bridge(host: Netlink, nft: str) -> tuple[Link, Subnet, Running | None]:
             if found.link == link.number:
                 subnet = Subnet.parse(f"{found.address}/{found.prefix}")
                 there = firewall.stands(standing_chains())
-                return link, subnet, None if there else firewall.begin(nft, NAME, str(subnet))
+                return (
+                    link,
+                    subnet,
+                    None if there else firewall.begin(nft, firewall.ruleset(NAME, str(subnet))),
+                )
         host.delete_link(link.number)  # left half-made
     routes = host.routes()
     used = [Subnet.parse(f"{route.destination}/{route.prefix}") for route in routes if route.destination]
     used += [Subnet.parse(f"{found.address}/{found.prefix}") for found in host.addresses()]
     subnet = choose_subnet(used)
     firewall.allow_forwarding()
-    rules = firewall.begin(nft, NAME, str(subnet))
+    rules = firewall.begin(nft, firewall.ruleset(NAME, str(subnet)))
     host.add_bridge(
-        NAME, _mac(subnet.gateway), _mtu(host, [route.link for route in routes if not route.prefix])
+        NAME, mac_of(subnet.gateway), mtu_of(host, [route.link for route in routes if not route.prefix])
     )
     link = host.link(NAME)
     if link is None:
@@ -137,13 +141,13 @@ def _bridge(host: Netlink, nft: str) -> tuple[Link, Subnet, Running | None]:
     return link, subnet, rules
 
 
-def _mtu(host: Netlink, ways_out: list[int]) -> int:
+def mtu_of(host: Netlink, ways_out: list[int]) -> int:
     """The smallest of the links that lead out: larger packets would be lost beyond the bridge."""
     return min((link.mtu for link in host.links() if link.number in ways_out), default=1500)
 
 
 def _join(host: Netlink, bridge: Link, device: str, namespace: int, hardware: bytes) -> None:
-    _delete(host, device)
+    delete_device(host, device)
     host.add_veth(device, INSIDE, namespace, bridge.mtu, hardware)
     link = host.link(device)
     if link is None:
@@ -195,17 +199,18 @@ def _remove_unused(state: Path, nft: str, host: Netlink) -> None:
         return
     host.delete_link(bridge)
     exceptions = state / _EXCEPTIONS
-    firewall.uninstall(nft, NAME, exceptions=exceptions.exists())
+    firewall.uninstall(nft, NAME, exceptions=("iptables",) if exceptions.exists() else ())
     exceptions.unlink(missing_ok=True)
 
 
-def _delete(host: Netlink, device: str) -> None:
+def delete_device(host: Netlink, device: str) -> None:
+    """Delete the device, if it is there."""
     link = host.link(device)
     if link is not None:
         with contextlib.suppress(OSError):  # it goes by itself when its namespace ends
             host.delete_link(link.number)
 
 
-def _mac(address: str) -> bytes:
+def mac_of(address: str) -> bytes:
     """A locally administered address that follows from the IP address, so that no cache is ever stale."""
     return b"\x02\x74" + socket.inet_aton(address)

@@ -45,6 +45,10 @@ class Relay:
         self._flows: dict[Any, _Flow] = {}
         self._seen: dict[Any, float] = {}
 
+    def retarget(self, address: str) -> None:
+        """Send what clients begin from now on to the same port of another address."""
+        self._target = (address, self._target[1])
+
     def on_client(self, _events: int) -> None:
         """Pass on what clients sent."""
         for _ in range(_TURN):

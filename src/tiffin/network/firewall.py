@@ -70,13 +70,13 @@ def stands(chains: Iterable[StandingChain]) -> bool:
     return any(chain.table == TABLE and chain.name == _GUARD for chain in chains)
 
 
-def begin(nft: str, bridge: str, subnet: str) -> Running:
-    """Begin to put our table in place, which takes the tool a while; `install` ends it."""
-    return start([nft, "-f", "-"], ruleset(bridge, subnet).encode())
+def begin(nft: str, rules: str) -> Running:
+    """Begin to put a table of ours in place, which takes the tool a while; `install` ends it."""
+    return start([nft, "-f", "-"], rules.encode())
 
 
-def install(begun: Running, bridge: str) -> bool:
-    """Return when our table is in place, and whether the host's own rules got exceptions for us."""
+def install(begun: Running, bridge: str, tools: tuple[str, ...] = ("iptables",)) -> bool:
+    """Return when our table is in place, and whether the rules of these tools got exceptions for us."""
     status, output = begun.finish()
     if status:
         raise FailedError(
@@ -84,18 +84,18 @@ def install(begun: Running, bridge: str) -> bool:
             code="firewall",
             hint="use --network host, or install pasta",
         )
-    exceptions = _iptables(bridge)
+    exceptions = [arguments for tool in tools for arguments in _iptables(bridge, tool)]
     for arguments in exceptions:
         run(arguments)
     return bool(exceptions)
 
 
-def uninstall(nft: str, bridge: str, *, exceptions: bool) -> None:
-    """Take our rules away; what is not there is no failure."""
-    run([nft, "delete", "table", "ip", TABLE])
-    iptables = find("iptables") if exceptions else ""
-    for chain, rule in _exceptions(bridge) if iptables else ():
-        run([iptables, "-w", "-D", chain, *rule])
+def uninstall(nft: str, bridge: str, *, table: str = f"ip {TABLE}", exceptions: tuple[str, ...] = ()) -> None:
+    """Take a table of ours away, and the exceptions by these tools; what is not there is no failure."""
+    run([nft, "delete", "table", *table.split()])
+    for iptables in filter(None, map(find, exceptions)):
+        for chain, rule in _exceptions(bridge):
+            run([iptables, "-w", "-D", chain, *rule])
 
 
 def allow_forwarding() -> None:
@@ -133,8 +133,8 @@ def _exceptions(bridge: str) -> tuple[tuple[str, list[str]], ...]:
     return ("FORWARD", ["-i", bridge, "-j", "ACCEPT"]), ("FORWARD", replies), ("FORWARD", redirected)
 
 
-def _iptables(bridge: str) -> list[list[str]]:
-    iptables = find("iptables")
+def _iptables(bridge: str, tool: str) -> list[list[str]]:
+    iptables = find(tool)
     if not iptables:
         return []
     status, output = run([iptables, "-w", "-S", "FORWARD"])

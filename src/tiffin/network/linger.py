@@ -26,3 +26,16 @@ def main() -> None:
             bridge.tidy(state, nft)
     except BlockingIOError:
         return
+
+
+def segments() -> None:
+    """The same for the bridges of networks that users have made."""
+    from tiffin.network import segment
+
+    home = segment.Home(Path(sys.argv[1]), sys.argv[2])
+    try:
+        with files.lock(home.state / "linger-networks", blocking=False):
+            time.sleep(_SECONDS)
+            segment.sweep(home)
+    except BlockingIOError:
+        return

@@ -3,6 +3,7 @@
 | mode | the container has | it reaches |
 | --- | --- | --- |
 | bridge | an address of its own on a bridge, the host masquerades | what the host reaches |
+| networks | an address in each of several networks | their containers by name, what the host reaches |
 | pasta | the host's address, carried by a process of the user | what the host reaches |
 | loopback | a loopback of its own | nothing; published ports still reach it |
 | none | the same, and nothing is published | nothing |
@@ -20,11 +21,12 @@ from tiffin.network.publish import Published
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, Literal
 
-    Mode = Literal["bridge", "pasta", "loopback", "none", "host", "container"]
+    Mode = Literal["bridge", "networks", "pasta", "loopback", "none", "host", "container"]
 
-__all__ = ["NAMESERVER", "Choice", "Facts", "NetworkPlan", "choose", "parse_mac"]
+__all__ = ["NAMESERVER", "Choice", "Endpoint", "Facts", "NetworkPlan", "choose", "parse_mac"]
 
 
 NAMESERVER = "169.254.1.1"
@@ -57,6 +59,39 @@ class Choice(NamedTuple):
     notices: tuple[str, ...] = ()
 
 
+class Endpoint(NamedTuple):
+    """A container's place in a network that a user has made, with what that network is like.
+
+    Addresses are empty where any will do; `names` are those by which others of the network find it.
+    """
+
+    network: str
+    """The id."""
+    name: str
+    bridge: str
+    subnet: str
+    gateway: str
+    span: str = ""
+    """The part of the subnet from which addresses are given out."""
+    subnet6: str = ""
+    gateway6: str = ""
+    internal: bool = False
+    masquerade: bool = True
+    mtu: int = 0
+    names: tuple[str, ...] = ()
+    address: str = ""
+    address6: str = ""
+    mac: str = ""
+    priority: int = 0
+    """The way out leads through the network with the highest, of those the one that was joined first."""
+
+    @classmethod
+    def from_wire(cls, wire: Sequence[Any]) -> Endpoint:
+        """The endpoint that was sent as a list."""
+        made = cls(*wire)
+        return made._replace(names=tuple(made.names))
+
+
 class NetworkPlan(NamedTuple):
     """All that attaching a container needs to know; `state` is a directory for leases and locks."""
 
@@ -77,10 +112,19 @@ class NetworkPlan(NamedTuple):
     """The hardware address that was asked for; empty for one that follows from the address."""
     insist: bool = False
     """The mode was asked for by name: fail rather than take a weaker one."""
+    endpoints: tuple[Endpoint, ...] = ()
+    """Networks that users have made; the mode is "networks" if there are no others."""
+    dns: tuple[str, ...] = ()
+    """Whom the container's name server asks, if not those whom the host asks."""
+    home: int = -1
+    """The network namespace of the bridges of networks, where that is not the host's: without root."""
+    hold: int = -1
+    """The lock that keeps it alive; both are descriptors that the supervisor has."""
 
     def to_wire(self) -> dict[str, Any]:
         """The plan as JSON-ready data."""
-        return {**self._asdict(), "ports": [list(port) for port in self.ports]}
+        wire = {**self._asdict(), "ports": [list(port) for port in self.ports]}
+        return wire | {"endpoints": [tuple(endpoint) for endpoint in self.endpoints]}
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> NetworkPlan:
@@ -89,7 +133,9 @@ class NetworkPlan(NamedTuple):
             Published(container, host, address, protocol, tuple(choices))
             for container, host, address, protocol, choices in wire["ports"]
         )
-        return cls(**{**wire, "ports": ports})
+        endpoints = tuple(Endpoint.from_wire(endpoint) for endpoint in wire["endpoints"])
+        known = {"ports": ports, "endpoints": endpoints, "dns": tuple(wire["dns"])}
+        return cls(**{**wire, **known})
 
 
 def parse_mac(text: str, mode: Mode) -> str:

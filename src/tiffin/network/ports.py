@@ -63,6 +63,12 @@ class Forwarder:
         _allow_many_files()
         self._thread.start()
 
+    def retarget(self, address: str) -> None:
+        """Let what arrives from now on lead to another address, or to the loopback if there is none."""
+        self._address = address or _LOOPBACK
+        for relay in self._relays:
+            relay.retarget(self._address)
+
     def close(self) -> None:
         """Stop: the ports are free and all connections ended when this returns."""
         if self._stopping:
@@ -92,13 +98,13 @@ class Forwarder:
             self._pipes.close()
 
     def _open(self, bound: socket.socket, listener: Listener) -> None:
-        target = (self._address, listener.port.container)
+        port = listener.port.container
         if listener.port.protocol == "udp":
-            relay = Relay(bound, target, self._watch, self._forget, time.monotonic)
+            relay = Relay(bound, (self._address, port), self._watch, self._forget, time.monotonic)
             self._relays.append(relay)
             self._watch(bound, relay.on_client)
         else:
-            self._watch(bound, lambda _events: self._accept(bound, target))
+            self._watch(bound, lambda _events: self._accept(bound, (self._address, port)))
 
     def _loop(self) -> None:
         handlers, waiting = self._handlers, self._waiting

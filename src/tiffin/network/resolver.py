@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HOST_GATEWAY",
+    "NAME_SERVER",
     "ExtraHost",
     "Resolver",
+    "by_name_server",
     "check",
     "hostname",
     "hosts",
@@ -26,6 +28,8 @@ __all__ = [
 ]
 
 HOST_GATEWAY = "host-gateway"
+NAME_SERVER = "127.0.0.11"
+"""Where a container on networks finds its own name server."""
 
 _STANDARD = (
     ("127.0.0.1", "localhost"),
@@ -136,6 +140,19 @@ def resolv_conf(
     return Resolver(
         "".join(line + "\n" for line in lines), not (servers or _servers(chosen, private=private))
     )
+
+
+def by_name_server(text: str) -> Resolver:
+    """Return /etc/resolv.conf for a container with a name server of its own, which asks those of `text`.
+
+    A name without a dot is asked for as it is first: those of containers have none.
+    """
+    lines = [line for line in text.splitlines() if not line.startswith(("nameserver", "options"))]
+    options = [word for words in _all(text, "options") for word in words]
+    if not any(word.startswith("ndots:") for word in options):
+        options.append("ndots:0")
+    made = [f"nameserver {NAME_SERVER}", *lines, f"options {' '.join(options)}"]
+    return Resolver("".join(f"{line}\n" for line in made), empty=False)
 
 
 def _servers(text: str, *, private: bool) -> list[str]:

@@ -228,6 +228,7 @@ class RuntimeSpec(_Document, frozen=True):
     root: Root
     oci_version: str = ""
     hostname: str = ""
+    domainname: str = ""
     mounts: tuple[Mount, ...] = ()
     linux: Linux = msgspec.field(default_factory=Linux)
     annotations: dict[str, str] = {}

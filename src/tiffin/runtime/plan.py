@@ -363,6 +363,8 @@ def _settings(spec: RuntimeSpec, rootfs: Rootfs, *, hostname: bool) -> list[step
     result: list[steps.Step] = []
     if spec.hostname and hostname:
         result.append(steps.Hostname(spec.hostname))
+    if spec.domainname and hostname:
+        result.append(steps.Domainname(spec.domainname))
     result += [steps.Sysctl(key, value, optional=False) for key, value in sorted(spec.linux.sysctl.items())]
     if spec.linux.masked_paths:
         result.append(steps.Mask(spec.linux.masked_paths))

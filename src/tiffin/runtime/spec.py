@@ -71,6 +71,7 @@ class Options(NamedTuple):
     terminal: bool = False
     size: tuple[int, int] | None = None
     hostname: str = ""
+    domainname: str = ""
     mounts: tuple[Mount, ...] = ()
     network: str = NEW
     pid: str = NEW
@@ -122,6 +123,7 @@ def make_spec(config: ContainerConfig, user: User, options: Options, place: Plac
         process=process,
         root=Root("rootfs", options.readonly),
         hostname=options.hostname if options.uts == NEW else "",
+        domainname=options.domainname if options.uts == NEW else "",
         mounts=_mounts(options, place),
         linux=_linux(options, place),
     )

@@ -12,7 +12,7 @@ import os
 import stat
 
 from tiffin.linux import mount
-from tiffin.linux.namespace import NEWCGROUP, set_hostname, unshare
+from tiffin.linux.namespace import NEWCGROUP, set_domainname, set_hostname, unshare
 from tiffin.linux.record import NamedTuple
 from tiffin.runtime.inlays import AttachPrepared, PrepareFile, PrepareOverlay
 from tiffin.runtime.roots import BindRoot, MakePrivate, OverlayRoot, Pivot
@@ -286,6 +286,20 @@ class Hostname(NamedTuple):
         set_hostname(self.name)
 
 
+class Domainname(NamedTuple):
+    """Give the container the name of its domain."""
+
+    name: str
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return f"set the domain name {self.name}"
+
+    def apply(self, _setup: Setup) -> None:
+        """Act."""
+        set_domainname(self.name)
+
+
 class Sysctl(NamedTuple):
     """Set a kernel parameter of the container's namespaces, before /proc/sys is read only."""
 
@@ -335,6 +349,7 @@ if TYPE_CHECKING:
         | ReadonlyRoot
         | OwnCgroups
         | Hostname
+        | Domainname
         | Sysctl
         | TakeDevices
         | MountHierarchies
@@ -362,6 +377,7 @@ STEPS = {
         ReadonlyRoot,
         OwnCgroups,
         Hostname,
+        Domainname,
         Sysctl,
     )
 }

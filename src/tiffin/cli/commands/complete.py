@@ -36,6 +36,10 @@ def _names(session: Session, kind: str) -> Iterable[str]:
             from tiffin.engine.volumes import list_volumes
 
             return sorted(volume.name for volume in list_volumes(engine))
+        if kind == "networks":
+            from tiffin.engine.networks import list_networks
+
+            return sorted(network.name for network in list_networks(engine))
         from tiffin.engine.containers import ps
 
         found = ps(engine, True)

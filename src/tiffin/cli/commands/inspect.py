@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     Document = Mapping[str, object]
     Finder = Callable[[Engine, list[str]], list[dict[str, object]]]
 
-TYPES = ("container", "image", "volume")
+TYPES = ("container", "image", "network", "volume")
 _NEAR = "did you mean"
 FORMAT = value("-f, --format", "FORMAT", "Print as 'json' or through a TEMPLATE such as {{.Config.Env}}")
 _SIZE = flag("-s, --size", "Say how much a container has written: SizeRw, SizeRootFs")
 
 
 def run(session: Session, arguments: Arguments) -> int:
-    """Show whatever has the name: a container first, then an image, then a volume."""
+    """Show whatever has the name: a container, an image, a network or a volume."""
     types = (arguments.text("type"),) if arguments.text("type") else TYPES
     return show(session, arguments, types, sizes=arguments.flag("size"))
 
@@ -85,7 +85,7 @@ def _find(
         raise missing[0]
     near = [error.hint for error in missing if error.hint.startswith(_NEAR)]
     raise NotFoundError(
-        f"there is no container, image or volume named {name}",
+        f"there is no container, image, network or volume named {name}",
         hint=near[0] if near else "see 'tiffin ps -a' and 'tiffin images'",
     )
 
@@ -99,6 +99,10 @@ def _finder(kind: str, platform: Platform | None, *, sizes: bool) -> Finder:
         from tiffin.engine.images import inspect as images
 
         return lambda engine, names: images(engine, names, platform)
+    if kind == "network":
+        from tiffin.engine.networks import inspect as networks
+
+        return networks
     from tiffin.engine.volumes import inspect as volumes
 
     return volumes

@@ -28,9 +28,11 @@ LIMITS = (
 SEVERAL_LIMITS = ("ulimit", "device-cgroup-rule")
 NAMESPACES = ("cgroupns", "ipc", "pid", "uts")
 SECURITY = ("group-add", "security-opt", "sysctl")
+_MODES = ("", "default", "bridge", "private", "none", "host", "pasta", "loopback")
 _LIMITS = "this limit is not in this release"
 _NAMESPACES = "a container has namespaces of its own, and sharing others is not in this release"
-_ADDRESSES = "a container's network is set up by tiffin; --network and --publish are what can be chosen"
+_ADDRESSES = "addresses of the link are the kernel's own choice"
+_LINKS = "containers of a network find each other by name: make one with 'tiffin network create'"
 _WINDOWS = "it is for Windows only"
 
 OPTIONS = (
@@ -52,6 +54,7 @@ OPTIONS = (
     values("--dns", "ADDRESS", "Use this name server"),
     values("--dns-option", "OPTION", "Put this among the options of /etc/resolv.conf, like ndots:1"),
     values("--dns-search", "DOMAIN", "Look names up in this domain too; . for none"),
+    value("--domainname", "NAME", "Its domain name, which is also put behind its own name in /etc/hosts"),
     value("--entrypoint", "COMMAND", "Use this and not the image's ENTRYPOINT; empty for none"),
     values("-e, --env", "NAME[=VALUE]", "Set a variable; without a value it comes from the environment"),
     values("--env-file", "FILE", "Read variables from a file"),
@@ -67,6 +70,8 @@ OPTIONS = (
     values("--group-add", "GROUP", "Put its user into this group too, by name or number"),
     flag("--init", "Put an init before the command, which passes signals on and reaps processes"),
     flag("-i, --interactive", "Keep standard input open"),
+    value("--ip", "ADDRESS", "Its IPv4 address on the network that you have made with --subnet"),
+    value("--ip6", "ADDRESS", "The same for IPv6"),
     value("--ipc", "MODE", "Shared memory and queues: private, shareable, none, host or container:NAME"),
     values("-l, --label", "KEY=VALUE", "Put a label on the container"),
     value("--log-driver", "DRIVER", "Keep the output in: json-file, journald or none", default="json-file"),
@@ -77,7 +82,8 @@ OPTIONS = (
     value("--mac-address", "ADDRESS", "Hardware address of the container's device, on root's bridge"),
     values("--mount", "OPTIONS", "Mount a folder, volume, image or tmpfs: type=bind,source=…,target=…"),
     value("--name", "NAME", "Give the container a name"),
-    value("--network", "MODE", "Network: default, bridge, none, host or container:NAME", default="default"),
+    values("--network", "NETWORK", "default, none, host, container:NAME, or one that you have made, by name"),
+    values("--network-alias", "NAME", "Be found by this name too on the network that you have made"),
     flag("--no-healthcheck", "Do not run the image's health check"),
     value("--oom-score-adj", "NUMBER", "How soon it is killed where memory runs out, -1000 to 1000"),
     value("--pids-limit", "COUNT", "The most processes and threads, -1 for any number"),
@@ -119,9 +125,9 @@ OPTIONS = (
         _LIMITS, "--device-read-iops=", "--device-write-bps=", "--device-write-iops=", "--kernel-memory="
     ),
     *refuse(_LIMITS, "--memory-swappiness=-1", "--oom-kill-disable", "--cgroup-parent=", "--storage-opt="),
-    *refuse(_NAMESPACES, "--userns=", "--domainname="),
-    *refuse(_ADDRESSES, "--ip=", "--ip6=", "--link=", "--link-local-ip="),
-    *refuse(_ADDRESSES, "--network-alias=", "--net-alias="),
+    *refuse(_NAMESPACES, "--userns="),
+    *refuse(_ADDRESSES, "--link-local-ip="),
+    *refuse(_LINKS, "--link="),
     *refuse(_WINDOWS, "--cpu-count=0", "--cpu-percent=0", "--io-maxbandwidth=0", "--io-maxiops=0"),
     *refuse("use --label", "--annotation=", "--label-file="),
     *refuse("standard streams are attached all or, with --detach, not at all", "-a, --attach="),
@@ -130,7 +136,8 @@ OPTIONS = (
     *refuse("volumes are folders of this machine", "--volume-driver=local"),
     *refuse("there is no API socket", "--use-api-socket"),
     *ignore("--disable-content-trust"),
-    value("--net", "MODE", "", default=None),
+    values("--net", "NETWORK", ""),
+    values("--net-alias", "NAME", ""),
     flag("--sig-proxy", "", default=True),
 )
 
@@ -160,6 +167,7 @@ def request(arguments: Arguments, *, detach: bool) -> RunRequest:
     from tiffin.engine.running import RunRequest
 
     image, *command = arguments.words
+    network, networks = _networks(arguments)
     _check_cidfile(arguments.text("cidfile"))
     return RunRequest(
         image=image,
@@ -180,7 +188,12 @@ def request(arguments: Arguments, *, detach: bool) -> RunRequest:
         workdir=arguments.text("workdir"),
         user=arguments.text("user"),
         entrypoint=arguments.text("entrypoint"),
-        network=arguments.text("net") or arguments.text("network") or "default",
+        network=network,
+        networks=networks,
+        network_aliases=(*arguments.texts("network-alias"), *arguments.texts("net-alias")),
+        ip=arguments.text("ip") or "",
+        ip6=arguments.text("ip6") or "",
+        domainname=arguments.text("domainname") or "",
         hostname=arguments.text("hostname"),
         labels=tuple(arguments.pairs("label").items()),
         read_only=arguments.flag("read-only"),
@@ -210,6 +223,15 @@ def request(arguments: Arguments, *, detach: bool) -> RunRequest:
         pull=arguments.text("pull") or "missing",
         platform=arguments.text("platform"),
     )
+
+
+def _networks(arguments: Arguments) -> tuple[str, tuple[str, ...]]:
+    """The network by its one name, and all that is said of networks if that is more than the mode of one."""
+    given = (*arguments.texts("network"), *arguments.texts("net")) or ("default",)
+    more = any(arguments.given.intersection(("network-alias", "net-alias", "ip", "ip6")))
+    if len(given) == 1 and not more and (given[0] in _MODES or given[0].startswith("container:")):
+        return given[0], ()
+    return given[0], given
 
 
 def _mounts(texts: tuple[str, ...]) -> tuple[VolumeMount | TmpfsMount, ...]:
