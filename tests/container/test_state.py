@@ -30,7 +30,11 @@ def test_a_state_comes_back_as_it_was(tmp_path):
 def test_what_a_dead_supervisor_wrote_is_not_believed(tmp_path):
     with subprocess.Popen(["sleep", "100"]) as process:
         who = Identity(process.pid, started(process.pid) or 0)
-        kept = {"address": "10.88.0.2", "cgroups": ("/sys/fs/cgroup/x",), "freezer": "/sys/fs/cgroup/y"}
+        kept = {
+            "address": "10.88.0.2",
+            "cgroups": ("/x/1/cgroup.procs", "/x/2/cgroup.procs"),
+            "freezer": "/sys/fs/cgroup/y",
+        }
         alive = State("paused", 12, who, started=5, **kept)
         state.write(tmp_path, alive)
         assert state.read(tmp_path).running
@@ -39,8 +43,9 @@ def test_what_a_dead_supervisor_wrote_is_not_believed(tmp_path):
         found = state.read(tmp_path)
     assert (found.status, found.exit_code, found.error) == ("exited", 137, "its supervisor was killed")
     assert (found.pid, found.address, found.cgroups) == (0, "", ())
-    assert found.freezer == "/sys/fs/cgroup/y"  # who comes next has to let go what is held there
-    assert found.over("exited", 0).freezer == ""
+    # Who comes next has to let go what is held in the first, and to remove them.
+    assert found.left == ("/sys/fs/cgroup/y", "/x/1", "/x/2")
+    assert alive.over("exited", 0).left == alive.over("exited", 0).cgroups == ()
 
 
 def test_another_process_of_the_same_number_is_not_the_supervisor(tmp_path):

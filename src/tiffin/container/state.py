@@ -8,6 +8,7 @@ Runs under `python -IS`; standard library only.
 from __future__ import annotations
 
 import json
+import os
 
 from tiffin.linux import files
 from tiffin.linux.process import Identity
@@ -35,7 +36,8 @@ class State(NamedTuple):
     `restarts` counts since a user started it, who may have `stopped` it; `health` is as `health.Health`.
     Of one with limits: the files that take pids of its `cgroups`, whether a process was killed because
     the limit of memory was reached (`oom`), and the most memory that was used, in bytes. Of one that was
-    paused: the directory of the group that was made for that (`freezer`).
+    paused: the directory of the group that was made for that (`freezer`). Of one whose supervisor was
+    killed: the directories of the groups that it has `left`.
     """
 
     status: Status = "created"
@@ -55,6 +57,7 @@ class State(NamedTuple):
     oom: bool = False
     peak: int = 0
     freezer: str = ""
+    left: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:
@@ -78,7 +81,7 @@ def read(directory: Path) -> State:
         wire = json.loads((directory / FILE).read_bytes())
         ports = tuple(tuple(port) for port in wire.pop("ports"))
         wire |= {"supervisor": Identity(*wire["supervisor"]), "health": tuple(wire.get("health", ()))}
-        wire |= {"cgroups": tuple(wire.get("cgroups", ()))}
+        wire |= {name: tuple(wire.get(name, ())) for name in ("cgroups", "left")}
         state = State(**wire, ports=ports)
     except (FileNotFoundError, NotADirectoryError):
         return State()
@@ -101,4 +104,6 @@ def boot() -> str:
 
 
 def _lost(state: State, why: str) -> State:
-    return state.over("exited", LOST)._replace(error=why, freezer=state.freezer)
+    # What is held in the first one has to go on, or it cannot end and leave the others.
+    groups = (*([state.freezer] if state.freezer else ()), *map(os.path.dirname, state.cgroups))
+    return state.over("exited", LOST)._replace(error=why, left=tuple(dict.fromkeys(groups)))

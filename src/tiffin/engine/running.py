@@ -94,13 +94,15 @@ def start(engine: Engine, names: Sequence[str], *, attach: bool = False, interac
     records = [Records(engine.db).need(name) for name in names]
     enter_for(engine, records)
     for record in records:
-        if state_of(engine, record).status == "paused":
+        found = state_of(engine, record)
+        if found.status == "paused":
             raise ConflictError(
                 f"the container {record.name} is paused, and cannot be started",
                 code="paused",
                 hint=f"let it go on: tiffin unpause {record.name}",
             )
-        if not state_of(engine, record).running and not attach:
+        _release(found)
+        if not found.running and not attach:
             start_detached(engine, Made(record))
         elif attach:
             _refuse_restart(record.restart)
@@ -181,11 +183,12 @@ def remove(engine: Engine, record: Record, *, volumes: bool) -> None:
 
 
 def _release(found: State) -> None:
-    """Let go what was paused when its supervisor was killed: the kernel has killed it, but it may be held."""
-    if found.freezer and not found.running:
+    """Remove the groups of one whose supervisor was killed: the kernel has killed it, but it may be held."""
+    if found.left:
         from tiffin.runtime.freezer import release
 
-        release(found.freezer)
+        for place in found.left:
+            release(place)
 
 
 def _discard_control(engine: Engine, record: Record) -> None:
