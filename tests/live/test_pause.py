@@ -137,3 +137,27 @@ def test_a_commit_holds_it_still(tiffin, busybox, name):
     assert state(tiffin, name)["Status"] == "paused"
     tiffin("unpause", name)
     tiffin("commit", "--pause=false", name, "held")
+
+
+@pytest.mark.parametrize(
+    ("tiffin", "options"),
+    [
+        ("root", ("--pid", "host")),
+        ("root", ("--runtime", "runc")),
+        ("rootless", ("--runtime", "crun")),
+        ("single-id", ("--pid", "host")),
+    ],
+    indirect=["tiffin"],
+)
+def test_others_processes_and_other_runtimes(tiffin, busybox, name, options):
+    tiffin("rm", "-f", name)
+    words = ("--network", "none", "--name", name, *options, busybox)
+    tiffin("run", "-d", *words, "sh", "-c", "trap 'exit 7' TERM; while :; do date +%N; sleep 0.01; done")
+    tiffin("pause", name)
+    said = tiffin("logs", name).stdout
+    assert tiffin("logs", name).stdout == said
+    tiffin("unpause", name)
+    until(lambda: tiffin("logs", name).stdout != said, "further words")
+    tiffin("pause", name)
+    tiffin("stop", name)
+    assert "Exited (7)" in row(tiffin, name)

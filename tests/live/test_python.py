@@ -75,6 +75,10 @@ def test_a_container_is_run_looked_at_and_removed(home):
         assert tiffin.containers() == [one] == [tiffin.container(one.name)]
         with pytest.raises(TimeoutError):
             one.wait(timeout=0.01)
+        one.pause()
+        assert one.status == "paused"
+        one.unpause()
+        assert one.status == "running"
         one.kill()
         assert one.wait() == 137
         assert tiffin.containers() == []

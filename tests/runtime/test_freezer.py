@@ -112,9 +112,8 @@ def test_the_best_way_is_taken_and_a_cgroup_of_its_own_is_one(busy, tmp_path):
 
 
 def test_processes_that_are_not_ours_alone_are_never_held():
-    with pytest.raises(UnsupportedError, match="shares the processes") as caught:
+    with pytest.raises(UnsupportedError, match="in no container"):
         freezer.freezer_of(os.getpid(), ())
-    assert "--pids-limit" in caught.value.hint
 
 
 def test_processes_in_namespaces_within_belong_to_it_too():

@@ -139,6 +139,14 @@ class Container:
         """Send a signal to its first process."""
         call("kill", {"name": self.id, "signal_name": signal})
 
+    def pause(self) -> None:
+        """Hold all of its processes still. Raises ConflictError if it does not run, or is paused."""
+        call("pause", {"name": self.id})
+
+    def unpause(self) -> None:
+        """Let it go on. Raises ConflictError if it is not paused."""
+        call("unpause", {"name": self.id})
+
     def start(self) -> None:
         """Start it again after it has ended; its free ports may be others then."""
         self._note(call("start", {"name": self.id}).value)

@@ -209,6 +209,18 @@ def _kill(engine: Engine, name: str, signal_name: str) -> None:
     kill(engine, [name], signal_name)
 
 
+def _pause(engine: Engine, name: str) -> None:
+    from tiffin.engine.pausing import pause
+
+    pause(engine, name)
+
+
+def _unpause(engine: Engine, name: str) -> None:
+    from tiffin.engine.pausing import unpause
+
+    unpause(engine, name)
+
+
 def _start(engine: Engine, name: str) -> Fields:
     from tiffin.engine.running import start
 
@@ -240,6 +252,8 @@ VERBS: dict[str, Verb] = {
     "wait": _wait,
     "stop": _stop,
     "kill": _kill,
+    "pause": _pause,
+    "unpause": _unpause,
     "start": _start,
     "remove": _remove,
 }

@@ -182,22 +182,17 @@ class Stops:
 def freezer_of(first: int, joins: Sequence[str]) -> Freezer:
     """Return the best way that there is for the container of the process `first`, with these cgroups.
 
-    Raises UnsupportedError where nothing tells its processes from those of others.
+    Raises UnsupportedError where nothing tells its processes from ours.
     """
     if joins:
         pids: Callable[[], Sequence[int]] = partial(members.joined, joins)
         directory = Path(joins[0]).parent
         if (directory / _V2).exists():
             return Unified(directory, None, pids)
-    elif members.has_own_space(first):
-        pids = partial(members.pids_of, first)
+    elif os.path.samestat(os.stat(f"/proc/{first}/ns/mnt"), os.stat("/proc/self/ns/mnt")):
+        raise UnsupportedError("a process that shares our mounts is in no container", code="not-contained")
     else:
-        raise UnsupportedError(
-            "a container that shares the processes of others can be paused only in a cgroup of its own",
-            code="shared-processes",
-            hint="give it a limit, like --memory or --pids-limit: then it has one",
-            exit_status=1,
-        )
+        pids = partial(members.pids_of, first)
     for way in (unified, legacy):
         found = way(pids)
         if found is not None and _takes(found.place, first):
