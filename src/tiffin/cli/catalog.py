@@ -64,6 +64,14 @@ OTHER = {
 HIDDEN = {"__complete": ("complete", "Names for shell completion")}
 
 GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
+    "artifact": (
+        "Send and fetch models and other files that are no images",
+        {
+            "ls": ("artifact:LIST", "List the files of an artifact"),
+            "pull": ("artifact:PULL", "Fetch the files of an artifact"),
+            "push": ("artifact:PUSH", "Send files to a registry"),
+        },
+    ),
     "builder": (
         "Look after the builder and its cache; 'buildx' is the same",
         {

@@ -102,12 +102,16 @@ class Repository:
         held = self._documents.get(descriptor.digest)
         if held is not None:
             return io.BytesIO(held)
-        first = self._first(lambda access: _get(access, descriptor, 0))
+        return self.open_at(descriptor, 0)
+
+    def open_at(self, descriptor: Descriptor, start: int) -> BinaryIO:
+        """A stream of a blob from the byte `start` on, unverified, for who has those before it."""
 
         def reopen(offset: int) -> Answer:
             return self._first(lambda access: _get(access, descriptor, offset))
 
-        return io.BufferedReader(BlobStream(first, descriptor.size, reopen, self.pause), _BUFFER)
+        stream = BlobStream(reopen(start), descriptor.size, reopen, self.pause, start=start)
+        return io.BufferedReader(stream, _BUFFER)
 
     def has(self, descriptor: Descriptor) -> bool:
         """The registry has the content, in this repository."""

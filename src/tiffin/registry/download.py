@@ -20,7 +20,7 @@ _SLOWEST: Final = 32 << 10  # bytes in a window; less than this is a connection 
 
 
 class BlobStream(io.RawIOBase):
-    """The bytes of a blob of `size` bytes, unverified.
+    """The bytes of a blob of `size` bytes from `start` on, unverified.
 
     `reopen(offset)` asks for the bytes from there on; it is called when a connection was cut or has become
     too slow to be true, and `pause(attempt)` before that. The stream ends after `size` bytes and at most one
@@ -34,6 +34,8 @@ class BlobStream(io.RawIOBase):
         reopen: Callable[[int], Answer],
         pause: Callable[[int], object],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        start: int = 0,
     ) -> None:
         super().__init__()
         self._answer: Answer | None = first
@@ -41,10 +43,10 @@ class BlobStream(io.RawIOBase):
         self._reopen = reopen
         self._pause = pause
         self._clock = clock
-        self._at = 0
+        self._at = start
         self._failures = 0
         self._since_cut = 0
-        self._window = (clock(), 0)
+        self._window = (clock(), start)
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
