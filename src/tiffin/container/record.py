@@ -102,6 +102,8 @@ class Record(NamedTuple):
     """Devices by their CDI names; what they take is found out at each start."""
     devices: tuple[str, ...] = ()
     """Devices by their paths, as given."""
+    first_id: int = 0
+    """With `--userns auto`: the id of this machine that its root is, and its range begins with."""
     restart: str = ""
     """As given with `--restart`; empty for no."""
     health: tuple[Any, ...] = ()
@@ -123,6 +125,11 @@ class Record(NamedTuple):
     publish_all: bool = False
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
+
+    @property
+    def keeps_id(self) -> bool:
+        """Whether the account is a user of its own in the container, and not its root."""
+        return any(name == "userns" and text.startswith("keep-id") for name, text in self.security)
 
     @property
     def short(self) -> str:

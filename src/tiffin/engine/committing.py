@@ -64,6 +64,10 @@ def commit(engine: Engine, name: str, wanted: Committed) -> Digest:
     engine.enter()
     reference = None if wanted.name is None else Reference.parse(wanted.name).tagged()
     record = Records(engine.db).need(name)
+    if record.keeps_id:
+        from tiffin.engine.keepid import refuse
+
+        refuse(engine, record, "committed")
     base = _base(engine, record)
     config = changed(_config(engine, record, base.config), wanted.changes, base.platform)
     with engine.leases.hold("commit") as lease:

@@ -20,6 +20,7 @@ from tiffin.errors import ConflictError
 from tiffin.layer.tree import Entry, as_hard_link, entry_at, kept_xattrs, scan
 from tiffin.linux import namespace
 from tiffin.linux.files import RootPath, open_in_root
+from tiffin.runtime.exec import read_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,8 +86,9 @@ class Running:
             namespace.setns(fd, namespace.NEWUSER)
             with contextlib.suppress(PermissionError):  # where a user namespace has one id, nobody may
                 os.setgroups([])
-            os.setresgid(0, 0, 0)
-            os.setresuid(0, 0, 0)
+            uid, gid = map(_first, ("uid", "gid"))
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
         self._root = os.open(f"/proc/{pid}/root", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._owners = owners
 
@@ -185,6 +187,12 @@ class Stopped:
                     code="not-mounted",
                     hint=f"start it first: tiffin start {self._record.name}",
                 )
+
+
+def _first(kind: str) -> int:
+    """Return root, or the first user or group of this user namespace if it has no root."""
+    lines = read_map(os.getpid(), kind)
+    return 0 if namespace.host_id(lines, 0) is not None else lines[0].inside
 
 
 def packed_tree(place: str, owners: Owners) -> Iterator[Packed]:

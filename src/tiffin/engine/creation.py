@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from tiffin.engine.standing import FILES, Made, Top, directory_of, furnish, name
 from tiffin.engine.starting import RULE, plan_of, shares
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.events import Notice
+from tiffin.linux.files import lock
 from tiffin.linux.isolation import Rung
 from tiffin.network import publish, resolver
 from tiffin.network.plan import parse_mac
@@ -31,6 +33,7 @@ from tiffin.runtime.spec import HOST, NEW, Options, make_spec
 from tiffin.snapshot.unpack import unpack_image
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tiffin.engine.engine import Engine
@@ -54,7 +57,7 @@ def make(engine: Engine, request: RunRequest) -> Made:
     _check(engine, request)
     engine.enter()
     records = Records(engine.db)
-    with engine.leases.hold("container") as lease:
+    with engine.leases.hold("container") as lease, _ids(engine, request) as first_id:
         found = _image(engine, request, request.image)
         config, keeps = found.config.config, _keeps(found)
         lease.add_all(keeps)
@@ -74,10 +77,20 @@ def make(engine: Engine, request: RunRequest) -> Made:
             record = _record(engine, request, found, (identity, name), mounted)
             if request.runtime or engine.settings.runtime:
                 record = record._replace(runtime=_runtime(engine, request))
+            if first_id:
+                record = record._replace(first_id=first_id)
             spec, top = _spec(engine, request, record, found.config, tree), _top(engine, tree)
             if gatherer:
                 gatherer.settle(mounted, spec)
-            furnish(engine, directory, top, encode(spec))
+            if record.keeps_id:
+                from tiffin.engine.keepid import keep_id  # few accounts are users of their own inside
+
+                own = keep_id(engine, record, spec, top, tree)
+                spec, top = own.spec, own.top
+                furnish(engine, directory, top, encode(spec))
+                own.write(directory)
+            else:
+                furnish(engine, directory, top, encode(spec))
             records.add(record)
         except BaseException:
             put_away(directory)
@@ -152,13 +165,22 @@ def _check(engine: Engine, request: RunRequest) -> None:
         from tiffin.engine.accelerators import find_offers
 
         find_offers(engine, request.gpus, request.cdi_devices)
+    _check_rung(engine, request)
+    if request.restart not in ("", "no"):
+        _check_restart(request)
+
+
+def _check_rung(engine: Engine, request: RunRequest) -> None:
+    """Refuse what the rung does not have: users and devices."""
+    if any(name == "userns" for name, _ in request.security):
+        from tiffin.engine import userns
+
+        userns.check(engine.rung, request.security)
     rules = [text for name, text in request.limits if name == RULE]
     if request.devices or rules:
         from tiffin.engine import hostdevices
 
         hostdevices.check(engine.rung, request.devices, rules)
-    if request.restart not in ("", "no"):
-        _check_restart(request)
 
 
 def _check_restart(request: RunRequest) -> None:
@@ -330,6 +352,11 @@ def _spec(
 ) -> RuntimeSpec:
     """The runtime spec of the container, whose directory is not made yet."""
     config, place = image.config, engine.footing.place()
+    own = None
+    if any(name == "userns" for name, _ in request.security):
+        from tiffin.engine import userns
+
+        place, own = userns.place(engine, record, place), userns.kept(engine, request.security)
     kept, asked = environment.merge(config.env, variables(request.env, request.env_files, engine))
     options = Options(
         command=request.command,
@@ -357,7 +384,10 @@ def _spec(
         from tiffin.engine.limits import parse_limits  # most containers have none
 
         options = options._replace(**parse_limits(request.limits)._asdict())
-    user = find_user(request.user if request.user is not None else config.user, tree, groups)
+    asked_user = request.user if request.user is not None else config.user
+    if own is not None and request.user is None:
+        asked_user = f"{own[0]}:{own[1]}"
+    user = find_user(asked_user, tree, groups)
     spec = make_spec(msgspec.structs.replace(config, env=kept), user, options, place)
     if any(mount.propagation for mount in record.mounts):
         from tiffin.engine.mounting import propagation
@@ -365,6 +395,18 @@ def _spec(
         linux = msgspec.structs.replace(spec.linux, rootfs_propagation=propagation(record))
         spec = msgspec.structs.replace(spec, linux=linux)
     return spec
+
+
+@contextmanager
+def _ids(engine: Engine, request: RunRequest) -> Iterator[int]:
+    """The first of the container's ids, if they are of its own, kept for it until it is recorded; else 0."""
+    if not any(name == "userns" and text.startswith("auto") for name, text in request.security):
+        yield 0
+        return
+    from tiffin.engine.userns import LOCK, reserve
+
+    with lock(engine.home.locks / LOCK):
+        yield reserve(engine, request.security)
 
 
 def _top(engine: Engine, tree: MergedTree) -> Top:

@@ -48,7 +48,7 @@ def host_config(record: Record, spec: RuntimeSpec) -> dict[str, Any]:
         "CgroupParent": "",
         "CgroupnsMode": given.get("cgroupns") or "private",
         "PidMode": given.get("pid", "").replace("private", ""),
-        "UsernsMode": "",
+        "UsernsMode": given.get("userns", ""),
         "Links": None,
         "Tmpfs": {mount.target: mount.source for mount in record.mounts if mount.kind == "tmpfs"},
         "ShmSize": _shm_size(spec),

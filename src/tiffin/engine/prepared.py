@@ -131,7 +131,7 @@ def _key(engine: Engine, request: RunRequest) -> Any:
         return None
     if shares(request.network, request.security) or request.gpus or request.cdi_devices or request.devices:
         return None
-    if any(text.startswith("seccomp") for _, text in request.security):
+    if any(text.startswith(("seccomp", "keep-id", "auto")) for _, text in request.security):
         return None
     wanted = request._replace(name=None, detach=False, pull="")
     lent = tuple(engine.settings.environ.get(item) for item in request.env if "=" not in item)

@@ -11,6 +11,7 @@ from tiffin.linux.probe import examine
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tiffin.engine.settings import Settings
+    from tiffin.linux.namespace import IdMap
     from tiffin.linux.probe import Facts
     from tiffin.network.home import Inside
     from tiffin.runtime.spec import Place
@@ -71,6 +72,11 @@ class Footing:
             ids=isolation.uids,
             single_id=isolation.rung is Rung.SINGLE_ID,
         )
+
+    @property
+    def taken_ids(self) -> tuple[IdMap, ...]:
+        """Ids that accounts of this machine may use for containers of their own."""
+        return self._facts.taken_ids
 
     def key(self) -> tuple[object, ...]:
         """Return all that `place` depends on, as plain values."""

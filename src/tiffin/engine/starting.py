@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SIZE = (24, 80)
 RULE = "device-cgroup-rule"
+HOST = "host"
 _RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 
 
@@ -94,6 +95,10 @@ def plan_of(engine: Engine, record: Record, spec: RuntimeSpec) -> bytes:
         from tiffin.engine.sharing import inode  # the process of that number may be another one later
 
         plan = plan._replace(joins=tuple(join._replace(inode=inode(join.path)) for join in plan.joins))
+    if ("userns", HOST) in record.security and engine.rung is Rung.ROOT:
+        from tiffin.engine.hostusers import guarded
+
+        plan = guarded(plan, record)
     return pack(plan)
 
 
@@ -208,12 +213,19 @@ def _anonymous(engine: Engine, record: Record) -> list[str]:
 
 def _rootfs(engine: Engine, record: Record, directory: Path) -> Rootfs:
     layers = engine.home.layers
-    lowers = tuple(f"{layers}/{diff_id.partition(':')[2]}" for diff_id in reversed(record.layers))
+    names = [diff_id.partition(":")[2] for diff_id in reversed(record.layers)]
+    lowers = tuple(f"{layers}/{name}" for name in names)
+    shifted = record.keeps_id and engine.rung is not Rung.ROOT
+    if shifted and engine.rung is Rung.ROOTLESS:
+        from tiffin.engine.shifted import copies_for
+
+        lowers = copies_for(engine, record.security, names)
     return Rootfs(
         lowers or (str(directory / EMPTY),),
         str(directory / UPPER),
         str(directory / WORK),
         readonly=record.read_only,
+        shifted=shifted,
     )
 
 

@@ -55,6 +55,10 @@ def export(engine: Engine, name: str, out: BinaryIO) -> None:
 
     engine.enter()
     record = Records(engine.db).need(name)
+    if record.keeps_id:
+        from tiffin.engine.keepid import refuse
+
+        refuse(engine, record, "exported")
     out.writelines(rootfs_tar([("", tree_of(engine, record))], engine.owners, engine.settings.epoch))
 
 

@@ -127,17 +127,21 @@ class _MountAttr(ctypes.Structure):
     )
 
 
-def mount_setattr(
+def mount_setattr(  # noqa: PLR0913 # as many as the call has
     mount_fd: int,
     attributes: int,
     *,
     recursive: bool = False,
     userns_fd: int = 0,
     propagation: int = 0,
+    cleared: int = 0,
     what: str = "",
 ) -> None:
-    """Set attributes of the mount whose root `mount_fd` is, with `recursive` of all below it too."""
-    attr = _MountAttr(attributes, 0, propagation, userns_fd)
+    """Set attributes of the mount whose root `mount_fd` is, with `recursive` of all below it too.
+
+    Those `cleared` are taken away.
+    """
+    attr = _MountAttr(attributes, cleared, propagation, userns_fd)
     empty = ctypes.create_string_buffer(b"")
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
     size = ctypes.sizeof(attr)

@@ -87,7 +87,7 @@ def read_map(pid: int, kind: str) -> tuple[IdMap, ...]:
 
 def _enter(target: int, kinds: int, process: Process, streams: Streams, handshake: Handshake) -> Child:
     def run() -> NoReturn:
-        init.finish(process, lambda _doing: init.take_root(), streams, handshake)
+        init.finish(process, lambda _doing: init.take_root(process.uid, process.gid), streams, handshake)
 
     def before() -> None:
         set_oom_score(process, os.getpid())

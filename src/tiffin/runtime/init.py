@@ -7,6 +7,7 @@ another when the network is attached and the process is in its cgroups.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from tiffin.linux import prctl
@@ -41,7 +42,7 @@ def run(plan: Plan, sources: list[int], streams: Streams, handshake: Handshake) 
         _wait(handshake)
         if plan.uid_maps:
             doing("become root in the user namespace")
-            take_root()
+            take_root(plan.uid_maps[0].inside, plan.gid_maps[0].inside)
         _apply(plan.steps, setup, doing)
         if plan.hooks:
             doing("wait for the hooks")
@@ -77,13 +78,24 @@ def _show_root(handshake: Handshake) -> None:
     prctl.set_dumpable(False)
 
 
-def take_root() -> None:
-    """Become the root of the user namespace, if this process is still nobody in it."""
+def take_root(uid: int = 0, gid: int = 0) -> None:
+    """If this process is nobody in the user namespace yet, become its root, or this user if it has none."""
     if os.getuid() == 0:
         return
-    os.setresgid(0, 0, 0)
-    os.setgroups([])
-    os.setresuid(0, 0, 0)
+    try:
+        os.setresgid(0, 0, 0)
+        uid = gid = 0
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        os.setresgid(gid, gid, gid)
+    try:
+        os.setgroups([])
+    except PermissionError:
+        if uid == 0:
+            raise
+        # Where one id is mapped the kernel denies it, and the groups are those of the caller.
+    os.setresuid(uid, uid, uid)
 
 
 def finish(

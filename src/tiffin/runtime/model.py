@@ -29,6 +29,8 @@ class Rootfs(NamedTuple):
     work: str | None = None
     readonly: bool = False
     volatile: bool = False
+    shifted: bool = False
+    """Its files have the owners on disk that they are to have in the container's user namespace."""
 
 
 class MemoryFile(NamedTuple):

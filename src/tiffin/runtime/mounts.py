@@ -67,7 +67,7 @@ def default_sysctls(*, network: bool, groups: int) -> dict[str, str]:
     """
     if not network:
         return {}
-    return {
-        "net.ipv4.ip_unprivileged_port_start": "0",
-        "net.ipv4.ping_group_range": f"0 {min(groups - 1, 2147483647)}",
-    }
+    found = {"net.ipv4.ip_unprivileged_port_start": "0"}
+    if groups:
+        found["net.ipv4.ping_group_range"] = f"0 {min(groups - 1, 2147483647)}"
+    return found

@@ -111,7 +111,7 @@ def make_plan(
     its launcher unless it may `outlive` it. `extra` is mounted besides the mounts of the spec.
     """
     uids, gids = _maps(spec.linux.uid_mappings), _maps(spec.linux.gid_mappings)
-    idmap = bool(uids)
+    idmap = bool(uids) and not rootfs.shifted
     new, joins = _namespaces(spec)
     sources = Sources()
     before: list[steps.Step] = [roots.MakePrivate(), _root_step(rootfs, sources, idmap=idmap)]

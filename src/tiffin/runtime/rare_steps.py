@@ -43,6 +43,24 @@ class TakeDevices(NamedTuple):
         os.close(directory)
 
 
+class NoDevices(NamedTuple):
+    """Let no device node be used but these: root of this machine could make others."""
+
+    paths: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return "let no other devices be used"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        mount.mount_setattr(setup.root_fd, mount.ATTR_NODEV, recursive=True, what="/")
+        for path in self.paths:
+            fd = resolve(setup.root_fd, path)
+            mount.mount_setattr(fd, 0, cleared=mount.ATTR_NODEV, what=path)
+            os.close(fd)
+
+
 class MountHierarchies(NamedTuple):
     """Mount cgroups of version 1 at the target, read only: a directory for each hierarchy, as Docker does."""
 
@@ -131,7 +149,9 @@ class Narrow(NamedTuple):
 
 
 _QUIET = mount.ATTR_NOSUID | mount.ATTR_NODEV | mount.ATTR_NOEXEC
-RARE_STEPS = {kind.__name__: kind for kind in (TakeDevices, MountHierarchies, Narrow, FindLibraries)}
+RARE_STEPS = {
+    kind.__name__: kind for kind in (NoDevices, TakeDevices, MountHierarchies, Narrow, FindLibraries)
+}
 
 
 def make_nodes(nodes: Iterable[tuple[int, int, int, int]]) -> int:

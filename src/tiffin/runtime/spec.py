@@ -191,7 +191,8 @@ def _process_user(user: User, place: Place) -> ProcessUser:
     """Return the user with its groups, as far as the namespace has them."""
     if place.single_id:
         # There is no other user: to be another one succeeds in name only, as changing owners does.
-        return ProcessUser(0, 0)
+        uids, gids = place.users
+        return ProcessUser(uids[0].inside if uids else 0, gids[0].inside if gids else 0)
     for number, what in ((user.uid, "user"), (user.gid, "group"), *((gid, "group") for gid in user.groups)):
         if host_id(place.ids, number) is None:
             count = sum(line.size for line in place.ids)
@@ -254,7 +255,8 @@ def _linux(options: Options, place: Place) -> Linux:
             namespaces.append(Namespace(kind, choice))
     if place.users.uids:
         namespaces.append(Namespace("user"))
-    groups = sum(line.size for line in place.ids)
+    # A range of groups has to begin with one that there is.
+    groups = sum(line.size for line in place.ids) if host_id(place.ids, 0) is not None else 0
     sysctls = mounts.default_sysctls(network=options.network == NEW, groups=groups)
     return Linux(
         namespaces=tuple(namespaces),

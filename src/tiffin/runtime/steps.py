@@ -328,7 +328,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from tiffin.runtime.libraries import FindLibraries
-    from tiffin.runtime.rare_steps import MountHierarchies, Narrow, TakeDevices
+    from tiffin.runtime.rare_steps import MountHierarchies, Narrow, NoDevices, TakeDevices
 
     Step: TypeAlias = (
         MakePrivate
@@ -353,6 +353,7 @@ if TYPE_CHECKING:
         | Sysctl
         | TakeDevices
         | MountHierarchies
+        | NoDevices
         | Narrow
         | FindLibraries
     )

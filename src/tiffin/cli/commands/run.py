@@ -26,11 +26,10 @@ LIMITS = (
     *("memory", "memory-reservation", "memory-swap", "oom-score-adj", "pids-limit"),
 )
 SEVERAL_LIMITS = ("ulimit", "device-cgroup-rule")
-NAMESPACES = ("cgroupns", "ipc", "pid", "uts")
+NAMESPACES = ("cgroupns", "ipc", "pid", "userns", "uts")
 SECURITY = ("group-add", "security-opt", "sysctl")
 _MODES = ("", "default", "bridge", "private", "none", "host", "pasta", "loopback")
 _LIMITS = "this limit is not in this release"
-_NAMESPACES = "a container has namespaces of its own, and sharing others is not in this release"
 _ADDRESSES = "addresses of the link are the kernel's own choice"
 _LINKS = "containers of a network find each other by name: make one with 'tiffin network create'"
 _WINDOWS = "it is for Windows only"
@@ -113,6 +112,7 @@ OPTIONS = (
     flag("-t, --tty", "Give the container a terminal"),
     values("--ulimit", "NAME=SOFT[:HARD]", "Limit what a process may use, like nofile=1024:4096"),
     value("-u, --user", "USER[:GROUP]", "Run as this user, by name or number"),
+    value("--userns", "MODE", "Users: private, host, auto[:size=N], nomap or keep-id[:uid=N,gid=N]"),
     value("--uts", "MODE", "Host name: private, or host for this machine's"),
     values("-v, --volume", "SOURCE:TARGET[:OPTIONS]", "Mount a folder or a volume", dynamic="volumes"),
     values("--volumes-from", "CONTAINER[:ro]", "Mount what another container mounts", dynamic="containers"),
@@ -125,7 +125,6 @@ OPTIONS = (
         _LIMITS, "--device-read-iops=", "--device-write-bps=", "--device-write-iops=", "--kernel-memory="
     ),
     *refuse(_LIMITS, "--memory-swappiness=-1", "--oom-kill-disable", "--cgroup-parent=", "--storage-opt="),
-    *refuse(_NAMESPACES, "--userns="),
     *refuse(_ADDRESSES, "--link-local-ip="),
     *refuse(_LINKS, "--link="),
     *refuse(_WINDOWS, "--cpu-count=0", "--cpu-percent=0", "--io-maxbandwidth=0", "--io-maxiops=0"),
