@@ -1,4 +1,4 @@
-"""Tiffin from Python: `tiffin.build`, `tiffin.run` and the other names of `__all__`.
+"""Tiffin from Python: `tiffin.build`, `tiffin.run` and others of `__all__`; in `tiffin.aio` to be awaited.
 
 Nothing is loaded before one of the names is used: every command starts by importing this module.
 docs/adr/0008-python-through-a-child.md says why this one package exports names.
@@ -40,6 +40,9 @@ _ROOMS = ("build", "container", "image")
 
 def __getattr__(name: str) -> object:
     """Load what `name` stands for when it is first used."""
+    if name == "aio":
+        __import__("tiffin.aio")
+        return sys.modules["tiffin.aio"]
     if name not in __all__:
         raise AttributeError(f"module 'tiffin' has no attribute {name!r}")
     if name in _ROOMS:

@@ -7,7 +7,7 @@ and the rung are those of the environment: TIFFIN_HOME, TIFFIN_ISOLATION.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tiffin.errors import InvalidError
 from tiffin.python.child import call
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from tiffin.python.ports import Ports
 
     Several = str | Sequence[str]
+
+
+class Identified(Protocol):
+    """An image, of `tiffin` or of `tiffin.aio`: as text it is its name."""
+
+    id: str
 
 
 def build(  # noqa: PLR0913 - the flags of `tiffin build`
@@ -76,7 +82,7 @@ def build(  # noqa: PLR0913 - the flags of `tiffin build`
 
 
 def run(  # noqa: PLR0913 - the flags of `tiffin run`
-    image: str | Image,
+    image: str | Identified,
     command: Several = (),
     *,
     name: str | None = None,
@@ -113,7 +119,7 @@ def run(  # noqa: PLR0913 - the flags of `tiffin run`
     as in Docker.
     """
     fields = {
-        "image": image.id if isinstance(image, Image) else image,
+        "image": image if isinstance(image, str) else image.id,
         "command": _several(command),
         "name": name,
         "publish": published(ports or {}),
@@ -168,7 +174,7 @@ def pull(name: str, *, platform: str | None = None, progress: Progress | None = 
 
 
 def push(
-    name: str | Image,
+    name: str | Identified,
     *,
     platform: str | None = None,
     split_layers: bool = False,
@@ -178,8 +184,7 @@ def push(
 
     With `split_layers` big layers are sent as several, of files that change together.
     """
-    title = name.name if isinstance(name, Image) else name
-    fields = {"name": title, "platform": platform, "split": split_layers}
+    fields = {"name": str(name), "platform": platform, "split": split_layers}
     return str(call("push", fields, progress=progress).value)
 
 

@@ -9,6 +9,7 @@ answers on a pipe, one JSON object a line: events, then an answer or an error.
 
 from __future__ import annotations
 
+import contextvars
 import json
 import os
 import select
@@ -22,7 +23,7 @@ from tiffin.python.wire import unpack_error, unpack_event
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from tiffin.events import Event
 
@@ -35,6 +36,14 @@ _START = (
 )
 _PATIENCE = 10
 """Seconds between the request to a child to end and its death."""
+
+
+STOP: contextvars.ContextVar[int] = contextvars.ContextVar("tiffin-stop", default=-1)
+"""A descriptor: when it can be read, the caller wants no answer any more, and StoppedError is raised."""
+
+
+class StoppedError(Exception):
+    """The call was given up by who made it; the child has ended."""
 
 
 class Answer(NamedTuple):
@@ -86,6 +95,72 @@ def call(
         return _result(reply, status, out.read(), err.read())
 
 
+def stream(verb: str, arguments: dict[str, Any]) -> Generator[list[str]]:
+    """Do `verb` in a child and give the lines that it writes, as many at a time as there are.
+
+    Raises as `call` does. The child ends with the generator.
+    """
+    import tempfile
+
+    with tempfile.TemporaryFile() as err:
+        reader, writer = os.pipe()
+        output, writer_of_output = os.pipe()
+        try:
+            child = _start(writer, writer_of_output, err.fileno())
+        finally:
+            os.close(writer)
+            os.close(writer_of_output)
+        told = bytearray()
+        try:
+            _ask(child, verb, arguments)
+            rest = b""
+            for fd, data in _pieces([reader, output]):
+                if fd == reader:
+                    told += data
+                    continue
+                *lines, rest = (rest + data).split(b"\n")
+                if lines:
+                    yield [line.decode("utf-8", "replace") for line in lines]
+            if rest:
+                yield [rest.decode("utf-8", "replace")]
+        except BaseException:
+            _end(child)
+            raise
+        finally:
+            os.close(reader)
+            os.close(output)
+        reply = None
+        for message in map(json.loads, told.splitlines()):
+            if "event" in message:
+                _log(unpack_event(message["event"]))
+            else:
+                reply = message
+        status = child.wait()
+        err.seek(0)
+        _result(reply, status, b"", err.read())
+
+
+def _pieces(sources: list[int]) -> Iterator[tuple[int, bytes]]:
+    """What comes from the descriptors, until all of them have ended."""
+    sources = list(sources)
+    while sources:
+        poll = select.poll()
+        for fd in (*sources, *_stop()):
+            poll.register(fd, select.POLLIN)
+        for fd in [fd for fd, _ in poll.poll()]:
+            if fd not in sources:
+                raise StoppedError
+            data = os.read(fd, 1 << 16)
+            if data:
+                yield fd, data
+            else:
+                sources.remove(fd)
+
+
+def _stop() -> tuple[int, ...]:
+    return (fd,) if (fd := STOP.get()) >= 0 else ()
+
+
 def _start(writer: int, out: int, err: int) -> subprocess.Popen[bytes]:
     import subprocess
 
@@ -111,12 +186,16 @@ def _ask(child: subprocess.Popen[bytes], verb: str, arguments: dict[str, Any]) -
 
 def _lines(reader: int, deadline: float | None) -> Iterator[bytes]:
     poll = select.poll()
-    poll.register(reader, select.POLLIN)
+    for fd in (reader, *_stop()):
+        poll.register(fd, select.POLLIN)
     rest = b""
     while True:
         left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-        if not poll.poll(left):
+        ready = poll.poll(left)
+        if not ready:
             raise TimeoutError("the time that was given is over")
+        if any(fd != reader for fd, _ in ready):
+            raise StoppedError
         data = os.read(reader, 1 << 16)
         if not data:
             return

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, overload
 
 from tiffin.errors import FailedError, NotFoundError
-from tiffin.python.child import call
+from tiffin.python.child import call, stream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
+    from typing import Literal
 
 _EVERY = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
@@ -111,21 +112,43 @@ class Container:
             raise error
         return done
 
+    @overload
     def logs(
         self,
         *,
+        follow: Literal[False] = False,
         stdout: bool = True,
         stderr: bool = True,
         tail: int | None = None,
         timestamps: bool = False,
         since: float | None = None,
         until: float | None = None,
-    ) -> str:
-        """Return what it has written so far; `since` and `until` are seconds since 1970."""
-        streams = [number for number, wanted in ((1, stdout), (2, stderr)) if wanted]
-        options = {"tail": tail, "timestamps": timestamps, "since": since, "until": until}
-        answer = call("logs", {"name": self.id, "streams": streams, **options})
-        return answer.stdout.decode("utf-8", "replace")
+    ) -> str: ...
+
+    @overload
+    def logs(
+        self,
+        *,
+        follow: Literal[True],
+        stdout: bool = True,
+        stderr: bool = True,
+        tail: int | None = None,
+        timestamps: bool = False,
+        since: float | None = None,
+        until: float | None = None,
+    ) -> Iterator[str]: ...
+
+    def logs(
+        self, *, follow: bool = False, stdout: bool = True, stderr: bool = True, **options: Any
+    ) -> str | Iterator[str]:
+        """Return what it has written so far; `since` and `until` are seconds since 1970.
+
+        With `follow`, the lines one by one, as they come, until it ends.
+        """
+        asked = logs_request(self.id, follow=follow, stdout=stdout, stderr=stderr, **options)
+        if follow:
+            return (line for lines in stream("logs", asked) for line in lines)
+        return call("logs", asked).stdout.decode("utf-8", "replace")
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait until it has ended, and return its exit code. Raises TimeoutError after `timeout` seconds."""
@@ -176,3 +199,26 @@ class Container:
 
     def __repr__(self) -> str:
         return f"<tiffin.Container {self.name} {self.id[:12]}>"
+
+
+def logs_request(  # noqa: PLR0913 - the options of `logs`
+    name: str,
+    *,
+    follow: bool = False,
+    stdout: bool = True,
+    stderr: bool = True,
+    tail: int | None = None,
+    timestamps: bool = False,
+    since: float | None = None,
+    until: float | None = None,
+) -> dict[str, Any]:
+    """Return what the worker is asked for."""
+    return {
+        "name": name,
+        "streams": [number for number, wanted in ((1, stdout), (2, stderr)) if wanted],
+        "follow": follow,
+        "tail": tail,
+        "timestamps": timestamps,
+        "since": since,
+        "until": until,
+    }

@@ -146,13 +146,18 @@ def _run(engine: Engine, *, wait: bool, wait_timeout: int | None, **fields: Any)
     from tiffin.engine.running import RunRequest, run
 
     made: list[str] = []
-    run(engine, RunRequest(**fields, detach=True), announce=made.append)
-    if wait:
-        try:
+    try:
+        run(engine, RunRequest(**fields, detach=True), announce=made.append)
+        if wait:
             await_start(engine, made[0], wait_timeout)
-        except TiffinError as error:
+    except TiffinError as error:
+        if wait and made:
             _give_up(engine, made[0], error)
-            raise
+        raise
+    except KeyboardInterrupt:
+        if made:  # whoever asked for it has gone, and will never hear of it
+            _remove(engine, made[0], force=True, volumes=True)
+        raise
     return _container(engine, made[0])
 
 
@@ -189,6 +194,8 @@ def _logs(engine: Engine, name: str, streams: tuple[int, ...], **options: Any) -
     for stream, data in logs(engine, name, **options):
         if stream in streams:
             sys.stdout.buffer.write(data)
+            if options.get("follow"):
+                sys.stdout.buffer.flush()
 
 
 def _wait(engine: Engine, name: str) -> int:
