@@ -27,7 +27,7 @@ from tiffin.runtime import members
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Protocol
+    from typing import ClassVar, Protocol
 
     from tiffin.runtime.cgroups.manager import Group
 
@@ -58,8 +58,15 @@ _PATIENCE = 10.0
 _V1, _V2 = "freezer.state", "cgroup.freeze"
 
 
-class Unified:
-    """A cgroup of version 2; `group` if it was made for this, and processes have to be moved into it."""
+class _Cgroup:
+    """A cgroup that stops its processes when `HELD` is written into `FILE`.
+
+    `group` is the same one if it was made for this, and processes have to be moved into it.
+    """
+
+    FILE: ClassVar[str]
+    HELD: ClassVar[str]
+    FREE: ClassVar[str]
 
     def __init__(self, directory: Path, group: Group | None, pids: Callable[[], Sequence[int]]) -> None:
         self._directory = directory
@@ -68,74 +75,62 @@ class Unified:
 
     @property
     def place(self) -> str:
-        """The directory that was made for it."""
+        """The directory that was made for it; empty if none was."""
         return str(self._directory) if self._group is not None else ""
 
     def freeze(self) -> None:
         """Move the processes in, until no new one comes, and stop the group."""
         try:
-            if self._group is not None:
-                _gather(self.place, self._pids)
-            self._write("1")
-            if self._group is not None:
-                _gather(self.place, self._pids)
-            _await(lambda: "frozen 1" in _read(self._directory / "cgroup.events"))
+            self._gather()
+            self._write(self.HELD)
+            self._gather()
+            _await(self._reached)
         except BaseException:
             self.thaw()
             raise
 
     def thaw(self) -> None:
         """Let the group go on."""
-        self._write("0")
+        self._write(self.FREE)
 
     def close(self) -> None:
         """Remove the group, if it was made for this."""
         if self._group is not None:
             self._group.delete()
 
+    def _gather(self) -> None:
+        """Move the processes in until there is no other; a child is where its parent is."""
+        moved: set[int] = set()
+        while self._group is not None and (fresh := [pid for pid in self._pids() if pid not in moved]):
+            for pid in fresh:
+                _join(self.place, pid)
+            moved.update(fresh)
+
+    def _reached(self) -> bool:
+        raise NotImplementedError
+
     def _write(self, value: str) -> None:
-        (self._directory / _V2).write_text(value)
+        (self._directory / self.FILE).write_text(value)
 
 
-class Legacy:
-    """A group of the freezer of version 1, made for this."""
+class Unified(_Cgroup):
+    """One of version 2."""
 
-    def __init__(self, directory: Path, group: Group, pids: Callable[[], Sequence[int]]) -> None:
-        self._directory = directory
-        self._group = group
-        self._pids = pids
+    FILE, HELD, FREE = _V2, "1", "0"
 
-    @property
-    def place(self) -> str:
-        """The directory that was made for it."""
-        return str(self._directory)
+    def _reached(self) -> bool:
+        return "frozen 1" in _read(self._directory / "cgroup.events")
 
-    def freeze(self) -> None:
-        """Move the processes in, until no new one comes, and stop the group."""
-        try:
-            _gather(self.place, self._pids)
-            self._write("FROZEN")
-            _gather(self.place, self._pids)
-            _await(self._frozen)
-        except BaseException:
-            self.thaw()
-            raise
 
-    def thaw(self) -> None:
-        """Let the group go on."""
-        self._write("THAWED")
+class Legacy(_Cgroup):
+    """One of version 1's freezer."""
 
-    def close(self) -> None:
-        """Remove the group."""
-        self._group.delete()
+    FILE, HELD, FREE = _V1, "FROZEN", "THAWED"
 
-    def _frozen(self) -> bool:
+    def _reached(self) -> bool:
         # What was born meanwhile is stopped only when it is asked for once more (freezer-subsystem.rst).
-        self._write("FROZEN")
-        return _read(self._directory / _V1).strip() == "FROZEN"
-
-    def _write(self, value: str) -> None:
-        (self._directory / _V1).write_text(value)
+        self._write(self.HELD)
+        return _read(self._directory / self.FILE).strip() == self.HELD
 
 
 class Stops:
@@ -241,10 +236,10 @@ def release(place: str) -> None:
     directory = Path(place)
     if not directory.exists():
         return
-    for name, value in ((_V2, "0"), (_V1, "THAWED")):
-        if (directory / name).exists():
+    for way in (Unified, Legacy):
+        if (directory / way.FILE).exists():
             with contextlib.suppress(OSError):
-                (directory / name).write_text(value)
+                (directory / way.FILE).write_text(way.FREE)
     from tiffin.runtime.cgroups.manager import Group, Kernel
 
     Group({"freezer": directory}, Kernel()).delete()
@@ -257,15 +252,6 @@ def _takes(place: str, pid: int) -> bool:
     except PermissionError:
         return False
     return True
-
-
-def _gather(place: str, pids: Callable[[], Sequence[int]]) -> None:
-    """Move the processes into the group until there is no other; a child is where its parent is."""
-    moved: set[int] = set()
-    while fresh := [pid for pid in pids() if pid not in moved]:
-        for pid in fresh:
-            _join(place, pid)
-        moved.update(fresh)
 
 
 def _join(place: str, pid: int) -> None:

@@ -43,7 +43,8 @@ def form_of(form: str | None) -> Callable[[Event], str]:
     nodes = parse(form)
 
     def by_template(event: Event) -> str:
-        whole, named = document(event), fields(event)
+        whole = document(event)
+        named = fields(whole)
         functions = {**FUNCTIONS, "json": lambda found: to_json(whole if found is named else found)}
         return render(nodes, named, functions)
 
@@ -76,19 +77,11 @@ def document(event: Event) -> dict[str, object]:
     }
 
 
-def fields(event: Event) -> dict[str, object]:
-    """The same by the names that templates use."""
-    return {
-        "Status": event.action if event.type in ("container", "image") else "",
-        "ID": event.id if event.type in ("container", "image") else "",
-        "From": event.about.get("image", "") if event.type == "container" else "",
-        "Type": event.type,
-        "Action": event.action,
-        "Actor": {"ID": event.id, "Attributes": dict(event.about)},
-        "Scope": "local",
-        "Time": event.time // 1_000_000_000,
-        "TimeNano": event.time,
-    }
+def fields(whole: dict[str, object]) -> dict[str, object]:
+    """The same document by the names that templates use."""
+    old = {"Status": whole.get("status", ""), "ID": whole.get("id", ""), "From": whole.get("from", "")}
+    kept = {name: whole[name] for name in ("Type", "Action", "Actor")}
+    return {**old, **kept, "Scope": whole["scope"], "Time": whole["time"], "TimeNano": whole["timeNano"]}
 
 
 def _stamp(nanoseconds: int) -> str:
