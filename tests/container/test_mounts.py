@@ -29,7 +29,8 @@ from tiffin.errors import InvalidError
     ],
 )
 def test_docker_forms(text, expected):
-    assert parse_volume(text, "/work dir") == expected
+    mode = text.split(":")[2] if text.count(":") == 2 else ""
+    assert parse_volume(text, "/work dir") == expected._replace(mode=mode)
 
 
 @pytest.mark.parametrize(

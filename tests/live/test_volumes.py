@@ -1,6 +1,7 @@
 """Mounts of containers on every rung: as root, as a user with subordinate ids, and as one without."""
 
 import pytest
+from tests.live import mountcases
 
 pytestmark = pytest.mark.live
 
@@ -38,10 +39,20 @@ def test_a_folder_is_given_to_the_user_of_the_container(tiffin, busybox, folder)
     assert inside.stdout == ("0\n0\n" if tiffin.rung == "single-id" else "1000\n1000\n")
     assert ("U has no effect" in inside.stderr) == (tiffin.rung == "single-id")
     run(tiffin, busybox, "-v", f"{folder}:/x:U", script="true")
-    assert folder.stat().st_uid == tiffin.home.stat().st_uid
+    own = tiffin.home.stat().st_uid
+    assert folder.stat().st_uid == own
+    if tiffin.rung == "rootless":
+        kept = run(tiffin, busybox, "--userns=keep-id", "-v", f"{folder}:/x:U", script="stat -c %u /x")
+        assert (kept.stdout, folder.stat().st_uid) == (f"{own}\n", own)
 
 
 def test_ordinary_users_share_no_mounts(tiffin, busybox, folder):
     """Whether root's folder is shared depends on the machine; what an ordinary user cannot have does not."""
     done = run(tiffin, busybox, "-v", f"{folder}:/x:rshared", script="true", check=False)
     assert ("cannot be seen outside" in done.stderr) == (tiffin.rung != "root")
+
+
+@pytest.mark.parametrize("tiffin", ["root"], indirect=True)
+def test_mounts_are_as_docker_has_them(tiffin, busybox, folder):
+    mountcases.build(tiffin, busybox, folder)
+    assert mountcases.told(tiffin, folder / "place") == mountcases.GOLDEN.read_text()

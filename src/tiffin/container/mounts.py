@@ -63,6 +63,8 @@ class VolumeMount(NamedTuple):
     """Give it to the container's user."""
     relabel: bool = False
     """The labels of SELinux were to be changed."""
+    mode: str = ""
+    """The words of `-v`, as given."""
     labels: tuple[tuple[str, str], ...] = ()
     """Of the volume, if it is made now, as its `options`."""
     options: tuple[tuple[str, str], ...] = ()
@@ -93,6 +95,7 @@ def parse_volume(text: str, directory: str) -> VolumeMount:
         recursion="readonly" if "rro" in words else "",
         owned="U" in words,
         relabel=bool(words & {"z", "Z"}),
+        mode=parts[2] if len(parts) == 3 else "",
     )
     if source.startswith(("/", ".")):
         path = os.path.normpath(source if source.startswith("/") else f"{directory}/{source}")

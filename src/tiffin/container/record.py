@@ -36,8 +36,8 @@ class MountRecord(NamedTuple):
     """`private`, `slave` or `shared`; empty for private."""
     recursion: str = ""
     """As in `mounts.VolumeMount`."""
-    owned: bool = False
-    """It was given to the container's user."""
+    mode: str = ""
+    """As Docker shows it: the words of `-v`, and z for other volumes with a name."""
     layers: tuple[str, ...] = ()
     """Of an image: diff ids, the lowest first."""
     options: tuple[str, ...] = ()

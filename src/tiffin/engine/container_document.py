@@ -215,14 +215,9 @@ def _binds(mounts: Iterable[MountRecord]) -> list[str] | None:
 
 
 def _bind(mount: MountRecord) -> str:
-    mode = _mode(mount)
+    mode = mount.mode if mount.mode != "z" else ""
+    mode = mode or ("ro" if mount.read_only else "")
     return ":".join([mount.name or mount.source, mount.target, *([mode] if mode else [])])
-
-
-def _mode(mount: MountRecord) -> str:
-    words = ("ro" if mount.read_only else "", "U" if mount.owned else "")
-    propagation = f"r{mount.propagation}" if mount.propagation in ("slave", "shared") else ""
-    return ",".join(word for word in (*words, propagation) if word)
 
 
 def _mount(mount: MountRecord) -> dict[str, Any]:
@@ -230,7 +225,7 @@ def _mount(mount: MountRecord) -> dict[str, Any]:
         "Type": mount.kind,
         "Source": "" if mount.kind == "tmpfs" else mount.source,
         "Destination": mount.target,
-        "Mode": _mode(mount),
+        "Mode": mount.mode,
         "RW": not mount.read_only,
         "Propagation": f"r{mount.propagation or 'private'}" if mount.kind == "bind" else "",
         **({"Subpath": mount.subpath} if mount.subpath else {}),

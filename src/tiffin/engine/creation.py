@@ -81,7 +81,7 @@ def make(engine: Engine, request: RunRequest) -> Made:
                 record = record._replace(first_id=first_id)
             spec, top = _spec(engine, request, record, found.config, tree), _top(engine, tree)
             if gatherer:
-                gatherer.settle(mounted, spec)
+                gatherer.settle(record, spec)
             if record.keeps_id:
                 from tiffin.engine.keepid import keep_id  # few accounts are users of their own inside
 
@@ -91,13 +91,13 @@ def make(engine: Engine, request: RunRequest) -> Made:
                 own.write(directory)
             else:
                 furnish(engine, directory, top, encode(spec))
+            plan = b"" if shares(record.network, record.security) else plan_of(engine, record, spec)
             records.add(record)
         except BaseException:
             put_away(directory)
             if gatherer:
                 gatherer.discard()
             raise
-        plan = b"" if shares(record.network, record.security) else plan_of(engine, record, spec)
         if plan and found.reference is not None:
             keep(
                 engine,

@@ -16,7 +16,9 @@ from tiffin.container.mounts import TmpfsMount, VolumeMount
 from tiffin.container.record import MountRecord, Records
 from tiffin.container.volumeoptions import parse_options
 from tiffin.engine.ownership import give
+from tiffin.engine.shifted import Swapped
 from tiffin.engine.standing import say, volumes_of
+from tiffin.engine.userns import exchanged
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.linux.isolation import Rung
 from tiffin.oci.runtimespec import Mount
@@ -54,6 +56,7 @@ class Gatherer:
         self._volumes: Volumes = volumes_of(engine)
         self._made: list[str] = []
         self._shared: list[str] = []
+        self._owned: list[MountRecord] = []
 
     def gather(self, request: RunRequest, config: ContainerConfig) -> tuple[MountRecord, ...]:
         """Return all mounts: those that were asked for, then those of other containers and of the image."""
@@ -74,12 +77,15 @@ class Gatherer:
         own = [self._one(mount) for mount in of_image if mount.target not in targets]
         return (*found, *inherited.values(), *own)
 
-    def settle(self, found: tuple[MountRecord, ...], spec: RuntimeSpec) -> None:
+    def settle(self, record: Record, spec: RuntimeSpec) -> None:
         """Give what is to belong to the container's user to it."""
-        user = spec.process.user
-        for mount in found:
-            if mount.owned:
-                give(self._engine, mount, user.uid, user.gid)
+        if not self._owned:
+            return
+        owner = spec.process.user.uid, spec.process.user.gid
+        if record.keeps_id and (own := exchanged(self._engine, record.security)):
+            owner = Swapped(own).counterparts(*owner)
+        for mount in self._owned:
+            give(self._engine, mount, *owner)
 
     def discard(self) -> None:
         """Take away the volumes that were made, and let go of others, when there will be no container."""
@@ -100,7 +106,7 @@ class Gatherer:
             for mount in other.mounts:
                 if mount.kind != "tmpfs" and mount.target not in taken:
                     read_only = mount.read_only or mode == "ro"
-                    found[mount.target] = mount._replace(read_only=read_only, owned=False)
+                    found[mount.target] = mount._replace(read_only=read_only, mode="")
         for mount in found.values():
             if mount.anonymous:
                 self._volumes.share(mount.name, self._identity)
@@ -114,7 +120,10 @@ class Gatherer:
             say(self._engine, _NO_LABELS)
         if mount.kind == "image":
             return self._image(mount)
-        return self._bind(mount) if mount.kind == "bind" else self._volume(mount)
+        made = self._bind(mount) if mount.kind == "bind" else self._volume(mount)
+        if mount.owned:
+            self._owned.append(made)
+        return made
 
     def _bind(self, mount: VolumeMount) -> MountRecord:
         if not os.path.lexists(mount.source):  # as Docker does: a folder that is missing is made
@@ -126,7 +135,7 @@ class Gatherer:
             read_only=mount.read_only,
             propagation=mount.propagation.removeprefix("r"),
             recursion=mount.recursion,
-            owned=mount.owned,
+            mode=mount.mode,
         )
 
     def _volume(self, mount: VolumeMount) -> MountRecord:
@@ -144,30 +153,27 @@ class Gatherer:
             self._made.append(name)
             self._engine.happened("volume", "create", name, driver="local")
         device = parse_options(self._volumes.find(name).options)
-        if device is not None:
-            read_only = mount.read_only or "ro" in device.words
-            return MountRecord(
-                "volume",
-                mount.target,
-                device.source,
-                name,
-                read_only,
-                anonymous,
-                subpath=mount.subpath,
-                options=device.words,
-            )
-        if mount.copy and not mount.subpath:
+        if device is None and mount.copy and not mount.subpath:
             self._volumes.fill(name, self._tree, mount.target)
-        path = str(self._volumes.path(name))
+        if device is not None and not device.source and (mount.subpath or mount.owned):
+            raise InvalidError(
+                f"the volume {name} is in memory, and new at each start: it has no parts, and is root's",
+                code="volume-in-memory",
+                hint="say uid=… among its options for another owner",
+                exit_status=125,
+            )
+        words = device.words if device else ()
         return MountRecord(
             "volume",
             mount.target,
-            path,
+            device.source if device else str(self._volumes.path(name)),
             name,
-            mount.read_only,
+            mount.read_only or "ro" in words,
             anonymous,
             subpath=mount.subpath,
-            owned=mount.owned,
+            recursion=mount.recursion,
+            mode=mount.mode or ("" if anonymous else "z"),
+            options=words,
         )
 
     def _image(self, mount: VolumeMount) -> MountRecord:

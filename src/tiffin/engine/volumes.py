@@ -101,7 +101,7 @@ def inspect(engine: Engine, names: Sequence[str]) -> list[dict[str, Any]]:
             "Labels": _labels(volume) or None,
             "Mountpoint": str(_mountpoint(volumes, volume)),
             "Name": volume.name,
-            "Options": volume.options or None,
+            "Options": dict(sorted(volume.options.items())) or None,
             "Scope": "local",
         }
         for volume in (volumes.find(name) for name in names)

@@ -62,13 +62,12 @@ def remove(session: Session, arguments: Arguments) -> int:
     """Remove volumes and print their names."""
     from tiffin.engine.volumes import remove as remove_volumes
 
-    def act(name: str) -> str | None:
+    def act(name: str) -> str:
         try:
             remove_volumes(engine, [name])
         except NotFoundError:
-            if arguments.flag("force"):
-                return None
-            raise
+            if not arguments.flag("force"):
+                raise
         return name
 
     with session.engine() as engine:
