@@ -8,6 +8,7 @@ import struct
 import threading
 
 import pytest
+from tests.network.scripted import machine
 from tests.network.test_dnsmessage import query
 
 from tiffin.container.loop import Loop
@@ -193,3 +194,50 @@ def test_the_hosts_servers_are_those_it_has_now(monkeypatch, tmp_path, ask):
     conf.write_text("nameserver 10.0.0.2\n")
     os.utime(conf, ns=(1, 1))
     assert servers(ask.server) == ("10.0.0.2",)
+
+
+@pytest.mark.live
+def test_the_container_keeps_port_53_for_itself(tmp_path):
+    found = machine(
+        tmp_path,
+        """
+from tiffin.container.loop import Loop
+from tiffin.network.nameserver import NameServer
+from tiffin.network.zone import Zone
+
+pid = guest(user=True)
+namespace = os.open(f"/proc/{pid}/ns/net", 0)
+netns.loopback_up(namespace)
+loop = Loop()
+server = NameServer(loop, namespace, [Zone("web", RUN)], ("127.0.0.1",))
+server.forwards = False
+query = bytes.fromhex("000701000001000000000000036f6e650000010001")
+def ask():
+    own = socket.socket(type=socket.SOCK_DGRAM)
+    own.bind(("0.0.0.0", 53))
+    socket.create_server(("", 53))
+    with socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.settimeout(10)
+        client.connect(("127.0.0.11", 53))
+        client.send(query)
+        answers = [client.recv(512).hex()]
+    with socket.create_connection(("127.0.0.11", 53), 10) as client:
+        client.sendall(bytes([0, len(query)]) + query)
+        answers.append(client.recv(512)[2:].hex())
+    return answers
+seen = []
+thread = threading.Thread(target=lambda: seen.append(within(namespace, ask)))
+thread.start()
+def look():
+    if thread.is_alive():
+        loop.later(0.02, look)
+look()
+while thread.is_alive():
+    loop.turn()
+server.close()
+left = within(namespace, lambda: run([find("nft"), "list", "tables"])[1]) if find("nft") else ""
+os.kill(pid, 9)
+print(json.dumps([*seen[0], left]))
+""",
+    )
+    assert found == ["000781820001000000000000036f6e650000010001"] * 2 + [""]

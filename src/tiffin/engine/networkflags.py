@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from tiffin.container.record import EndpointRecord
 from tiffin.errors import InvalidError
-from tiffin.fields import split_fields
 from tiffin.network.plan import parse_mac
 from tiffin.network.subnets import number_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tiffin.engine.request import RunRequest
 
@@ -39,6 +37,8 @@ def parse_one(text: str) -> EndpointRecord:
     """Return what one `--network` says: a name, or fields such as `name=web,alias=db`."""
     if "=" not in text:
         return EndpointRecord(text)
+    from tiffin.fields import split_fields  # a name alone is read without it
+
     try:
         fields = [field.partition("=") for field in split_fields(text)]
     except ValueError as error:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING
 
 from tiffin.engine.networkflags import parse
 from tiffin.engine.request import RunRequest
@@ -16,11 +15,11 @@ from tiffin.linux.isolation import Rung
 from tiffin.network import publish
 from tiffin.network.attach import examine
 from tiffin.network.definitions import Definitions
-from tiffin.network.home import Inside, Wanted, find_or_make, state_of_home
 from tiffin.network.leases import state_directory
 from tiffin.network.plan import Endpoint, NetworkPlan, parse_mac
 from tiffin.network.seating import leading
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from tiffin.container.record import EndpointRecord, Record
     from tiffin.engine.engine import Engine
     from tiffin.network.definitions import Definition
+    from tiffin.network.home import Inside
 
 __all__ = [
     "come_home",
@@ -51,8 +51,11 @@ def definitions_of(engine: Engine) -> Definitions:
 
 def state_of_networks(engine: Engine) -> Path:
     """Where all that is known of who is in them lies."""
-    run = engine.home.run
-    return state_directory(run) if engine.rung is Rung.ROOT else state_of_home(run)
+    if engine.rung is Rung.ROOT:
+        return state_directory(engine.home.run)
+    from tiffin.network.home import state_of_home  # root has none
+
+    return state_of_home(engine.home.run)
 
 
 def go_home(engine: Engine) -> None:
@@ -70,6 +73,8 @@ def go_home(engine: Engine) -> None:
             hint="start the container by a command of its own",
             exit_status=125,
         )
+    from tiffin.network.home import Inside, Wanted, find_or_make
+
     facts, isolation = examine(root=False), footing.isolation
     pasta = facts.pasta if facts.tun else ""
     found = find_or_make(engine.home.run, Wanted(isolation.uids, isolation.gids, pasta))

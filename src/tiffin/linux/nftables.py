@@ -35,6 +35,7 @@ __all__ = [
     "goes_to",
     "is_local",
     "is_tcp_to",
+    "is_udp_to",
     "own_table",
     "redirect",
     "standing_chains",
@@ -125,8 +126,12 @@ def begins_with(first: int, *, source: bool = False, negated: bool = False) -> b
 
 def is_tcp_to(port: int) -> bytes:
     """It is TCP to this port."""
-    protocol = _expression("meta", _big(1, _ONE) + _big(2, 16)) + _compare(bytes([socket.IPPROTO_TCP]))
-    return protocol + _load(2, _DESTINATION_PORT, 2) + _compare(struct.pack(">H", port))
+    return _is_to(socket.IPPROTO_TCP, port)
+
+
+def is_udp_to(port: int) -> bytes:
+    """It is UDP to this port."""
+    return _is_to(socket.IPPROTO_UDP, port)
 
 
 def arrives_by(device: str) -> bytes:
@@ -173,6 +178,11 @@ def _judges(found: dict[int, bytes]) -> bool:
         return False
     policy, users = found.get(5, b"\1"), found.get(6, b"")
     return int.from_bytes(policy, "big") == _NF_DROP or int.from_bytes(users, "big") > 0
+
+
+def _is_to(protocol: int, port: int) -> bytes:
+    kind = _expression("meta", _big(1, _ONE) + _big(2, 16)) + _compare(bytes([protocol]))
+    return kind + _load(2, _DESTINATION_PORT, 2) + _compare(struct.pack(">H", port))
 
 
 def _load(base: int, offset: int, length: int) -> bytes:

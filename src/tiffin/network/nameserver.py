@@ -13,6 +13,7 @@ import os
 import socket
 from functools import partial
 
+from tiffin.linux import nftables
 from tiffin.linux.netns import within
 from tiffin.network import dnsmessage
 from tiffin.network.dnsmessage import Question
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["NameServer"]
 
 _PORT = 53
+_TABLE = "tiffin-names"
+_OUTPUT, _REDIRECT = 3, -100
 _LARGEST = 1 << 16
 _PATIENCE = 2.0
 _ROUNDS = 2
@@ -67,7 +70,7 @@ class NameServer:
         self._loop = loop
         self._given = servers
         self._hosts: tuple[tuple[int, tuple[str, ...]], ...] = ()
-        self._datagrams, self._streams = within(namespace, _sockets)
+        self._datagrams, self._streams, *self._table = within(namespace, _sockets)
         loop.watch(self._datagrams.fileno(), self._receive)
         loop.watch(self._streams.fileno(), self._accept)
 
@@ -80,6 +83,8 @@ class NameServer:
         for listener in (self._datagrams, self._streams):
             self._loop.forget(listener.fileno())
             listener.close()
+        for table in self._table:
+            table.close()
 
     def own_answer(self, question: Question) -> bytes | None:
         """What is known here; None if somebody else is to be asked."""
@@ -223,15 +228,38 @@ def open_to(server: str, kind: int) -> socket.socket:
     return made
 
 
-def _sockets() -> tuple[socket.socket, socket.socket]:
-    """The sockets inside the container."""
+def _sockets() -> tuple[socket.socket, ...]:
+    """The sockets inside the container, and one that the rules belong to which lead from port 53 to them.
+
+    The container keeps port 53 for a name server of its own. Where the kernel has no such rules, it does not.
+    """
+    try:
+        made = _bound(0)
+        port = made[0].getsockname()[1]
+        rules = tuple(
+            nftables.goes_to(NAME_SERVER) + kind(_PORT) + nftables.redirect(NAME_SERVER, port)
+            for kind in (nftables.is_udp_to, nftables.is_tcp_to)
+        )
+    except OSError:
+        return _bound(_PORT)
+    try:
+        return *made, nftables.own_table(_TABLE, (nftables.Chain("names", "nat", _OUTPUT, _REDIRECT, rules),))
+    except OSError:
+        for listener in made:
+            listener.close()
+        return _bound(_PORT)
+
+
+def _bound(port: int) -> tuple[socket.socket, socket.socket]:
+    """A socket for datagrams and one for connections at the same port, which may be any."""
     made = []
     try:
         for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
             listener = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
             made.append(listener)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((NAME_SERVER, _PORT))
+            listener.bind(
+                (NAME_SERVER, port or (made[0].getsockname()[1] if kind == socket.SOCK_STREAM else 0))
+            )
         made[1].listen(16)
     except BaseException:
         for listener in made:

@@ -85,4 +85,4 @@ def _tell(attachment: Attachment, plan: NetworkPlan) -> None:
 
 def _stand_up_all(attachment: Attachment, plan: NetworkPlan) -> None:
     while attachment.seats:
-        leave_segment(home_of(plan), attachment.seats.pop())
+        leave_segment(home_of(plan), attachment.seats.pop(), ended=True)

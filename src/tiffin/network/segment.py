@@ -131,12 +131,19 @@ def join(home: Home, endpoint: Endpoint, container: str, namespace: int, *, way_
     return Seat(endpoint, lease, name)
 
 
-def leave_segment(home: Home, seat: Seat) -> None:
-    """Take the device and the lease away; the bridge and its rules go a moment after the last one."""
+def leave_segment(home: Home, seat: Seat, *, ended: bool = False) -> None:
+    """Take the device and the lease away; the bridge and its rules go a moment after the last one.
+
+    Has the container `ended`, then its device goes with its namespace, for which we need not wait.
+    """
     place = home.place(seat.endpoint.network)
     if place.is_dir():
         with files.lock(place / "lock"), home.run(Netlink) as outside:
-            _release(home, place, seat.lease, outside)
+            device = outside.link(seat.lease.device) if ended else None
+            if device is not None:
+                with contextlib.suppress(OSError):  # it is gone by now
+                    outside.set_master(device.number, 0)
+            _release(home, place, seat.lease, outside, unplug=not ended)
 
 
 def members(place: Path, outside: Netlink | None = None) -> list[Lease]:
@@ -338,9 +345,10 @@ def _need(there: Netlink, name: str) -> Link:
     return link
 
 
-def _release(home: Home, place: Path, lease: Lease, outside: Netlink) -> None:
+def _release(home: Home, place: Path, lease: Lease, outside: Netlink, *, unplug: bool = True) -> None:
     (place / DIRECTORY / lease.address).unlink(missing_ok=True)
-    delete_device(outside, lease.device)
+    if unplug:
+        delete_device(outside, lease.device)
     if home.namespace < 0 and not leases(place):
         leave([sys.executable, "-IS", "-c", _LINGER, str(home.state), home.nft])
 
