@@ -1,5 +1,6 @@
 """An engine that only remembers what it was asked for, in the place of the real one."""
 
+import io
 import sys
 from contextlib import nullcontext
 from types import ModuleType, SimpleNamespace
@@ -70,3 +71,20 @@ def tiffin(capsys, monkeypatch):
         return SimpleNamespace(status=status, out=captured.out, err=captured.err)
 
     return run
+
+
+class Stdin(io.TextIOWrapper):
+    def __init__(self, data=b"", *, terminal=False) -> None:
+        super().__init__(io.BytesIO(data))
+        self.terminal = terminal
+
+    def isatty(self):
+        return self.terminal
+
+
+@pytest.fixture
+def stdin(monkeypatch):
+    def put(data=b"", *, terminal=False):
+        monkeypatch.setattr(sys, "stdin", Stdin(data, terminal=terminal))
+
+    return put

@@ -1,6 +1,5 @@
 """What each command asks of the engine, and what it prints."""
 
-import io
 import json
 import sys
 from pathlib import Path
@@ -22,23 +21,6 @@ from tiffin.oci.reference import Reference
 from tiffin.oci.runtimespec import CPU, Memory, Resources, Rlimit
 
 ID = "sha256:" + "a" * 64
-
-
-class Stdin(io.TextIOWrapper):
-    def __init__(self, data=b"", *, terminal=False) -> None:
-        super().__init__(io.BytesIO(data))
-        self.terminal = terminal
-
-    def isatty(self):
-        return self.terminal
-
-
-@pytest.fixture
-def stdin(monkeypatch):
-    def put(data=b"", *, terminal=False):
-        monkeypatch.setattr(sys, "stdin", Stdin(data, terminal=terminal))
-
-    return put
 
 
 def built(*names):
@@ -635,13 +617,15 @@ def pruned():
     return SimpleNamespace(
         containers=("1" * 64,), images=("untagged: a:1", f"deleted: {ID}"), volumes=(), cache=("abc",),
         reclaimed=370_370_370,
+        networks=("web",),
     )  # fmt: skip
 
 
 def test_prune_prints_what_docker_prints(tiffin, engine):
     engine.answers("prune", prune=pruned())
     assert tiffin("system", "prune", "-f").out == (
-        f"Deleted Containers:\n{'1' * 64}\n\nDeleted Images:\nuntagged: a:1\ndeleted: {ID}\n\n"
+        f"Deleted Containers:\n{'1' * 64}\n\nDeleted Networks:\nweb\n\n"
+        f"Deleted Images:\nuntagged: a:1\ndeleted: {ID}\n\n"
         "Deleted build cache objects:\nabc\n\nTotal reclaimed space: 370.4MB\n"
     )
 
@@ -649,10 +633,10 @@ def test_prune_prints_what_docker_prints(tiffin, engine):
 @pytest.mark.parametrize(
     ("words", "asked"),
     [
-        ("system prune", {"containers": True, "images": "dangling", "cache": "unused"}),
+        ("system prune", {"containers": True, "networks": True, "images": "dangling", "cache": "unused"}),
         (
             "system prune -a --volumes",
-            {"containers": True, "images": "all", "cache": "all", "volumes": "anonymous"},
+            {"containers": True, "networks": True, "images": "all", "cache": "all", "volumes": "anonymous"},
         ),
         ("image prune", {"images": "dangling"}),
         ("image prune -a", {"images": "all"}),
@@ -667,7 +651,7 @@ def test_prune_prints_what_docker_prints(tiffin, engine):
 def test_prune_removes_only_what_was_said(tiffin, engine, words, asked):
     engine.answers("prune", prune=pruned())
     assert tiffin(*words.split(), "-f").status == 0
-    usual = {"containers": False, "images": "none", "volumes": "none", "cache": "none"}
+    usual = {"containers": False, "networks": False, "images": "none", "volumes": "none", "cache": "none"}
     usual |= {"until": None, "labels": (), "not_labels": ("b",) if "label!" in words else ()}
     assert vars(engine.calls[-1][1]) == {**usual, **asked}
 

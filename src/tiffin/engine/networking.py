@@ -126,8 +126,8 @@ def network_plan(engine: Engine, record: Record) -> NetworkPlan:
         if ports:
             say(engine, "-p has no effect: all networks of the container are internal")
         ports = ()
-    elif inside is not None and inside.notice:
-        say(engine, f"the container cannot reach out, only published ports work: {inside.notice}")
+    elif inside is not None and (why := inside.notice or ("" if find("nft") else "nft is not installed")):
+        say(engine, f"the container cannot reach out, only published ports work: {why}")
     if not root and inside is None:
         raise ConflictError("the networks of this user are not at hand", code="not-at-home", exit_status=125)
     return NetworkPlan(

@@ -21,7 +21,7 @@ from tiffin.network import segment
 from tiffin.network.tool import find
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tiffin.engine.engine import Engine
     from tiffin.engine.networkmaking import NetworkRequest
@@ -50,6 +50,7 @@ def create(engine: Engine, request: NetworkRequest) -> str:
     made = definitions_of(engine).add(
         request.name, lambda others: networkmaking.decide(request, identity, time.time_ns(), others)
     )
+    _happened(engine, "create", made)
     return made.id
 
 
@@ -104,21 +105,22 @@ def remove(engine: Engine, name: str) -> None:
             code="network-in-use",
             hint=f"stop them, or take them off it: tiffin network disconnect {network.name} {names[0]}",
         )
-    _take_away(engine, network)
-    definitions_of(engine).remove(network.name)
+    _forget(engine, network)
 
 
-def prune(engine: Engine, *, until: float | None = None, spare: Any = lambda _labels: False) -> list[str]:
-    """Forget every network on which no container is, running or not; return their names."""
+def prune(engine: Engine, spares: Callable[[float, Mapping[str, str]], bool]) -> tuple[str, ...]:
+    """Forget every network on which no container is, running or not; return their names.
+
+    `spares` tells by time, in seconds, and labels which are to stay.
+    """
     users, gone = _users(engine), []
     for network in definitions_of(engine).all():
-        young = until is not None and network.created / 1e9 >= until
-        if network.name in users or young or spare(dict(network.labels)) or _members(engine, network):
+        kept = network.name in users or spares(network.created / 1e9, network.labels)
+        if kept or _members(engine, network):
             continue
-        _take_away(engine, network)
-        definitions_of(engine).remove(network.name)
+        _forget(engine, network)
         gone.append(network.name)
-    return gone
+    return tuple(gone)
 
 
 def connect(engine: Engine, name: str, container: str, place: EndpointRecord) -> None:
@@ -137,6 +139,7 @@ def connect(engine: Engine, name: str, container: str, place: EndpointRecord) ->
             joining.ask(control_of(engine, record), {"connect": list(joined)})
         mode = network.name if record.network == "none" else record.network
         records.change(record.id, {"networks": (*record.networks, place), "network": mode})
+    _happened(engine, "connect", network, container=record.id)
 
 
 def disconnect(engine: Engine, name: str, container: str, *, force: bool = False) -> None:
@@ -161,6 +164,8 @@ def disconnect(engine: Engine, name: str, container: str, *, force: bool = False
         if mode == known:
             mode = left[0].name if left else "none"
         records.change(record.id, {"networks": left, "network": mode})
+    if network is not None:
+        _happened(engine, "disconnect", network, container=record.id)
 
 
 def renamed(engine: Engine, record: Record, new: str) -> None:
@@ -183,14 +188,26 @@ def _members(engine: Engine, network: Definition) -> list[Lease]:
     return segment.members(state_of_networks(engine) / segment.NETWORKS / network.id)
 
 
+def _happened(engine: Engine, action: str, network: Definition, **more: str) -> None:
+    engine.happened("network", action, network.id, name=network.name, type="bridge", **more)
+
+
+def _forget(engine: Engine, network: Definition) -> None:
+    """Delete the bridge of a network, where one may be left, and all that is known of it."""
+    _take_away(engine, network)
+    definitions_of(engine).remove(network.name)
+    _happened(engine, "destroy", network)
+
+
 def _take_away(engine: Engine, network: Definition) -> None:
-    """Delete the bridge of a network, where one may be left, and all that is known of who was in it."""
     place = state_of_networks(engine) / segment.NETWORKS / network.id
     if not place.is_dir():
         return
     if engine.rung is Rung.ROOT:
         segment.remove(segment.Home(place.parent.parent, find("nft")), network.id)
     elif (place.parent.parent / "holder.json").exists():
+        if engine.footing.entered and engine.footing.networks is None:
+            return  # from where we are it cannot be reached: the next bridge that is made takes its place
         go_home(engine)
         inside: Inside | None = engine.footing.networks
         assert inside is not None

@@ -69,6 +69,7 @@ class PruneRequest(NamedTuple):
     """
 
     containers: bool = False
+    networks: bool = False
     images: Literal["none", "dangling", "all"] = "none"
     volumes: Literal["none", "anonymous", "all"] = "none"
     cache: Literal["none", "unused", "all"] = "none"
@@ -85,6 +86,7 @@ class PruneReport(NamedTuple):
     volumes: tuple[str, ...]
     cache: tuple[str, ...]
     reclaimed: int
+    networks: tuple[str, ...] = ()
 
 
 def disk_usage(engine: Engine) -> DiskUsage:
@@ -131,6 +133,7 @@ def prune(engine: Engine, request: PruneRequest) -> PruneReport:
     """Remove what the request names and nothing uses, then what nothing keeps any more."""
     engine.enter()
     gone = _prune_containers(engine, request) if request.containers else ()
+    networks = _prune_networks(engine, request) if request.networks else ()
     removed = _prune_images(engine, request) if request.images != "none" else ()
     dropped, volume_bytes = _prune_volumes(engine, request) if request.volumes != "none" else ((), 0)
     forgotten = _prune_cache(engine, request) if request.cache != "none" else ()
@@ -138,7 +141,7 @@ def prune(engine: Engine, request: PruneRequest) -> PruneReport:
     written = sum(size for _, size in gone)
     reclaimed = collect(engine).size + written + volume_bytes + cache_bytes
     caches = (*forgotten, *emptied)
-    return PruneReport(tuple(name for name, _ in gone), removed, dropped, caches, reclaimed)
+    return PruneReport(tuple(name for name, _ in gone), removed, dropped, caches, reclaimed, networks)
 
 
 def _layer_sizes(engine: Engine) -> dict[str, int]:
@@ -205,6 +208,12 @@ def _prune_containers(engine: Engine, request: PruneRequest) -> tuple[tuple[str,
     for container in gone:
         containers.rm(engine, [container.id])
     return tuple((container.id, container.size) for container in gone)
+
+
+def _prune_networks(engine: Engine, request: PruneRequest) -> tuple[str, ...]:
+    from tiffin.engine.networks import prune as prune_networks
+
+    return prune_networks(engine, lambda created, labels: _spared(created, labels, request))
 
 
 def _prune_images(engine: Engine, request: PruneRequest) -> tuple[str, ...]:

@@ -10,7 +10,20 @@ if TYPE_CHECKING:
 
     from tiffin.container.mounts import TmpfsMount, VolumeMount
 
-__all__ = ["RunRequest"]
+__all__ = ["RunRequest", "split_networks"]
+
+_MODES = ("", "default", "bridge", "private", "none", "host", "pasta", "loopback")
+
+
+def split_networks(given: tuple[str, ...], *, more: bool = False) -> tuple[str, tuple[str, ...]]:
+    """Return the mode, and all that is said of networks if one of them was made by a user.
+
+    `more` tells whether something else is said that such networks alone have.
+    """
+    asked = given or ("default",)
+    if len(asked) == 1 and not more and (asked[0] in _MODES or asked[0].startswith("container:")):
+        return asked[0], ()
+    return asked[0], asked
 
 
 class RunRequest(NamedTuple):

@@ -189,6 +189,15 @@ def sweep(home: Home) -> None:
                 _remove_bridge(home, place.name, outside)
 
 
+def _sweep_others(home: Home, place: Path, outside: Netlink) -> None:
+    """Take away bridges that nobody uses, where nobody lingers for them; who is busy there is let be."""
+    for other in _places(home.state):
+        if other != place:
+            with contextlib.suppress(BlockingIOError), files.lock(other / "lock", blocking=False):
+                if not members(other, outside):
+                    _remove_bridge(home, other.name, outside)
+
+
 def _places(state: Path) -> list[Path]:
     try:
         return [place for place in (state / NETWORKS).iterdir() if (place / DIRECTORY).is_dir()]
@@ -253,6 +262,8 @@ def _bridge(home: Home, endpoint: Endpoint, place: Path, outside: Netlink) -> tu
             exit_status=125,
         )
     if found is None:
+        if home.namespace >= 0:
+            _sweep_others(home, place, outside)
         _check_routes(endpoint, outside)
         files.atomic_write(known, json.dumps([endpoint.bridge, []]).encode(), sync=False)
         routes = outside.routes()

@@ -143,8 +143,10 @@ def _push(engine: Engine, name: str, platform: str | None, *, split: bool) -> st
 
 def _run(engine: Engine, *, wait: bool, wait_timeout: int | None, **fields: Any) -> Fields:
     from tiffin.engine.awaiting import await_start
+    from tiffin.engine.request import split_networks
     from tiffin.engine.running import RunRequest, run
 
+    fields["network"], fields["networks"] = split_networks((fields["network"],))
     made: list[str] = []
     try:
         run(engine, RunRequest(**fields, detach=True), announce=made.append)

@@ -107,15 +107,17 @@ def prune(session: Session, arguments: Arguments) -> int:
         raise usage("the filter until can be given once", session.path)
     moments = [parse_moment(text, time.time(), "--filter until") for text in wanted.get("until", [])]
 
-    def spare(labels: dict[str, str]) -> bool:
-        unwanted = any(has_labels(labels, [label]) for label in wanted.get("label!", []))
-        return unwanted or not has_labels(labels, wanted.get("label", []))
+    def spares(created: float, labels: Mapping[str, str]) -> bool:
+        known = dict(labels)
+        unwanted = any(has_labels(known, [label]) for label in wanted.get("label!", []))
+        young = bool(moments) and created >= moments[0]
+        return young or unwanted or not has_labels(known, wanted.get("label", []))
 
     warning = "WARNING! This will remove all custom networks not used by at least one container."
     if not arguments.flag("force") and not session.confirm(warning):
         return 0
     with session.engine() as engine:
-        gone = prune_networks(engine, until=moments[0] if moments else None, spare=spare)
+        gone = prune_networks(engine, spares)
     if gone:
         session.print("\n".join(["Deleted Networks:", *gone, ""]))
     return 0

@@ -24,16 +24,18 @@ class What(NamedTuple):
     """The kinds of things that a command removes."""
 
     containers: bool = False
+    networks: bool = False
     images: Literal["none", "dangling", "all"] = "none"
     volumes: Literal["none", "anonymous", "all"] = "none"
     cache: Literal["none", "unused", "all"] = "none"
 
 
 def run_system(session: Session, arguments: Arguments) -> int:
-    """Remove stopped containers, unused images and cache, and volumes if asked."""
+    """Remove stopped containers, unused networks, images and cache, and volumes if asked."""
     everything, volumes = arguments.flag("all"), arguments.flag("volumes")
     losses = [
         "all stopped containers",
+        "all networks not used by at least one container",
         *(["all anonymous volumes not used by at least one container"] if volumes else []),
         "all images without at least one container associated to them"
         if everything
@@ -44,6 +46,7 @@ def run_system(session: Session, arguments: Arguments) -> int:
     warning = "WARNING! This will remove:\n" + "".join(f"  - {loss}\n" for loss in losses)
     what = What(
         containers=True,
+        networks=True,
         images="all" if everything else "dangling",
         volumes="anonymous" if volumes else "none",
         cache="all" if everything else "unused",
@@ -96,6 +99,7 @@ def _prune(session: Session, arguments: Arguments, warning: str, what: What) -> 
         raise usage("the filter until can be given once", session.path)
     request = PruneRequest(
         containers=what.containers,
+        networks=what.networks,
         images=what.images,
         volumes=what.volumes,
         cache=what.cache,
@@ -109,6 +113,7 @@ def _prune(session: Session, arguments: Arguments, warning: str, what: What) -> 
         report = prune(engine, request)
     for title, lines in (
         ("Deleted Containers:", report.containers),
+        ("Deleted Networks:", report.networks),
         ("Deleted Volumes:", report.volumes),
         ("Deleted Images:", report.images),
         ("Deleted build cache objects:", report.cache),

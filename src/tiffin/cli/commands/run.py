@@ -28,7 +28,6 @@ LIMITS = (
 SEVERAL_LIMITS = ("ulimit", "device-cgroup-rule")
 NAMESPACES = ("cgroupns", "ipc", "pid", "userns", "uts")
 SECURITY = ("group-add", "security-opt", "sysctl")
-_MODES = ("", "default", "bridge", "private", "none", "host", "pasta", "loopback")
 _LIMITS = "this limit is not in this release"
 _ADDRESSES = "addresses of the link are the kernel's own choice"
 _LINKS = "containers of a network find each other by name: make one with 'tiffin network create'"
@@ -226,11 +225,11 @@ def request(arguments: Arguments, *, detach: bool) -> RunRequest:
 
 def _networks(arguments: Arguments) -> tuple[str, tuple[str, ...]]:
     """The network by its one name, and all that is said of networks if that is more than the mode of one."""
-    given = (*arguments.texts("network"), *arguments.texts("net")) or ("default",)
+    from tiffin.engine.request import split_networks
+
+    given = (*arguments.texts("network"), *arguments.texts("net"))
     more = any(arguments.given.intersection(("network-alias", "net-alias", "ip", "ip6")))
-    if len(given) == 1 and not more and (given[0] in _MODES or given[0].startswith("container:")):
-        return given[0], ()
-    return given[0], given
+    return split_networks(given, more=more)
 
 
 def _mounts(texts: tuple[str, ...]) -> tuple[VolumeMount | TmpfsMount, ...]:
