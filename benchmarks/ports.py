@@ -35,7 +35,7 @@ http { access_log off; sendfile on; keepalive_requests 100000000; server { liste
 """
 CONNECTIONS = 32
 SIZES = {"small": 1 << 10, "large": 1 << 20}
-_LINKS = (  # pasta wants a way out to copy, though nothing goes there
+LINKS = (  # pasta wants a way out to copy, though nothing goes there
     "ip link set lo up; ip link add out type veth peer name end; ip link set end up; ip link set out up;"
     " ip addr add 203.0.113.1/24 dev out;"
     " ip route add default via 203.0.113.2"
@@ -200,7 +200,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="write the table here too")
     options = parser.parse_args()
     if "TIFFIN_BENCH_INSIDE" not in os.environ:
-        again = ["unshare", "-n", "sh", "-ec", f'{_LINKS}; exec "$0" "$@"', sys.executable, *sys.argv]
+        again = ["unshare", "-n", "sh", "-ec", f'{LINKS}; exec "$0" "$@"', sys.executable, *sys.argv]
         sys.exit(subprocess.call(again, env=os.environ | {"TIFFIN_BENCH_INSIDE": "1"}))
     work = Path(tempfile.mkdtemp(prefix="tiffin-bench-"))
     try:

@@ -6,7 +6,7 @@ need is in `containers`, and what only some containers need is imported when one
 
 from __future__ import annotations
 
-import contextlib
+from contextlib import suppress
 
 from tiffin.container import state
 from tiffin.container.record import Records
@@ -16,6 +16,7 @@ from tiffin.engine.request import RunRequest
 from tiffin.engine.standing import Made, control_of, directory_of, tell, volumes_of
 from tiffin.engine.starting import run_foreground, shares, start_detached
 from tiffin.errors import ConflictError, TiffinError
+from tiffin.linux.files import lock
 from tiffin.network.leases import leases, state_directory
 
 TYPE_CHECKING = False
@@ -127,11 +128,19 @@ def tidy(engine: Engine) -> None:
         if record.remove and lost:
             engine.enter()
             remove(engine, record, volumes=True)
-        if not found.running:
-            _discard_control(engine, record)
-            if record.runtime:
-                _forget_external(engine, record)
+        if not found.running and (record.runtime or control_of(engine, record).exists()):
+            _forget_supervisor(engine, record)
     _tidy_network(engine)
+
+
+def _forget_supervisor(engine: Engine, record: Record) -> None:
+    """Take away what a killed one has left; one that is beginning, and holds the lock, has the same."""
+    with suppress(BlockingIOError), lock(engine.home.locks / f"container-{record.short}", blocking=False):
+        if state_of(engine, record).running:
+            return
+        _discard_control(engine, record)
+        if record.runtime:
+            _forget_external(engine, record)
 
 
 def _forget_external(engine: Engine, record: Record) -> None:
@@ -149,13 +158,13 @@ def _tidy_network(engine: Engine) -> None:
         from tiffin.network import bridge  # nearly always there is nothing to take away
         from tiffin.network.tool import find
 
-        with contextlib.suppress(OSError):  # without the right to, it is left to those who have it
+        with suppress(OSError):  # without the right to, it is left to those who have it
             bridge.tidy(network, find("nft"))
     if (network / "networks").is_dir():
         from tiffin.network import segment
         from tiffin.network.tool import find
 
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             segment.sweep(segment.Home(network, find("nft")))
 
 
