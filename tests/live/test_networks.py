@@ -142,3 +142,17 @@ def test_a_container_joins_and_leaves_while_it_runs(site, busybox, web):
     site("rm", "-f", "one")
     assert site("network", "prune", "-f", "--filter", "label=nobody").stdout == ""
     assert site("network", "prune", "-f").stdout == f"Deleted Networks:\n{web}-in\n\n"
+
+
+@pytest.mark.parametrize("tiffin", ["root"], indirect=True)
+def test_events_tell_of_networks(site, busybox, web):
+    site("run", "-d", "--network", web, "--name", f"{web}-c", busybox, "sleep", "1000")
+    site("network", "disconnect", web, f"{web}-c")
+    site("network", "connect", web, f"{web}-c")
+    identity = site("inspect", "--format", "{{.Id}}", f"{web}-c").stdout.strip()
+    site("rm", "-f", f"{web}-c")
+    site("network", "rm", web)
+    form = "{{.Action}} {{.Actor.Attributes.type}} {{.Actor.Attributes.container}}"
+    told = site("events", "--since=0", "--until=0s", "--filter", f"network={web}", "--format", form).stdout
+    moves = [f"{action} bridge {identity}" for action in ("connect", "disconnect", "connect", "disconnect")]
+    assert told.splitlines() == ["create bridge <no value>", *moves, "destroy bridge <no value>"]

@@ -63,6 +63,12 @@ class Job(NamedTuple):
     log: Log = ("json-file", 50 << 20, 2, ())
     external: tuple[Any, ...] = ()
 
+    def note_networks(self, action: str) -> None:
+        """Write into the journal that it came into its networks, or left them."""
+        for one in self.network.endpoints:
+            about = {"container": self.identity, "name": one.name, "type": "bridge"}
+            append(self.journal, "network", action, one.network, about)
+
     def note(self, action: str, **more: str) -> None:
         """Write into the journal what happened to the container."""
         if self.journal:

@@ -174,6 +174,7 @@ class Supervisor:
             self._prober = Prober(self.loop, check, self.life.plan.process, way, begun, self._judged)
             self._state = self._state._replace(health=tuple(self._prober.health))
         state.write(self.directory, self._state)
+        self.job.note_networks("connect")
         self.job.note("start")
         if self.job.pidfile:
             atomic_write(Path(self.job.pidfile), f"{child.pid}\n".encode(), sync=False)
@@ -205,6 +206,7 @@ class Supervisor:
             self.job.note("oom")
         lasted = (time.time_ns() - self._state.started) // 1_000_000_000
         self.job.note("die", exitCode=str(code), execDuration=str(lasted))
+        self.job.note_networks("disconnect")
         return code
 
     def _again(self, code: int) -> Tally | None:
