@@ -773,12 +773,20 @@ def test_info_counts_and_names(tiffin, engine):
     engine.answers(
         "containers", ps=[SimpleNamespace(state=state) for state in ("running", "exited", "created")]
     )
+    facts = {"CgroupVersion": "2", "LoggingDriver": "json-file", "SecurityOptions": ["a", "b"]}
+    facts |= {"Runtimes": {"tiffin": {}, "crun": {}}, "DefaultRuntime": "tiffin", "MemoryLimit": True}
+    engine.answers("hostinfo", host_facts=facts)
     text = tiffin("info").out
     assert (
         "Containers: 3\n Running: 1\n Stopped: 2\nImages: 2\nStore: /var/lib/tiffin\nIsolation: root\n"
         in text
     )
+    assert "\nRuntimes: tiffin, crun\nDefault Runtime: tiffin\nSecurity Options: a, b\n" in text
     assert tiffin("info", "-f", "{{.Containers}} {{.DockerRootDir}}").out == "3 /var/lib/tiffin\n"
+    form = "{{range $name, $one := .Runtimes}}{{$name}} {{end}}{{.MemoryLimit}} "
+    form += "{{.OSType}} {{.ClientInfo.Context}}"
+    assert tiffin("system", "info", "-f", form).out == "crun tiffin true linux default\n"
+    assert json.loads(tiffin("info", "--format", "json").out)["Images"] == 2
 
 
 def test_doctor_gives_the_verdict_first(tiffin, engine):

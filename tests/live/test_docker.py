@@ -214,6 +214,22 @@ def test_inspect_says_of_a_container_what_docker_says(tiffin, base, docker, fold
     assert [pair for pair in zip(*told, strict=True) if pair[0] != pair[1]] == []
 
 
+@pytest.mark.parametrize("tiffin", ["root"], indirect=True)
+def test_info_and_version_are_asked_as_docker_is(tiffin, docker):
+    asked = (
+        "{{.OSType}} {{.Architecture}} {{.NCPU}} {{.MemTotal}} {{.KernelVersion}} {{.OperatingSystem}}",
+        "{{.OSVersion}} {{.Name}} {{.CgroupVersion}} {{.CgroupDriver}} {{.LoggingDriver}} {{.MemoryLimit}}",
+        "{{.CPUSet}} {{.PidsLimit}} {{.CPUShares}} {{.IPv4Forwarding}} {{json .Warnings | len}}",
+        "{{.Swarm.LocalNodeState}} {{.IndexServerAddress}} {{.ExperimentalBuild}} {{len .Labels}}",
+    )
+    for form in asked:
+        ours, theirs = (engine("info", "--format", form).stdout for engine in (tiffin, docker))
+        assert ours.replace(" 2\n", " 4\n") == theirs  # no warnings are an empty list here, and null there
+    form = "{{.Server.Os}}/{{.Server.Arch}} {{.Client.Os}} {{.Client.Context}} "
+    form += "{{(index .Server.Components 0).Name}}"
+    assert tiffin("version", "-f", form).stdout == docker("version", "-f", form).stdout
+
+
 class Theirs:
     """The trees and configs of Docker's builds: made once for all rungs."""
 

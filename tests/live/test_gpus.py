@@ -77,6 +77,14 @@ def test_a_program_finds_the_libraries_of_the_loaded_driver(tiffin, perl, instal
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("runtime", ["crun", "runc"])
+@pytest.mark.parametrize("tiffin", ["root"], indirect=True)
+def test_other_runtimes_do_the_same_by_a_hook(tiffin, perl, installed, runtime):
+    run = ("run", "--rm", "--network", "none", "--runtime", runtime, "--gpus", "all")
+    told = tiffin(*run, perl, *ASKS, env=here(installed)).stdout.split()
+    assert told[1::2] == ["loaded", "loaded", "missing"]
+
+
 @pytest.mark.parametrize("tiffin", ["root"], indirect=True)
 def test_a_container_that_outlives_its_driver_gets_the_next_one(tiffin, perl, installed):
     env = here(installed)

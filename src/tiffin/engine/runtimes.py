@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tiffin.engine.settings import Settings
     from tiffin.oci.runtimespec import RuntimeSpec
 
-__all__ = ["OWN", "check", "chosen", "forget", "locate", "place_of", "runtime_of"]
+__all__ = ["OWN", "check", "chosen", "forget", "here", "locate", "place_of", "runtime_of"]
 
 OWN: Final = "tiffin"
 _KNOWN: Final = ("crun", "runc", "runsc")
@@ -60,13 +61,19 @@ def locate(settings: Settings, name: str) -> str:
             return str(Path(path).absolute())
     elif path in _KNOWN and (found := _find(settings, path)):
         return found
-    here = [OWN, *(each for each in (*table, *_KNOWN) if each in table or _find(settings, each))]
     raise NotFoundError(
-        f"there is no runtime {name} here; found are {', '.join(here)}",
+        f"there is no runtime {name} here; found are {', '.join(here(settings))}",
         code="no-such-runtime",
         hint="install it, give its path, or name it with TIFFIN_RUNTIMES=NAME=PATH",
         exit_status=125,
     )
+
+
+def here(settings: Settings) -> dict[str, dict[str, str]]:
+    """The runtimes that there are, by name, with the paths of their programs."""
+    table = _table(settings)
+    known = {name: path for name in _KNOWN if (path := _find(settings, name))}
+    return {OWN: {"path": sys.executable}, **{name: {"path": path} for name, path in (known | table).items()}}
 
 
 def _table(settings: Settings) -> dict[str, str]:

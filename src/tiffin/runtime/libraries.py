@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["FindLibraries", "main"]
 
 _CACHE, _CONFIGURED = "etc/ld.so.cache", "etc/ld.so.conf.d"
+_ROOTFS = "rootfs"
+"""Where bundles have their root, by custom and in ours, whose documents are not for everybody."""
 _OURS = "00-tiffin-driver.conf"
 _LARGEST = 64 << 20
 _IS_THERE = frozenset((errno.EEXIST, errno.EROFS))
@@ -74,7 +76,9 @@ class FindLibraries(NamedTuple):
 def main() -> None:
     """Be the hook: the last argument says what to do, and standard input where the container's root is."""
     bundle = json.load(sys.stdin)["bundle"]
-    with open(f"{bundle}/config.json", encoding="utf-8") as file:
+    path = _ROOTFS
+    # It may be root of the container that runs the hook, who may not read it.
+    with contextlib.suppress(PermissionError), open(f"{bundle}/config.json", encoding="utf-8") as file:
         path = json.load(file)["root"]["path"]
     root = os.open(os.path.join(bundle, path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     FindLibraries.from_text(sys.argv[-1]).apply_to(root)

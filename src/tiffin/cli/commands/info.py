@@ -21,6 +21,11 @@ LABELS = {
     "Images": "Images",
     "DockerRootDir": "Store",
     "Isolation": "Isolation",
+    "CgroupVersion": "Cgroup Version",
+    "LoggingDriver": "Logging Driver",
+    "Runtimes": "Runtimes",
+    "DefaultRuntime": "Default Runtime",
+    "SecurityOptions": "Security Options",
     "KernelVersion": "Kernel",
     "OperatingSystem": "Operating System",
     "Architecture": "Architecture",
@@ -41,14 +46,19 @@ def run(session: Session, arguments: Arguments) -> int:
         return 0
     for field, label in LABELS.items():
         found = facts[field]
-        session.print(
-            f"{label}: {human_size(found, 4) if field == 'MemTotal' and isinstance(found, int) else found}"
-        )
+        if field == "MemTotal" and isinstance(found, int):
+            found = human_size(found, 4)
+        elif isinstance(found, list | dict):
+            found = ", ".join(found)
+        session.print(f"{label}: {found}")
     return 0
 
 
 def _facts(session: Session) -> dict[str, object]:
+    from datetime import UTC, datetime
+
     from tiffin.engine.containers import ps
+    from tiffin.engine.hostinfo import host_facts
     from tiffin.engine.images import list_images
     from tiffin.version import VERSION
 
@@ -57,8 +67,10 @@ def _facts(session: Session) -> dict[str, object]:
         states = [container.state for container in ps(engine, True)]
         images = len(list_images(engine))
         rung = engine.rung.value
+        facts = host_facts(engine)
     machine = os.uname()
     return {
+        **facts,
         "ServerVersion": VERSION,
         "Containers": len(states),
         "ContainersRunning": states.count("running"),
@@ -69,22 +81,31 @@ def _facts(session: Session) -> dict[str, object]:
         "DockerRootDir": os.fspath(settings.home.root),
         "Isolation": rung,
         "KernelVersion": machine.release,
-        "OperatingSystem": _system(),
+        **_system(),
         "OSType": "linux",
         "Architecture": machine.machine,
         "NCPU": len(os.sched_getaffinity(0)),
         "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "Name": machine.nodename,
+        "SystemTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "ClientInfo": {
+            "Version": VERSION,
+            "Context": "default",
+            "Debug": False,
+            "Plugins": [],
+            "Warnings": None,
+        },
     }
 
 
-def _system() -> str:
+def _system() -> dict[str, object]:
     import platform
 
     try:
-        return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
+        told = platform.freedesktop_os_release()
     except OSError:
-        return "Linux"
+        told = {}
+    return {"OperatingSystem": told.get("PRETTY_NAME", "Linux"), "OSVersion": told.get("VERSION_ID", "")}
 
 
 COMMAND = Command(

@@ -39,7 +39,10 @@ def run(session: Session, arguments: Arguments) -> int:
         "KernelVersion": machine.release,
     }
     # No daemon: client and server are this program, and scripts ask for either.
-    print_document(session, {**facts, "Client": facts, "Server": facts}, form)
+    client = {**facts, "Context": "default"}
+    component = {"Name": "Engine", "Version": VERSION, "Details": facts}
+    server = {**facts, "Platform": {"Name": "tiffin"}, "Components": [component], "Experimental": False}
+    print_document(session, {**facts, "Client": client, "Server": server}, form)
     return 0
 
 
