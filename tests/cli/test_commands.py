@@ -643,6 +643,8 @@ def test_prune_prints_what_docker_prints(tiffin, engine):
         ("container prune", {"containers": True}),
         ("volume prune", {"volumes": "anonymous"}),
         ("volume prune -a", {"volumes": "all"}),
+        ("volume prune --filter all=1", {"volumes": "all"}),
+        ("volume prune --filter all=false --filter label=a", {"volumes": "anonymous", "labels": ("a",)}),
         ("builder prune", {"cache": "unused"}),
         ("builder prune -a", {"cache": "all"}),
         ("image prune --filter label=a --filter label!=b", {"images": "dangling", "labels": ("a",)}),

@@ -193,6 +193,36 @@ def test_a_volume_is_seeded_with_links_owners_modes_and_attributes(engine, show,
     assert os.getxattr(place / "weights", "user.grape") == b"syrah"
 
 
+def test_who_was_killed_while_it_filled_a_volume_has_left_no_half(engine, show):
+    volumes.create(engine, "half")
+    [place] = [one.mountpoint for one in volumes.list_volumes(engine) if one.name == "half"]
+    (place / "top").write_text("half")
+    (place / "torn").mkdir()
+    (place / "torn/half").write_text("wei")
+    (place.parent / "filling").write_text("begun")
+    assert show("ls /models/v1", "source=half,target=/models/v1") == "link\nsame\nweights\n"
+    # What a container has had is never taken for a half.
+    (place.parent / "filling").write_text("begun")
+    show("touch /v/mine", "source=half,target=/v,volume-nocopy")
+    assert show("ls /models/v1", "source=half,target=/models/v1") == "link\nmine\nsame\nweights\n"
+
+
+def test_several_fill_a_volume_at_the_same_time(engine):
+    home = str(engine.home.root)
+    script = "ls /models/v1 | grep -c ."
+    words = (sys.executable, "-m", "tiffin", "run", "--rm", "--network=none", "-v", "race:/models/v1")
+    started = [
+        subprocess.Popen(
+            [*words, "cellar", "sh", "-c", script],
+            env={**os.environ, "TIFFIN_HOME": home},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    assert [process.communicate()[0] for process in started] == ["3\n"] * 4
+
+
 def test_a_volume_is_not_seeded_with_nocopy(show):
     assert show("ls /models/v1", "source=bare,target=/models/v1,volume-nocopy") == ""
     assert show("ls /models/v1", volumes=("bare:/models/v1:nocopy",)) == ""

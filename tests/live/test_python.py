@@ -63,7 +63,10 @@ def namespaces():
 
 def test_a_container_is_run_looked_at_and_removed(home):
     before = namespaces()
-    with tiffin.run("finca-serving", env={"SHAPE": "flat"}, network="none", memory="64m", wait=True) as one:
+    shape, image = {"SHAPE": "flat"}, "type=image,source=finca-serving,target=/again,image-subpath=bin"
+    serving = tiffin.run("finca-serving", env=shape, network="none", memory="64m", mounts=image, wait=True)
+    with serving as one:
+        assert one.exec(["sh", "-c", "ls /again | grep -x busybox"]).text == "busybox\n"
         assert one.inspect()["HostConfig"]["Memory"] == 64 << 20
         done = one.exec(["sh", "-c", "echo $SHAPE; echo no >&2; exit 3"])
         assert (done.exit_code, done.text, done.stderr) == (3, "flat\n", b"no\n")

@@ -46,6 +46,14 @@ def test_a_folder_is_given_to_the_user_of_the_container(tiffin, busybox, folder)
         assert (kept.stdout, folder.stat().st_uid) == (f"{own}\n", own)
 
 
+@pytest.mark.parametrize("tiffin", ["rootless"], indirect=True)
+def test_ordinary_users_cannot_look_below_mounts(tiffin, busybox, folder):
+    bare = "type=bind,source=/dev,target=/x,bind-recursive=disabled"
+    refused = run(tiffin, busybox, "--mount", bare, script="true", check=False)
+    assert refused.returncode == 125
+    assert "/dev cannot be mounted without what is mounted below it" in refused.stderr
+
+
 def test_ordinary_users_share_no_mounts(tiffin, busybox, folder):
     """Whether root's folder is shared depends on the machine; what an ordinary user cannot have does not."""
     done = run(tiffin, busybox, "-v", f"{folder}:/x:rshared", script="true", check=False)

@@ -128,14 +128,23 @@ class Volumes:
             self.remove(name)
         return gone
 
-    def fill(self, name: str, tree: MergedTree, target: str) -> None:
-        """Copy what the image has at `target` into the volume, if that is empty."""
+    def fill(self, name: str, tree: MergedTree, target: str | None) -> None:
+        """Copy what the image has at `target` into the volume, if that is empty; without one leave it.
+
+        Of several at once the first does it, and the others wait. Who was killed at it has left a mark, for
+        the next to begin anew: nobody has had the volume since.
+        """
         data = self.path(name)
-        source = tree.resolve(target).node
-        if source is None or not source.is_directory or any(data.iterdir()):
-            return
-        self._copy_children(tree, source, data, {})
-        self._settle(source, data)
+        source = tree.resolve(target).node if target else None
+        with files.lock(self._root / name / "filling") as mark:
+            begun = bool(os.fstat(mark).st_size)
+            if source is not None and source.is_directory and (begun or not any(data.iterdir())):
+                os.write(mark, b"begun")
+                for half in data.iterdir():
+                    remove_tree(half)
+                self._copy_children(tree, source, data, {})
+                self._settle(source, data)
+            os.ftruncate(mark, 0)
 
     def _copy_children(
         self, tree: MergedTree, directory: Node, place: Path, seen: dict[tuple[int, int], Path]

@@ -153,8 +153,9 @@ class Gatherer:
             self._made.append(name)
             self._engine.happened("volume", "create", name, driver="local")
         device = parse_options(self._volumes.find(name).options)
-        if device is None and mount.copy and not mount.subpath:
-            self._volumes.fill(name, self._tree, mount.target)
+        if device is None:
+            copies = mount.copy and not mount.subpath
+            self._volumes.fill(name, self._tree, mount.target if copies else None)
         if device is not None and not device.source and (mount.subpath or mount.owned):
             raise InvalidError(
                 f"the volume {name} is in memory, and new at each start: it has no parts, and is root's",

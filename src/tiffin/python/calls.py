@@ -89,6 +89,7 @@ def run(  # noqa: PLR0913 - the flags of `tiffin run`
     ports: Ports | None = None,
     env: Mapping[str, str] | None = None,
     volumes: Several = (),
+    mounts: Several = (),
     tmpfs: Several = (),
     user: str | None = None,
     workdir: str | None = None,
@@ -113,6 +114,7 @@ def run(  # noqa: PLR0913 - the flags of `tiffin run`
 
     `ports` maps ports of the container to ports of this machine, 0 for a free one: {8000: 0} publishes on
     127.0.0.1, {8000: ("0.0.0.0", 80)} on all addresses, {"53/udp": 5353} another protocol.
+    `volumes` and `mounts` are as `-v` and `--mount` have them: "models:/m:ro", "type=image,src=a,dst=/a".
     `memory` is in bytes or like "512m", `gpus` a number or "all". With `wait`,
     it is returned when it runs and, if it has a health check, is healthy; if that fails, or takes more than
     `wait_timeout` seconds, the container is removed. Without it, one that cannot be started stays,
@@ -125,6 +127,7 @@ def run(  # noqa: PLR0913 - the flags of `tiffin run`
         "publish": published(ports or {}),
         "env": [f"{key}={value}" for key, value in (env or {}).items()],
         "volumes": _several(volumes),
+        "mounts": _several(mounts),
         "tmpfs": _several(tmpfs),
         "user": user,
         "workdir": workdir,

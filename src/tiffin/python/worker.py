@@ -141,7 +141,10 @@ def _push(engine: Engine, name: str, platform: str | None, *, split: bool) -> st
     return str(push(engine, name, PushOptions(wanted, split)).digest)
 
 
-def _run(engine: Engine, *, wait: bool, wait_timeout: int | None, **fields: Any) -> Fields:
+def _run(
+    engine: Engine, *, wait: bool, wait_timeout: int | None, mounts: tuple[str, ...] = (), **fields: Any
+) -> Fields:
+    from tiffin.container.mountoptions import parse_mount
     from tiffin.engine.awaiting import await_start
     from tiffin.engine.request import split_networks
     from tiffin.engine.running import RunRequest, run
@@ -149,7 +152,8 @@ def _run(engine: Engine, *, wait: bool, wait_timeout: int | None, **fields: Any)
     fields["network"], fields["networks"] = split_networks((fields["network"],))
     made: list[str] = []
     try:
-        run(engine, RunRequest(**fields, detach=True), announce=made.append)
+        wanted = RunRequest(**fields, mounts=tuple(map(parse_mount, mounts)), detach=True)
+        run(engine, wanted, announce=made.append)
         if wait:
             await_start(engine, made[0], wait_timeout)
     except TiffinError as error:

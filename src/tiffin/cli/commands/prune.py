@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from tiffin.booleans import TRUE
 from tiffin.cli.buildflags import OTHER_BUILDER
 from tiffin.cli.command import Command
 from tiffin.cli.options import flag, refuse, usage, values
@@ -73,10 +74,11 @@ def run_containers(session: Session, arguments: Arguments) -> int:
 
 def run_volumes(session: Session, arguments: Arguments) -> int:
     """Remove volumes that no container uses: those without a name, or all."""
-    everything = arguments.flag("all")
+    filters = _filters(arguments, (*FILTERS, "all"))
+    everything = arguments.flag("all") or filters.get("all", ["0"])[-1] in TRUE
     which = "all local volumes" if everything else "anonymous local volumes"
     warning = f"WARNING! This will remove {which} not used by at least one container."
-    return _prune(session, arguments, warning, What(volumes="all" if everything else "anonymous"))
+    return _prune(session, arguments, warning, What(volumes="all" if everything else "anonymous"), filters)
 
 
 def run_builder(session: Session, arguments: Arguments) -> int:
@@ -91,10 +93,16 @@ def run_builder(session: Session, arguments: Arguments) -> int:
     )
 
 
-def _prune(session: Session, arguments: Arguments, warning: str, what: What) -> int:
+def _prune(
+    session: Session,
+    arguments: Arguments,
+    warning: str,
+    what: What,
+    filters: dict[str, list[str]] | None = None,
+) -> int:
     from tiffin.engine.prune import PruneRequest, prune
 
-    wanted = _filters(arguments)
+    wanted = _filters(arguments) if filters is None else filters
     if len(wanted.get("until", [])) > 1:
         raise usage("the filter until can be given once", session.path)
     request = PruneRequest(
@@ -124,10 +132,10 @@ def _prune(session: Session, arguments: Arguments, warning: str, what: What) -> 
     return 0
 
 
-def _filters(arguments: Arguments) -> dict[str, list[str]]:
+def _filters(arguments: Arguments, known: tuple[str, ...] = FILTERS) -> dict[str, list[str]]:
     from tiffin.cli.units import parse_filters
 
-    return parse_filters(arguments.texts("filter"), FILTERS)
+    return parse_filters(arguments.texts("filter"), known)
 
 
 def _until(wanted: dict[str, list[str]]) -> float | None:
