@@ -194,3 +194,54 @@ for each in (pid, beyond):
         ],
         [],
     ]
+
+
+def test_the_kernel_carries_published_ports_into_a_network_and_loopback_addresses_pass_with_rules_only(
+    tmp_path, needs_nft
+):
+    found = machine(
+        tmp_path,
+        BEGIN
+        + """
+from tiffin.network import seating
+from tiffin.network.attach import Attachment
+
+beyond, outside = neighbour(back=True)
+pids = [guest(user=True), guest(), guest()]
+one, two = network(1), network(2)
+attached = [Attachment(within_of(pid)) for pid in pids]
+for each, pid, name, endpoint in zip(attached, pids, "abc", (one, one, two)):
+    each.seats = [sit(pid, endpoint, name)]
+serve(within_of(pids[0]), 80, b"a")
+listeners = listen(parse("8000:80"))  # no forwarder: what answers came by the rules
+ports = [listener.port for listener in listeners]
+passing = Path("/proc/sys/net/ipv4/conf/tn-1/route_localnet")
+seen = {"before": passing.read_text().strip()}
+table = seating.shorten(attached[0], plan("networks", "a" * 64), ports)
+seen |= {
+    "passing": passing.read_text().strip(),
+    "loopback": outcome(own, "127.0.0.1", 8000),
+    "outside": outcome(outside, "203.0.113.1", 8000),
+    "neighbour": outcome(within_of(pids[1]), "172.21.0.1", 8000),
+    "other network": outcome(within_of(pids[2]), "172.22.0.1", 8000).split()[0],
+    "unpublished": outcome(outside, "172.21.0.2", 80),
+}
+assert run([find("nft"), "flush", "ruleset"])[0] == 0
+table.close()
+segment.leave_segment(home, attached[0].seats[0])
+seen["flushed"] = passing.read_text().strip()
+print(json.dumps(seen))
+for pid in (*pids, beyond):
+    os.kill(pid, 9)
+""",
+    )
+    assert found == {
+        "before": "0",
+        "passing": "1",
+        "loopback": "a 172.21.0.1",
+        "outside": "a 203.0.113.2",
+        "neighbour": "a 172.21.0.1",
+        "other network": "a",
+        "unpublished": "TimeoutError",
+        "flushed": "0",
+    }

@@ -17,6 +17,7 @@ from tiffin.runtime.launch import launch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from tiffin.container.job import Job
@@ -59,6 +60,7 @@ class Life:
         self.networks: Networks | None = None
         """Of one that is on networks which users have made."""
         self._forwarder: Forwarder | None = None
+        self._shortcut: socket.socket | None = None
         self._group: Group | None = None
         self._loop = loop
         self._keep_bytes = keep
@@ -101,6 +103,8 @@ class Life:
         """Let published ports lead to the address that the container has now."""
         if self._forwarder is not None:
             self._forwarder.retarget(self.attachment.address)
+            if self.job.network.mode == "networks":
+                self._shorten()
 
     def end(self) -> int:
         """Take everything back, once the process has ended or is about to; return its exit code."""
@@ -220,16 +224,27 @@ class Life:
             self._undo.callback(forwarder.close)
             forwarder.start()
             self._forwarder = forwarder
-            if self.job.network.mode == "bridge":
+            if self.job.network.mode in ("bridge", "networks"):
+                self._undo.callback(self._lengthen)
                 self._shorten()
 
     def _shorten(self) -> None:
-        from tiffin.network import shortcut
-
+        """Let the kernel carry what it can, in the place of what it carries now."""
+        self._lengthen()
         ports = [listener.port for listener in self._listeners]
-        taken = shortcut.take(self.job.network, ports, self.attachment.address)
-        if taken is not None:
-            self._undo.callback(taken.close)
+        if self.job.network.mode == "networks":
+            from tiffin.network.seating import shorten
+
+            self._shortcut = shorten(self.attachment, self.job.network, ports)
+        else:
+            from tiffin.network import shortcut
+
+            self._shortcut = shortcut.take(self.job.network, ports, self.attachment.address)
+
+    def _lengthen(self) -> None:
+        if self._shortcut is not None:
+            self._shortcut.close()
+            self._shortcut = None
 
     def _close(self) -> None:
         self._undo.close()

@@ -65,9 +65,9 @@ table ip {TABLE} {{
 """
 
 
-def stands(chains: Iterable[StandingChain]) -> bool:
-    """Tell whether our table is among what is there: it goes with a flush, and older ones had no guard."""
-    return any(chain.table == TABLE and chain.name == _GUARD for chain in chains)
+def stands(chains: Iterable[StandingChain], table: str = TABLE) -> bool:
+    """Tell whether a table of ours is there: it goes with a flush, and older ones had no guard."""
+    return any(chain.table == table and chain.name == _GUARD for chain in chains)
 
 
 def begin(nft: str, rules: str) -> Running:

@@ -9,17 +9,21 @@ from pathlib import Path
 
 from tiffin.linux.netlink import Netlink
 from tiffin.linux.netns import loopback_up, within
+from tiffin.network import shortcut
 from tiffin.network.segment import Home, join, lead_out, leave_segment
+from tiffin.network.segmentrules import table_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Sequence
 
     from tiffin.network.attach import Attachment
     from tiffin.network.plan import Endpoint, NetworkPlan
+    from tiffin.network.publish import Published
     from tiffin.network.segment import Seat
 
-__all__ = ["home_of", "leading", "sit_down", "sit_down_at", "stand_up"]
+__all__ = ["home_of", "leading", "shorten", "sit_down", "sit_down_at", "stand_up"]
 
 
 def home_of(plan: NetworkPlan) -> Home:
@@ -66,6 +70,15 @@ def stand_up(attachment: Attachment, plan: NetworkPlan, network: str) -> None:
             if device is not None:
                 lead_out(own, way, device.number)
     _tell(attachment, plan)
+
+
+def shorten(attachment: Attachment, plan: NetworkPlan, ports: Sequence[Published]) -> socket.socket | None:
+    """Have the kernel redirect the ports through the network that leads out, as `shortcut.take` does."""
+    way = leading([seat.endpoint for seat in attachment.seats])
+    if way is None or plan.home >= 0:
+        return None
+    address = next(seat.lease.address for seat in attachment.seats if seat.endpoint is way)
+    return shortcut.take(plan, ports, address, shortcut.Way(way.bridge, table_of(way.network)))
 
 
 def _leads_out(namespace: int) -> bool:

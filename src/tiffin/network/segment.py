@@ -286,7 +286,7 @@ def _rules(home: Home, endpoint: Endpoint) -> Running | None:
     table = segmentrules.table_of(endpoint.network)
 
     def begin() -> Running | None:
-        if any(chain.table == table for chain in standing_chains()):
+        if firewall.stands(standing_chains(), table):
             return None
         segmentrules.allow_forwarding(ipv6=bool(endpoint.subnet6))
         return firewall.begin(home.nft, segmentrules.ruleset(endpoint))
@@ -362,6 +362,16 @@ def _release(home: Home, place: Path, lease: Lease, outside: Netlink, *, unplug:
         delete_device(outside, lease.device)
     if home.namespace < 0 and not leases(place):
         leave([sys.executable, "-IS", "-c", _LINGER, str(home.state), home.nft])
+    elif home.namespace < 0:
+        _keep_guarded(place)
+
+
+def _keep_guarded(place: Path) -> None:
+    """Let no loopback address pass any more if the rules are gone, with this container perhaps its own."""
+    with contextlib.suppress(OSError, ValueError):
+        bridge, _ = json.loads((place / _BRIDGE).read_bytes())
+        if not firewall.stands(standing_chains(), segmentrules.table_of(place.name)):
+            firewall.let_loopback_pass(bridge, allowed=False)
 
 
 def _remove_bridge(home: Home, network: str, outside: Netlink) -> None:

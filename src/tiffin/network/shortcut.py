@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tiffin.network.plan import NetworkPlan
     from tiffin.network.publish import Published
 
-__all__ = ["Allowed", "chains", "take"]
+__all__ = ["Allowed", "Way", "chains", "take"]
 
 _PREROUTING, _OUTPUT = 0, 3
 _RAW, _REDIRECT = -300, -100
@@ -42,7 +42,19 @@ class Allowed(NamedTuple):
     """Those to 127.0.0.1 that begin here."""
 
 
-def chains(ports: Iterable[Published], address: str, allowed: Allowed) -> tuple[nftables.Chain, ...]:
+class Way(NamedTuple):
+    """The bridge by which a container is reached, and the table that lets redirected connections in."""
+
+    bridge: str = NAME
+    table: str = firewall.TABLE
+
+
+_USUAL = Way()
+
+
+def chains(
+    ports: Iterable[Published], address: str, allowed: Allowed, bridge: str = NAME
+) -> tuple[nftables.Chain, ...]:
     """Return the chains that redirect these ports to the container of that address (pure)."""
     inward: list[bytes] = []
     own: list[bytes] = []
@@ -65,7 +77,7 @@ def chains(ports: Iterable[Published], address: str, allowed: Allowed) -> tuple[
     # The bridge's rules have the same guard, and both are needed: a flush takes those and spares this table,
     # and this one goes with its container, while loopback addresses may still pass the bridge.
     guard = tuple(
-        nftables.arrives_by(NAME) + nftables.begins_with(_LOOPBACK, source=source) + nftables.drop()
+        nftables.arrives_by(bridge) + nftables.begins_with(_LOOPBACK, source=source) + nftables.drop()
         for source in (False, True)
     )
     return (
@@ -75,17 +87,19 @@ def chains(ports: Iterable[Published], address: str, allowed: Allowed) -> tuple[
     )
 
 
-def take(plan: NetworkPlan, ports: Collection[Published], address: str) -> socket.socket | None:
+def take(
+    plan: NetworkPlan, ports: Collection[Published], address: str, way: Way = _USUAL
+) -> socket.socket | None:
     """Redirect the ports until the socket is closed; None where only the forwarder can carry them."""
     if not any(map(_is_for_rules, ports)):
         return None
     try:
         standing = nftables.standing_chains()
-        if not firewall.stands(standing):
+        if not firewall.stands(standing, way.table):
             return None
         filtered = _filtered_by_iptables() or any(chain.judges_input for chain in standing)
-        loopback = firewall.let_loopback_pass(NAME, allowed=True)
-        wanted = chains(ports, address, Allowed(outside=not filtered, loopback=loopback))
+        loopback = firewall.let_loopback_pass(way.bridge, allowed=True)
+        wanted = chains(ports, address, Allowed(outside=not filtered, loopback=loopback), way.bridge)
         return nftables.own_table(f"tiffin-{plan.identity[:12]}", wanted) if wanted else None
     except OSError:
         return None  # an old kernel, or one without these parts: all of it goes through the forwarder
