@@ -264,7 +264,17 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         ),
         *("--privileged", "--uts=host", "--security-opt", "unmask=ALL", "--sysctl=net.a=1", "--group-add=5"),
         *("-m", "1g", "--cpus=1.5", "--ulimit", "nofile=5", "--ulimit", "core=0"),
-        *("--gpus", "2", "--device", "acme.com/x=1", "--device=/dev/x:r", "--pidfile=/run/serving.pid"),
+        *(
+            "--gpus",
+            "2",
+            "--device",
+            "acme.com/x=1",
+            "--device=/dev/x:r",
+            "--label-file=labels",
+            "--annotation",
+            "a=b=c",
+            "--pidfile=/run/serving.pid",
+        ),
         *("--volumes-from", "db:ro", "--volumes-from=cache", "--runtime", "crun"),
         *("--mount", f"type=bind,src={tmp_path},dst=/m,readonly", "image", "cmd", "-x", "--rm", "--", "-p1"),
     )
@@ -323,6 +333,8 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         gpus="2",
         cdi_devices=("acme.com/x=1",),
         devices=("/dev/x:r",),
+        label_files=(Path("labels"),),
+        annotations=(("a", "b=c"),),
         runtime="crun",
         pull="never",
         platform="linux/amd64",
@@ -361,7 +373,7 @@ def test_run_it_needs_a_terminal(tiffin, engine, stdin):
 @pytest.mark.parametrize(
     "words",
     [
-        ["--kernel-memory", "1g"], ["--memory-swappiness", "5"], ["--wait"], ["--sig-proxy=false"],
+        ["--kernel-memory", "1g"], ["--storage-opt", "size=1g"], ["--wait"], ["--sig-proxy=false"],
         ["-d", "--wait-timeout=5"],
         ["--shm-size", "big"], ["--mount=type=npipe,target=/x"], ["--mount=type=bind,src=/nope,target=/x"],
         ["--pull=sometimes"],

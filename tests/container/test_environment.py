@@ -40,7 +40,6 @@ def test_a_file_as_docker_reads_it():
         ("C", "'quoted'"),
         ("D", "#no comment"),
         ("FROM_HOST", "yes"),
-        ("NOWHERE", None),
         ("E", ""),
         ("F", "a=b"),
     ]

@@ -82,6 +82,7 @@ def test_tmpfs():
         ("sigterm", signal.SIGTERM),
         ("9", signal.SIGKILL),
         ("RTMIN+3", signal.SIGRTMIN + 3),
+        ("SIGRTMAX-2", signal.SIGRTMAX - 2),
         ("SIGRTMIN", signal.SIGRTMIN),
     ],
 )

@@ -1,6 +1,8 @@
 """Limits of containers, seen from inside, and what is said when they are reached or cannot be kept."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +74,23 @@ def test_a_container_sees_its_own_group_and_no_other(tiffin, busybox):
         assert done.stdout.split() == ["/", "77"], done.stderr
         assert "Read-only file system" in done.stderr
     assert run(tiffin, busybox, "ls", "/sys/fs/cgroup").stdout == ""
+
+
+def test_a_group_below_another_one(tiffin, busybox):
+    """It is made below the parent that was named, which is one of ours: nothing else is there."""
+    parent = f"/tiffin-test-{os.getpid()}"
+    words = ("-d", "--network", "none", "--name", "below", "--cgroup-parent", parent, "--pids-limit", "50")
+    done = tiffin("run", *words, busybox, "sleep", "1000", check=False)
+    try:
+        if done.returncode and tiffin.rung != "root":
+            assert "group" in done.stderr
+            return
+        (document,) = json.loads(tiffin("inspect", "below").stdout)
+        assert document["HostConfig"]["CgroupParent"] == parent
+        lines = Path(f"/proc/{document['State']['Pid']}/cgroup").read_text().splitlines()
+        assert any(line.split(":", 2)[2].startswith(f"{parent}/") for line in lines)
+    finally:
+        tiffin("rm", "-f", "below", check=False)
+        for place in [*Path("/sys/fs/cgroup").glob(f"*{parent}"), Path(f"/sys/fs/cgroup{parent}")]:
+            if place.exists():
+                place.rmdir()

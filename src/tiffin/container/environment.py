@@ -23,7 +23,8 @@ def parse_env(text: str, host: Mapping[str, str]) -> tuple[str, str | None]:
 def parse_env_file(data: bytes, name: str, host: Mapping[str, str]) -> list[tuple[str, str | None]]:
     """Return the variables of an `--env-file`: NAME=value or NAME on a line, # at the start for a comment.
 
-    As Docker reads it: a value is taken as it stands, quotes and spaces too.
+    As Docker reads it: a value is taken as it stands, quotes and spaces too, and a name that the host has not
+    is passed over.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -31,7 +32,7 @@ def parse_env_file(data: bytes, name: str, host: Mapping[str, str]) -> list[tupl
         raise InvalidError(
             f"{name}: byte {error.start} is not UTF-8", hint="save the file as UTF-8"
         ) from None
-    found = []
+    found: list[tuple[str, str | None]] = []
     for number, whole in enumerate(text.split("\n"), 1):
         line = whole.removesuffix("\r").lstrip()
         if not line or line.startswith("#"):
@@ -40,7 +41,8 @@ def parse_env_file(data: bytes, name: str, host: Mapping[str, str]) -> list[tupl
         if not variable or any(space.isspace() for space in variable):
             what = f"the name {variable!r} contains whitespace" if variable else "the name is missing"
             raise InvalidError(f"{name}:{number}: {what}", hint="write NAME=value, without quotes")
-        found.append((variable, value if separator else host.get(variable)))
+        if separator or variable in host:
+            found.append((variable, value if separator else host[variable]))
     return found
 
 

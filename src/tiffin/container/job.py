@@ -36,7 +36,8 @@ class Job(NamedTuple):
     `directory` is the container's own, with its state and log; `control` the directory of its
     socket; `plan` is the packed plan of the runtime; `terminal` the size of its terminal, if it
     gets one; `interactive` keeps its standard input open; `remove` names directories to delete after the end;
-    `limits` are what is written into a cgroup of either version, as `cgroups.limits.Writes`.
+    `limits` are what is written into a cgroup of either version, as `cgroups.limits.Writes`; it is made below
+    `cgroup_parent`, or where the supervisor is.
     `restart` is the policy as the user wrote it, and `health`, if there is a check, as `health.Check`; `log`
     has the driver, the bytes of a file and how many there are, and the fields that a journal gets;
     `init` puts an init before the program, and `pidfile` gets the number of the first process. `journal` is
@@ -54,6 +55,7 @@ class Job(NamedTuple):
     interactive: bool = False
     remove: tuple[str, ...] = ()
     limits: tuple[Any, ...] = ()
+    cgroup_parent: str = ""
     restart: str = ""
     health: tuple[Any, ...] = ()
     init: bool = False

@@ -79,7 +79,7 @@ class Life:
         try:
             if self.job.network.ports and self.job.network.mode not in _UNPUBLISHED:
                 self._listen()
-            if self.job.limits:
+            if self.job.limits or self.job.cgroup_parent:
                 self._limit()
             elif not self.plan.namespaces & NEWPID:
                 self._gather()
@@ -132,8 +132,8 @@ class Life:
         from tiffin.runtime.cgroups.limits import Write, Writes  # most containers have no limits
         from tiffin.runtime.cgroups.manager import make_written
 
-        one, two = (tuple(Write(*write) for write in writes) for writes in self.job.limits)
-        self._group = make_written(Writes(one, two))
+        one, two = (tuple(Write(*write) for write in writes) for writes in self.job.limits or ((), ()))
+        self._group = make_written(Writes(one, two), self.job.cgroup_parent)
         self._undo.callback(self._group.delete)
         process = self.plan.process._replace(cgroups=self._group.joins)
         self.plan = self.plan._replace(process=process)

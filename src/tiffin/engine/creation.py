@@ -114,14 +114,26 @@ def variables(
     host = engine.settings.environ
     found: list[tuple[str, str | None]] = []
     for path in files:
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise NotFoundError(
-                f"--env-file {path}: {error.strerror}", hint="check the path of the file", exit_status=125
-            ) from error
-        found += environment.parse_env_file(data, str(path), host)
+        found += environment.parse_env_file(_read_option("--env-file", path), str(path), host)
     return found + [environment.parse_env(item, host) for item in items]
+
+
+def _labels(files: tuple[Path, ...]) -> dict[str, str]:
+    """Read `--label-file`, which Docker reads as a file of variables: a name alone is passed over."""
+    found: dict[str, str] = {}
+    for path in files:
+        lines = environment.parse_env_file(_read_option("--label-file", path), str(path), {})
+        found |= {name: value for name, value in lines if value is not None}
+    return found
+
+
+def _read_option(option: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NotFoundError(
+            f"{option} {path}: {error.strerror}", hint="check the path of the file", exit_status=125
+        ) from error
 
 
 def network_name(request: str) -> str:
@@ -268,7 +280,7 @@ def _record(
         command=(*entrypoint, *(request.command or image_command)),
         layers=tuple(str(diff_id) for diff_id in found.config.rootfs.diff_ids),
         keeps=(*_keeps(found), *(("layer", layer) for mount in mounted for layer in mount.layers)),
-        labels={**(config.labels or {}), **dict(request.labels)},
+        labels={**(config.labels or {}), **_labels(request.label_files), **dict(request.labels)},
         mounts=mounted,
         volumes_from=request.volumes_from,
         publish=(*request.publish, *(f"{port.container}/{port.protocol}" for port in more)),
@@ -389,6 +401,8 @@ def _spec(
         asked_user = f"{own[0]}:{own[1]}"
     user = find_user(asked_user, tree, groups)
     spec = make_spec(msgspec.structs.replace(config, env=kept), user, options, place)
+    if request.annotations:
+        spec = msgspec.structs.replace(spec, annotations=dict(request.annotations))
     if any(mount.propagation for mount in record.mounts):
         from tiffin.engine.mounting import propagation
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tiffin.engine.disklimits import in_words
 from tiffin.network.publish import Published, parse_all
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def place(directory: Path) -> dict[str, Any]:
 
 def host_config(record: Record, spec: RuntimeSpec) -> dict[str, Any]:
     """Fields of HostConfig, most of them as they are by default."""
-    given = dict(record.security)
+    given, limits = dict(record.security), dict(record.limits)
     return {
         "PortBindings": port_bindings(record),
         "PublishAllPorts": record.publish_all,
@@ -45,7 +46,8 @@ def host_config(record: Record, spec: RuntimeSpec) -> dict[str, Any]:
         "CapAdd": _capabilities(record.cap_add),
         "CapDrop": _capabilities(record.cap_drop),
         "Cgroup": "",
-        "CgroupParent": "",
+        "Annotations": dict(spec.annotations) or None,
+        "CgroupParent": limits.get("cgroup-parent", ""),
         "CgroupnsMode": given.get("cgroupns") or "private",
         "PidMode": given.get("pid", "").replace("private", ""),
         "UsernsMode": given.get("userns", ""),
@@ -53,15 +55,11 @@ def host_config(record: Record, spec: RuntimeSpec) -> dict[str, Any]:
         "Tmpfs": {mount.target: mount.source for mount in record.mounts if mount.kind == "tmpfs"},
         "ShmSize": _shm_size(spec),
         "Isolation": "",
-        "BlkioWeightDevice": [],
-        "BlkioDeviceReadBps": [],
-        "BlkioDeviceWriteBps": [],
-        "BlkioDeviceReadIOps": [],
-        "BlkioDeviceWriteIOps": [],
-        "CpuRealtimePeriod": 0,
-        "CpuRealtimeRuntime": 0,
-        "MemorySwappiness": None,
-        "OomKillDisable": False,
+        **in_words(record.limits),
+        "CpuRealtimePeriod": int(limits.get("cpu-rt-period", 0)),
+        "CpuRealtimeRuntime": int(limits.get("cpu-rt-runtime", 0)),
+        "MemorySwappiness": int(limits["memory-swappiness"]) if "memory-swappiness" in limits else None,
+        "OomKillDisable": "oom-kill-disable" in limits,
         "MaskedPaths": list(spec.linux.masked_paths),
         "ReadonlyPaths": list(spec.linux.readonly_paths),
     }

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     Words = tuple[tuple[str, str], ...]
 
 PERIOD = 100_000
+_BY_DISK = (
+    *("blkio-weight-device", "device-read-bps", "device-read-iops"),
+    *("device-write-bps", "device-write-iops"),
+)
 _SCORES = (-1000, 1000)
 _BILLION = 10**9
 
@@ -39,7 +43,9 @@ def parse_limits(words: Words) -> Limits:
     score = _whole(given, "oom-score-adj")
     if score is not None and not _SCORES[0] <= score <= _SCORES[1]:
         raise _invalid("oom-score-adj", str(score), f"it is a number from {_SCORES[0]} to {_SCORES[1]}")
-    resources = Resources(memory=_memory(given), cpu=_cpu(given), pids=_pids(given), block_io=_disks(given))
+    resources = Resources(
+        memory=_memory(given), cpu=_cpu(given), pids=_pids(given), block_io=_disks(given, words)
+    )
     check(resources)
     return Limits(None if resources == Resources() else resources, rlimits, score)
 
@@ -65,7 +71,14 @@ def out_of_memory(words: Words, peak: int) -> str:
 
 
 def _memory(given: dict[str, str]) -> Memory | None:
-    memory = Memory(_size(given, "memory"), _size(given, "memory-swap"), _size(given, "memory-reservation"))
+    swappiness = _whole(given, "memory-swappiness")
+    memory = Memory(
+        _size(given, "memory"),
+        _size(given, "memory-swap"),
+        _size(given, "memory-reservation"),
+        None if swappiness == -1 else swappiness,
+        disable_oom_killer="oom-kill-disable" in given,
+    )
     return None if memory == Memory() else memory
 
 
@@ -87,6 +100,8 @@ def _cpu(given: dict[str, str]) -> CPU | None:
         period or None,
         given.get("cpuset-cpus", ""),
         given.get("cpuset-mems", ""),
+        _whole(given, "cpu-rt-runtime") or None,
+        _whole(given, "cpu-rt-period") or None,
     )
     return None if cpu == CPU() else cpu
 
@@ -104,9 +119,13 @@ def _pids(given: dict[str, str]) -> Pids | None:
     return None if most is None or most <= 0 else Pids(most)
 
 
-def _disks(given: dict[str, str]) -> BlockIO | None:
-    weight = _whole(given, "blkio-weight")
-    return BlockIO(weight) if weight else None
+def _disks(given: dict[str, str], words: Words) -> BlockIO | None:
+    weight = _whole(given, "blkio-weight") or None
+    if not any(name in _BY_DISK for name, _ in words):
+        return BlockIO(weight) if weight else None
+    from tiffin.engine.disklimits import disks  # few limit single ones
+
+    return disks(weight, words)
 
 
 def _size(given: dict[str, str], name: str) -> int | None:

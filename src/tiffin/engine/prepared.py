@@ -125,6 +125,7 @@ def _key(engine: Engine, request: RunRequest) -> Any:
         or request.mounts
         or request.volumes_from
         or request.env_files
+        or request.label_files
         or request.platform
         or request.pull == "always"
     ):

@@ -88,5 +88,8 @@ class RunRequest(NamedTuple):
     """Devices by their paths, as given."""
     runtime: str = ""
     """As given with `--runtime`; empty for what the settings say."""
+    label_files: tuple[Path, ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    """What the runtime spec tells other programs of it."""
     pull: str = "missing"
     platform: str | None = None

@@ -164,6 +164,7 @@ def _job(engine: Engine, made: Made, *, interactive: bool) -> job.Job:
         restart=record.restart,
         health=record.health,
         limits=limits_of(record),
+        cgroup_parent=dict(record.limits).get("cgroup-parent", ""),
         log=_log(record),
         init=record.init,
         pidfile=record.pidfile,

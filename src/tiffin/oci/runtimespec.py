@@ -130,6 +130,8 @@ class Memory(_Document, frozen=True):
     limit: int | None = None
     swap: int | None = None
     reservation: int | None = None
+    swappiness: int | None = None
+    disable_oom_killer: bool = msgspec.field(default=False, name="disableOOMKiller")
 
 
 class CPU(_Document, frozen=True):
@@ -140,6 +142,8 @@ class CPU(_Document, frozen=True):
     period: int | None = None
     cpus: str = ""
     mems: str = ""
+    realtime_runtime: int | None = None
+    realtime_period: int | None = None
 
 
 class Pids(_Document, frozen=True):
@@ -148,10 +152,35 @@ class Pids(_Document, frozen=True):
     limit: int
 
 
+class WeightDevice(msgspec.Struct, frozen=True):
+    """The share of one disk."""
+
+    major: int
+    minor: int
+    weight: int
+
+
+class ThrottleDevice(msgspec.Struct, frozen=True):
+    """So many bytes, or transfers, a second of one disk."""
+
+    major: int
+    minor: int
+    rate: int
+
+
 class BlockIO(_Document, frozen=True):
-    """The share of the transfers to and from disks, 10 to 1000."""
+    """The share of the transfers to and from disks, 10 to 1000, and limits of single disks."""
 
     weight: int | None = None
+    weight_device: tuple[WeightDevice, ...] = ()
+    throttle_read_bps_device: tuple[ThrottleDevice, ...] = ()
+    throttle_write_bps_device: tuple[ThrottleDevice, ...] = ()
+    throttle_read_iops_device: tuple[ThrottleDevice, ...] = msgspec.field(
+        default=(), name="throttleReadIOPSDevice"
+    )
+    throttle_write_iops_device: tuple[ThrottleDevice, ...] = msgspec.field(
+        default=(), name="throttleWriteIOPSDevice"
+    )
 
 
 class DeviceRule(msgspec.Struct, frozen=True, omit_defaults=True):

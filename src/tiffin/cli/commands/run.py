@@ -22,32 +22,46 @@ HEALTH = ("cmd", "interval", "retries", "start-interval", "start-period", "timeo
 PULL = ("always", "missing", "never")
 
 LIMITS = (
-    *("blkio-weight", "cpu-period", "cpu-quota", "cpu-shares", "cpus", "cpuset-cpus", "cpuset-mems"),
+    *("blkio-weight", "cgroup-parent", "cpu-rt-period", "cpu-rt-runtime", "memory-swappiness"),
+    *("cpu-period", "cpu-quota", "cpu-shares", "cpus", "cpuset-cpus", "cpuset-mems"),
     *("memory", "memory-reservation", "memory-swap", "oom-score-adj", "pids-limit"),
 )
-SEVERAL_LIMITS = ("ulimit", "device-cgroup-rule")
+SEVERAL_LIMITS = (
+    *("ulimit", "device-cgroup-rule", "blkio-weight-device"),
+    *("device-read-bps", "device-read-iops", "device-write-bps", "device-write-iops"),
+)
 NAMESPACES = ("cgroupns", "ipc", "pid", "userns", "uts")
 SECURITY = ("group-add", "security-opt", "sysctl")
-_LIMITS = "this limit is not in this release"
+_KERNEL_MEMORY = "kernels have no such limit any more: --memory counts what the kernel uses for it too"
+_QUOTA = "a container writes into the store's own file system, which has no quota for it"
 _ADDRESSES = "addresses of the link are the kernel's own choice"
 _LINKS = "containers of a network find each other by name: make one with 'tiffin network create'"
 _WINDOWS = "it is for Windows only"
 
 OPTIONS = (
     values("--add-host", "HOST:IP", "Add a line to /etc/hosts"),
+    values("--annotation", "KEY=VALUE", "Put an annotation into its runtime spec, for other programs"),
     value("--blkio-weight", "WEIGHT", "Share of the transfers of disks, 10 to 1000"),
+    values("--blkio-weight-device", "DISK:WEIGHT", "Share of the transfers of one disk, like /dev/sda:200"),
     values("--cap-add", "CAPABILITY", "Add a capability"),
     values("--cap-drop", "CAPABILITY", "Take a capability away, or ALL"),
+    value("--cgroup-parent", "PATH", "Put it into a cgroup below this one"),
     value("--cgroupns", "MODE", "Cgroups: private, or host to see all of this machine's"),
     value("--cidfile", "FILE", "Write the container's id into this file"),
     value("--cpu-period", "MICROSECONDS", "How long the period is that --cpu-quota is a part of"),
     value("--cpu-quota", "MICROSECONDS", "Processor time in each period"),
+    value("--cpu-rt-period", "MICROSECONDS", "The period that --cpu-rt-runtime is a part of"),
+    value("--cpu-rt-runtime", "MICROSECONDS", "Time of its real-time processes in each period"),
     value("-c, --cpu-shares", "WEIGHT", "Share of processor time, compared with 1024"),
     value("--cpus", "COUNT", "The most processors, like 1.5"),
     value("--cpuset-cpus", "LIST", "Run on these processors, like 0-3 or 0,2"),
     value("--cpuset-mems", "LIST", "Take memory from these nodes"),
     values("--device", "DEVICE", "Give it a device: /dev/x[:/dev/y][:rwm], or VENDOR/CLASS=NAME by CDI"),
     values("--device-cgroup-rule", "RULE", "Let it use these devices too, like 'c 189:* rwm'"),
+    values("--device-read-bps", "DISK:RATE", "Bytes a second that it reads at most, like /dev/sda:10mb"),
+    values("--device-read-iops", "DISK:COUNT", "The same, in transfers a second"),
+    values("--device-write-bps", "DISK:RATE", "Bytes a second that it writes at most"),
+    values("--device-write-iops", "DISK:COUNT", "The same, in transfers a second"),
     flag("-d, --detach", "Run in the background and print the container's id"),
     values("--dns", "ADDRESS", "Use this name server"),
     values("--dns-option", "OPTION", "Put this among the options of /etc/resolv.conf, like ndots:1"),
@@ -71,18 +85,25 @@ OPTIONS = (
     value("--ip", "ADDRESS", "Its IPv4 address on the network that you have made with --subnet"),
     value("--ip6", "ADDRESS", "The same for IPv6"),
     value("--ipc", "MODE", "Shared memory and queues: private, shareable, none, host or container:NAME"),
+    values("--label-file", "FILE", "Read labels from a file"),
     values("-l, --label", "KEY=VALUE", "Put a label on the container"),
     value("--log-driver", "DRIVER", "Keep the output in: json-file, journald or none", default="json-file"),
     values("--log-opt", "NAME=VALUE", "Of json-file: max-size, like 10m, and max-file, how many of these"),
     value("-m, --memory", "BYTES", "The most memory, like 2g"),
     value("--memory-reservation", "BYTES", "Memory that is left to it where there is little"),
     value("--memory-swap", "BYTES", "The most memory and swap together, -1 for any swap"),
+    value(
+        "--memory-swappiness",
+        "NUMBER",
+        "How soon its memory is swapped out, 0 to 100",
+    ),
     value("--mac-address", "ADDRESS", "Hardware address of the container's device, on root's bridge"),
     values("--mount", "OPTIONS", "Mount a folder, volume, image or tmpfs: type=bind,source=…,target=…"),
     value("--name", "NAME", "Give the container a name"),
     values("--network", "NETWORK", "default, none, host, container:NAME, or one that you have made, by name"),
     values("--network-alias", "NAME", "Be found by this name too on the network that you have made"),
     flag("--no-healthcheck", "Do not run the image's health check"),
+    flag("--oom-kill-disable", "Let it wait, and not be killed, where its memory runs out"),
     value("--oom-score-adj", "NUMBER", "How soon it is killed where memory runs out, -1000 to 1000"),
     value("--pids-limit", "COUNT", "The most processes and threads, -1 for any number"),
     value("--pid", "MODE", "Processes: private, host to see this machine's, or container:NAME"),
@@ -119,15 +140,11 @@ OPTIONS = (
     flag("--wait-healthy", "The same, for a container that must have a health check"),
     number("--wait-timeout", "SECONDS", "Give up waiting after this time"),
     value("-w, --workdir", "PATH", "The directory to start in"),
-    *refuse(_LIMITS, "--blkio-weight-device=", "--cpu-rt-period=", "--cpu-rt-runtime=", "--device-read-bps="),
-    *refuse(
-        _LIMITS, "--device-read-iops=", "--device-write-bps=", "--device-write-iops=", "--kernel-memory="
-    ),
-    *refuse(_LIMITS, "--memory-swappiness=-1", "--oom-kill-disable", "--cgroup-parent=", "--storage-opt="),
+    *refuse(_KERNEL_MEMORY, "--kernel-memory="),
+    *refuse(_QUOTA, "--storage-opt="),
     *refuse(_ADDRESSES, "--link-local-ip="),
     *refuse(_LINKS, "--link="),
     *refuse(_WINDOWS, "--cpu-count=0", "--cpu-percent=0", "--io-maxbandwidth=0", "--io-maxiops=0"),
-    *refuse("use --label", "--annotation=", "--label-file="),
     *refuse("standard streams are attached all or, with --detach, not at all", "-a, --attach="),
     *refuse("there is no key sequence to detach; use --detach and 'tiffin logs -f'", "--detach-keys="),
     *refuse("use the global option: tiffin --isolation RUNG run", "--isolation=default"),
@@ -194,6 +211,8 @@ def request(arguments: Arguments, *, detach: bool) -> RunRequest:
         domainname=arguments.text("domainname") or "",
         hostname=arguments.text("hostname"),
         labels=tuple(arguments.pairs("label").items()),
+        label_files=files(arguments.texts("label-file")),
+        annotations=tuple(arguments.pairs("annotation").items()),
         read_only=arguments.flag("read-only"),
         shm_size=_size(arguments.text("shm-size")),
         cap_add=arguments.texts("cap-add"),
@@ -262,7 +281,8 @@ def _security(arguments: Arguments) -> tuple[tuple[str, str], ...]:
 def _limits(arguments: Arguments) -> tuple[tuple[str, str], ...]:
     given = [(name, text) for name in LIMITS if (text := arguments.text(name)) is not None]
     several = ((name, text) for name in SEVERAL_LIMITS for text in arguments.texts(name))
-    return (*given, *several)
+    endless = (("oom-kill-disable", "true"),) if arguments.flag("oom-kill-disable") else ()
+    return (*given, *endless, *several)
 
 
 def _size(text: str | None) -> int | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tiffin.errors import InvalidError
 
 if TYPE_CHECKING:
-    from tiffin.oci.runtimespec import CPU, Memory, Resources
+    from tiffin.oci.runtimespec import CPU, BlockIO, Memory, Resources, ThrottleDevice
 
 UNLIMITED = -1
 SMALLEST_MEMORY = 6 << 20  # as Docker has it: less, and no container starts
@@ -20,6 +20,7 @@ _LIST = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
 
 _WEIGHTS = (10, 1000)
+_MOST_SWAPPY = 100
 
 
 class Write(NamedTuple):
@@ -65,6 +66,8 @@ def check(resources: Resources) -> None:
             raise _invalid("--memory-swap is memory and swap together, and needs --memory")
         if limit is not None and swap is not None and 0 <= swap < limit:
             raise _invalid("--memory-swap is memory and swap together, and less than --memory")
+        if memory.swappiness is not None and not 0 <= memory.swappiness <= _MOST_SWAPPY:
+            raise _invalid(f"--memory-swappiness is a number from 0 to {_MOST_SWAPPY}")
         if limit is not None and memory.reservation is not None and 0 <= limit < memory.reservation:
             raise _invalid("--memory-reservation is a part of --memory, and more than it")
     io = resources.block_io
@@ -86,12 +89,19 @@ def v1_writes(resources: Resources) -> tuple[Write, ...]:
         found.append(Write("memory", "memory.memsw.limit_in_bytes", str(both), memory.swap is None))
     if memory is not None and memory.reservation is not None:
         found.append(Write("memory", "memory.soft_limit_in_bytes", str(memory.reservation)))
+    found += _memory_habits(memory)
     if (cpu := resources.cpu) is not None:
+        found += _realtime(cpu)
         files = {"cpu.shares": cpu.shares, "cpu.cfs_period_us": cpu.period, "cpu.cfs_quota_us": cpu.quota}
         found += [Write("cpu", file, str(value)) for file, value in files.items() if value is not None]
         found += _cpuset(cpu)
-    if resources.block_io is not None and resources.block_io.weight is not None:
-        found.append(Write("blkio", "blkio.weight", str(resources.block_io.weight)))
+    if (disks := resources.block_io) is not None:
+        if disks.weight is not None:
+            found.append(Write("blkio", "blkio.weight", str(disks.weight)))
+        for disk in disks.weight_device:
+            found.append(Write("blkio", "blkio.weight_device", f"{disk.major}:{disk.minor} {disk.weight}"))
+        for file, _, rates in _rates(disks):
+            found += [Write("blkio", file, f"{disk.major}:{disk.minor} {disk.rate}") for disk in rates]
     return (*found, *_pids(resources), *_devices(resources))
 
 
@@ -105,18 +115,55 @@ def v2_writes(resources: Resources) -> tuple[Write, ...]:
         found.append(Write("memory", "memory.swap.max", _number(swap), memory.swap is None))
     if memory is not None and memory.reservation is not None:
         found.append(Write("memory", "memory.low", str(memory.reservation)))
+    found += _memory_habits(memory)
     if (cpu := resources.cpu) is not None:
+        found += _realtime(cpu)
         if cpu.shares is not None:
             found.append(Write("cpu", "cpu.weight", str(weight(cpu.shares))))
         if cpu.quota is not None or cpu.period is not None:
             quota = UNLIMITED if cpu.quota is None else cpu.quota
             found.append(Write("cpu", "cpu.max", f"{_number(quota)} {cpu.period or 100_000}"))
         found += _cpuset(cpu)
-    if resources.block_io is not None and resources.block_io.weight is not None:
-        least, most = _WEIGHTS
-        share = 1 + (resources.block_io.weight - least) * 9999 // (most - least)
-        found.append(Write("io", "io.weight", str(share)))
+    if (disks := resources.block_io) is not None:
+        if disks.weight is not None:
+            found.append(Write("io", "io.weight", str(_share(disks.weight))))
+        for disk in disks.weight_device:
+            found.append(Write("io", "io.weight", f"{disk.major}:{disk.minor} {_share(disk.weight)}"))
+        for _, key, rates in _rates(disks):
+            found += [Write("io", "io.max", f"{disk.major}:{disk.minor} {key}={disk.rate}") for disk in rates]
     return (*found, *_pids(resources), *_devices(resources))
+
+
+def _share(weight_of_disk: int) -> int:
+    """Return a weight of version 1 (10 to 1000) as one of version 2 (1 to 10000)."""
+    least, most = _WEIGHTS
+    return 1 + (weight_of_disk - least) * 9999 // (most - least)
+
+
+def _rates(disks: BlockIO) -> tuple[tuple[str, str, tuple[ThrottleDevice, ...]], ...]:
+    """Return the limits of single disks with their file in version 1 and their key in version 2."""
+    return (
+        ("blkio.throttle.read_bps_device", "rbps", disks.throttle_read_bps_device),
+        ("blkio.throttle.write_bps_device", "wbps", disks.throttle_write_bps_device),
+        ("blkio.throttle.read_iops_device", "riops", disks.throttle_read_iops_device),
+        ("blkio.throttle.write_iops_device", "wiops", disks.throttle_write_iops_device),
+    )
+
+
+def _memory_habits(memory: Memory | None) -> list[Write]:
+    """Return what only version 1 has: a kernel without these files says that it has no such limit."""
+    found = []
+    if memory is not None and memory.swappiness is not None:
+        found.append(Write("memory", "memory.swappiness", str(memory.swappiness)))
+    if memory is not None and memory.disable_oom_killer:
+        found.append(Write("memory", "memory.oom_control", "1"))
+    return found
+
+
+def _realtime(cpu: CPU) -> list[Write]:
+    """The same for the time of real-time processes."""
+    files = {"cpu.rt_period_us": cpu.realtime_period, "cpu.rt_runtime_us": cpu.realtime_runtime}
+    return [Write("cpu", file, str(value)) for file, value in files.items() if value is not None]
 
 
 def weight(shares: int) -> int:
