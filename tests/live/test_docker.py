@@ -158,6 +158,14 @@ ASKED = (
     *("--cap-drop", "CHOWN", "--ulimit", "nofile=1000:2000", "--log-opt", "max-size=1m", "--shm-size", "32m"),
     *("--dns", "10.0.0.1", "--sysctl", "net.ipv4.ip_forward=1", "--expose", "90", "--group-add", "9"),
 )
+NOTHING = (
+    "{{.HostConfig.CapAdd}} {{.HostConfig.Links}} {{.Config.OnBuild}} {{.ExecIDs}}",
+    "{{.HostConfig.VolumesFrom}}",
+    "{{.HostConfig.PidsLimit}} {{.HostConfig.DeviceRequests}} {{.Config.StopTimeout}}",
+    "{{len .HostConfig.CapAdd}}",
+    '{{.HostConfig.MemorySwappiness}} {{join .HostConfig.CapAdd ","}} {{.HostConfig.SecurityOpt}}',
+    "{{.HostConfig.DeviceCgroupRules}} {{range .ExecIDs}}x{{end}} {{if .ExecIDs}}x{{else}}none{{end}}",
+)
 ROW = "{{.Names}}|{{.Image}}|{{.Command}}|{{.Ports}}|{{.Networks}}|{{.State}}|{{.LocalVolumes}}"
 TEMPLATES = (
     "{{.Name}} {{.Path}} {{.Args}} {{.RestartCount}} {{.Platform}}{{.MountLabel}}{{.AppArmorProfile}}",
@@ -200,7 +208,8 @@ def test_inspect_says_of_a_container_what_docker_says(tiffin, base, docker, fold
     docker("load", "-i", save(tiffin, "inspected:1", folder / "inspected.tar"))
     told = []
     # Docker's client knows the types of fields only where one template asks for no more than it knows.
-    for engine, asked in ((docker, TEMPLATES), (tiffin, ["\n".join(TEMPLATES)])):
+    every = (*TEMPLATES, *NOTHING)
+    for engine, asked in ((docker, every), (tiffin, ["\n".join(every)])):
         engine("run", "-d", "--name", "same", *ASKED, "inspected:1")
         try:
             found = "".join(engine("inspect", "--format", one, "same").stdout for one in asked)

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tiffin.errors import InvalidError
-from tiffin.ui.template import Branch, Call, Field, Literal, Node, Operand, Output, Pipeline, Text
+from tiffin.ui.template import Branch, Call, Field, Jump, Literal, Node, Operand, Output, Pipeline, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,14 +29,43 @@ FREE_MAPS = frozenset(
         "Volumes",
     }
 )
+# Fields that Docker's documents have only where there is something to say; it knows of them all the same.
+OPTIONAL = frozenset({"Health", "Healthcheck", "Init", "StopTimeout", "MacAddress", "DNSNames", "Parent"})
 NO_VALUE = "<no value>"
+NIL = "<nil>"
+# How Go prints what is null, by the type that Docker gives the field.
+_NULLS = {
+    **dict.fromkeys(
+        ("Volumes", "Labels", "ExposedPorts", "Options", "DriverOpts", "Sysctls", "Config"), "map[]"
+    ),
+    **dict.fromkeys(("PidsLimit", "StopTimeout", "MemorySwappiness", "IPAMConfig", "OomKillDisable"), NIL),
+    **dict.fromkeys(("CapAdd", "CapDrop", "Binds", "SecurityOpt", "GroupAdd", "Links", "VolumesFrom"), "[]"),
+    **dict.fromkeys(("ExtraHosts", "DeviceRequests", "DeviceCgroupRules", "OnBuild", "Entrypoint"), "[]"),
+    **dict.fromkeys(
+        ("Cmd", "ExecIDs", "Aliases", "DNSNames", "Dns", "DnsOptions", "DnsSearch", "Ulimits"), "[]"
+    ),
+}
 
 
 class _Missing:
     """The value of a key that is not in a map of the user's own."""
 
 
+class _Nil:
+    """The value of a field that is left out where it has none."""
+
+
+class _JumpError(Exception):
+    """A `break` or `continue` on its way to its `range`, with what was printed before it."""
+
+    def __init__(self, keyword: str) -> None:
+        super().__init__()
+        self.keyword = keyword
+        self.text = ""
+
+
 MISSING = _Missing()
+_NIL = _Nil()
 
 
 def render(
@@ -57,8 +86,8 @@ def to_text(value: object) -> str:
     match value:
         case _Missing():
             return NO_VALUE
-        case None:
-            return "<nil>"
+        case None | _Nil():
+            return NIL
         case bool():
             return "true" if value else "false"
         case float() if value.is_integer() and abs(value) < 1e21:
@@ -73,14 +102,14 @@ def to_text(value: object) -> str:
 
 def truth(value: object) -> bool:
     """Whether a value counts as true: it is neither empty nor zero."""
-    return not isinstance(value, _Missing) and bool(value)
+    return not isinstance(value, _Missing | _Nil) and bool(value)
 
 
 def _plain(value: object) -> object:
     """`value` without what JSON cannot hold: a row's methods."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items() if not callable(item)}
-    return None if isinstance(value, _Missing) else value
+    return None if isinstance(value, _Missing | _Nil) else value
 
 
 class _Evaluation:
@@ -90,17 +119,23 @@ class _Evaluation:
         self._functions = functions
 
     def render(self, nodes: Sequence[Node], dot: object, variables: dict[str, object]) -> str:
-        parts = []
-        for node in nodes:
-            match node:
-                case Text():
-                    parts.append(node.text)
-                case Output():
-                    value = self._pipeline(node.pipeline, dot, variables)
-                    if not node.pipeline.variables:
-                        parts.append(NO_VALUE if value is None else to_text(value))
-                case Branch():
-                    parts.append(self._branch(node, dot, dict(variables)))
+        parts: list[str] = []
+        try:
+            for node in nodes:
+                match node:
+                    case Text():
+                        parts.append(node.text)
+                    case Output():
+                        value = self._pipeline(node.pipeline, dot, variables)
+                        if not node.pipeline.variables:
+                            parts.append(_null(node.pipeline) if value is None else to_text(value))
+                    case Branch():
+                        parts.append(self._branch(node, dot, dict(variables)))
+                    case Jump():
+                        raise _JumpError(node.keyword)  # noqa: TRY301 - caught below, to keep what is there
+        except _JumpError as jump:
+            jump.text = "".join(parts) + jump.text
+            raise
         return "".join(parts)
 
     def _branch(self, node: Branch, dot: object, variables: dict[str, object]) -> str:
@@ -118,7 +153,7 @@ class _Evaluation:
                 items: list[tuple[object, object]] = [(key, value[key]) for key in sorted(value)]
             case list() | tuple():
                 items = list(enumerate(value))
-            case None | _Missing():
+            case None | _Missing() | _Nil():
                 items = []
             case _:
                 raise _error(f"range cannot go over {to_text(value)!r}, which is neither a list nor a map")
@@ -128,7 +163,12 @@ class _Evaluation:
         for key, item in items:
             names = node.pipeline.variables
             bound = dict(zip(names, (key, item) if len(names) == 2 else (item,), strict=False))
-            parts.append(self.render(node.body, item, {**variables, **bound}))
+            try:
+                parts.append(self.render(node.body, item, {**variables, **bound}))
+            except _JumpError as jump:
+                parts.append(jump.text)
+                if jump.keyword == "break":
+                    break
         return "".join(parts)
 
     def _pipeline(self, pipeline: Pipeline, dot: object, variables: dict[str, object]) -> object:
@@ -200,6 +240,12 @@ class _Evaluation:
 def _look_up(value: object, name: str, parent: str) -> object:
     if isinstance(value, _Missing) or value is None:
         return MISSING
+    if isinstance(value, _Nil):
+        raise InvalidError(
+            f"the template asks for .{parent}.{name}, and there is no .{parent}",
+            code="bad-template",
+            hint=f"ask before: {{{{if .{parent}}}}}…{{{{end}}}}",
+        )
     if not isinstance(value, dict):
         raise _error(f".{name} asks for a field of {to_text(value)!r}, which has none")
     if name in value:
@@ -207,6 +253,8 @@ def _look_up(value: object, name: str, parent: str) -> object:
         return found
     if parent in FREE_MAPS:
         return MISSING
+    if name in OPTIONAL:
+        return _NIL
     from difflib import get_close_matches
 
     near = get_close_matches(name, value, 3, 0.5)
@@ -214,6 +262,13 @@ def _look_up(value: object, name: str, parent: str) -> object:
     raise InvalidError(
         f"the template asks for .{name}, and there is no such field", code="bad-template", hint=hint
     )
+
+
+def _null(pipeline: Pipeline) -> str:
+    """How nothing is printed, by the field that it was looked up in."""
+    (*_, last) = pipeline.commands
+    name = last.names[-1] if isinstance(last, Field) and last.names else ""
+    return _NULLS.get(name, NO_VALUE)
 
 
 def _error(message: str) -> InvalidError:
@@ -273,7 +328,7 @@ def _or(*values: object) -> object:
 FUNCTIONS: Mapping[str, Callable[..., object]] = {
     "json": to_json,
     "split": lambda text, by: to_text(text).split(by),
-    "join": lambda items, by: by.join(to_text(item) for item in items),
+    "join": lambda items, by: by.join(to_text(item) for item in items or ()),
     "title": lambda text: _title(to_text(text)),
     "lower": lambda text: to_text(text).lower(),
     "upper": lambda text: to_text(text).upper(),

@@ -1,8 +1,8 @@
 """The templates of `--format`: text → nodes (pure).
 
 The part of Go's text/template that Docker's users write: fields, variables,
-pipelines, literals, parentheses, `if`/`else if`/`else`, `range`, `with`,
-comments and trimming. `evaluate` gives the nodes their meaning.
+pipelines, literals, parentheses, `if`/`else if`/`else`, `range` with `break` and
+`continue`, `with`, comments and trimming. `evaluate` gives the nodes their meaning.
 """
 
 from __future__ import annotations
@@ -69,7 +69,13 @@ class Branch(NamedTuple):
     otherwise: tuple[Node, ...]
 
 
-Node = Text | Output | Branch
+class Jump(NamedTuple):
+    """`break` or `continue`, in a `range`."""
+
+    keyword: str
+
+
+Node = Text | Output | Branch | Jump
 
 _ACTION = re.compile(
     r"\{\{(-[ \t\r\n])?((?:\"(?:\\.|[^\"\\])*\"|`[^`]*`|(?!\}\}).)*?)([ \t\r\n]-)?\}\}", re.DOTALL
@@ -100,6 +106,7 @@ class _Parser:
         self._text = text
         self._parts = list(self._split())
         self._at = 0
+        self._ranges = 0
 
     def parse(self) -> tuple[Node, ...]:
         """All nodes; a stray `end` or `else` is an error."""
@@ -137,6 +144,8 @@ class _Parser:
                 return tuple(nodes), text
             if word in ("if", "with", "range"):
                 nodes.append(self._branch(word, text[len(word) :]))
+            elif word in ("break", "continue") and self._ranges:
+                nodes.append(Jump(word))
             elif word in ("define", "template", "block", "break", "continue"):
                 raise self._error(f"{{{{{word}}}}} is not supported in --format")
             else:
@@ -145,7 +154,9 @@ class _Parser:
 
     def _branch(self, keyword: str, text: str) -> Branch:
         pipeline = self._pipeline(text, keyword)
+        self._ranges += keyword == "range"
         body, closing = self._nodes()
+        self._ranges -= keyword == "range"
         otherwise: tuple[Node, ...] = ()
         if closing.startswith("else"):
             again = closing[len("else") :].split(None, 1)
