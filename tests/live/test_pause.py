@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.live.test_run import row, until
 
+from tiffin.container import control
+
 pytestmark = pytest.mark.live
 
 on_root = pytest.mark.parametrize("tiffin", ["root"], indirect=True)
@@ -119,6 +121,26 @@ def test_nothing_is_left_of_one_whose_supervisor_was_killed(tiffin, name):
     tiffin("rm", name)
     until(lambda: not Path(f"/proc/{first}").exists(), "the end of its processes")
     assert not group or not Path(group).exists()
+
+
+@on_root
+def test_it_goes_on_when_who_holds_it_for_a_while_is_gone(tiffin, name):
+    identity = tiffin("inspect", "--format", "{{.Id}}", name).stdout.strip()
+    places = (Path("/run/tiffin"), tiffin.store / "run")
+    place = next(path for one in places if (path := one / "containers" / identity[:12]).exists())
+    for ending in ("close", "unpause"):
+        holder = control.connect(place)
+        with holder:
+            holder.send({"verb": "pause", "while": True})
+            assert holder.receive()[0] == {"ok": True}
+            assert state(tiffin, name)["Paused"]
+            if ending == "unpause":
+                tiffin("unpause", name)
+                tiffin("pause", name)
+        if ending == "close":
+            until(lambda: not state(tiffin, name)["Paused"], "that it goes on")
+        else:  # what a user has paused since is not the holder's
+            assert state(tiffin, name)["Paused"]
 
 
 @on_root

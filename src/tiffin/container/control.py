@@ -7,6 +7,7 @@
 | `{"verb": "wait"}` | `{"exit": 0}` when it has ended for good; with `"next": true` at its next end |
 | `{"verb": "network", "connect": […]}` or `"disconnect": ID` | `{"ok": true}` or `{"error": …}` |
 | `{"verb": "pause"}`, `{"verb": "unpause"}` | `{"ok": true}` or `{"error": …}` |
+| `{"verb": "pause", "while": true}` | the same; let go when the caller does so, or is gone |
 | `{"verb": "change"}` with `name`, `restart` or `limits` | `{"ok": true}`: what a user has changed |
 | `{"verb": "exec"}` with stdin, stdout, stderr and a request, and its `command` | see `execute` |
 

@@ -66,6 +66,7 @@ class Supervisor:
         self._delay = 0
         self._prober: Prober | None = None
         self._freezer: Freezer | None = None
+        self._holder: control.Connection | None = None
         self._state = state.State()
 
     @property
@@ -201,7 +202,7 @@ class Supervisor:
         code = self.life.end()
         if self._freezer is not None:
             self._freezer.close()
-            self._freezer = None
+            self._freezer = self._holder = None
         if self.life.usage is not None and self.life.usage.killed:
             self.job.note("oom")
         lasted = (time.time_ns() - self._state.started) // 1_000_000_000
@@ -242,6 +243,8 @@ class Supervisor:
         if received is None:
             self.loop.forget(connection.fileno())
             self._waiting.pop(connection, None)
+            if connection is self._holder:
+                self._thaw()
             connection.close()
             return
         message, descriptors = received
@@ -252,7 +255,10 @@ class Supervisor:
         elif message.get("verb") == "wait":
             self._waiting[connection] = not message.get("next")
         elif message.get("verb") in ("pause", "unpause"):
-            connection.send(self._hold(str(message["verb"])))
+            answer = self._hold(str(message["verb"]))
+            if message.get("while") and "ok" in answer:
+                self._holder = connection
+            connection.send(answer)
         elif message.get("verb") == "change":
             self._change(message)
             connection.send({"ok": True})
@@ -328,6 +334,7 @@ class Supervisor:
             raise
 
     def _thaw(self) -> None:
+        self._holder = None
         if self._freezer is not None:
             self._freezer.thaw()
         self._state = self._state._replace(status="running")

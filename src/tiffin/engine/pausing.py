@@ -13,6 +13,7 @@ from tiffin.engine.standing import control_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from tiffin.container.record import Record
     from tiffin.engine.engine import Engine
@@ -32,23 +33,34 @@ def unpause(engine: Engine, name: str) -> None:
 
 @contextmanager
 def still(engine: Engine, record: Record) -> Iterator[None]:
-    """Within the block the container stands still, if it runs; one that is paused stays so."""
-    if state_of(engine, record).status != "running":
+    """Within the block the container stands still, if it runs; one that is paused stays so.
+
+    If this process is killed meanwhile, the supervisor lets the container go.
+    """
+    running = state_of(engine, record).status == "running"
+    connection = control.connect(control_of(engine, record)) if running else None
+    if connection is None:
         yield
         return
-    _turn(engine, record, "pause")
-    try:
+    with connection:
+        _checked(_say(connection, {"verb": "pause", "while": True}), record)
         yield
-    finally:
-        if state_of(engine, record).status == "paused":  # it may have been killed, or let go, meanwhile
-            _turn(engine, record, "unpause")
+        _say(connection, {"verb": "unpause"})  # it may have been let go, or killed, meanwhile
 
 
 def _turn(engine: Engine, record: Record, verb: str) -> None:
-    who = f"the container {record.name}"
-    pausing.check(verb, state_of(engine, record).status, who)
-    answer = control.ask(control_of(engine, record), {"verb": verb})
+    pausing.check(verb, state_of(engine, record).status, f"the container {record.name}")
+    _checked(control.ask(control_of(engine, record), {"verb": verb}), record)
+
+
+def _say(connection: control.Connection, message: dict[str, Any]) -> dict[str, Any] | None:
+    received = connection.receive() if connection.send(message) else None
+    return None if received is None else received[0]
+
+
+def _checked(answer: dict[str, Any] | None, record: Record) -> None:
+    """Raise what the supervisor could not do; without one the container has ended a moment ago."""
     if answer is None:
-        pausing.check("pause", "exited", who)  # it has ended a moment ago
+        pausing.check("pause", "exited", f"the container {record.name}")
     elif "error" in answer:
         raise unpack_error(answer["error"])
