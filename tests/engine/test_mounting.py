@@ -169,11 +169,16 @@ def test_an_image_that_is_mounted_stays_though_it_has_no_name(engine, keep):
     for name in ("gone", "lost"):
         layers[name] = _layer(engine, lambda tree, name=name: (tree / name).write_text(name))
         _image(engine, name, (layers[name],))
-    keep(mount=("type=image,source=gone,target=/i",))
+    name = keep(mount=("type=image,source=gone,target=/i",))
     images.remove(engine, ["gone", "lost"], force=True)
     collect(engine)
     assert engine.layers.path(layers["gone"]).is_dir()
     assert not engine.layers.path(layers["lost"]).exists()
+    containers.stop(engine, [name], timeout=0)
+    containers.start(engine, [name])
+    [found] = containers.inspect(engine, [name])
+    assert Path(f"/proc/{found['State']['Pid']}/root/i/gone").read_text() == "gone"
+    assert found["Mounts"][0]["Name"] == "gone"
 
 
 # --- volumes --------------------------------------------------------------------------------------------
@@ -346,6 +351,18 @@ def test_what_is_mounted_is_given_to_the_user(engine, show, tmp_path):
     assert {path.lstat().st_uid for path in (tmp_path, inner, inner / "f", tmp_path / "link")} == {1000}
     assert (Path("/etc").stat().st_uid, Path("/etc/hostname").stat().st_uid) == before
     assert show("stat -c %u /v", "source=given,target=/v,U=true", user="app") == "1000\n"
+
+
+def test_a_file_is_given_and_what_is_mounted_in_a_folder_is_not(engine, show, tmp_path):
+    (tmp_path / "file").touch()
+    assert show("stat -c %u /f", volumes=(f"{tmp_path}/file:/f:U",), user="app") == "1000\n"
+    (tmp_path / "below").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", tmp_path / "below"], check=True)
+    try:
+        seen = show("stat -c %u /x /x/below", volumes=(f"{tmp_path}:/x:U",), user="app")
+    finally:
+        subprocess.run(["umount", tmp_path / "below"], check=True)
+    assert seen == "1000\n0\n"
 
 
 def test_what_the_machine_needs_is_not_given_away(engine):

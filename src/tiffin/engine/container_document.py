@@ -230,4 +230,6 @@ def _mount(mount: MountRecord) -> dict[str, Any]:
         "Propagation": f"r{mount.propagation or 'private'}" if mount.kind == "bind" else "",
         **({"Subpath": mount.subpath} if mount.subpath else {}),
     }
+    if mount.kind == "image":
+        return {**found, "Name": mount.source, "Source": "", "Propagation": "rprivate"}
     return {**found, "Name": mount.name, "Driver": "local"} if mount.kind == "volume" else found

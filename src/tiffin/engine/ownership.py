@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tiffin.engine.standing import say
 from tiffin.errors import FailedError, InvalidError
 from tiffin.linux.isolation import Rung
+from tiffin.runtime.targets import resolve
 
 if TYPE_CHECKING:
     from tiffin.container.record import MountRecord
@@ -50,15 +51,31 @@ def give(engine: Engine, mount: MountRecord, uid: int, gid: int) -> None:
 
 def _give(place: str, uid: int, gid: int) -> None:
     """Change owners by descriptors: a container that has the folder too cannot lead us elsewhere by links."""
-    top = os.lstat(place)
-    if (top.st_uid, top.st_gid) != (uid, gid):
-        os.chown(place, uid, gid, follow_symlinks=False)
-    if not stat.S_ISDIR(top.st_mode):
-        return
-    for _, folders, names, fd in os.fwalk(place, follow_symlinks=False):
-        for name in [*names, *folders]:
-            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
-            if status.st_dev != top.st_dev:
-                folders.remove(name)
-            elif (status.st_uid, status.st_gid) != (uid, gid):
-                os.chown(name, uid, gid, dir_fd=fd, follow_symlinks=False)
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    above, name = os.path.split(place)
+    try:
+        top = resolve(root, above, links=False)
+    finally:
+        os.close(root)
+    try:
+        status = os.stat(name, dir_fd=top, follow_symlinks=False)
+        device = status.st_dev
+        _change(top, name, device, uid, gid)
+        if not stat.S_ISDIR(status.st_mode):
+            return
+        for _, folders, names, fd in os.fwalk(name, dir_fd=top, follow_symlinks=False):
+            for each in [*names, *folders]:
+                if not _change(fd, each, device, uid, gid) and each in folders:
+                    folders.remove(each)
+    finally:
+        os.close(top)
+
+
+def _change(fd: int, name: str, device: int, uid: int, gid: int) -> bool:
+    """Change the owner of what is on the device; return whether it is."""
+    status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+    if status.st_dev != device:
+        return False
+    if (status.st_uid, status.st_gid) != (uid, gid):
+        os.chown(name, uid, gid, dir_fd=fd, follow_symlinks=False)
+    return True
