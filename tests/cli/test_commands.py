@@ -11,6 +11,7 @@ from tiffin.build.entitlements import Entitlements
 from tiffin.container.mounts import VolumeMount
 from tiffin.engine.building.request import BuildRequest, BuildResult
 from tiffin.engine.building.steprequest import StepRequest
+from tiffin.engine.cachelimit import Bounds
 from tiffin.engine.packing import Compression, PushOptions
 from tiffin.errors import ConflictError, NotFoundError
 from tiffin.events import StepDone, StepStarted
@@ -659,6 +660,11 @@ def test_prune_prints_what_docker_prints(tiffin, engine):
         ("volume prune --filter all=false --filter label=a", {"volumes": "anonymous", "labels": ("a",)}),
         ("builder prune", {"cache": "unused"}),
         ("builder prune -a", {"cache": "all"}),
+        ("builder prune --keep-storage 1g", {"cache": "unused", "bounds": Bounds(least=1 << 30)}),
+        (
+            "builder prune -a --max-used-space 2g --min-free-space 1g --reserved-space 5m",
+            {"cache": "all", "bounds": Bounds(2 << 30, 5 << 20, 1 << 30)},
+        ),
         ("image prune --filter label=a --filter label!=b", {"images": "dangling", "labels": ("a",)}),
     ],
 )
@@ -666,7 +672,7 @@ def test_prune_removes_only_what_was_said(tiffin, engine, words, asked):
     engine.answers("prune", prune=pruned())
     assert tiffin(*words.split(), "-f").status == 0
     usual = {"containers": False, "networks": False, "images": "none", "volumes": "none", "cache": "none"}
-    usual |= {"until": None, "labels": (), "not_labels": ("b",) if "label!" in words else ()}
+    usual |= {"until": None, "bounds": None, "labels": (), "not_labels": ("b",) if "label!" in words else ()}
     assert vars(engine.calls[-1][1]) == {**usual, **asked}
 
 

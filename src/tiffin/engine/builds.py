@@ -24,6 +24,7 @@ from tiffin.engine.building.lint import linted, make_inspector, pointing_into, r
 from tiffin.engine.building.platforms import plan_requests
 from tiffin.engine.building.request import BuiltImage
 from tiffin.engine.building.results import deliver, store_image, store_result, wanted_outputs
+from tiffin.engine.cachelimit import keep_to, limit_of
 from tiffin.engine.foreign import check_steps
 from tiffin.errors import FailedError, InvalidError
 from tiffin.events import Notice
@@ -56,7 +57,7 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
     outputs = wanted_outputs(request, tags)
     lent = read_lent(request, engine.settings.environ)
     attester = make_attester(engine, request, outputs)
-    caches = plan_caches(request)
+    caches, most = plan_caches(request), limit_of(engine)
     if request.split and caches.inline:
         raise InvalidError(
             "an image whose layers are split cannot carry the cache of the steps that made them",
@@ -85,6 +86,8 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
         caches.export(engine, solved)
     if request.iidfile is not None:
         atomic_write(request.iidfile, str(result.image_id if result.kept else "").encode())
+    if most is not None and not all(found.cached for found in results.values()):
+        keep_to(engine, most)
     return result
 
 

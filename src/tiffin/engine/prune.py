@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tiffin.build.ops.cachemounts import CacheMounts
 from tiffin.container.state import RUNNING
 from tiffin.engine import containers, images, volumes
+from tiffin.engine.cachelimit import Bounds, Remembered, least_used, taken
 from tiffin.engine.collection import collect
 from tiffin.oci.digest import Digest
 
@@ -65,7 +67,8 @@ class DiskUsage(NamedTuple):
 class PruneRequest(NamedTuple):
     """What may go. `until` (seconds) spares what is younger; labels are `KEY` or `KEY=VALUE`.
 
-    Cache mounts go with `cache="all"` only: what they hold cannot be made again from layers.
+    Cache mounts go with `cache="all"` only: what they hold cannot be made again from layers. With
+    `bounds` only so much of the cache goes as they demand, what was used least recently first, and no mount.
     """
 
     containers: bool = False
@@ -73,6 +76,7 @@ class PruneRequest(NamedTuple):
     images: Literal["none", "dangling", "all"] = "none"
     volumes: Literal["none", "anonymous", "all"] = "none"
     cache: Literal["none", "unused", "all"] = "none"
+    bounds: Bounds | None = None
     until: float | None = None
     labels: tuple[str, ...] = ()
     not_labels: tuple[str, ...] = ()
@@ -137,7 +141,8 @@ def prune(engine: Engine, request: PruneRequest) -> PruneReport:
     removed = _prune_images(engine, request) if request.images != "none" else ()
     dropped, volume_bytes = _prune_volumes(engine, request) if request.volumes != "none" else ((), 0)
     forgotten = _prune_cache(engine, request) if request.cache != "none" else ()
-    emptied, cache_bytes = _prune_cache_mounts(engine, request) if request.cache == "all" else ((), 0)
+    mounts = request.cache == "all" and request.bounds is None
+    emptied, cache_bytes = _prune_cache_mounts(engine, request) if mounts else ((), 0)
     written = sum(size for _, size in gone)
     reclaimed = collect(engine).size + written + volume_bytes + cache_bytes
     caches = (*forgotten, *emptied)
@@ -252,18 +257,32 @@ def _prune_volumes(engine: Engine, request: PruneRequest) -> tuple[tuple[str, ..
 
 
 def _prune_cache(engine: Engine, request: PruneRequest) -> tuple[str, ...]:
-    """Forget results: all, or those whose layer no image has."""
+    """Forget results: all, or those whose layer no image has; of these as many as the bounds demand."""
     kept = {diff_id for stack in _stacks(engine).values() for diff_id in stack}
+    sizes = _layer_sizes(engine) if request.bounds else {}
     with engine.db.transaction() as connection:
-        gone = [
-            row["key"]
-            for row in connection.execute("SELECT key, diff_id, used FROM cache")
+        rows = connection.execute(
+            "SELECT key, diff_id, used, COALESCE(LENGTH(record), 0) AS told"
+            " FROM cache LEFT JOIN step_record USING (key)"
+        )
+        found = [
+            Remembered(row["key"], row["diff_id"] or "", row["told"], row["used"])
+            for row in rows
             if (request.cache == "all" or row["diff_id"] not in kept)
             and (request.until is None or row["used"] / _NANO < request.until)
         ]
+        gone = [entry.key for entry in found]
+        if request.bounds is not None:
+            goal = request.bounds.goal(taken(found, sizes, kept), _free(engine))
+            gone = least_used(found, sizes, kept, goal)
         for table in ("cache", "step_record"):
             connection.executemany(f"DELETE FROM {table} WHERE key = ?", [(key,) for key in gone])  # noqa: S608
     return tuple(key[:12] for key in gone)
+
+
+def _free(engine: Engine) -> int:
+    room = os.statvfs(engine.home.root)
+    return room.f_bavail * room.f_frsize
 
 
 def _prune_cache_mounts(engine: Engine, request: PruneRequest) -> tuple[tuple[str, ...], int]:

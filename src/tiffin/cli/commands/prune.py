@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from tiffin.booleans import TRUE
 from tiffin.cli.buildflags import OTHER_BUILDER
 from tiffin.cli.command import Command
-from tiffin.cli.options import flag, refuse, usage, values
+from tiffin.cli.options import flag, usage, value, values
 from tiffin.ui.columns import human_size
 
 if TYPE_CHECKING:
     from tiffin.cli.command import Session
     from tiffin.cli.options import Arguments
+    from tiffin.engine.cachelimit import Bounds
 
 FILTERS = ("label", "label!", "until")
 _FORCE = flag("-f, --force", "Do not ask")
@@ -29,6 +30,7 @@ class What(NamedTuple):
     images: Literal["none", "dangling", "all"] = "none"
     volumes: Literal["none", "anonymous", "all"] = "none"
     cache: Literal["none", "unused", "all"] = "none"
+    bounds: Bounds | None = None
 
 
 def run_system(session: Session, arguments: Arguments) -> int:
@@ -89,8 +91,22 @@ def run_builder(session: Session, arguments: Arguments) -> int:
         session,
         arguments,
         f"WARNING! This will remove {which}.",
-        What(cache="all" if everything else "unused"),
+        What(cache="all" if everything else "unused", bounds=_bounds(arguments)),
     )
+
+
+def _bounds(arguments: Arguments) -> Bounds | None:
+    """Read the options that say how much of the cache goes; None if all may go."""
+    names = ("max-used-space", "reserved-space", "keep-storage", "min-free-space")
+    if arguments.given.isdisjoint(names):
+        return None
+    from tiffin.cli.units import parse_size
+    from tiffin.engine.cachelimit import Bounds
+
+    most, reserved, kept, free = (
+        None if (text := arguments.text(name)) is None else parse_size(text, f"--{name}") for name in names
+    )
+    return Bounds(most, kept if reserved is None else reserved, free)
 
 
 def _prune(
@@ -111,6 +127,7 @@ def _prune(
         images=what.images,
         volumes=what.volumes,
         cache=what.cache,
+        bounds=what.bounds,
         until=_until(wanted),
         labels=tuple(wanted.get("label", [])),
         not_labels=tuple(wanted.get("label!", [])),
@@ -178,13 +195,10 @@ BUILDER = Command(
         flag("-a, --all", "Remove all build cache"),
         _FILTER,
         _FORCE,
-        *refuse(
-            "the cache is pruned by age: --filter until=24h",
-            "--keep-storage=",
-            "--max-used-space=",
-            "--min-free-space=",
-            "--reserved-space=",
-        ),
+        value("--keep-storage", "SIZE", "The same as --reserved-space"),
+        value("--max-used-space", "SIZE", "Let the cache take so much"),
+        value("--min-free-space", "SIZE", "Make so much of the disk free"),
+        value("--reserved-space", "SIZE", "Let so much of the cache stay"),
         *OTHER_BUILDER,
     ),
     examples=("tiffin builder prune -f --filter until=24h",),
