@@ -13,6 +13,7 @@ from tiffin.engine.building.request import BuildRequest
 from tiffin.engine.builds import build
 from tiffin.engine.collection import collect
 from tiffin.engine.lookup import need_image
+from tiffin.engine.packing import PushOptions
 from tiffin.engine.transfers import pull, push
 from tiffin.errors import InvalidError, NotFoundError
 from tiffin.image.platforms import open_platforms
@@ -189,10 +190,10 @@ def test_a_registry_gets_it_all(engine, other, make, double):
 def test_one_platform_of_several_can_be_pushed(engine, make, double):
     name = f"{double.address}/it:1"
     make(tag=name, platforms=BOTH, provenance="true")
-    sent = push(engine, name, platform=Platform.parse("arm64"))
+    sent = push(engine, name, PushOptions(Platform.parse("arm64")))
     assert sent.media_type == MediaType.OCI_MANIFEST
     with pytest.raises(NotFoundError, match="not made for linux/s390x"):
-        push(engine, name, platform=Platform.parse("s390x"))
+        push(engine, name, PushOptions(Platform.parse("s390x")))
 
 
 def test_files_that_are_put_out_have_none_and_that_is_said(make, tmp_path, events):
