@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tiffin.oci.runtimespec import CPU, BlockIO, Memory, Resources, ThrottleDevice
 
 UNLIMITED = -1
+DEVICES = "devices"
 SMALLEST_MEMORY = 6 << 20  # as Docker has it: less, and no container starts
 _SHARES = (2, 262144)
 _LIST = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
@@ -131,7 +132,7 @@ def v2_writes(resources: Resources) -> tuple[Write, ...]:
             found.append(Write("io", "io.weight", f"{disk.major}:{disk.minor} {_share(disk.weight)}"))
         for _, key, rates in _rates(disks):
             found += [Write("io", "io.max", f"{disk.major}:{disk.minor} {key}={disk.rate}") for disk in rates]
-    return (*found, *_pids(resources), *_devices(resources))
+    return (*found, *_pids(resources), *_filter(resources))
 
 
 def _share(weight_of_disk: int) -> int:
@@ -191,13 +192,24 @@ def _pids(resources: Resources) -> list[Write]:
 
 
 def _devices(resources: Resources) -> list[Write]:
-    """Return the rules, in their order. There is no such controller in version 2: it says so by itself."""
+    """Return the rules, in their order."""
     found = []
     for rule in resources.devices:
         numbers = ":".join("*" if number is None else str(number) for number in (rule.major, rule.minor))
         text = "a" if rule.type == "a" else f"{rule.type} {numbers} {rule.access}"
         found.append(Write("devices", f"devices.{'allow' if rule.allow else 'deny'}", text))
     return found
+
+
+def _filter(resources: Resources) -> list[Write]:
+    """Return the same for version 2, which has no files for it: the program, as hexadecimal digits."""
+    allowed = [rule for rule in resources.devices if rule.allow]
+    if not resources.devices:
+        return []
+    from tiffin.linux.devicefilter import compile_rules  # few containers have rules
+
+    program = compile_rules((rule.type, rule.major, rule.minor, rule.access) for rule in allowed)
+    return [Write(DEVICES, "", program.hex())]
 
 
 def _number(value: int) -> str:

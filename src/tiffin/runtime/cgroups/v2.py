@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tiffin.errors import UnsupportedError
+from tiffin.runtime.cgroups.limits import DEVICES
 from tiffin.runtime.cgroups.manager import Group, no_place, parent_below, write_limits
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class V2:
         """Return why there is no such controller for us; nothing if there is."""
         if self._own is None:
             return "our own group lies outside of what is mounted"
+        if controller == DEVICES:
+            from tiffin.linux.devicefilter import obstacle
+
+            return obstacle()
         # A controller is used by one version at a time: the root tells which this one has.
         try:
             there = (self._mount / "cgroup.controllers").read_text().split()
@@ -50,6 +55,8 @@ class V2:
     def make(self, wanted: Wanted) -> Group:
         """Make the group, with its limits. Raises UnsupportedError, and leaves nothing then."""
         writes = wanted.writes.v2
+        filters = [write for write in writes if write.controller == DEVICES]
+        writes = tuple(write for write in writes if write.controller != DEVICES)
         needed = list(dict.fromkeys(write.controller for write in writes))
         # Beside us; where we are at the top of what is mounted, below us.
         beside = str(Path(self._own or "/").parent)
@@ -64,6 +71,8 @@ class V2:
         group = Group(dict.fromkeys(needed or ["cgroup"], directory), self._kernel)
         try:
             write_limits(group.directories, writes)
+            for write in filters:
+                _filter_devices(directory, write)
         except BaseException:
             group.delete()
             raise
@@ -94,3 +103,16 @@ class V2:
                     code="no-controller",
                     hint=_HINT,
                 ) from error
+
+
+def _filter_devices(directory: Path, write: Write) -> None:
+    from tiffin.linux.devicefilter import attach  # few containers have rules for devices
+
+    try:
+        attach(directory, bytes.fromhex(write.value))
+    except OSError as error:
+        raise UnsupportedError(
+            f"the devices of a container cannot be limited: {error.strerror}",
+            code="limit-refused",
+            hint="leave --device-cgroup-rule and the access of --device away",
+        ) from error
