@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import tarfile
+import time
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from tests.suites.images import foreign_tar, make_image
 from tiffin.engine import images
 from tiffin.engine.archives import load, save
 from tiffin.engine.collection import collect
+from tiffin.engine.events import events
 from tiffin.engine.lookup import need_image
 from tiffin.errors import NotFoundError, TiffinError
 from tiffin.oci.digest import DiffID, Digest
@@ -215,3 +217,23 @@ def test_a_layer_that_was_changed_on_disk_is_not_saved_as_if_it_were_whole(engin
     os.utime(engine.layers.path(diff_id) / "f", (1, 1))
     with pytest.raises(TiffinError):
         save(engine, ["app"], io.BytesIO())
+
+
+def test_what_was_done_is_told(engine, other):
+    _, identity = make_image(engine, "a:1")
+    images.tag(engine, "a:1", "b:2")
+    archive = saved(engine, "b:2")
+    load(other, io.BytesIO(archive))
+    images.remove(engine, ["b:2", "a:1"])
+    told = [
+        [(event.action, event.about["name"]) for event in events(each, {}, until=time.time())]
+        for each in (engine, other)
+    ]
+    assert told[0] == [
+        ("tag", "b:2"),
+        ("save", "b:2"),
+        ("untag", "b:2"),
+        ("untag", "a:1"),
+        ("delete", identity),
+    ]
+    assert told[1] == [("load", "b:2")]

@@ -13,6 +13,7 @@ from tests.doubles.registry import RegistryDouble
 
 from tiffin.engine import archives, images
 from tiffin.engine.engine import Engine
+from tiffin.engine.events import events
 from tiffin.engine.lookup import find_image, need_image
 from tiffin.engine.packing import Compression, PushOptions
 from tiffin.engine.settings import Settings
@@ -441,3 +442,16 @@ def test_the_compression_of_a_push(double, make, kind, head):
     assert double.blobs["me/serving", first.digest].startswith(head)
     pull(two, name)
     assert need_image(two, name).image_id == image_id
+
+
+def test_what_was_fetched_and_sent_is_told(double, engine):
+    serve_image(double, "a", "1")
+    name = f"{double.address}/a:1"
+    pull(engine, name)
+    images.tag(engine, name, f"{double.address}/b:2")
+    push(engine, f"{double.address}/b:2")
+    told = [(event.action, event.about["name"]) for event in events(engine, {}, until=time.time())]
+    assert told == [("pull", name), ("tag", f"{double.address}/b:2"), ("push", f"{double.address}/b:2")]
+    with pytest.raises(TiffinError):
+        pull(engine, f"{double.address}/nonesuch:1")
+    assert len(list(events(engine, {}, until=time.time()))) == len(told)

@@ -28,7 +28,7 @@ def told(tiffin, name, form="{{.Action}}", since="0"):
 
 
 def test_the_life_of_a_container(tiffin, busybox, name):
-    options = ("--network", "none", "--name", name, "--label", "tier=front")
+    options = ("--network", "none", "--name", name, "--label", "tier=front", "--label", "oldName=none")
     checks = ("--health-cmd", "true", "--health-interval", "50ms", "--wait-healthy")
     tiffin(
         "run",

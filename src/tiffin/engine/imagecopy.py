@@ -167,8 +167,10 @@ def _put(engine: Engine, image: _Opened, source: Place, target: Place) -> None:
 def _keep(engine: Engine, image: _Opened, reference: Reference) -> None:
     """Take in what is to be had of it; layers are unpacked by the first who needs them."""
     copy_graph(image.fetcher, engine.blobs, image.root, emit=engine.emit)
-    engine.images.add(image.root, open_found(engine, image.root, reference).image_id)
+    image_id = open_found(engine, image.root, reference).image_id
+    engine.images.add(image.root, image_id)
     engine.tags.set(reference, image.root)
+    engine.happened("image", "tag", image_id, name=reference.familiar)
 
 
 def _send(engine: Engine, image: _Opened, source: Place, reference: Reference) -> None:

@@ -120,7 +120,7 @@ def about(record: Record) -> tuple[tuple[str, str], ...]:
 
 def tell(engine: Engine, record: Record, action: str, **more: str) -> None:
     """Write into the journal what happened to a container."""
-    engine.happened("container", action, record.id, **dict(about(record)), **more)
+    engine.happened("container", action, record.id, **{**dict(about(record)), **more})
 
 
 def say(engine: Engine, text: str) -> None:
