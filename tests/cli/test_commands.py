@@ -13,6 +13,7 @@ from tiffin.engine.building.request import BuildRequest, BuildResult
 from tiffin.engine.building.steprequest import StepRequest
 from tiffin.engine.cachelimit import Bounds
 from tiffin.engine.packing import Compression, PushOptions
+from tiffin.engine.request import Client
 from tiffin.errors import ConflictError, NotFoundError
 from tiffin.events import StepDone, StepStarted
 from tiffin.network.resolver import ExtraHost
@@ -332,6 +333,7 @@ def test_run_asks_for_all_that_was_said(tiffin, engine, tmp_path):
         ),
         limits=(("cpus", "1.5"), ("memory", "1g"), ("ulimit", "nofile=5"), ("ulimit", "core=0")),
         gpus="2",
+        client=Client(),
         cdi_devices=("acme.com/x=1",),
         devices=("/dev/x:r",),
         label_files=(Path("labels"),),
@@ -363,7 +365,7 @@ def test_run_it_needs_a_terminal(tiffin, engine, stdin):
     engine.answers("containers", exec_=0)
     stdin()
     result = tiffin("run", "-it", "image")
-    assert (result.status, "standard input is none" in result.err) == (1, True)
+    assert (result.status, "the input device is not a TTY" in result.err) == (1, True)
     assert tiffin("exec", "-it", "c", "sh").status == 1
     assert tiffin("run", "-t", "image").status == 0
     assert tiffin("run", "-dit", "image").status == 0
@@ -374,8 +376,8 @@ def test_run_it_needs_a_terminal(tiffin, engine, stdin):
 @pytest.mark.parametrize(
     "words",
     [
-        ["--kernel-memory", "1g"], ["--storage-opt", "size=1g"], ["--wait"], ["--sig-proxy=false"],
-        ["-d", "--wait-timeout=5"],
+        ["--kernel-memory", "1g"], ["--storage-opt", "size=1g"], ["--wait"],
+        ["-d", "--wait-timeout=5"], ["-d", "-a", "stdout"], ["-a", "out"],
         ["--shm-size", "big"], ["--mount=type=npipe,target=/x"], ["--mount=type=bind,src=/nope,target=/x"],
         ["--pull=sometimes"],
     ],
@@ -426,6 +428,7 @@ def test_exec_asks_and_passes_on_the_status(tiffin, engine):
             user="root",
             workdir="/",
             privileged=False,
+            keys=b"",
         ),
     )
     engine.answers("containers", exec_=NotFoundError("no container"))
@@ -478,7 +481,7 @@ def test_rm_by_force_does_not_mind_what_is_gone(tiffin, engine):
 def test_start_attached_passes_on_the_status(tiffin, engine):
     engine.answers("running", start=9)
     assert tiffin("start", "-a", "x").status == 9
-    assert engine.calls[-1] == ("start", ["x"], {"attach": True, "interactive": False})
+    assert engine.calls[-1] == ("start", ("x",), {"client": Client(), "interactive": False})
     result = tiffin("start", "x", "y")
     assert (result.status, result.out) == (0, "x\ny\n")
     assert tiffin("start", "-i", "x", "y").status == 1

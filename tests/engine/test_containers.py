@@ -36,6 +36,7 @@ from tiffin.engine.creation import create
 from tiffin.engine.engine import Engine
 from tiffin.engine.lookup import find_name, need_image
 from tiffin.engine.processes import top
+from tiffin.engine.request import Client
 from tiffin.engine.settings import Settings
 from tiffin.engine.standing import control_of, directory_of
 from tiffin.engine.written import diff, export
@@ -479,7 +480,7 @@ def test_start_again_keeps_the_files(engine, capfd):
     awaiting.wait(engine, [name])
     containers.start(engine, [name])
     awaiting.wait(engine, [name])
-    assert containers.start(engine, [name], attach=True) == 0
+    assert containers.start(engine, [name], client=Client()) == 0
     assert capfd.readouterr().out == "3\n"
     assert output_of(engine, name) == "1\n2\n3\n"
     containers.rm(engine, [name])
@@ -737,7 +738,7 @@ def test_a_created_container_runs_when_it_is_started(engine, capfdbinary):
     assert [one.state for one in containers.ps(engine, all_=True) if one.id == record.id] == ["created"]
     with pytest.raises(ConflictError):
         top(engine, record.id)
-    assert containers.start(engine, [record.id], attach=True) == 4
+    assert containers.start(engine, [record.id], client=Client()) == 4
     assert capfdbinary.readouterr().out == b"begun\n"
     containers.rm(engine, [record.id])
 
@@ -795,7 +796,7 @@ echo gone > /tmp/x; rm /tmp/x; rm -r /not-a-program; mkdir /not-a-program; echo 
 @pytest.fixture(scope="module")
 def written(engine):
     record = create(engine, shell(WRITES, name="writer", env=("ADDED=1",), workdir="/etc"))
-    containers.start(engine, [record.id], attach=True)
+    containers.start(engine, [record.id], client=Client())
     return record
 
 

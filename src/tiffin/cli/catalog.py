@@ -29,6 +29,7 @@ COMMON = {
     "version": ("version", "Show the version"),
 }
 OTHER = {
+    "attach": ("attach", "Attach standard streams to a running container"),
     "bake": ("bake", "Build the targets of a bake file or a Compose file"),
     "commit": ("commit", "Make an image of what a container has become"),
     "completion": ("completion", "Print the completion script for a shell"),
@@ -86,6 +87,7 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "container": (
         "Manage containers",
         {
+            "attach": OTHER["attach"],
             "commit": OTHER["commit"],
             "cp": OTHER["cp"],
             "create": OTHER["create"],
@@ -196,7 +198,6 @@ _HERE = "there is one engine, this program; 'tiffin --home FOLDER' chooses anoth
 _REGISTRY = "a build for several platforms makes the index: 'tiffin build --platform'"
 # Verbs and groups of Docker that a user may expect here, and what to do instead.
 ABSENT = {
-    "attach": "use 'tiffin logs -f NAME' to follow a container's output",
     "checkpoint": "a container cannot be frozen into a file; 'tiffin commit' keeps its files as an image",
     "compose": "build the services with 'tiffin bake', and run them one by one with 'tiffin run'",
     "config": _SWARM,

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tiffin.container.control import Connection
+    from tiffin.container.detachkeys import DetachKeys
     from tiffin.linux.process import Identity
 
-__all__ = ["Execution", "await_exit", "await_next_exit", "execute", "send_signal"]
+__all__ = ["Execution", "await_end", "await_exit", "await_next_exit", "execute", "send_signal"]
 
 _LOST = 137
 
@@ -29,7 +30,8 @@ _LOST = 137
 class Execution:
     """A process that was asked for: `interactive` passes standard input on, `detach` waits for nothing.
 
-    `command` is what events tell of it.
+    `command` is what events tell of it. By the bytes `keys`, if there are any, a user at a terminal leaves
+    it.
     """
 
     def __init__(
@@ -40,23 +42,28 @@ class Execution:
         interactive: bool = False,
         detach: bool = False,
         command: str = "",
+        keys: bytes = b"",
     ) -> None:
         self.process = process
         self.command = command
+        self.keys = keys
         self.tty = tty
         self.interactive = interactive
         self.detach = detach
 
 
-def execute(directory: Path, wanted: Execution, streams: Foreground) -> int:
+def execute(directory: Path, wanted: Execution, streams: Foreground) -> int | None:
     """Start the process in the container with the control socket in `directory`; return its exit code.
 
-    Raises what kept it from starting, with the exit status 125, 126 or 127.
+    It is None if the user left it, and it goes on. Raises what kept it from starting, with the exit status
+    125, 126 or 127.
     """
     connection = control.connect(directory)
     if connection is None:
         raise ConflictError("the container is not running", code="not-running", exit_status=1)
-    loop = Loop()
+    from tiffin.container.detachkeys import DetachKeys  # `ps`, which has this module, executes nothing
+
+    loop, keys = Loop(), DetachKeys(wanted.keys)
     with contextlib.ExitStack() as end:
         end.callback(loop.close)
         end.enter_context(connection)
@@ -73,10 +80,14 @@ def execute(directory: Path, wanted: Execution, streams: Foreground) -> int:
             if wanted.interactive:
                 if os.isatty(streams.stdin):
                     end.enter_context(terminal.RawMode(streams.stdin))
-                end.callback(Input(loop, streams.stdin, console, close_sink=False).close)
+                copier = Input(loop, streams.stdin, console, close_sink=False, through=keys.feed)
+                end.callback(copier.close)
         elif sink is not None:
             end.callback(Input(loop, streams.stdin, sink).close)
-        return _until_exit(loop, connection, outputs)
+        code = _until_exit(loop, connection, outputs, keys)
+        if code is None and console is not None:
+            connection.send({"leave": True}, (console,))  # without a reader its terminal would hang up
+        return code
 
 
 def _ask(
@@ -112,7 +123,7 @@ def _began(connection: Connection) -> int | None:
     return descriptors[0] if descriptors else None
 
 
-def _until_exit(loop: Loop, connection: Connection, outputs: list[Output]) -> int:
+def _until_exit(loop: Loop, connection: Connection, outputs: list[Output], keys: DetachKeys) -> int | None:
     code: int | None = None
 
     def hear() -> None:
@@ -121,9 +132,9 @@ def _until_exit(loop: Loop, connection: Connection, outputs: list[Output]) -> in
         code = int(received[0]["exit"]) if received and "exit" in received[0] else _LOST
 
     loop.watch(connection.fileno(), hear)
-    while code is None:
+    while code is None and not keys.found:
         loop.turn()
-    for output in outputs:
+    for output in outputs if code is not None else ():
         output.drain()
     return code
 
@@ -164,7 +175,7 @@ def await_exit(directory: Path, supervisor: Identity, timeout: float | None = No
     finally:
         if connection is not None:
             connection.close()
-    return code if _gone(supervisor, timeout) else None
+    return code if await_end(supervisor, timeout) else None
 
 
 def await_next_exit(directory: Path) -> int | None:
@@ -177,8 +188,8 @@ def await_next_exit(directory: Path) -> int | None:
     return int(received[0]["exit"]) if received and "exit" in received[0] else None
 
 
-def _gone(supervisor: Identity, timeout: float | None) -> bool:
-    """Wait for the process itself, which has a little to put away."""
+def await_end(supervisor: Identity, timeout: float | None = None) -> bool:
+    """Wait for the process itself, which has a little to put away; False if `timeout` seconds pass."""
     if supervisor.pid == os.getpid() or not supervisor.alive:
         return True
     try:

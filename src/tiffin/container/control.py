@@ -10,6 +10,7 @@
 | `{"verb": "pause", "while": true}` | the same; let go when the caller does so, or is gone |
 | `{"verb": "change"}` with `name`, `restart` or `limits` | `{"ok": true}`: what a user has changed |
 | `{"verb": "exec"}` with stdin, stdout, stderr and a request, and its `command` | see `execute` |
+| `{"verb": "attach"}` with stdout and stderr | see `clients` |
 
 A container's processes can be signalled and joined only from its user namespace, which without
 root is that of its supervisor; so it is the supervisor that does it, for every rung alike.
@@ -98,6 +99,11 @@ def pair() -> tuple[Connection, Connection]:
     """Return both ends of a new conversation, for one with a process of our own."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     return Connection(ours), Connection(theirs)
+
+
+def inherited(fd: int) -> Connection:
+    """Return the end of a conversation that our parent gave us."""
+    return Connection(socket.socket(fileno=fd))
 
 
 def listen(directory: Path) -> socket.socket:

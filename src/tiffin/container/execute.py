@@ -2,7 +2,8 @@
 
 The supervisor hands the caller's conversation on to that process, which joins the container and then
 talks with the caller itself: `{"started": true}`, with the terminal's descriptor if there is one, or
-`{"error": …}`; `{"exit": 0}` at the end; and takes `{"signal": 2}` meanwhile.
+`{"error": …}`; `{"exit": 0}` at the end; and takes `{"signal": 2}` meanwhile, or `{"leave": true}` with
+the terminal from a caller who goes while the process goes on.
 Runs under `python -IS`; standard library only.
 """
 
@@ -11,13 +12,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tiffin.container.control import Connection
+from tiffin.container import control
 from tiffin.container.job import pack_error
-from tiffin.container.loop import Loop
+from tiffin.container.loop import Loop, Output
 from tiffin.linux.namespace import pidfd_open
 from tiffin.runtime import interpreter
 from tiffin.runtime.child import OUR_FAILURE, Streams
@@ -27,6 +27,7 @@ from tiffin.runtime.model import unpack_process
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tiffin.container.control import Connection
     from tiffin.runtime.child import Child
     from tiffin.runtime.process import Process
 
@@ -84,7 +85,7 @@ def spawn(
 
 def main() -> None:
     """Join, tell, wait, tell, and end as the process did."""
-    conversation = Connection(socket.socket(fileno=_CONVERSATION))
+    conversation = control.inherited(_CONVERSATION)
     os.set_inheritable(_CONVERSATION, False)
     with open(_REQUEST, "rb") as file:
         process = unpack_process(file.read())
@@ -137,6 +138,8 @@ def _wait(child: Child, conversation: Connection) -> int:
             loop.forget(conversation.fileno())  # the caller is gone; the process goes on, as in Docker
         elif "signal" in received[0]:
             child.kill(int(received[0]["signal"]))
+        elif "leave" in received[0] and received[1]:
+            Output(loop, received[1][0], lambda _data: None, None)
 
     loop.watch(child.pidfd, end)
     loop.watch(conversation.fileno(), listen)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tiffin.container.supervisor import Supervisor
 
-__all__ = ["Foreground", "forwarding", "size_of_terminal"]
+__all__ = ["Foreground", "following_size", "forwarding", "screen", "size_of_terminal"]
 
 _FORWARDED = (
     signal.SIGHUP,
@@ -35,7 +35,7 @@ _PATIENCE = 3
 
 
 class Foreground(NamedTuple):
-    """Standard streams by number; `say` shows the user a line."""
+    """Standard streams by number, -1 for what is not attached; `say` shows the user a line."""
 
     say: Callable[[str], None]
     stdin: int = 0
@@ -55,22 +55,24 @@ class Foreground(NamedTuple):
                 supervisor.kill(number)
 
         with forwarding(kill, self.say), contextlib.ExitStack() as end:
-            supervisor.start((self.stdout, self.stderr))
+            out, err = (None if fd < 0 else fd for fd in (self.stdout, self.stderr))
+            supervisor.start((out, err))
             child = supervisor.child
             assert child is not None
             for number in early:
                 supervisor.kill(number)
             started(supervisor)
             if child.console is not None:
-                end.enter_context(following_size(child.console, self.stdin))
-                if job.interactive:
+                end.enter_context(following_size(child.console, screen()))
+                if job.interactive and self.stdin >= 0:
                     if os.isatty(self.stdin):
                         end.enter_context(terminal.RawMode(self.stdin))
                     copier = Input(supervisor.loop, self.stdin, child.console, close_sink=False)
                     end.callback(copier.close)
-            elif supervisor.life.stdin >= 0:
-                sink, supervisor.life.stdin = supervisor.life.stdin, -1
-                end.callback(Input(supervisor.loop, self.stdin, sink).close)
+            elif supervisor.life.stdin >= 0 and self.stdin >= 0:
+                life = supervisor.life
+                copier = Input(supervisor.loop, self.stdin, os.dup(life.stdin), ended=life.end_input)
+                end.callback(copier.close)
             return supervisor.wait()
 
 
@@ -113,6 +115,11 @@ def following_size(console: int, fd: int) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGWINCH, saved)
+
+
+def screen() -> int:
+    """The terminal that the user looks at."""
+    return 1 if os.isatty(1) else 0
 
 
 def size_of_terminal(fd: int) -> tuple[int, int] | None:

@@ -35,7 +35,8 @@ class Job(NamedTuple):
 
     `directory` is the container's own, with its state and log; `control` the directory of its
     socket; `plan` is the packed plan of the runtime; `terminal` the size of its terminal, if it
-    gets one; `interactive` keeps its standard input open; `remove` names directories to delete after the end;
+    gets one; `interactive` keeps its standard input open, `input_once` until the first that feeds it has
+    gone; `remove` names directories to delete after the end;
     `limits` are what is written into a cgroup of either version, as `cgroups.limits.Writes`; it is made below
     `cgroup_parent`, or where the supervisor is.
     `restart` is the policy as the user wrote it, and `health`, if there is a check, as `health.Check`; `log`
@@ -53,6 +54,7 @@ class Job(NamedTuple):
     hosts: HostsFile | None = None
     terminal: tuple[int, int] | None = None
     interactive: bool = False
+    input_once: bool = False
     remove: tuple[str, ...] = ()
     limits: tuple[Any, ...] = ()
     cgroup_parent: str = ""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tiffin.runtime.leftovers import Leftovers
     from tiffin.runtime.model import Plan
 
-    Tees = tuple[int, int] | None
+    Tees = tuple[int | None, int | None]
 
 __all__ = ["Life"]
 
@@ -42,8 +42,8 @@ _UNPUBLISHED = ("host", "none", "container")
 class Life:
     """Begin it, and `end` it when the process has ended; `keep` gets what the container writes.
 
-    `tees` get a copy of its output. What `begin` raises is what `launch` raises, and ConflictError for a
-    port that is taken; nothing is left then.
+    `tees`, where there are any, get a copy of its output. What `begin` raises is what `launch` raises, and
+    ConflictError for a port that is taken; nothing is left then.
     """
 
     def __init__(self, job: Job, loop: Loop, keep: Callable[[Stream, bytes], None]) -> None:
@@ -74,7 +74,7 @@ class Life:
         """The ports that are published, the real ones."""
         return tuple(tuple(listener.port) for listener in self._listeners)
 
-    def begin(self, tees: Tees = None) -> Child:
+    def begin(self, tees: Tees = (None, None)) -> Child:
         """Return when the container's program has begun."""
         try:
             if self.job.network.ports and self.job.network.mode not in _UNPUBLISHED:
@@ -128,6 +128,22 @@ class Life:
             output.close()
         self._close()
 
+    def input(self, *, wanted: bool) -> int | None:
+        """Return its terminal, or, if it is wanted, the pipe of its standard input; None for neither."""
+        console = None if self.child is None else self.child.console
+        return console if console is not None else self.stdin if wanted and self.stdin >= 0 else None
+
+    def end_input(self) -> None:
+        """Let its standard input end, if it is for one user and no terminal."""
+        if self.job.input_once and self.stdin >= 0:
+            os.close(self.stdin)
+            self.stdin = -1
+
+    def pause(self, *, wanted: bool) -> None:
+        """Leave what it writes in its pipes, so that it has to wait, or go on."""
+        for output in self._outputs:
+            output.pause(wanted=wanted)
+
     def _limit(self) -> None:
         from tiffin.runtime.cgroups.limits import Write, Writes  # most containers have no limits
         from tiffin.runtime.cgroups.manager import make_written
@@ -163,14 +179,14 @@ class Life:
             self.child = self._run(Streams(terminal=self.job.terminal))
             console = self.child.console
             assert console is not None
-            self._keep("stdout", os.dup(console), tees[0] if tees else None)
+            self._keep("stdout", os.dup(console), tees[0])
             return self.child
         with contextlib.ExitStack() as theirs:
             stdin = self._stdin(theirs)
             out, err = self._pipe(theirs), self._pipe(theirs)
             self.child = self._run(Streams(stdin, out[1], err[1]))
-        self._keep("stdout", out[0], tees[0] if tees else None)
-        self._keep("stderr", err[0], tees[1] if tees else None)
+        self._keep("stdout", out[0], tees[0])
+        self._keep("stderr", err[0], tees[1])
         return self.child
 
     def _run(self, streams: Streams) -> Child:
@@ -252,8 +268,7 @@ class Life:
             os.close(self.child.console)
             self.child.console = None
         if self.stdin >= 0:
-            with contextlib.suppress(OSError):  # the copier of the input may have closed it
-                os.close(self.stdin)
+            os.close(self.stdin)
             self.stdin = -1
 
 

@@ -93,14 +93,24 @@ class Output:
         self._fd = fd
         self._keep = keep
         self._tee = tee
+        self._paused = False
         os.set_blocking(fd, False)
         loop.watch(fd, self.move)
 
     def move(self) -> None:
         """Move what there is, in turns, so that others get theirs."""
         for _ in range(_TURNS):
-            if self._fd < 0 or not self._once():
+            if self._fd < 0 or self._paused or not self._once():
                 return
+
+    def pause(self, *, wanted: bool) -> None:
+        """Leave what comes where it is, or go on."""
+        if self._fd >= 0 and wanted != self._paused:
+            if wanted:
+                self._loop.forget(self._fd)
+            else:
+                self._loop.watch(self._fd, self.move)
+        self._paused = wanted
 
     def drain(self) -> None:
         """Move all that is left, and close."""
@@ -140,14 +150,26 @@ class Output:
 class Input:
     """What comes from `source` goes to the container, as fast as it takes it; its end is the end there.
 
-    `source` is somebody else's: it is neither closed nor made non-blocking. `sink` is ours.
+    `source` is somebody else's: it is neither closed nor made non-blocking. `sink` is ours. What is read
+    goes through `through`, which may keep some of it back; `ended` is called when there is no more to move.
     """
 
-    def __init__(self, loop: Loop, source: int, sink: int, *, close_sink: bool = True) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        source: int,
+        sink: int,
+        *,
+        close_sink: bool = True,
+        through: Callable[[bytes], bytes] | None = None,
+        ended: Callable[[], None] | None = None,
+    ) -> None:
         self._loop = loop
         self._source = source
         self._sink = sink
         self._close_sink = close_sink
+        self._through = through
+        self._ended = ended
         self._rest = b""
         self._plain = False
         os.set_blocking(sink, False)
@@ -162,6 +184,8 @@ class Input:
         if self._close_sink:
             os.close(self._sink)
         self._sink = -1
+        if self._ended is not None:
+            self._ended()
 
     @property
     def closed(self) -> bool:
@@ -189,6 +213,8 @@ class Input:
             self._rest = b""  # the terminal was hung up
         if not self._rest:
             self.close()
+        elif self._through is not None:
+            self._rest = self._through(self._rest)
         return bool(self._rest)
 
     def _writable(self) -> None:

@@ -88,6 +88,8 @@ class Record(NamedTuple):
     mac_address: str = ""
     terminal: bool = False
     interactive: bool = False
+    input_once: bool = False
+    """Its standard input ends when the first that feeds it goes."""
     read_only: bool = False
     remove: bool = False
     stop_signal: str = ""

@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from tiffin.container.clients import Clients
     from tiffin.container.foreground import Foreground
     from tiffin.container.health import Health
     from tiffin.container.journald import JournalWriter
+    from tiffin.container.life import Tees
     from tiffin.container.logs import LogWriter, Stream
     from tiffin.container.probe import Prober
     from tiffin.container.restart import Tally
@@ -65,6 +67,7 @@ class Supervisor:
         self._last = False
         self._delay = 0
         self._prober: Prober | None = None
+        self._clients: Clients | None = None
         self._freezer: Freezer | None = None
         self._holder: control.Connection | None = None
         self._state = state.State()
@@ -79,14 +82,16 @@ class Supervisor:
         """What the user should know."""
         return self.life.notices
 
-    def start(self, tees: tuple[int, int] | None = None) -> None:
-        """Return when the container's program has begun; `tees` get a copy of its output.
+    def start(self, tees: Tees = (None, None), client: control.Connection | None = None) -> None:
+        """Return when the container's program has begun; `tees` and the client get a copy of its output.
 
         Raises what `Life.begin` raises; nothing is left then.
         """
         self._log = writer_of(self.job.log, self.directory)
         if self._log is not None:
             self._undo.callback(self._log.close)
+        if client is not None:
+            self._answer(client)  # before the container can write anything
         try:
             self.life.begin(tees)
             self._serve()
@@ -141,6 +146,8 @@ class Supervisor:
         if self._log is not None:
             with contextlib.suppress(OSError):  # a full disk must not stop the container
                 self._log.write(stream, data)
+        if self._clients is not None:
+            self._clients.write(stream, data)
 
     def _serve(self) -> None:
         directory = Path(self.job.control)
@@ -177,6 +184,8 @@ class Supervisor:
         state.write(self.directory, self._state)
         self.job.note_networks("connect")
         self.job.note("start")
+        if self._clients is not None:
+            self._clients.begin(self.life)
         if self.job.pidfile:
             atomic_write(Path(self.job.pidfile), f"{child.pid}\n".encode(), sync=False)
 
@@ -266,6 +275,9 @@ class Supervisor:
             self._execute(connection, descriptors, str(message.get("command", "")))
         elif message.get("verb") == "network":
             connection.send(self._network(message))
+        elif message.get("verb") == "attach":
+            self._attach(connection, message, descriptors)
+            return
         for fd in descriptors:
             os.close(fd)
 
@@ -367,19 +379,41 @@ class Supervisor:
                 self.job.note(f"exec_start: {command}", execID=identity)
         connection.close()
 
+    def _attach(self, connection: control.Connection, wanted: dict[str, Any], descriptors: list[int]) -> None:
+        """Let it hear the container; one that does not run is told by silence, for who asks has looked."""
+        from tiffin.container.clients import DESCRIPTORS, Clients  # most containers are never attached to
+
+        self.loop.forget(connection.fileno())
+        if self._state.status in ("created", "running") and len(descriptors) == DESCRIPTORS:
+            if self._clients is None:
+                self._clients = Clients(self.loop, self._on_clients_signal)
+                if self._state.pid:
+                    self._clients.begin(self.life)
+            self._clients.add(connection, wanted, descriptors)
+            self.job.note("attach")
+            return
+        connection.close()
+        for fd in descriptors:
+            os.close(fd)
+
+    def _on_clients_signal(self, number: int, last: bool) -> None:
+        self._on_signal(number, last=last, wake=True)
+
     def _over(self, status: state.Status, code: int) -> state.State:
         usage = self.life.usage
         found = self._state.over(status, code)._replace(finished=time.time_ns())
         return found if usage is None else found._replace(oom=usage.killed > 0, peak=usage.peak or 0)
 
     def _tell(self, code: int, *, last: bool) -> None:
-        """Answer those who wait for this end."""
+        """Answer those who wait for this end, and those who are attached: they go with it, as in Docker."""
         for connection, final in [*self._waiting.items()]:
             if last or not final:
                 connection.send({"exit": code})
                 self.loop.forget(connection.fileno())
                 connection.close()
                 del self._waiting[connection]
+        if self._clients is not None:
+            self._clients.end({"exit": code, "oom": self._state.oom, "peak": self._state.peak})
 
     def _finish(self, code: int) -> None:
         self._undo.close()
@@ -390,15 +424,21 @@ class Supervisor:
         self.loop.close()
 
 
-def supervise(job: Job, started: Callable[[Supervisor], None], foreground: Foreground | None = None) -> int:
+def supervise(
+    job: Job,
+    started: Callable[[Supervisor], None],
+    foreground: Foreground | None = None,
+    client: control.Connection | None = None,
+) -> int:
     """Run the container to its end, here and now, and return its exit code.
 
-    `started` is called when its program has begun. Call it from a process with a single thread.
+    `started` is called when its program has begun; a `client` has asked to be attached from the start.
+    Call it from a process with a single thread.
     """
     supervisor = Supervisor(job)
     if foreground is not None:
         return foreground.run(supervisor, started)
-    supervisor.start()
+    supervisor.start(client=client)
     for number in _FORWARDED:
         signal.signal(number, lambda number, _frame: supervisor.kill(number, last=True))
     started(supervisor)
@@ -406,11 +446,12 @@ def supervise(job: Job, started: Callable[[Supervisor], None], foreground: Foreg
 
 
 def main() -> None:
-    """The process of a detached container: `argv` names the descriptors of its job and of its report."""
+    """The process of a detached container: `argv` names the descriptors of its job, its report, a client."""
     source, report = int(sys.argv[1]), int(sys.argv[2])
+    clients = [int(text) for text in sys.argv[3:]]
     with open(source, "rb") as file:
         job = unpack(file.read())
-    ours = [fd for fd in (report, job.network.home, job.network.hold) if fd >= 0]
+    ours = [fd for fd in (report, job.network.home, job.network.hold, *clients) if fd >= 0]
     close_from(max(ours) + 1)  # what our caller's caller had open is not ours to keep open for days
     for fd in ours:
         os.set_inheritable(fd, False)
@@ -421,7 +462,11 @@ def main() -> None:
         os.close(report)
 
     try:
-        supervise(job, lambda supervisor: tell({"started": True, "notices": supervisor.notices}))
+        supervise(
+            job,
+            lambda supervisor: tell({"started": True, "notices": supervisor.notices}),
+            client=control.inherited(clients[0]) if clients else None,
+        )
     except Exception as error:  # noqa: BLE001 - whatever it was, who started us must hear of it
         with contextlib.suppress(OSError):
             tell({"error": pack_error(error)})
@@ -451,4 +496,9 @@ def put_away(directory: Path) -> None:
     away = directory.with_name(f".gone-{directory.name}")
     with contextlib.suppress(FileNotFoundError):
         directory.rename(away)
-    remove_tree(away)
+    while True:
+        try:
+            remove_tree(away)
+        except FileNotFoundError:
+            continue  # somebody else does the same, and was faster with a part of it
+        return

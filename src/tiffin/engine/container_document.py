@@ -72,6 +72,7 @@ def document(record: Record, state: State, directory: Path, spec: RuntimeSpec) -
             **inspectfields.config(record),
             "Tty": record.terminal,
             "OpenStdin": record.interactive,
+            "StdinOnce": record.input_once,
             "Env": inspectfields.environment(record, process.env),
             "Image": record.image,
             "WorkingDir": process.cwd,

@@ -88,6 +88,8 @@ class ExecRequest(NamedTuple):
     user: str | None = None
     workdir: str | None = None
     privileged: bool = False
+    keys: bytes = b""
+    """By which, if there are any, a user at a terminal leaves it."""
 
 
 def ps(engine: Engine, all_: bool = False, *, sizes: bool = False) -> list[ContainerSummary]:
@@ -203,8 +205,8 @@ def rm(engine: Engine, names: Sequence[str], *, force: bool = False, volumes: bo
     tidy(engine)
 
 
-def exec_(engine: Engine, name: str, request: ExecRequest) -> int:
-    """Run another command in a container; return its exit code."""
+def exec_(engine: Engine, name: str, request: ExecRequest) -> int | None:
+    """Run another command in a container; return its exit code, None if we left it."""
     from tiffin.build.owner import find_user
     from tiffin.container import environment
     from tiffin.engine.creation import variables
@@ -253,6 +255,7 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int:
         interactive=request.interactive,
         detach=request.detach,
         command=" ".join(request.command)[:1024],
+        keys=request.keys,
     )
     streams = Foreground(lambda text: say(engine, text))
     return attach.execute(control_of(engine, record), execution, streams)

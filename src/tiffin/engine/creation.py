@@ -298,6 +298,7 @@ def _record(
         mac_address=request.mac_address or "",
         terminal=request.tty,
         interactive=request.interactive,
+        input_once=request.input_once,
         read_only=request.read_only,
         remove=request.rm,
         stop_signal=request.stop_signal or config.stop_signal or "",

@@ -134,10 +134,11 @@ def _key(engine: Engine, request: RunRequest) -> Any:
         return None
     if any(text.startswith(("seccomp", "keep-id", "auto")) for _, text in request.security):
         return None
-    wanted = request._replace(name=None, detach=False, pull="")
+    wanted = request._replace(name=None, detach=False, pull="")._asdict()
+    wanted["client"] = request.input_once  # of how we are attached, that alone matters to the container
     lent = tuple(engine.settings.environ.get(item) for item in request.env if "=" not in item)
     here = (str(engine.home.root), os.uname().nodename, engine.settings.runtime, *engine.footing.key())
-    return (VERSION, sys.version, _stamps(), here, tuple(wanted), lent)
+    return (VERSION, sys.version, _stamps(), here, tuple(wanted.values()), lent)
 
 
 def _stamps() -> tuple[tuple[str, int, int], ...]:

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
 
     from tiffin.container.mounts import TmpfsMount, VolumeMount
 
-__all__ = ["RunRequest", "split_networks"]
+__all__ = ["Client", "RunRequest", "split_networks"]
 
+STREAMS = ("stdin", "stdout", "stderr")
 _MODES = ("", "default", "bridge", "private", "none", "host", "pasta", "loopback")
 
 
@@ -24,6 +25,26 @@ def split_networks(given: tuple[str, ...], *, more: bool = False) -> tuple[str, 
     if len(asked) == 1 and not more and (asked[0] in _MODES or asked[0].startswith("container:")):
         return asked[0], ()
     return asked[0], asked
+
+
+class Client(NamedTuple):
+    """How a command is attached to a container: by which streams, and how it leaves.
+
+    `keys` are the bytes by which a user at a terminal leaves; with `proxy` signals go to the container.
+    """
+
+    streams: tuple[str, ...] = ()
+    """Some of STREAMS; all if it is empty."""
+    keys: bytes = b"\x10\x11"
+    proxy: bool = True
+
+    def attaches(self, stream: str) -> bool:
+        """Whether this one of STREAMS is attached."""
+        return not self.streams or stream in self.streams
+
+    def without_input(self) -> Client:
+        """The same, but for standard input."""
+        return self._replace(streams=tuple(name for name in STREAMS[1:] if self.attaches(name)))
 
 
 class RunRequest(NamedTuple):
@@ -91,5 +112,11 @@ class RunRequest(NamedTuple):
     label_files: tuple[Path, ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
     """What the runtime spec tells other programs of it."""
+    client: Client = Client()
     pull: str = "missing"
     platform: str | None = None
+
+    @property
+    def input_once(self) -> bool:
+        """Whether its standard input ends when the first that feeds it goes: we feed it, from the start."""
+        return self.interactive and not self.detach and self.client.attaches("stdin")

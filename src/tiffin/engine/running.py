@@ -6,6 +6,7 @@ need is in `containers`, and what only some containers need is imported when one
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 
 from tiffin.container import state
@@ -26,47 +27,54 @@ if TYPE_CHECKING:
     from tiffin.container.record import Record
     from tiffin.container.state import State
     from tiffin.engine.engine import Engine
+    from tiffin.engine.request import Client
 
 __all__ = ["RunRequest", "enter_for", "remove", "run", "start", "state_of", "tidy"]
 
 
-def run(engine: Engine, request: RunRequest, *, announce: Callable[[str], None] = lambda _: None) -> int:
-    """Make a container and run it; return its exit code, or 0 at once if it is detached.
+def run(
+    engine: Engine, request: RunRequest, *, announce: Callable[[str], None] = lambda _: None
+) -> int | None:
+    """Make a container and run it; return its exit code, or 0 at once if it is detached, None if we left it.
 
     `announce` gets the id: when the program of a detached container has begun, and before that of one
     in the foreground does. A container that cannot be started stays, as in Docker, unless it was `--rm`.
     """
-    if not request.detach:
-        _refuse_restart(request.restart)
     enter_for(engine, [request], at_once=False)
     tidy(engine)
     made = make_again(engine, request) or _make(engine, request)
     record = made.record
     tell(engine, record, "create")
+    apart = request.detach or _apart(record, request.client, interactive=request.interactive)
     try:
         if request.detach:
             start_detached(engine, made)
             announce(record.id)
             return 0
         announce(record.id)
-        return run_foreground(engine, made, interactive=request.interactive)
+        return _attached(engine, made, request.client, interactive=request.interactive)
     finally:
-        if record.remove and not (request.detach and state_of(engine, record).running):
+        if record.remove and not (apart and state_of(engine, record).running):
             remove(engine, record, volumes=True)
         engine.db.leave()
 
 
-def _refuse_restart(policy: str) -> None:
-    if policy not in ("", "no"):
-        from tiffin.errors import InvalidError
+def _apart(record: Record, client: Client, *, interactive: bool) -> bool:
+    """Whether a container in the foreground has a supervisor of its own, since this command may leave it.
 
-        raise InvalidError(
-            f"--restart {policy} needs a container in the background: a command that waits for the "
-            "end is no supervisor",
-            code="restart-attached",
-            hint="use 'tiffin run -d' or 'tiffin start' without -a, and follow it with 'tiffin logs -f'",
-            exit_status=125,
-        )
+    That costs the start of an interpreter, so most have this command as their supervisor.
+    """
+    if record.restart not in ("", "no") or not client.proxy or client.streams == ("stdin",):
+        return True
+    return record.terminal and interactive and client.attaches("stdin") and os.isatty(0)
+
+
+def _attached(engine: Engine, made: Made, client: Client, *, interactive: bool) -> int | None:
+    if _apart(made.record, client, interactive=interactive):
+        from tiffin.engine.attached import run_attached
+
+        return run_attached(engine, made, client, interactive=interactive)
+    return run_foreground(engine, made, client, interactive=interactive)
 
 
 def enter_for(engine: Engine, wanted: Sequence[RunRequest | Record], *, at_once: bool = True) -> None:
@@ -90,8 +98,13 @@ def _make(engine: Engine, request: RunRequest) -> Made:
     return make(engine, request)
 
 
-def start(engine: Engine, names: Sequence[str], *, attach: bool = False, interactive: bool = False) -> int:
-    """Start containers that do not run; with `attach` one, in the foreground: its exit code is returned."""
+def start(
+    engine: Engine, names: Sequence[str], *, client: Client | None = None, interactive: bool = False
+) -> int | None:
+    """Start containers that do not run; with a `client` one, in the foreground: its exit code is returned.
+
+    Such a one that runs already is attached to. The code is None if we left it.
+    """
     records = [Records(engine.db).need(name) for name in names]
     enter_for(engine, records)
     for record in records:
@@ -103,15 +116,22 @@ def start(engine: Engine, names: Sequence[str], *, attach: bool = False, interac
                 hint=f"let it go on: tiffin unpause {record.name}",
             )
         _release(found)
-        if not found.running and not attach:
+        if client is not None:
+            return _start_attached(engine, record, client, interactive=interactive)
+        if not found.running:
             start_detached(engine, Made(record))
-        elif attach:
-            _refuse_restart(record.restart)
-            code = run_foreground(engine, Made(record), interactive=interactive)
-            if record.remove:
-                remove(engine, record, volumes=True)
-            return code
     return 0
+
+
+def _start_attached(engine: Engine, record: Record, client: Client, *, interactive: bool) -> int | None:
+    if state_of(engine, record).running:
+        from tiffin.engine.attached import attach
+
+        return attach(engine, record.name, client if interactive else client.without_input())
+    code = _attached(engine, Made(record), client, interactive=interactive)
+    if record.remove and not state_of(engine, record).running:
+        remove(engine, record, volumes=True)
+    return code
 
 
 def tidy(engine: Engine) -> None:

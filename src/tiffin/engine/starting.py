@@ -31,11 +31,13 @@ from tiffin.runtime.model import Rootfs, pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from tiffin.container.record import Record
     from tiffin.container.supervisor import Supervisor
     from tiffin.engine.engine import Engine
+    from tiffin.engine.request import Client
     from tiffin.engine.standing import Made
     from tiffin.oci.runtimespec import RuntimeSpec
     from tiffin.runtime.model import Inlay
@@ -51,18 +53,23 @@ def start_detached(engine: Engine, made: Made) -> None:
     from tiffin.container import spawn
 
     record = made.record
-    with lock(engine.home.locks / f"container-{record.short}"):
-        notices = spawn.spawn(_job(engine, made, interactive=record.interactive))
+    with locked(engine, record):
+        notices, _ = spawn.spawn(job_of(engine, made))
     for notice in notices:
         say(engine, notice)
 
 
-def run_foreground(engine: Engine, made: Made, *, interactive: bool) -> int:
+def locked(engine: Engine, record: Record) -> AbstractContextManager[int]:
+    """Within the block nobody else starts the container."""
+    return lock(engine.home.locks / f"container-{record.short}")
+
+
+def run_foreground(engine: Engine, made: Made, client: Client, *, interactive: bool) -> int:
     """Run the container here, as its terminal, to its end; return its exit code."""
     from tiffin.container.supervisor import supervise
 
-    with lock(engine.home.locks / f"container-{made.record.short}") as held:
-        todo = _job(engine, made, interactive=interactive)
+    with locked(engine, made.record) as held:
+        todo = job_of(engine, made, interactive=interactive)
         running: list[Supervisor] = []
 
         def began(supervisor: Supervisor) -> None:
@@ -71,7 +78,12 @@ def run_foreground(engine: Engine, made: Made, *, interactive: bool) -> int:
             for notice in supervisor.notices:
                 say(engine, notice)
 
-        streams = Foreground(lambda text: say(engine, text))
+        streams = Foreground(
+            lambda text: say(engine, text),
+            0 if interactive and client.attaches("stdin") else -1,
+            1 if client.attaches("stdout") else -1,
+            2 if client.attaches("stderr") else -1,
+        )
         code = supervise(todo._replace(remove=()), began, streams)
         if running and running[0].standing.oom:
             from tiffin.engine.limits import out_of_memory
@@ -141,8 +153,11 @@ def shares(network: str, words: tuple[tuple[str, str], ...]) -> bool:
     return any(text.startswith("container:") for text in (network, *(text for _, text in words)))
 
 
-def _job(engine: Engine, made: Made, *, interactive: bool) -> job.Job:
-    """What the supervisor is to do. Raises ConflictError if the container runs already."""
+def job_of(engine: Engine, made: Made, *, interactive: bool = False) -> job.Job:
+    """What the supervisor is to do; `interactive` gives standard input to one that was not made so.
+
+    Raises ConflictError if the container runs already.
+    """
     record = made.record
     directory = directory_of(engine, record)
     if state.read(directory).running:
@@ -159,7 +174,8 @@ def _job(engine: Engine, made: Made, *, interactive: bool) -> job.Job:
         network=network,
         hosts=_write_files(record, network, directory),
         terminal=(size_of_terminal(0) or DEFAULT_SIZE) if record.terminal else None,
-        interactive=interactive,
+        interactive=record.interactive or interactive,
+        input_once=record.input_once,
         remove=(*_anonymous(engine, record), str(directory)) if record.remove else (),
         restart=record.restart,
         health=record.health,

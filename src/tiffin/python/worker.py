@@ -191,7 +191,7 @@ def _containers(engine: Engine, *, all_: bool) -> list[Fields]:
 def _exec(engine: Engine, name: str, **fields: Any) -> int:
     from tiffin.engine.containers import ExecRequest, exec_
 
-    return exec_(engine, name, ExecRequest(**fields))
+    return exec_(engine, name, ExecRequest(**fields)) or 0
 
 
 def _logs(engine: Engine, name: str, streams: tuple[int, ...], **options: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tiffin.cli.clientflags import client
 from tiffin.cli.command import MANY, Command
 from tiffin.cli.commands import run as running
 
@@ -19,7 +20,8 @@ def run(session: Session, arguments: Arguments) -> int:
     """Make a container without starting it, and print its id."""
     from tiffin.engine.creation import create
 
-    wanted = running.request(arguments, detach=False)
+    asked = client(session, arguments) if "attach" in arguments.given else None
+    wanted = running.request(arguments, detach=False, client=asked)
     mode: Mode = "quiet" if arguments.flag("quiet") else "auto"
     with session.later_reporter(mode) as reporter, session.engine(reporter.emit) as engine:
         record = create(engine, wanted)

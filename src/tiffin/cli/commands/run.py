@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tiffin.cli.command import Session
     from tiffin.cli.options import Arguments
     from tiffin.container.mounts import TmpfsMount, VolumeMount
+    from tiffin.engine.request import Client
     from tiffin.engine.running import RunRequest
     from tiffin.ui.progress import Mode
 
@@ -41,6 +42,7 @@ _WINDOWS = "it is for Windows only"
 OPTIONS = (
     values("--add-host", "HOST:IP", "Add a line to /etc/hosts"),
     values("--annotation", "KEY=VALUE", "Put an annotation into its runtime spec, for other programs"),
+    values("-a, --attach", "STREAM", "Attach only this one of stdin, stdout and stderr"),
     value("--blkio-weight", "WEIGHT", "Share of the transfers of disks, 10 to 1000"),
     values("--blkio-weight-device", "DISK:WEIGHT", "Share of the transfers of one disk, like /dev/sda:200"),
     values("--cap-add", "CAPABILITY", "Add a capability"),
@@ -63,6 +65,7 @@ OPTIONS = (
     values("--device-write-bps", "DISK:RATE", "Bytes a second that it writes at most"),
     values("--device-write-iops", "DISK:COUNT", "The same, in transfers a second"),
     flag("-d, --detach", "Run in the background and print the container's id"),
+    value("--detach-keys", "KEYS", "Leave a container with a terminal by these keys, like ctrl-p,ctrl-q"),
     values("--dns", "ADDRESS", "Use this name server"),
     values("--dns-option", "OPTION", "Put this among the options of /etc/resolv.conf, like ndots:1"),
     values("--dns-search", "DOMAIN", "Look names up in this domain too; . for none"),
@@ -127,6 +130,7 @@ OPTIONS = (
     value("--shm-size", "BYTES", "Size of /dev/shm, like 2g"),
     value("--stop-signal", "SIGNAL", "The signal that asks the container to stop"),
     number("--stop-timeout", "SECONDS", "How long to wait after that signal"),
+    flag("--sig-proxy", "Pass signals on; without, Ctrl-C leaves the container to go on", default=True),
     values("--sysctl", "NAME=VALUE", "Set a kernel parameter of the container's own namespaces"),
     values("--tmpfs", "PATH[:OPTIONS]", "Mount an empty file system in memory"),
     flag("-t, --tty", "Give the container a terminal"),
@@ -145,15 +149,12 @@ OPTIONS = (
     *refuse(_ADDRESSES, "--link-local-ip="),
     *refuse(_LINKS, "--link="),
     *refuse(_WINDOWS, "--cpu-count=0", "--cpu-percent=0", "--io-maxbandwidth=0", "--io-maxiops=0"),
-    *refuse("standard streams are attached all or, with --detach, not at all", "-a, --attach="),
-    *refuse("there is no key sequence to detach; use --detach and 'tiffin logs -f'", "--detach-keys="),
     *refuse("use the global option: tiffin --isolation RUNG run", "--isolation=default"),
     *refuse("volumes are folders of this machine", "--volume-driver=local"),
     *refuse("there is no API socket", "--use-api-socket"),
     *ignore("--disable-content-trust"),
     values("--net", "NETWORK", ""),
     values("--net-alias", "NAME", ""),
-    flag("--sig-proxy", "", default=True),
 )
 
 
@@ -161,15 +162,14 @@ def run(session: Session, arguments: Arguments) -> int:
     """Run a container; the status is the container's own, unless it is detached."""
     from tiffin.engine.running import run as run_container
 
-    if arguments.flag("interactive") and arguments.flag("tty") and not arguments.flag("detach"):
-        need_terminal(session)
     _check_flags(arguments, session.path)
-    wanted = request(arguments, detach=arguments.flag("detach"))
+    client = _client(session, arguments) if _needs_client(arguments) else None
+    wanted = request(arguments, detach=arguments.flag("detach"), client=client)
     made: list[str] = []
     mode: Mode = "quiet" if arguments.flag("quiet") else "auto"
     with session.later_reporter(mode) as reporter, session.engine(reporter.emit) as engine:
         session.stdout.flush()
-        status = run_container(engine, wanted, announce=_announce(session, arguments, made))
+        status = run_container(engine, wanted, announce=_announce(session, arguments, made)) or 0
         if made and not status and _waits(arguments):
             from tiffin.engine.awaiting import await_start
 
@@ -177,8 +177,9 @@ def run(session: Session, arguments: Arguments) -> int:
         return status
 
 
-def request(arguments: Arguments, *, detach: bool) -> RunRequest:
+def request(arguments: Arguments, *, detach: bool, client: Client | None = None) -> RunRequest:
     """What is asked of the engine; `create` has the same options."""
+    from tiffin.engine.request import Client
     from tiffin.engine.running import RunRequest
 
     image, *command = arguments.words
@@ -234,6 +235,7 @@ def request(arguments: Arguments, *, detach: bool) -> RunRequest:
         security=_security(arguments),
         limits=_limits(arguments),
         gpus=arguments.text("gpus") or "",
+        client=client or Client(),
         cdi_devices=tuple(text for text in arguments.texts("device") if not text.startswith("/")),
         devices=tuple(text for text in arguments.texts("device") if text.startswith("/")),
         runtime=arguments.text("runtime") or "",
@@ -249,6 +251,22 @@ def _networks(arguments: Arguments) -> tuple[str, tuple[str, ...]]:
     given = (*arguments.texts("network"), *arguments.texts("net"))
     more = any(arguments.given.intersection(("network-alias", "net-alias", "ip", "ip6")))
     return split_networks(given, more=more)
+
+
+def _needs_client(arguments: Arguments) -> bool:
+    """Whether it matters how this command is attached: mostly by all streams, and with no terminal."""
+    terminal = arguments.flag("interactive") and arguments.flag("tty")
+    return terminal or bool({"attach", "detach-keys", "sig-proxy"} & {*arguments.given})
+
+
+def _client(session: Session, arguments: Arguments) -> Client:
+    from tiffin.cli.clientflags import client, need_terminal
+
+    asked = client(session, arguments)
+    terminal = arguments.flag("interactive") and arguments.flag("tty") and not arguments.flag("detach")
+    if terminal and asked.attaches("stdin"):
+        need_terminal(session)
+    return asked
 
 
 def _mounts(texts: tuple[str, ...]) -> tuple[VolumeMount | TmpfsMount, ...]:
@@ -293,19 +311,6 @@ def _size(text: str | None) -> int | None:
     return parse_size(text, "--shm-size")
 
 
-def need_terminal(session: Session) -> None:
-    """Refuse -it where there is no terminal, as Docker does."""
-    if not session.stdin.isatty():
-        from tiffin.errors import InvalidError
-
-        raise InvalidError(
-            "-t asks for a terminal, and standard input is none",
-            code="no-terminal",
-            hint="leave -t away: 'tiffin run -i' reads what is piped in",
-            exit_status=1,
-        )
-
-
 def files(names: tuple[str, ...]) -> tuple[Path, ...]:
     """Names as paths."""
     if not names:
@@ -321,12 +326,12 @@ def _waits(arguments: Arguments) -> bool:
 
 def _announce(session: Session, arguments: Arguments, made: list[str]) -> Callable[[str], None]:
     """What to do with the id, as soon as the container exists."""
-    detach = arguments.flag("detach")
+    shown = arguments.flag("detach") or {text.lower() for text in arguments.texts("attach")} == {"stdin"}
 
     def announce(identity: str) -> None:
         write_cidfile(arguments, identity)
         made.append(identity)
-        if detach:
+        if shown:
             session.print(identity)
             session.stdout.flush()
 
@@ -361,8 +366,8 @@ def _check_flags(arguments: Arguments, path: str) -> None:
         raise usage(
             "--wait-timeout limits how long --wait or --wait-healthy wait: give one of them too", path
         )
-    if not arguments.flag("sig-proxy"):
-        raise usage("--sig-proxy=false is not supported: signals are always passed on", path)
+    if arguments.flag("detach") and "attach" in arguments.given:
+        raise usage("conflicting options: cannot specify both --attach and --detach", path)
 
 
 COMMAND = Command(
