@@ -16,6 +16,7 @@ from tiffin.engine import containers, images, volumes
 from tiffin.engine.building.results import store_image
 from tiffin.engine.collection import collect
 from tiffin.engine.engine import Engine
+from tiffin.engine.lookup import need_name
 from tiffin.engine.request import RunRequest
 from tiffin.engine.settings import Settings
 from tiffin.errors import ConflictError, InvalidError, NotFoundError, TiffinError
@@ -72,7 +73,8 @@ def _image(engine, name, layers, **config):
         config=ContainerConfig(**config),
         rootfs=RootFS(diff_ids=layers),
     )
-    descriptor, _ = store_image(engine, image)
+    descriptor, image_id = store_image(engine, image)
+    engine.images.add(descriptor, image_id)
     engine.tags.set(Reference.parse(name).tagged(), descriptor)
 
 
@@ -169,14 +171,18 @@ def test_an_image_that_is_mounted_stays_though_it_has_no_name(engine, keep):
     for name in ("gone", "lost"):
         layers[name] = _layer(engine, lambda tree, name=name: (tree / name).write_text(name))
         _image(engine, name, (layers[name],))
-    name = keep(mount=("type=image,source=gone,target=/i",))
-    images.remove(engine, ["gone", "lost"], force=True)
+    user = keep(mount=("type=image,source=gone,target=/i",))
+    with pytest.raises(ConflictError, match="the image gone is used by the container"):
+        images.remove(engine, ["gone"], force=True)
+    for name in layers:  # as if another image had been given the name
+        engine.images.remove(need_name(engine, name).descriptor.digest)
+        engine.tags.remove(Reference.parse(name).tagged())
     collect(engine)
     assert engine.layers.path(layers["gone"]).is_dir()
     assert not engine.layers.path(layers["lost"]).exists()
-    containers.stop(engine, [name], timeout=0)
-    containers.start(engine, [name])
-    [found] = containers.inspect(engine, [name])
+    containers.stop(engine, [user], timeout=0)
+    containers.start(engine, [user])
+    [found] = containers.inspect(engine, [user])
     assert Path(f"/proc/{found['State']['Pid']}/root/i/gone").read_text() == "gone"
     assert found["Mounts"][0]["Name"] == "gone"
 

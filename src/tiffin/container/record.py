@@ -38,6 +38,7 @@ class MountRecord(NamedTuple):
     """As in `mounts.VolumeMount`."""
     mode: str = ""
     """As Docker shows it: the words of `-v`, and z for other volumes with a name."""
+    image_id: str = ""
     layers: tuple[str, ...] = ()
     """Of an image: diff ids, the lowest first."""
     options: tuple[str, ...] = ()

@@ -74,6 +74,8 @@ class ContainerSummary(NamedTuple):
     """Where things are mounted."""
     exposed: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    """The ids of its own image and of those that it mounts."""
 
 
 class ExecRequest(NamedTuple):
@@ -362,6 +364,7 @@ def _summary(engine: Engine, record: Record, found: State, *, sizes: bool) -> Co
         targets=tuple(mount.target for mount in record.mounts),
         exposed=record.exposed,
         layers=record.layers,
+        images=(record.image_id, *(mount.image_id for mount in record.mounts if mount.image_id)),
     )
 
 

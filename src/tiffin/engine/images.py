@@ -147,7 +147,7 @@ def _remove_one(engine: Engine, name: str, *, force: bool) -> list[str]:
     from tiffin.engine.collection import collect
     from tiffin.engine.containers import ps
 
-    users = [container for container in ps(engine, all_=True) if container.image_id == image_id]
+    users = [container for container in ps(engine, all_=True) if image_id in container.images]
     running = [user.name for user in users if user.state in RUNNING]
     if running or (users and not force):
         names = ", ".join(running or [user.name for user in users])

@@ -192,7 +192,13 @@ class Gatherer:
                 exit_status=125,
             )
         return MountRecord(
-            "image", mount.target, mount.source, read_only=True, subpath=mount.subpath, layers=layers
+            "image",
+            mount.target,
+            mount.source,
+            read_only=True,
+            subpath=mount.subpath,
+            image_id=str(found.image_id),
+            layers=layers,
         )
 
 

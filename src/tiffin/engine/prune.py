@@ -222,7 +222,7 @@ def _prune_networks(engine: Engine, request: PruneRequest) -> tuple[str, ...]:
 
 
 def _prune_images(engine: Engine, request: PruneRequest) -> tuple[str, ...]:
-    used = {container.image_id for container in containers.ps(engine, all_=True)}
+    used = {image for container in containers.ps(engine, all_=True) for image in container.images}
     lines: list[str] = []
     for image in images.list_images(engine):
         unwanted = request.images == "all" or not image.references
