@@ -78,6 +78,13 @@ def manual(path: str, command: Command) -> str:
     return "\n".join(lines) + "\n"
 
 
+def verb_manual(path: str, usage: str, summary: str, options: Iterable[Option]) -> str:
+    """The same for a verb that stands in no table, behind options of its command."""
+    lines = [f"Usage:  tiffin {path} {usage}".rstrip(), "", summary]
+    shown = [option for option in options if option.shown]
+    return "\n".join([*lines, *(["", "Options:", *_options(shown)] if shown else [])]) + "\n"
+
+
 def unknown_command(path: str) -> Exception:
     """The error for a verb that there is not: nearest names, or what to do instead."""
     verb = path.rsplit(maxsplit=1)[-1]

@@ -61,6 +61,7 @@ class Process(_Document, frozen=True):
     rlimits: tuple[Rlimit, ...] = ()
     no_new_privileges: bool = False
     oom_score_adj: int | None = None
+    apparmor_profile: str = ""
 
 
 class Root(_Document, frozen=True):
@@ -149,7 +150,7 @@ class CPU(_Document, frozen=True):
 class Pids(_Document, frozen=True):
     """The most processes, -1 for any number."""
 
-    limit: int
+    limit: int | None = None
 
 
 class WeightDevice(msgspec.Struct, frozen=True):
@@ -227,6 +228,7 @@ class Linux(_Document, frozen=True):
     masked_paths: tuple[str, ...] = ()
     readonly_paths: tuple[str, ...] = ()
     rootfs_propagation: str = ""
+    cgroups_path: str = ""
     devices: tuple[Device, ...] = ()
 
 

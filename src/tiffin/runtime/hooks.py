@@ -43,12 +43,16 @@ def run_hooks(calls: tuple[HookCall, ...], pid: int, *, join_users: bool) -> Non
         state = {"ociVersion": _VERSION, "id": f"tiffin-{pid}", "status": "creating", "pid": pid}
         told = json.dumps({**state, "bundle": bundle}).encode()
         for call in calls:
-            _run(call, told, pid if join_users else 0)
+            run_hook(call, told, pid if join_users else 0)
     finally:
         shutil.rmtree(bundle, ignore_errors=True)
 
 
-def _run(call: HookCall, state: bytes, pid: int) -> None:
+def run_hook(call: HookCall, state: bytes, pid: int = 0) -> None:
+    """Run one of them, with its state as input; as root of the user namespace of `pid`, if that is given.
+
+    Raises FailedError if it fails.
+    """
     reading, writing = os.pipe()
     users = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC) if pid else -1
     try:
@@ -116,6 +120,6 @@ def _failure(call: HookCall, status: int) -> TiffinError:
     return FailedError(
         f"the hook {' '.join(call.args) or call.path} {how}",
         code="hook-failed",
-        hint="what it said is above; hooks come from the CDI specification of the device",
+        hint="what it said is above; hooks come from the bundle, or from the CDI specification of a device",
         exit_status=125,
     )

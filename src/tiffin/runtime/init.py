@@ -37,6 +37,7 @@ class LauncherGoneError(Exception):
 def run(plan: Plan, sources: list[int], streams: Streams, handshake: Handshake) -> NoReturn:
     """Do all of it, in the child; never return."""
     setup = Setup(sources)
+    setup.show = lambda: _show_root(handshake)
 
     def prepare(doing: Callable[[str], None]) -> None:
         _wait(handshake)
@@ -130,6 +131,11 @@ def finish(
         # From here on it has the rights of the container, whose root could take it over while it still is
         # the runtime, and not confined. Its program can be looked into again.
         prctl.set_dumpable(False)
+        if process.gate:
+            doing("wait for the start")
+            from tiffin.runtime.gate import wait_at  # the launcher has loaded it
+
+            handshake = wait_at(process, handshake)  # type: ignore[assignment] # who hears of a failure now
         doing(f"become user {process.uid}:{process.gid} in {process.cwd}")
         become(process)
         doing("confine the process")

@@ -25,10 +25,16 @@ if TYPE_CHECKING:
 _ANON_PIPE = "pipe:"
 
 
-def launch(plan: Plan, streams: Streams, attach_network: Callable[[int], object] | None = None) -> Child:
+def launch(
+    plan: Plan,
+    streams: Streams,
+    attach_network: Callable[[int], object] | None = None,
+    look: Callable[[int], object] | None = None,
+) -> Child:
     """Start the container and return when its program has begun.
 
-    `attach_network` is called with the pid as it is on the host, while the process waits. A failure raises a
+    `attach_network` is called with the pid as it is on the host, while the process waits; so is `look`, when a
+    step of the plan shows the root filesystem to the launcher. A failure raises a
     `TiffinError` whose exit status is 127 if the command was not found, 126 if it could not be executed, and
     125 otherwise; then nothing is left of the container.
     """
@@ -38,7 +44,7 @@ def launch(plan: Plan, streams: Streams, attach_network: Callable[[int], object]
     try:
         sources += map(_open_source, plan.sources)
         give_streams(streams, plan.process.uid, plan.uid_maps)
-        handshake = Handshake(terminal=plan.process.terminal, hooks=bool(plan.hooks))
+        handshake = Handshake(terminal=plan.process.terminal, hooks=bool(plan.hooks or look))
         child = Child(*_clone(plan, sources, streams, handshake))
         handshake.take_launchers_side()
         _map_ids(plan, sources, child.pid)
@@ -49,6 +55,9 @@ def launch(plan: Plan, streams: Streams, attach_network: Callable[[int], object]
             from tiffin.runtime.hooks import run_hooks  # few containers have any
 
             run_hooks(plan.hooks, child.pid, join_users=bool(plan.uid_maps))
+            handshake.release()
+        if look is not None and handshake.await_ready():
+            look(child.pid)
             handshake.release()
         if plan.process.terminal:
             child.console = handshake.receive_console(streams.terminal)

@@ -13,6 +13,7 @@ from tiffin.runtime.targets import ensure, resolve
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+    from typing import Any
 
     from tiffin.errors import TiffinError
 else:
@@ -58,6 +59,12 @@ class Process(NamedTuple):
     init: bool = False
     cgroups: tuple[str, ...] = ()
     """The files that take its pid, so that its limits hold for it."""
+    gate: tuple[Any, ...] = ()
+    """What it waits for before its program begins, as `gate.Gate`."""
+    preserved: int = 0
+    """So many descriptors from 3 on pass to the program."""
+    keyring: bool = True
+    """Whether it gets a session keyring of its own."""
 
 
 def limit(process: Process, pid: int) -> None:
@@ -95,7 +102,8 @@ def _too_high(most: int) -> TiffinError:
 
 def become(process: Process) -> None:
     """Take the identity of the process; then `confine` it, and `execute` its program."""
-    _leave_keyring()
+    if process.keyring:
+        _leave_keyring()
     os.umask(process.umask)
     entered = _enter_directory(process.cwd, make=True)
     capability.limit_bounding_set(process.bounding)
@@ -172,7 +180,7 @@ def _reset_signals() -> None:
 
 def confine(process: Process) -> None:
     """Load the filter of system calls and let nothing but stdin, stdout and stderr through."""
-    close_on_exec_from(3)
+    close_on_exec_from(3 + process.preserved)
     if process.no_new_privs:
         prctl.set_no_new_privs()
         bpf.install(process.seccomp)

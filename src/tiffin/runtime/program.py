@@ -71,6 +71,14 @@ def execute(process: Process, *, pinned: bool) -> NoReturn:
     raise _explain(name, denied)
 
 
+def need_command(process: Process) -> None:
+    """Raise `ExecError` if there is no such command at all."""
+    env = dict(item.partition("=")[::2] for item in process.env)
+    name = process.args[0]
+    if not any(os.path.exists(candidate) for candidate in _candidates(name, env.get("PATH", DEFAULT_PATH))):
+        raise _explain(name, None)
+
+
 def _candidates(name: str, path: str) -> list[str]:
     """Return the files that the command may mean, as execvp(3) looks for them."""
     if "/" in name:

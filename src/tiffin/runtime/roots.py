@@ -12,6 +12,10 @@ from tiffin.linux import mount
 from tiffin.linux.record import NamedTuple
 from tiffin.runtime.targets import ensure, refuse_proc
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _FD_LAYERS_SINCE = (6, 15)  # overlayfs takes layers as descriptors
 
 
@@ -22,6 +26,8 @@ class Setup:
         self.sources = sources
         self.prepared: dict[str, int] = {}
         self.root_fd = -1
+        self.show: Callable[[], None] = lambda: None
+        """Lets the launcher look at the root filesystem, and returns when it has done what it wanted."""
 
     def target(self, path: str, *, directory: bool) -> int:
         """Open the mount target, made if it is missing; not one in /proc."""

@@ -175,6 +175,17 @@ def with_emulated_ownership(seccomp: Seccomp) -> Seccomp:
     return msgspec.structs.replace(seccomp, syscalls=(ownership, *nodes, *seccomp.syscalls))
 
 
+def supported() -> dict[str, list[str]]:
+    """Return the words of a profile that there is code for: actions, operators, architectures."""
+    comparisons = ("EQ", "NE", "MASKED_EQ", "GT", "GE", "LT", "LE")
+    own, compat = _ARCHITECTURES.values(), _COMPAT.values()
+    return {
+        "actions": sorted({"SCMP_ACT_ERRNO", *_ACTIONS}),
+        "operators": [f"SCMP_CMP_{name}" for name in comparisons],
+        "archs": sorted({each[2] for each in own} | {each[2] for each in compat}),
+    }
+
+
 def compile_filter(seccomp: Seccomp, machine: str) -> bytes:
     """Return the program. Names that the machine does not have are passed over."""
     if machine not in _ARCHITECTURES:

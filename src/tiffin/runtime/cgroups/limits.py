@@ -188,7 +188,8 @@ def _cpuset(cpu: CPU) -> list[Write]:
 
 
 def _pids(resources: Resources) -> list[Write]:
-    return [] if resources.pids is None else [Write("pids", "pids.max", _number(resources.pids.limit))]
+    limit = None if resources.pids is None else resources.pids.limit
+    return [] if limit is None else [Write("pids", "pids.max", _number(limit))]
 
 
 def _devices(resources: Resources) -> list[Write]:

@@ -46,6 +46,8 @@ class Wanted(NamedTuple):
     name: str
     writes: Writes
     parent: str = ""
+    every: bool = False
+    """In each hierarchy of version 1, and not only where there is a limit."""
 
 
 class Group:

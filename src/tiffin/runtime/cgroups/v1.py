@@ -39,7 +39,7 @@ class V1:
         group = Group({}, self._kernel, parted=True)
         writes = wanted.writes.v1
         try:
-            for controller in self._needed(writes):
+            for controller in self._needed(writes, every=wanted.every):
                 try:
                     group.directories[controller] = self._directory(controller, wanted)
                 except OSError as error:
@@ -60,9 +60,11 @@ class V1:
         self._inherit(controller, directory)
         return directory
 
-    def _needed(self, writes: tuple[Write, ...]) -> list[str]:
-        """The controllers with a limit; all there are if only the parent was named."""
+    def _needed(self, writes: tuple[Write, ...], *, every: bool) -> list[str]:
+        """The controllers with a limit; all there are if only the parent was named, or for `every` one."""
         named = list(dict.fromkeys(write.controller for write in writes))
+        if every:
+            return list(dict.fromkeys((*named, *(name for name in self._places if not self.lacks(name)))))
         return named or [name for name in self._places if not self.lacks(name)]
 
     def _inherit(self, controller: str, directory: Path) -> None:
