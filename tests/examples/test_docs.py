@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tiffin.cli.catalog import is_group
+
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 
 
@@ -60,7 +62,7 @@ def test_every_command_that_is_shown_exists_with_its_options(root):
     shown = list(commands(root))
     assert {"base", "build", "run"} <= {words[0] for words in shown}
     for words in shown:
-        verb = words[:2] if words[0] in {"system", "image", "container", "builder", "volume"} else words[:1]
+        verb = words[:2] if is_group(words[0]) or words[0] == "oci" else words[:1]
         told = help_of(*verb)
         assert told.returncode == 0, f"tiffin {' '.join(words)}: {told.stderr}"
         known = set(re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", told.stdout))

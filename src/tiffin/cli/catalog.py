@@ -46,7 +46,7 @@ OTHER = {
     "load": ("load", "Take in images from an archive"),
     "logs": ("logs", "Show what a container has written"),
     "pause": ("pause", "Hold all processes of containers still"),
-    "oci": ("oci", "Be an OCI runtime for other engines: create, start, kill … the container of a bundle"),
+    "oci": ("oci", "Be an OCI runtime for other engines, with the verbs of runc"),
     "port": ("port", "Show where the ports of a container are offered"),
     "rename": ("rename", "Give a container another name"),
     "restart": ("restart", "Stop containers, and start them again"),

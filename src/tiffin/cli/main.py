@@ -39,6 +39,13 @@ def main(words: Sequence[str] | None = None) -> int:
     return status
 
 
+def oci() -> int:
+    """Be `tiffin oci`, for engines that take the path of a runtime and nothing beside it."""
+    status = _run(["oci", *sys.argv[1:]])
+    _end(status)
+    return status
+
+
 def _end(status: int) -> None:
     """End the process at once: the interpreter would take apart piece by piece what the kernel frees."""
     threads = sys.modules.get("threading")

@@ -10,7 +10,7 @@ import msgspec
 
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.oci.codec import LIMIT, decode
-from tiffin.oci.runtimespec import Memory, Mount, Resources, RuntimeSpec
+from tiffin.oci.runtimespec import Mount, Resources, RuntimeSpec
 from tiffin.runtime.devices import DEFAULTS
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CONFIG: Final = "config.json"
 
-# Properties that change what a container is, and that we do not have; what is false, 0 or empty asks for nothing.
+# Properties that change what a container is, and that we do not have; false, 0 and empty ask for nothing.
 UNSUPPORTED: Final = (
     "process.selinuxLabel",
     "process.scheduler",
@@ -40,20 +40,12 @@ UNSUPPORTED: Final = (
     "linux.resources.unified",
     "linux.resources.memory.kernel",
     "linux.resources.memory.kernelTCP",
-    "linux.resources.memory.swappiness",
-    "linux.resources.memory.disableOOMKiller",
-    "linux.resources.cpu.realtimeRuntime",
-    "linux.resources.cpu.realtimePeriod",
     "linux.resources.cpu.burst",
     "linux.resources.cpu.idle",
     "linux.resources.blockIO.leafWeight",
-    "linux.resources.blockIO.weightDevice",
-    "linux.resources.blockIO.throttleReadBpsDevice",
-    "linux.resources.blockIO.throttleWriteBpsDevice",
-    "linux.resources.blockIO.throttleReadIOPSDevice",
-    "linux.resources.blockIO.throttleWriteIOPSDevice",
 )
 _UNCONFINED = "unconfined"
+_MOST_SWAPPY = 100
 _NAMESPACES = frozenset({"pid", "network", "mount", "ipc", "uts", "user", "cgroup"})
 _NOT_JOINED = frozenset({"user", "mount"})
 
@@ -173,16 +165,19 @@ def _asked(resources: Resources | None) -> Resources | None:
     """The limits without those that are 0, by which many programs mean none."""
     if resources is None:
         return None
-    memory = resources.memory
+    memory, cpu = resources.memory, resources.cpu
     if memory is not None:
         found = {name: getattr(memory, name) or None for name in ("limit", "swap", "reservation")}
-        memory = Memory(**found) if any(found.values()) else None
-    cpu = resources.cpu
+        if memory.swappiness is not None and memory.swappiness > _MOST_SWAPPY:
+            found["swappiness"] = None  # -1 of Docker, which the document has no sign for
+        memory = msgspec.structs.replace(memory, **found)
     if cpu is not None:
-        numbers = {name: getattr(cpu, name) or None for name in ("shares", "quota", "period")}
-        cpu = msgspec.structs.replace(cpu, **numbers)
+        numbers = ("shares", "quota", "period", "realtime_runtime", "realtime_period")
+        cpu = msgspec.structs.replace(cpu, **{name: getattr(cpu, name) or None for name in numbers})
     pids = resources.pids if resources.pids is not None and resources.pids.limit else None
-    disks = resources.block_io if resources.block_io is not None and resources.block_io.weight else None
+    disks = resources.block_io
+    if disks is not None and not disks.weight:
+        disks = msgspec.structs.replace(disks, weight=None)
     # The devices that the runtime gives to every container may be used, whatever is forbidden before.
     rules = (*resources.devices, *DEFAULTS) if resources.devices else ()
     return msgspec.structs.replace(

@@ -1,7 +1,7 @@
 """The plan of a container that comes as a bundle. Pure.
 
-As the runtime-spec wants it, mounts are made in the order of the document, and the root filesystem can be seen
-at its own path until the hooks have been run. What tiffin itself starts is planned in `plan`.
+As the runtime-spec wants it, mounts are made in the order of the document, and the root filesystem can be
+seen at its own path until the hooks have been run. What tiffin itself starts is planned in `plan`.
 """
 
 from __future__ import annotations

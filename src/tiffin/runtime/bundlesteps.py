@@ -109,7 +109,7 @@ class Propagate(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """Make the mount target of what is mounted when the root filesystem may be read only: a file, or directory."""
+    """Make the target of what is mounted when nothing can be made any more: a file, or a directory."""
 
     path: str
     directory: bool = False

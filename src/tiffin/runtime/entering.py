@@ -41,7 +41,7 @@ class Wanted(NamedTuple):
 
 
 def enter(directory: Directory, wanted: Wanted) -> Child:
-    """Start the process and return when its program has begun. Raises ConflictError if the container does not run."""
+    """Start the process and return when its program has begun. Raises ConflictError where nothing runs."""
     state = directory.read()
     status = directory.status(state)
     if status != "running":

@@ -85,14 +85,15 @@ def wait_at(process: Process, handshake: Handshake) -> Caller:
     os.dup2(gate.listener, first, inheritable=False)
     close_from(first + 1)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, first)
-    connection, _ = listener._accept()  # type: ignore[attr-defined] # what `socket.accept` wraps, much to load
+    # What `socket.accept` wraps, which is much to load.
+    connection, _ = listener._accept()  # type: ignore[attr-defined] # noqa: SLF001
     os.set_inheritable(connection, False)
     listener.close()
     caller = Caller(connection)
     for hook in gate.hooks:
         try:
             run_hook(HookCall(*hook), gate.state)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, who starts the container must hear of it
             caller.report(Failure(str(error), "run its hooks", 0, 125))
             os._exit(125)
     return caller

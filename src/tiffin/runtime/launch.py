@@ -33,8 +33,8 @@ def launch(
 ) -> Child:
     """Start the container and return when its program has begun.
 
-    `attach_network` is called with the pid as it is on the host, while the process waits; so is `look`, when a
-    step of the plan shows the root filesystem to the launcher. A failure raises a
+    `attach_network` is called with the pid as it is on the host, while the process waits; so is `look`, when
+    a step of the plan shows the root filesystem to the launcher. A failure raises a
     `TiffinError` whose exit status is 127 if the command was not found, 126 if it could not be executed, and
     125 otherwise; then nothing is left of the container.
     """

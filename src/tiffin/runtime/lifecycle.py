@@ -6,7 +6,7 @@ stays: the first process becomes the child of whoever reaps for the caller.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import os
 import time
@@ -56,7 +56,8 @@ def create(directory: Directory, place: str, how: Creation) -> Child:
     """Create the container of the bundle at `place`; nothing is left of it if that fails."""
     place = os.path.abspath(place)
     spec = bundles.read(place)
-    if (how.console and not spec.process.terminal) or (spec.process.terminal and not (how.console or how.waits)):
+    served = bool(how.console) or how.waits
+    if (how.console and not spec.process.terminal) or (spec.process.terminal and not served):
         raise InvalidError(
             "a terminal needs --console-socket"
             if spec.process.terminal
@@ -77,7 +78,7 @@ def create(directory: Directory, place: str, how: Creation) -> Child:
 
 
 def _create(directory: Directory, place: str, spec: RuntimeSpec, how: Creation) -> Child:
-    now = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
+    now = dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
     state = State(
         directory.id, place, spec.oci_version, Identity(0, 0), spec.root.path, now, spec.annotations
     )
@@ -123,7 +124,7 @@ def _create(directory: Directory, place: str, spec: RuntimeSpec, how: Creation) 
 
 
 def _make_groups(spec: RuntimeSpec, identity: str) -> Groups:
-    """Make the cgroups. In a user namespace nobody makes nodes that open a device: rules for them can be missing."""
+    """Make the cgroups. In a user namespace no new node opens a device: rules for them may be missing."""
     resources = spec.linux.resources or Resources()
     try:
         return make_groups(spec.linux.cgroups_path, identity, resources)
@@ -165,7 +166,7 @@ def start(directory: Directory, say: Callable[[str], None]) -> None:
 
 
 def kill(directory: Directory, number: int, *, everybody: bool = False) -> None:
-    """Send a signal to the first process, or to all of its cgroup. Raises ConflictError if it does not run."""
+    """Send a signal to the first process, or to all of its cgroup. Raises ConflictError if it has ended."""
     state = directory.read()
     if everybody and state.groups:
         for pid in Groups.of(state.groups).pids():
@@ -192,7 +193,7 @@ def freeze(directory: Directory, *, on: bool) -> None:
 
 
 def delete(directory: Directory, say: Callable[[str], None], *, force: bool = False) -> None:
-    """Take away what `create` made. Raises ConflictError for a container that has not stopped, unless forced."""
+    """Take away what `create` made. Raises ConflictError for what has not stopped, unless forced."""
     with directory.locked():
         state = directory.read()
         status = directory.status(state)

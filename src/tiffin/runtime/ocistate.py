@@ -1,8 +1,9 @@
 """What is known of a container of the OCI runtime, on disk: a directory for each, below one root.
 
-States, as the runtime-spec has them: `creating` while `create` is at work, `created` while the first process waits
-at its gate, `running`, `paused`, and `stopped` when that process has ended, whatever the reason. Only the process itself
-is asked, so that no death of anybody leaves it wrong. Who changes a container holds its lock.
+States, as the runtime-spec has them: `creating` while `create` is at work, `created` while the first process
+waits at its gate, `running`, `paused`, and `stopped` when that process has ended, whatever the reason. Only
+the process itself is asked, so that no death of anybody leaves it wrong. Who changes a container holds its
+lock.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tiffin.errors import ConflictError, CorruptError, InvalidError, NotFoundError
 from tiffin.linux.files import atomic_write, lock
@@ -19,10 +20,10 @@ from tiffin.linux.process import Identity
 from tiffin.linux.remove import remove_tree
 from tiffin.runtime.cgroups.given import Groups
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
 Status = Literal["creating", "created", "running", "paused", "stopped"]
 
@@ -40,8 +41,8 @@ class State(NamedTuple):
     process: Identity = Identity(0, 0)
     rootfs: str = ""
     created: str = ""
-    annotations: dict[str, str] = {}
-    groups: dict[str, str] = {}
+    annotations: Mapping[str, str] = MappingProxyType({})
+    groups: Mapping[str, str] = MappingProxyType({})
 
 
 class Directory:
@@ -85,7 +86,8 @@ class Directory:
 
     def write(self, state: State) -> None:
         """Keep the state."""
-        wire = {**state._asdict(), "process": list(state.process)}
+        maps = {"annotations": dict(state.annotations), "groups": dict(state.groups)}
+        wire = {**state._asdict(), **maps, "process": list(state.process)}
         atomic_write(self.path / _STATE, json.dumps(wire).encode(), sync=False)
 
     def read(self) -> State:
@@ -147,7 +149,7 @@ def document(directory: Directory, state: State, status: Status | None = None) -
         "status": told,
         "pid": 0 if told == "stopped" else state.process.pid,
         "bundle": state.bundle,
-        **({"annotations": state.annotations} if state.annotations else {}),
+        **({"annotations": dict(state.annotations)} if state.annotations else {}),
     }
 
 

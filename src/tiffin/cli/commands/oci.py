@@ -62,10 +62,10 @@ class Call:
         path = self._common.text("log")
         if not path:
             return
-        import datetime
+        import datetime as dt
         import json
 
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         line = json.dumps({"level": level, "msg": text, "time": now})
         if self._common.text("log-format") == "text":
             line = f"time={json.dumps(now)} level={level} msg={json.dumps(text)}"
@@ -112,9 +112,10 @@ COMMAND = Command(
     words=(1, MANY),
     wraps=True,
     description=(
-        "The embedded runtime as an OCI runtime, beneath Docker, Podman, containerd or by hand: create, start, "
-        "state, kill, delete, run, exec, ps, list and features, with the options of runc. A container comes as a "
-        "bundle: a folder with config.json and a root filesystem. 'tiffin oci VERB --help' tells more."
+        "The embedded runtime as an OCI runtime, beneath Docker, Podman, containerd or by hand: create, "
+        "start, state, kill, delete, run, exec, pause, resume, ps, list and features, with the options of "
+        "runc. A container comes as a bundle: a folder with config.json and a root filesystem. "
+        "'tiffin oci VERB --help' tells more. The program tiffin-oci is the same, where a path is asked for."
     ),
     examples=(
         "tiffin oci create --bundle ./bundle serving",

@@ -19,10 +19,12 @@ from tiffin.runtime.cgroups.v1 import V1
 from tiffin.runtime.cgroups.v2 import V2
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tiffin.oci.runtimespec import Resources
     from tiffin.runtime.cgroups.hierarchy import Hierarchies
 
-_TRIES, _MOMENT = 100, 0.02
+_PATIENCE, _MOMENT = 2.0, 0.01
 
 
 class Groups:
@@ -33,7 +35,7 @@ class Groups:
         self._elsewhere = elsewhere or {}
 
     @classmethod
-    def of(cls, named: dict[str, str]) -> Groups:
+    def of(cls, named: Mapping[str, str]) -> Groups:
         """Those that were written down."""
         return cls({name: Path(path) for name, path in named.items()})
 
@@ -100,17 +102,18 @@ class Groups:
 
     def delete(self) -> None:
         """Remove the groups and those below, whose last processes may be about to end."""
+        end = time.monotonic() + _PATIENCE
         for directory in dict.fromkeys(self._directories.values()):
             for place, _, _ in os.walk(directory, topdown=False):
-                _remove(place)
+                _remove(place, end)
 
 
-def _remove(place: str) -> None:
-    for _ in range(_TRIES):
+def _remove(place: str, end: float) -> None:
+    while True:
         try:
             os.rmdir(place)
         except OSError as error:
-            if error.errno != errno.EBUSY:
+            if error.errno != errno.EBUSY or time.monotonic() > end:
                 return
             time.sleep(_MOMENT)
         else:
@@ -121,7 +124,7 @@ def make_groups(path: str, identity: str, resources: Resources, found: Hierarchi
     """Make the groups at `path`, as linux.cgroupsPath says it, with these limits.
 
     An absolute path begins at the top, another one is a name below where the caller is; without one it is the
-    id. Where no group can be made, and nothing is limited, there is none. Raises UnsupportedError, InvalidError.
+    id. Where none can be made, and nothing is limited, there is none. Raises UnsupportedError, InvalidError.
     """
     parent, name = _parted(path, identity)
     found = found or own_hierarchies()
@@ -160,7 +163,7 @@ def _parted(path: str, identity: str) -> tuple[str, str]:
         raise UnsupportedError(
             f"config.json: linux.cgroupsPath {path} is one of systemd's",
             code="no-systemd-cgroups",
-            hint="let the engine manage cgroups by itself: native.cgroupdriver=cgroupfs, --cgroup-manager=cgroupfs",
+            hint="tell the engine to manage cgroups itself: native.cgroupdriver=cgroupfs, for Docker",
         )
     parts = [part for part in path.split("/") if part]
     if not parts:

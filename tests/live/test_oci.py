@@ -1,0 +1,185 @@
+"""The embedded runtime beneath Docker, and by hand (root)."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.live import terminal
+from tests.live.dockerd import DAEMON, Docker
+
+BUSYBOX = Path("/bin/busybox")
+pytestmark = [pytest.mark.live, pytest.mark.skipif(os.geteuid() != 0, reason="these need root")]
+
+
+@pytest.fixture(scope="module")
+def program(readable_tiffin):
+    """The runtime as engines call it."""
+    return str(Path(readable_tiffin[0]).with_name("tiffin-oci"))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A root filesystem: busybox and its names."""
+    place = tmp_path_factory.mktemp("files")
+    place.chmod(0o755)
+    (place / "bin").mkdir()
+    shutil.copy(BUSYBOX, place / "bin/busybox")
+    for name in (
+        "sh",
+        "cat",
+        "echo",
+        "head",
+        "hostname",
+        "id",
+        "sleep",
+        "stty",
+        "test",
+        "touch",
+        "tty",
+        "wc",
+    ):
+        (place / "bin" / name).symlink_to("busybox")
+    return place
+
+
+@pytest.fixture
+def docker(tmp_path, program, files):
+    if not DAEMON.exists():
+        pytest.skip("docker.io is not installed")
+    engine = Docker(tmp_path)
+    engine.start("--add-runtime", f"tiffin={program}", "--default-runtime", "tiffin")
+    tar = subprocess.run(["tar", "-C", files, "-c", "."], capture_output=True, check=True).stdout
+    (tmp_path / "files.tar").write_bytes(tar)
+    engine("import", tmp_path / "files.tar", "box")
+    yield engine
+    engine.stop()
+
+
+def test_docker_runs_its_containers_by_it(docker):
+    """All that Docker asks of a runtime: run, limits, devices, exec, pause, kill, a terminal."""
+    options = (
+        "-h",
+        "name",
+        "-m",
+        "64m",
+        "--pids-limit",
+        "50",
+        "--device",
+        "/dev/zero:/dev/wine",
+        "--read-only",
+    )
+    script = "hostname; id -u; head -c 2 /dev/wine | wc -c; touch /x 2>/dev/null || echo denied; exit 4"
+    done = docker.run(*options, "--tmpfs", "/t", "box", "sh", "-c", script, check=False)
+    assert (done.stdout.split(), done.returncode) == (["name", "0", "2", "denied"], 4), done.stderr
+    assert docker.run("box", "nosuch", check=False).returncode == 127
+    docker("run", "-d", "--name", "kept", "--network", "none", "--cap-add", "ALL", "box", "sleep", "1000")
+    done = docker("exec", "-u", "5", "kept", "sh", "-c", "id -u; exit 3", check=False)
+    assert (done.stdout, done.returncode) == ("5\n", 3)
+    docker("pause", "kept")
+    assert json.loads(docker("inspect", "kept").stdout)[0]["State"]["Status"] == "paused"
+    docker("unpause", "kept")
+    assert "sleep 1000" in docker("top", "kept").stdout
+    docker("kill", "kept")
+    assert docker("wait", "kept").stdout == "137\n"
+    docker("rm", "kept")
+    command = [
+        docker.inside(Path("/usr/bin/docker")),
+        "--host",
+        docker.socket,
+        "run",
+        "--rm",
+        "-it",
+        "--network",
+        "none",
+    ]
+    screen = terminal.Terminal(
+        [*map(str, command), "box", "sh", "-c", "tty; test -c /dev/console; exit $?"], env=docker.env
+    )
+    screen.expect("/dev/pts/0")
+    assert screen.finish()[0] == 0
+
+
+@pytest.fixture
+def oci(program, files, tmp_path):
+    """Calls the runtime, with containers of its own; `bundle` has one that sleeps."""
+    bundle = tmp_path / "bundle"
+    shutil.copytree(files, bundle / "rootfs", symlinks=True)
+    log = tmp_path / "log"
+
+    def call(*words, check=True, own=("--log", str(log), "--log-format", "json"), **options):
+        command = [program, "--root", str(tmp_path / "state"), *own, *words]
+        with (tmp_path / "output").open("w+") as output:  # a pipe would stay open as long as the container
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=bundle,
+                check=False,
+                **options,
+            )
+            output.seek(0)
+            text = output.read()
+        assert not check or done.returncode == 0, text
+        return done.returncode, text
+
+    call.bundle, call.log = bundle, log
+    yield call
+    for name in call("list", "--quiet")[1].split():
+        call("delete", "--force", name)
+
+
+def configure(oci, *command):
+    kinds = ("mount", "pid", "ipc", "uts", "network")
+    document = {
+        "ociVersion": "1.2.0",
+        "root": {"path": "rootfs"},
+        "process": {"user": {"uid": 0, "gid": 0}, "cwd": "/", "args": command, "env": ["PATH=/bin"]},
+        "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+        "linux": {"namespaces": [{"type": kind} for kind in kinds]},
+    }
+    (oci.bundle / "config.json").write_text(json.dumps(document))
+
+
+def test_its_verbs(oci):
+    name = f"verbs-{os.getpid()}"
+    configure(oci, "sh", "-c", "echo begun; exec sleep 1000")
+    oci("create", "--pid-file", str(oci.bundle / "pid"), name)
+    state = json.loads(oci("state", name)[1])
+    assert (state["status"], state["pid"]) == ("created", int((oci.bundle / "pid").read_text()))
+    oci("start", name)
+    assert json.loads(oci("list", "--format", "json")[1])[0]["status"] == "running"
+    assert json.loads(oci("ps", "--format", "json", name)[1]) == [state["pid"]]
+    code, text = oci("exec", "--user", "7", name, "sh", "-c", "id -u; exit 6", check=False)
+    assert (code, text) == (6, "7\n")
+    oci("pause", name)
+    assert name in oci("list")[1]
+    assert "paused" in oci("list")[1]
+    oci("resume", name)
+    assert oci("delete", name, check=False)[0] == 1
+    oci("kill", name, "KILL")
+    oci("delete", "--force", name)
+    oci("delete", "--force", name)  # nothing to do
+    assert oci("list", "--quiet")[1] == ""
+    assert json.loads(oci("features")[1])["linux"]["cgroup"]["v1"] is True
+    configure(oci, "sh", "-c", "echo out; exit 5")
+    assert oci("run", name, check=False) == (5, "out\n")
+
+
+def test_what_fails_stands_in_the_log_too(oci):
+    configure(oci, "nosuch")
+    code, text = oci("run", "fails", check=False)
+    assert code == 127
+    assert 'exec: "nosuch": not found' in text
+    entry = json.loads(oci.log.read_text())
+    assert entry["level"] == "error"
+    assert entry["msg"].endswith("executable file not found")  # by which Docker knows it
+    code, text = oci("--systemd-cgroup", "list", check=False, own=())
+    assert code == 1
+    assert "cgroupfs" in text
+    for words in (("dance",), ("state",), ("exec", "fails")):
+        assert oci(*words, check=False)[0] == 1
+    assert "Usage:  tiffin oci create [OPTIONS] ID" in oci("create", "--help")[1]
