@@ -1,10 +1,13 @@
 """Which runtime a name means, and what is said where there is none."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from tiffin.engine import runtimes
+from tiffin.engine.request import RunRequest
 from tiffin.engine.settings import Settings
-from tiffin.errors import InvalidError, NotFoundError
+from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 
 
 @pytest.fixture
@@ -38,3 +41,13 @@ def test_known_names_are_looked_for_and_paths_are_taken(settings, program, tmp_p
 def test_a_table_that_names_none_is_refused(settings, text):
     with pytest.raises(InvalidError, match="TIFFIN_RUNTIMES"):
         runtimes.locate(settings(TIFFIN_RUNTIMES=text), "crun")
+
+
+@pytest.mark.parametrize(
+    "word", [("userns", "host"), ("userns", "keep-id:uid=5"), ("ipc", "container:other")]
+)
+def test_what_only_our_own_does_is_refused(settings, program, word):
+    engine = SimpleNamespace(settings=settings())
+    with pytest.raises(UnsupportedError, match=rf"--{word[0]} .*--runtime crun"):
+        runtimes.check(engine, RunRequest("image", runtime="crun", security=(word,)))
+    runtimes.check(engine, RunRequest("image", runtime="crun", security=(("userns", "auto"),)))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiffin.engine import userns
-from tiffin.engine.shifted import Swapped
+from tiffin.engine.shifted import Swapped, sweep
 from tiffin.engine.userns import Users, accounts, check, exchanged, kept, parse, place
 from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.linux.isolation import Isolation, Rung
@@ -154,3 +154,16 @@ def test_the_account_gets_a_name(monkeypatch):
     )
     known = (b"nb:x:7:8::/home/nb:/bin/sh\n", b"ada:x:100:\n")
     assert accounts((7, 8), "/", *known) == known
+
+
+def test_copies_go_with_their_layers(tmp_path):
+    home = SimpleNamespace(root=tmp_path, layers=tmp_path / "layers", locks=tmp_path / "locks")
+    for path in ("layers/aa", "locks", "shifted/7-7/aa", "shifted/7-7/bb", "shifted/8-8/.aa.5"):
+        (tmp_path / path).mkdir(parents=True)
+    (tmp_path / "shifted/8-8/aa").touch()
+    (tmp_path / "shifted/8-8/cc").touch()
+    sweep(SimpleNamespace(home=home))
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("shifted/*/*")) == [
+        "shifted/7-7/aa",
+        "shifted/8-8/aa",
+    ]

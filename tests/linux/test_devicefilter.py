@@ -2,13 +2,16 @@
 
 import os
 import struct
+import subprocess
 from itertools import product
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiffin.linux.devicefilter import compile_rules, obstacle
+from tiffin.linux.devicefilter import attach, compile_rules, obstacle
+from tiffin.runtime.cgroups.hierarchy import read_hierarchies
 
 ACCESS = {"m": 1, "r": 2, "w": 4}
 NUMBER = st.integers(0, 3)
@@ -76,6 +79,24 @@ def test_the_kernel_says_why_it_takes_none():
         assert said == ""
     else:
         assert "cannot be loaded" in said
+
+
+@pytest.mark.live
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may load the program")
+def test_the_kernel_asks_it(tmp_path):
+    found = read_hierarchies(Path("/proc/self/mountinfo").read_text(), Path("/proc/self/cgroup").read_text())
+    group = Path(found.v2.mount) / f"tiffin-test-{os.getpid()}"
+    group.mkdir()
+    try:
+        attach(group, compile_rules([("c", 1, 5, "r"), ("c", 1, 3, "w"), ("b", None, None, "rwm")]))
+        script = (
+            'echo $$ > "$0"/cgroup.procs; head -c 1 /dev/zero | wc -c; echo x > /dev/null && echo written; '
+        )
+        script += "head -c 1 /dev/null || echo closed; head -c 1 /dev/full || echo shut"
+        done = subprocess.run(["sh", "-c", script, group], capture_output=True, text=True, check=False)
+        assert done.stdout.split() == ["1", "written", "closed", "shut"], done.stderr
+    finally:
+        group.rmdir()
 
 
 @pytest.mark.parametrize("rules", [[], [("c", 1, 3, "rwm")], [("c", None, None, "m"), ("b", 8, 0, "rw")]])

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _HOUR = 3600
 BASE_LOCK = "tiffin.base.lock"
 """The label of a base image that names the blob with its lock."""
+SHIFTED = "shifted"
+"""Where copies of layers with other owners lie."""
 
 
 class _LockedPackage(msgspec.Struct):
@@ -42,6 +44,10 @@ def collect(engine: Engine) -> gc.Swept:
     """Delete what no name, image, container, lease or cache entry keeps, and what dead processes left."""
     engine.enter()
     swept = gc.collect(engine.home, engine.db, lambda: roots(engine), Links(engine))
+    if (engine.home.root / SHIFTED).exists():
+        from tiffin.engine.shifted import sweep  # few containers need such copies
+
+        sweep(engine)
     return swept._replace(leftovers=swept.leftovers + _sweep_containers(engine))
 
 

@@ -51,6 +51,22 @@ def check(engine: Engine, request: RunRequest) -> None:
             exit_status=125,
         )
 
+    users = dict(request.security).get("userns", "").partition(":")[0]
+    if users in ("host", "keep-id"):
+        raise UnsupportedError(
+            f"--userns {users} and --runtime {name} exclude each other: it takes what only tiffin's own does",
+            code="userns",
+            hint="leave one of them out",
+            exit_status=125,
+        )
+    if any(kind == "ipc" and text.startswith("container:") for kind, text in request.security):
+        raise UnsupportedError(
+            f"--ipc container:… and --runtime {name} exclude each other: it cannot mount the other's memory",
+            code="shared-memory",
+            hint="leave one of them out",
+            exit_status=125,
+        )
+
 
 def locate(settings: Settings, name: str) -> str:
     """The program of a runtime. Raises NotFoundError that names those that are here."""

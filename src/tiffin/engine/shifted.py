@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from tiffin.engine.collection import SHIFTED
 from tiffin.engine.userns import exchanged
 from tiffin.layer.apply import apply
 from tiffin.layer.owners import TrueOwners
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from tiffin.engine.engine import Engine
 
 __all__ = ["Swapped", "copies_for", "sweep"]
-
-_PLACE = "shifted"
 
 
 class Swapped(TrueOwners):
@@ -49,16 +48,21 @@ def copies_for(engine: Engine, words: tuple[tuple[str, str], ...], layers: Seque
     own = exchanged(engine, words)
     if own is None:
         return tuple(str(engine.home.layers / layer) for layer in layers)
-    place = engine.home.root / _PLACE / f"{own[0]}-{own[1]}"
-    with lock(engine.home.locks / _PLACE):
-        sweep(engine)
+    place = engine.home.root / SHIFTED / f"{own[0]}-{own[1]}"
+    with lock(engine.home.locks / SHIFTED):
+        _sweep(engine)
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         return tuple(str(_copy(engine, place, layer, own)) for layer in layers)
 
 
 def sweep(engine: Engine) -> None:
     """Remove the copies of layers that are gone, and those that were not finished."""
-    for path in (engine.home.root / _PLACE).glob("*/*"):
+    with lock(engine.home.locks / SHIFTED):
+        _sweep(engine)
+
+
+def _sweep(engine: Engine) -> None:
+    for path in (engine.home.root / SHIFTED).glob("*/*"):
         if path.name.startswith(".") or not (engine.home.layers / path.name).exists():
             path.unlink() if path.is_file() else remove_tree(path)
 

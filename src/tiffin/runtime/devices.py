@@ -19,10 +19,12 @@ DEFAULTS = (
     DeviceRule(allow=True, type="b", access="m"),
     *(
         DeviceRule(allow=True, type="c", major=major, minor=minor, access=_ALL)
-        for major, minor in ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2), (136, None))
+        for major, minor in (
+            *((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (10, 200), (136, None)),
+        )
     ),
 )
-"""Any node may be made; null, zero, full, random, urandom, tty, ptmx and terminals may be used."""
+"""Any node may be made; null, zero, full, random, urandom, tun and all terminals may be used."""
 
 
 class HostDevice(NamedTuple):

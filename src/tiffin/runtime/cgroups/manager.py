@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.runtime.cgroups.hierarchy import read_hierarchies
-from tiffin.runtime.cgroups.limits import Writes
+from tiffin.runtime.cgroups.limits import DEVICES, Writes
 from tiffin.runtime.cgroups.stats import read_usage
 
 if TYPE_CHECKING:
@@ -116,7 +116,9 @@ def make_written(
     kernel = kernel or Kernel()
     managers: list[Manager] = [V2(found.v2, kernel)] if found.v2 is not None else []
     if found.v1:
-        managers.append(V1(dict(found.v1), kernel))
+        # Version 2 can always limit devices; a machine on which version 1 has them looks there.
+        first = DEVICES in found.v1 and any(write.controller == DEVICES for write in writes.v1)
+        managers.insert(0 if first else 1, V1(dict(found.v1), kernel))
     needs = writes.v1 or writes.v2
     manager = choose(managers, writes) if needs else _usual(managers)
     group = new_group(manager, writes, parent)
