@@ -1,21 +1,33 @@
-"""Whether a container can be paused, or let go on, as it stands (pure), in Docker's words.
+"""Pauses of a container: its supervisor holds it still, and lets it go when it is told to, or has to.
 
 Runs under `python -IS`; standard library only.
 """
 
 from __future__ import annotations
 
+import contextlib
+import signal
+
+from tiffin.container.job import pack_error
 from tiffin.errors import ConflictError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tiffin.container.state import Status
+    from typing import Any
 
-__all__ = ["check", "refuse_exec"]
+    from tiffin.container.control import Connection
+    from tiffin.container.state import Status
+    from tiffin.container.supervisor import Supervisor
+    from tiffin.runtime.freezer import Freezer
+
+__all__ = ["Holding", "check", "refuse_exec"]
+
+_SETTLING = 0.5
+"""Seconds after which a process that was on its way into the container has come there."""
 
 
 def check(verb: str, status: Status, name: str = "the container") -> None:
-    """Raise ConflictError unless a container of this status can be told to `pause` or to `unpause`."""
+    """Raise ConflictError unless a container of this status can be told to `pause` or to `unpause`. Pure."""
     if verb == "unpause" and status != "paused":
         raise _conflict(f"{name} is not paused", "not-paused", "'tiffin ps' lists those that are")
     if verb == "pause" and status == "paused":
@@ -32,6 +44,90 @@ def refuse_exec(name: str = "the container") -> ConflictError:
     return _conflict(
         f"{name} is paused, unpause the container before exec", "paused", "let it go on first: tiffin unpause"
     )
+
+
+class Holding:
+    """The pauses of one life of the container that `supervisor` has; `close` it when that has ended."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._freezer: Freezer | None = None
+        self._holder: Connection | None = None
+
+    def answer(self, caller: Connection, message: dict[str, Any]) -> dict[str, object]:
+        """Do what was asked for, and return what is answered; with `while` it is held for this caller."""
+        verb = str(message["verb"])
+        try:
+            check(verb, self._supervisor.standing.status)
+            if verb == "pause":
+                self._freeze()
+            else:
+                self._thaw()
+        except Exception as error:  # noqa: BLE001 - whatever it was, who asked must hear of it
+            return {"error": pack_error(error)}
+        if message.get("while"):
+            self._holder = caller
+        return {"ok": True}
+
+    def gone(self, caller: Connection) -> None:
+        """Let go what was held for a caller who has gone."""
+        if caller is self._holder:
+            self._thaw()
+
+    def signalled(self, number: int, *, wake: bool) -> None:
+        """See to a signal that the container got: it may have to be let go for it."""
+        if self._supervisor.standing.status == "paused":
+            if wake:
+                self._thaw()
+            elif number == signal.SIGCONT:
+                self._hold_on()  # where it is held by signals, this was one too much
+
+    def close(self) -> None:
+        """Take back what was made for it; no process is left."""
+        if self._freezer is not None:
+            self._freezer.close()
+            self._freezer = None
+        self._holder = None
+
+    def _freeze(self) -> None:
+        from tiffin.runtime.freezer import freezer_of
+
+        supervisor = self._supervisor
+        if self._freezer is None:
+            standing = supervisor.standing
+            self._freezer = freezer_of(standing.pid, standing.cgroups)
+            # Written before anything is held: whoever comes after us, should we be killed, lets it go.
+            supervisor.put(freezer=self._freezer.place)
+        supervisor.check_health(wanted=False)
+        try:
+            self._freezer.freeze()
+            supervisor.put(status="paused")
+        except BaseException:
+            self._thaw()
+            raise
+        supervisor.job.note("pause")
+        supervisor.loop.later(_SETTLING, self._hold_on)
+
+    def _hold_on(self) -> None:
+        """Hold also what has come into the container since."""
+        if self._freezer is None or self._supervisor.standing.status != "paused":
+            return
+        try:
+            self._freezer.freeze()
+        except Exception:  # noqa: BLE001 - it says that it could not, and that nothing is held now
+            self._thaw()
+
+    def _thaw(self) -> None:
+        supervisor = self._supervisor
+        self._holder = None
+        if self._freezer is not None:
+            self._freezer.thaw()
+        was = supervisor.standing.status
+        with contextlib.suppress(OSError):  # on a disk that is full it goes on all the same
+            supervisor.put(status="running")
+        if was == "paused":
+            supervisor.job.note("unpause")
+        supervisor.check_health(wanted=True)
 
 
 def _conflict(message: str, code: str, hint: str) -> ConflictError:

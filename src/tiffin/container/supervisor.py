@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from tiffin.container.journald import JournalWriter
     from tiffin.container.life import Tees
     from tiffin.container.logs import LogWriter, Stream
+    from tiffin.container.pausing import Holding
     from tiffin.container.probe import Prober
     from tiffin.container.restart import Tally
     from tiffin.runtime.child import Child
-    from tiffin.runtime.freezer import Freezer
 
 __all__ = ["USERS", "Supervisor", "leave", "main", "put_away", "supervise"]
 
@@ -68,8 +68,7 @@ class Supervisor:
         self._delay = 0
         self._prober: Prober | None = None
         self._clients: Clients | None = None
-        self._freezer: Freezer | None = None
-        self._holder: control.Connection | None = None
+        self._holding: Holding | None = None
         self._state = state.State()
 
     @property
@@ -136,11 +135,8 @@ class Supervisor:
         if self.child is not None:
             self.child.kill(number)
             self.job.note("kill", signal=str(int(number)))
-        if self._state.status == "paused":
-            if last or wake:
-                self._thaw()
-            elif number == signal.SIGCONT and self._freezer is not None:
-                self._freezer.freeze()  # where it is held by signals, this was one too much
+        if self._holding is not None:
+            self._holding.signalled(number, wake=last or wake)
 
     def _keep(self, stream: Stream, data: bytes) -> None:
         if self._log is not None:
@@ -209,9 +205,9 @@ class Supervisor:
             self._prober.close()
             self._prober = None
         code = self.life.end()
-        if self._freezer is not None:
-            self._freezer.close()
-            self._freezer = self._holder = None
+        if self._holding is not None:
+            self._holding.close()
+            self._holding = None
         if self.life.usage is not None and self.life.usage.killed:
             self.job.note("oom")
         lasted = (time.time_ns() - self._state.started) // 1_000_000_000
@@ -252,8 +248,8 @@ class Supervisor:
         if received is None:
             self.loop.forget(connection.fileno())
             self._waiting.pop(connection, None)
-            if connection is self._holder:
-                self._thaw()
+            if self._holding is not None:
+                self._holding.gone(connection)
             connection.close()
             return
         message, descriptors = received
@@ -264,10 +260,7 @@ class Supervisor:
         elif message.get("verb") == "wait":
             self._waiting[connection] = not message.get("next")
         elif message.get("verb") in ("pause", "unpause"):
-            answer = self._hold(str(message["verb"]))
-            if message.get("while") and "ok" in answer:
-                self._holder = connection
-            connection.send(answer)
+            connection.send(self._hold(connection, message))
         elif message.get("verb") == "change":
             self._change(message)
             connection.send({"ok": True})
@@ -313,48 +306,23 @@ class Supervisor:
         )
         self._last |= self._state.status == "restarting" and not self.job.restart
 
-    def _hold(self, verb: str) -> dict[str, object]:
-        from tiffin.container import pausing  # few are ever paused
+    def _hold(self, caller: control.Connection, message: dict[str, Any]) -> dict[str, object]:
+        from tiffin.container.pausing import Holding  # few are ever paused
 
-        try:
-            pausing.check(verb, self._state.status)
-            if verb == "pause":
-                self._freeze()
-            else:
-                self._thaw()
-        except Exception as error:  # noqa: BLE001 - whatever it was, who asked must hear of it
-            return {"error": pack_error(error)}
-        return {"ok": True}
+        self._holding = self._holding or Holding(self)
+        return self._holding.answer(caller, message)
 
-    def _freeze(self) -> None:
-        from tiffin.runtime.freezer import freezer_of
+    def put(self, **changes: Any) -> None:
+        """Change how the container stands, and write that down."""
+        self._state = self._state._replace(**changes)
+        state.write(self.directory, self._state)
 
-        if self._freezer is None:
-            self._freezer = freezer_of(self._state.pid, self._state.cgroups)
-            # Written before anything is held: whoever comes after us, should we be killed, lets it go.
-            self._state = self._state._replace(freezer=self._freezer.place)
-            state.write(self.directory, self._state)
-        if self._prober is not None:
-            self._prober.close()
-        try:
-            self._freezer.freeze()
-            self._state = self._state._replace(status="paused")
-            state.write(self.directory, self._state)
-            self.job.note("pause")
-        except BaseException:
-            self._thaw()
-            raise
-
-    def _thaw(self) -> None:
-        self._holder = None
-        if self._freezer is not None:
-            self._freezer.thaw()
-        self._state = self._state._replace(status="running")
-        with contextlib.suppress(OSError):  # on a disk that is full it goes on all the same
-            state.write(self.directory, self._state)
-        self.job.note("unpause")
-        if self._prober is not None:
+    def check_health(self, *, wanted: bool) -> None:
+        """Stop to check the container's health, if that is done, or go on."""
+        if self._prober is not None and wanted:
             self._prober.resume()
+        elif self._prober is not None:
+            self._prober.close()
 
     def _execute(self, connection: control.Connection, descriptors: list[int], command: str) -> None:
         from tiffin.container import execute  # most containers are never entered
