@@ -77,6 +77,22 @@ def test_a_program_finds_the_libraries_of_the_loaded_driver(tiffin, perl, instal
     ]  # fmt: skip
 
 
+def test_a_layer_shows_nothing_of_the_driver_that_its_step_used(tiffin, perl, installed, folder):
+    env = here(installed)
+    asks = " ".join(f"'{word}'" for word in ASKS)
+    steps = f"FROM {perl}\nRUN --device=nvidia.com/gpu=0,required {asks} > /told; {{more}}\n"
+    for more in ("true", "cp /etc/ld.so.cache /own && cat /own > /etc/ld.so.cache"):
+        (folder / "Dockerfile").write_text(steps.format(more=more))
+        tiffin("build", "-q", "-t", "used", "--allow", "device", "--network", "none", folder, env=env)
+        done = tiffin(
+            "run", "--rm", "--network", "none", "used", "sh", "-c", "cat /told; ls -d /opt /etc/ld.so*; true"
+        )
+        assert done.stdout.split()[1:6:2] == ["loaded", "loaded", "missing"]
+        assert done.stdout.split()[6:] == ["/etc/ld.so.conf.d"]
+        changed = tiffin("run", "--rm", "--network", "none", "used", "sh", "-c", "ls /etc/ld.so.conf.d")
+        assert changed.stdout == ""
+
+
 @pytest.mark.parametrize("runtime", ["crun", "runc"])
 @pytest.mark.parametrize("tiffin", ["root"], indirect=True)
 def test_other_runtimes_do_the_same_by_a_hook(tiffin, perl, installed, runtime):

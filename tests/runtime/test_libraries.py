@@ -88,6 +88,42 @@ def test_nothing_leads_out_of_the_root(root, tmp_path, what):
     assert (outside / "ld.so.cache").read_bytes() == b"host"
 
 
+def withdrawn(root, before=b""):
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        TODO.withdraw(fd, "/etc/ld.so.cache", before)
+    finally:
+        os.close(fd)
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir())
+
+
+def test_what_was_done_is_taken_out_of_a_layer_again(root):
+    act(root)
+    assert withdrawn(root) == []
+    (root / "etc/ld.so.conf.d").mkdir()
+    (root / "etc/ld.so.cache").write_bytes(ldcache.encode([OTHER, STUB]))
+    act(root)
+    assert withdrawn(root, ldcache.encode([STUB, OTHER])) == []
+
+
+def test_a_cache_that_was_written_meanwhile_loses_these_libraries_only(root):
+    act(root)
+    (root / "etc/ld.so.cache").write_bytes(ldcache.encode([*cached(root), OTHER]))
+    (root / "usr/lib/libcuda.so").unlink()
+    (root / "usr/lib/libcuda.so").write_text("made by the step")
+    assert withdrawn(root) == ["etc/ld.so.cache", "usr/lib/libcuda.so"]
+    assert cached(root) == [OTHER]
+
+
+def test_taking_out_follows_no_link(root, tmp_path):
+    act(root)
+    outside = tmp_path / "outside"
+    (root / "etc").rename(outside)
+    (root / "etc").symlink_to(outside)
+    withdrawn(root)
+    assert [path.name for path in outside.iterdir()] == ["ld.so.cache"]
+
+
 def test_the_hook_of_other_runtimes_does_the_same(root, tmp_path, monkeypatch):
     bundle = tmp_path / "bundle"
     bundle.mkdir()

@@ -24,7 +24,7 @@ from tiffin.runtime.targets import ensure, resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tiffin.runtime.roots import Setup
 
@@ -61,6 +61,35 @@ class FindLibraries(NamedTuple):
         if self.names:
             _write_cache(root, [ldcache.Entry(name, path, self.flags) for name, path in self.names])
             _configure(root, list(dict.fromkeys(os.path.dirname(path) for _, path in self.names)))
+
+    def withdraw(self, upper: int, cache: str, before: bytes) -> None:
+        """Take all of it out of the layer of this descriptor again; `cache` held `before` below it.
+
+        What ran there may have written the cache anew: then only these libraries go.
+        """
+        for path, target in self.links:
+            with contextlib.suppress(OSError), _opened(upper, os.path.dirname(path)) as where:
+                name = os.path.basename(path)
+                if os.readlink(name, dir_fd=where) == target:
+                    os.unlink(name, dir_fd=where)
+        folder, name = os.path.split(cache)
+        with contextlib.suppress(OSError), _opened(upper, folder) as where:
+            self._withdraw_from(where, name, before)
+        with contextlib.suppress(OSError), _opened(upper, f"{folder}/ld.so.conf.d") as where:
+            os.unlink(_OURS, dir_fd=where)
+
+    def _withdraw_from(self, where: int, name: str, before: bytes) -> None:
+        fd = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=where)
+        with open(fd, "r+b") as file:
+            rest = [
+                entry for entry in _entries(file.read(_LARGEST)) if (entry.name, entry.path) not in self.names
+            ]
+            if rest == _entries(before):
+                os.unlink(name, dir_fd=where)
+                return
+            file.seek(0)
+            file.write(ldcache.encode(rest))
+            file.truncate()
 
     def to_text(self) -> str:
         """Return it as an argument of the hook."""
@@ -116,12 +145,28 @@ def _directory(root: int, path: str) -> int:
     return resolve(root, path, os.O_RDONLY | os.O_DIRECTORY)
 
 
+def _entries(data: bytes) -> list[ldcache.Entry]:
+    """What is in a cache; nothing in one that cannot be read: the linker has its defaults then."""
+    try:
+        return ldcache.decode(data)
+    except ValueError:
+        return []
+
+
+@contextlib.contextmanager
+def _opened(root: int, path: str) -> Iterator[int]:
+    """A directory of a layer, by a way without links."""
+    fd = resolve(root, path, os.O_RDONLY | os.O_DIRECTORY, links=False)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
 def _write_cache(root: int, first: list[ldcache.Entry]) -> None:
     known: list[ldcache.Entry] = []
-    with contextlib.suppress(
-        FileNotFoundError, ValueError
-    ):  # none, or none that can be read: the linker has defaults
-        known = ldcache.decode(_read(root, _CACHE))
+    with contextlib.suppress(FileNotFoundError):
+        known = _entries(_read(root, _CACHE))
     ours = {(entry.name, entry.path) for entry in first}
     rest = [entry for entry in known if (entry.name, entry.path) not in ours]
     _replace(root, _CACHE, ldcache.encode([*first, *rest]))

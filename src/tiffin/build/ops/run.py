@@ -154,6 +154,10 @@ class StepRunner:
                         self._keep(site, error, furnished, held)
                     raise error
             furniture.check()
+            if op.devices:
+                from tiffin.build.ops.withdrawn import withdraw_libraries  # few steps have one
+
+                withdraw_libraries(work / "upper", plan, tree)
             remove_points(work / "upper", stubs)
             upper, epoch, owners = work / "upper", self._settings.epoch, self._layers.owners
             yield Ran(upper, normalise(upper, tree.status, epoch, owners, place=tree.host, began=began))
