@@ -89,6 +89,20 @@ def test_a_restarted_writer_goes_on(tmp_path):
     assert texts(tmp_path) == [("stdout", "first\n"), ("stdout", "second\n")]
 
 
+@given(
+    st.lists(st.text(st.characters(min_codepoint=1, max_codepoint=255, exclude_characters="\n")), max_size=4)
+)
+def test_what_is_written_by_hand_is_what_json_would_write(tmp_path_factory, lines):
+    directory = tmp_path_factory.mktemp("log")
+    log = writer(directory)
+    log.write("stderr", "".join(f"{line}\n" for line in lines).encode())
+    log.close()
+    time = stamp(1_769_863_496_000_000_007)
+    documents = [{"log": f"{line}\n", "stream": "stderr", "time": time} for line in lines]
+    wanted = [json.dumps(document, ensure_ascii=False, separators=(",", ":")) for document in documents]
+    assert (directory / FILE).read_bytes().splitlines() == [text.encode() for text in wanted]
+
+
 @given(st.lists(st.binary(max_size=40), max_size=8))
 def test_all_that_was_written_is_there(tmp_path_factory, chunks):
     directory = tmp_path_factory.mktemp("log")

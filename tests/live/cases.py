@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +53,14 @@ def write(folder, files):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     own(folder)
+
+
+def fill(file):
+    """Write until there is no room, not even for one byte."""
+    for size in (1 << 16, 1 << 12, 1):
+        with suppress(OSError):
+            while True:
+                file.write(bytes(size))
 
 
 def copy_program(program, tree):

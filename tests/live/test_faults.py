@@ -192,6 +192,29 @@ def test_a_full_disk(tiffin, busybox, folder, small):
     assert free(place) > 1 << 20
 
 
+@pytest.mark.parametrize("tiffin", ["root"], indirect=True)
+def test_containers_on_a_full_disk(tiffin, busybox, folder, small):
+    """Nothing begins, and what runs goes on to its end, which is told."""
+    script = "until test -e /dev/shm/go; do sleep 0.05; done; yes no room | head -c 3000000; exit 7"
+    small("run", "-d", "--name", "early", "--network", "none", busybox, "sh", "-c", script)
+    with (folder / "disk/filler").open("wb", buffering=0) as filler:
+        cases.fill(filler)
+    done = small("run", "-d", "--name", "late", "--network", "none", busybox, "true", check=False)
+    assert (done.returncode, done.stdout) == (125, "")
+    assert "the disk is full" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert small("ps", "-a", "--format", "{{.Names}}").stdout == "early\n"
+    small("exec", "early", "touch", "/dev/shm/go")
+    (states,) = small.store.glob("containers/*/state.json")
+    until(lambda: json.loads(states.read_text())["status"] == "exited", states.read_text)
+    (folder / "disk/filler").unlink()
+    assert small("wait", "early").stdout == "7\n"
+    assert small("inspect", "--format", "{{.State.ExitCode}} {{.State.Error}}", "early").stdout == "7 \n"
+    assert small("start", "early").stdout == "early\n"
+    small("rm", "-f", "early")
+    small("run", "--rm", "--network", "none", busybox, "true")
+
+
 def test_a_load_onto_a_full_disk(tiffin, busybox, folder, small):
     cases.write(folder, {"big/Dockerfile": f"FROM {busybox}\nCOPY f /f\n"})
     (folder / "big/f").write_bytes(random.randbytes(1 << 20) * 16)

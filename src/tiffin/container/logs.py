@@ -34,6 +34,8 @@ FILE = "log.json"
 LONGEST = 16 << 10
 """A longer line is kept in parts, of which only the last ends with a newline; as Docker does."""
 
+_PLAIN = bytes(number for number in range(32, 127) if number not in b'"\\') + b"\n"
+"""What JSON writes as it is, and the newline, which is at the end of a line and nowhere else."""
 _GAP = 2
 _RECHECK = 1.0
 
@@ -64,10 +66,13 @@ class Lines:
 
     def cut(self, stream: Stream, data: bytes) -> list[bytes]:
         """Return the lines that are complete now, and parts of one that is long."""
-        lines = []
         *whole, rest = (self._partial[stream] + data).split(b"\n")
-        for line in whole:
-            lines += [*_parts(line), line[len(line) - len(line) % LONGEST :] + b"\n"]
+        if max(map(len, whole), default=0) < LONGEST:  # nearly always, and in a flood it counts
+            lines = [line + b"\n" for line in whole]
+        else:
+            lines = []
+            for line in whole:
+                lines += [*_parts(line), line[len(line) - len(line) % LONGEST :] + b"\n"]
         lines += _parts(rest)
         self._partial[stream] = rest[len(rest) - len(rest) % LONGEST :]
         return lines
@@ -93,8 +98,7 @@ class LogWriter:
 
     def write(self, stream: Stream, data: bytes) -> None:
         """Keep what the container wrote."""
-        now = stamp(self._clock())
-        self._append([_encode(line, stream, now) for line in self._lines.cut(stream, data)])
+        self._append(_entries(self._lines.cut(stream, data), stream, stamp(self._clock())))
 
     def close(self) -> None:
         """Keep the beginnings of lines, too, and close."""
@@ -104,6 +108,9 @@ class LogWriter:
 
     def _append(self, entries: list[bytes]) -> None:
         """Write the entries, in as few pieces as the limit allows."""
+        if self._size + sum(map(len, entries)) <= self._limit.size or not self._limit.size:
+            self._put(entries)
+            return
         waiting: list[bytes] = []
         size = self._size
         for entry in entries:
@@ -293,6 +300,17 @@ def _kept(directory: Path, number: int) -> Path:
 
 def _parts(line: bytes) -> list[bytes]:
     return [line[start : start + LONGEST] for start in range(0, len(line) - LONGEST + 1, LONGEST)]
+
+
+def _entries(lines: list[bytes], stream: Stream, now: str) -> list[bytes]:
+    """Return the lines encoded; where no character asks for care, by hand, which is ten times as fast."""
+    if b"".join(lines).translate(None, _PLAIN):
+        return [_encode(line, stream, now) for line in lines]
+    part = f'","stream":"{stream}","time":"{now}"}}\n'.encode()
+    whole = b"\\n" + part
+    return [
+        b'{"log":"%b%b' % ((line[:-1], whole) if line.endswith(b"\n") else (line, part)) for line in lines
+    ]
 
 
 def _encode(line: bytes, stream: Stream, now: str) -> bytes:

@@ -7,6 +7,7 @@ Runs under `python -IS`; standard library only.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 
@@ -71,8 +72,26 @@ class State(NamedTuple):
 
 
 def write(directory: Path, state: State) -> None:
-    """Put the state in the place of the old one at once."""
-    files.atomic_write(directory / FILE, json.dumps(state._asdict()).encode(), sync=False)
+    """Put the state in the place of the old one at once; where the disk is full, write over it."""
+    data = json.dumps(state._asdict()).encode()
+    try:
+        files.atomic_write(directory / FILE, data, sync=False)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not _overwrite(directory / FILE, data):
+            raise
+
+
+def _overwrite(path: Path, data: bytes) -> bool:
+    """Tell whether the file has this content now, which needs no room; JSON may end with blanks."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            wanted = data.ljust(os.fstat(fd).st_size)
+            return os.pwrite(fd, wanted, 0) == len(wanted)
+        finally:
+            os.close(fd)
+    except OSError:
+        return False
 
 
 def read(directory: Path) -> State:

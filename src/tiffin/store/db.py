@@ -218,8 +218,17 @@ def _translate(error: sqlite3.DatabaseError, path: Path) -> TiffinError | OSErro
             code="database-read-only",
             hint="use the account that owns the store, or set TIFFIN_HOME to a directory of your own",
         )
-    if code == sqlite3.SQLITE_FULL:
+    unreadable = code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+    if code == sqlite3.SQLITE_FULL or (unreadable and _is_full(path)):
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+    if unreadable:
         return OSError(errno.EIO, f"{os.strerror(errno.EIO)}: {error}", str(path))
     return None
+
+
+def _is_full(path: Path) -> bool:
+    """Tell whether there is no room: where memory is the disk, SQLite cannot map what it shares then."""
+    try:
+        return os.statvfs(path.parent).f_bavail == 0
+    except OSError:
+        return False
