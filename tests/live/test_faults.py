@@ -35,9 +35,11 @@ def processes(tiffin):
     return found
 
 
-def mounts():
-    """What is mounted, but by the Docker that other tests may run at the same time."""
-    return {line for line in Path("/proc/mounts").read_text().splitlines() if "/docker0/" not in line}
+def mounts(tiffin):
+    """What is mounted in the account's folder, or from there; others mount at the same time."""
+    places = (str(tiffin.home), str(tiffin.store))
+    found = Path("/proc/self/mountinfo").read_text().splitlines()
+    return {line for line in found if any(place in line for place in places)}
 
 
 def interfaces():
@@ -56,12 +58,12 @@ def until(condition, what):
 @pytest.fixture
 def tidy(tiffin, busybox):
     """Afterwards nothing more is mounted, runs or is connected than before."""
-    before = processes(tiffin), mounts(), interfaces()
+    before = processes(tiffin), mounts(tiffin), interfaces()
     yield
     for name in tiffin("ps", "-aq", "--filter", "label=killed").stdout.split():
         tiffin("rm", "-f", name)
     until(lambda: processes(tiffin) <= before[0], lambda: processes(tiffin) - before[0])
-    assert mounts() <= before[1]
+    assert mounts(tiffin) <= before[1]
     if tiffin.rung == "root":  # nobody else makes any, and root's tests may run beside those of others
         until(lambda: interfaces() <= before[2], lambda: interfaces() - before[2])
 
