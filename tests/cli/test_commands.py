@@ -456,15 +456,15 @@ def test_stop_kill_rm_and_wait_hand_their_options_on(tiffin, engine):
     engine.answers("containers", stop=None, kill=None, rm=None)
     engine.answers("awaiting", wait=[3])
     tiffin("stop", "-t", "3", "a")
-    tiffin("stop", "a")
+    tiffin("stop", "-s", "RTMIN+3", "a")
     tiffin("stop", "--time=5", "a")
     tiffin("kill", "-s", "HUP", "a")
     tiffin("kill", "a")
     tiffin("rm", "-fv", "a")
     assert [call for call in engine.calls if call[0] != "settings"] == [
-        ("stop", ["a"], 3),
-        ("stop", ["a"], None),
-        ("stop", ["a"], 5),
+        ("stop", ["a"], 3, None),
+        ("stop", ["a"], None, "RTMIN+3"),
+        ("stop", ["a"], 5, None),
         ("kill", ["a"], "HUP"),
         ("kill", ["a"], "KILL"),
         ("rm", ["a"], {"force": True, "volumes": True}),

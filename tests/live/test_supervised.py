@@ -102,6 +102,9 @@ def test_a_kill_is_an_end_and_another_signal_is_none(tiffin, busybox, name):
     until(lambda: tiffin("logs", name).stdout == "ready\n", "the trap")
     tiffin("kill", "-s", "USR1", name)
     until(lambda: tiffin("logs", name).stdout == "ready\n" * 2, "another life")
+    tiffin("stop", "-s", "USR1", name)  # of a stop it is the end
+    assert "Exited (6)" in row(tiffin, name)
+    tiffin("start", name)
     tiffin("kill", name)
     assert "Exited (137)" in row(tiffin, name)
 

@@ -135,15 +135,18 @@ def logs(  # noqa: PLR0913 - Docker's options, each a filter of its own
             yield 1 if entry.stream == "stdout" else 2, text.encode("utf-8", "surrogateescape")
 
 
-def stop(engine: Engine, names: Sequence[str], timeout: int | None = None) -> None:
+def stop(
+    engine: Engine, names: Sequence[str], timeout: int | None = None, signal_name: str | None = None
+) -> None:
     """Send the stop signal, and SIGKILL to what runs `timeout` seconds later; negative waits for ever."""
+    asked = parse_signal(signal_name) if signal_name else None
     for name in names:
         record = Records(engine.db).need(name)
         found = state_of(engine, record)
         if not found.running:
             continue
         patience = next(value for value in (timeout, record.stop_timeout, PATIENCE) if value is not None)
-        _signal(engine, record, found, parse_signal(record.stop_signal or "TERM"), last=True)
+        _signal(engine, record, found, asked or parse_signal(record.stop_signal or "TERM"), last=True)
         waited = None if patience < 0 else float(patience)
         if attach.await_exit(control_of(engine, record), found.supervisor, waited) is None:
             _signal(engine, record, found, signal.SIGKILL, last=True)
@@ -151,7 +154,9 @@ def stop(engine: Engine, names: Sequence[str], timeout: int | None = None) -> No
         tell(engine, record, "stop")
 
 
-def restart(engine: Engine, names: Sequence[str], timeout: int | None = None) -> None:
+def restart(
+    engine: Engine, names: Sequence[str], timeout: int | None = None, signal_name: str | None = None
+) -> None:
     """Stop containers, and start them; one that does not run is started."""
     enter_for(engine, [Records(engine.db).need(name) for name in names])
     for name in names:
@@ -162,7 +167,7 @@ def restart(engine: Engine, names: Sequence[str], timeout: int | None = None) ->
                 code="removed-at-end",
                 hint="run it again",
             )
-        stop(engine, [name], timeout)
+        stop(engine, [name], timeout, signal_name)
         start(engine, [name])
         tell(engine, record, "restart")
 

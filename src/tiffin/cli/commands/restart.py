@@ -17,7 +17,7 @@ def run(session: Session, arguments: Arguments) -> int:
     from tiffin.engine.containers import restart
 
     def act(name: str) -> str:
-        restart(engine, [name], seconds(arguments))
+        restart(engine, [name], seconds(arguments), arguments.text("signal"))
         return name
 
     with session.engine() as engine:

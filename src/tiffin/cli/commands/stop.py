@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tiffin.cli.command import MANY, Command
-from tiffin.cli.options import number, refuse
+from tiffin.cli.options import number, value
 
 if TYPE_CHECKING:
     from tiffin.cli.command import Session
@@ -19,7 +19,7 @@ OPTIONS = (
         "Wait so long before killing it (10 seconds, unless the container says else)",
     ),
     number("--time", "SECONDS", ""),
-    *refuse("use 'tiffin run --stop-signal', or 'tiffin kill -s SIGNAL'", "-s, --signal="),
+    value("-s, --signal", "SIGNAL", "Ask with this signal, and not with the container's own"),
 )
 
 
@@ -28,7 +28,7 @@ def run(session: Session, arguments: Arguments) -> int:
     from tiffin.engine.containers import stop
 
     def act(name: str) -> str:
-        stop(engine, [name], seconds(arguments))
+        stop(engine, [name], seconds(arguments), arguments.text("signal"))
         return name
 
     with session.engine() as engine:
