@@ -95,6 +95,7 @@ def test_builds_killed_at_any_moment(tiffin, busybox, folder, tidy):
     )
     shown = tiffin("run", "--rm", "killed", "sh", "-c", script).stdout.split()
     assert shown == ["same"] * 50 + ["end"]
+    assert tiffin("system", "fsck").stdout.endswith("All is as it should be\n")
     # What the dead left is found and taken away.
     tiffin("system", "prune", "-f")
     assert not list((tiffin.store / "work").iterdir())
@@ -109,6 +110,7 @@ def test_containers_killed_at_any_moment(tiffin, busybox, folder, tidy):
         listed = tiffin("ps", "-a", "--filter", "label=killed", "--format", "{{.Status}}").stdout
         assert "Up" not in listed or until_none_is_up(tiffin), moment
     tiffin("run", "--rm", busybox, "true")
+    tiffin("system", "fsck")
 
 
 def until_none_is_up(tiffin):
