@@ -22,6 +22,8 @@ def test_two_containers_on_the_bridge_reach_each_other_the_host_and_beyond(tmp_p
     found = machine(
         tmp_path,
         """
+        def learns(device):
+            return Path(f"/proc/sys/net/ipv6/conf/{device}/accept_ra").read_text().strip()
         beyond, outside = neighbour(1400)
         pids = [guest(), guest(user=True)]
         one, two = (attach(plan("bridge", letter * 64), pid) for letter, pid in zip("ab", pids))
@@ -34,6 +36,7 @@ def test_two_containers_on_the_bridge_reach_each_other_the_host_and_beyond(tmp_p
         seen = {
             "addresses": [one.address, two.address, one.gateway],
             "mtu": mtu,
+            "learns": [learns(NAME), *(within(end.namespace, lambda: learns("eth0")) for end in (one, two))],
             "beyond": within(one.namespace, lambda: call("203.0.113.2", 7000)),
             "two": within(one.namespace, lambda: call(two.address, 7001)),
             "host": within(one.namespace, lambda: call(one.gateway, 7002)),
@@ -53,6 +56,7 @@ def test_two_containers_on_the_bridge_reach_each_other_the_host_and_beyond(tmp_p
     assert found == {
         "addresses": ["10.88.0.2", "10.88.0.3", "10.88.0.1"],
         "mtu": 1400,
+        "learns": ["0", "0", "0"],  # no container can offer itself as the way out
         "beyond": "beyond 203.0.113.1",  # masqueraded: the machine beyond sees the host
         "two": "two 10.88.0.2",
         "host": "host 10.88.0.2",

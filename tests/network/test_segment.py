@@ -15,6 +15,9 @@ from tiffin.network.segment import Home
 home = Home(RUN / "state", find("nft"))
 own = os.open("/proc/self/ns/net", 0)
 
+def learns(device):
+    return Path(f"/proc/sys/net/ipv6/conf/{device}/accept_ra").read_text().strip()
+
 def network(number, **more):
     identity = f"{number:064d}"[::-1]
     subnet, gateway = (f"172.{20 + number}.0.{last}" for last in ("0/16", 1))
@@ -101,8 +104,9 @@ def reach():
     with socket.create_connection(("fd00:1::3", 80), 5) as connection:
         return connection.getsockname()[0]
 routes = within(within_of(pids[0]), Netlink).routes(socket.AF_INET6)
+learned = [learns("tn-1"), *(within(within_of(pids[0]), lambda: learns(name)) for name in ("eth0", "eth1"))]
 print(json.dumps([
-    [seat.lease.address6 for seat in seats], within(within_of(pids[0]), reach),
+    learned, [seat.lease.address6 for seat in seats], within(within_of(pids[0]), reach),
     [route.gateway for route in routes if not route.prefix], chosen.lease.address, chosen.lease.mac,
 ]))
 for pid in pids:
@@ -110,7 +114,14 @@ for pid in pids:
 """,
     )
     addresses = ["fd00:1::2", "fd00:1::3"]
-    assert found == [addresses, "fd00:1::2", ["fd00:1::1"], "172.22.0.77", "02:00:00:00:00:77"]
+    assert found == [
+        ["0", "0", "0"],
+        addresses,
+        "fd00:1::2",
+        ["fd00:1::1"],
+        "172.22.0.77",
+        "02:00:00:00:00:77",
+    ]
 
 
 def test_nothing_is_left_when_owners_die_and_flushed_rules_are_made_again(tmp_path, needs_nft):

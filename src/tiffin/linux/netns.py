@@ -5,8 +5,10 @@ Runs under `python -IS`; standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
+import os
 import socket
 import struct
 import threading
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-__all__ = ["join", "loopback_up", "within"]
+__all__ = ["ignore_routers", "join", "loopback_up", "within"]
 
 _CLONE_NEWNET = 0x40000000
 _SIOCSIFFLAGS = 0x8914
@@ -57,6 +59,19 @@ def within(namespace: int, work: Callable[[], Result]) -> Result:
     if failure:
         raise failure[0]
     return outcome[0]
+
+
+def ignore_routers(device: str) -> None:
+    """Learn no IPv6 routes by the device, in the network namespace of the calling thread.
+
+    Whoever may send raw packets could offer itself as the way out otherwise, to the host too.
+    """
+    with contextlib.suppress(OSError):  # there is no IPv6
+        descriptor = os.open(f"/proc/sys/net/ipv6/conf/{device}/accept_ra", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, b"0")
+        finally:
+            os.close(descriptor)
 
 
 def loopback_up(namespace: int) -> None:

@@ -13,11 +13,12 @@ import errno
 import json
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 from tiffin.linux import files
 from tiffin.linux.netlink import Netlink
-from tiffin.linux.netns import within
+from tiffin.linux.netns import ignore_routers, within
 from tiffin.linux.nftables import standing_chains
 from tiffin.linux.process import Identity
 from tiffin.linux.record import NamedTuple
@@ -68,6 +69,7 @@ def connect(state: Path, nft: str, container: str, namespace: int, mac: str = ""
         try:
             hardware = bytes.fromhex(mac.replace(":", "")) or mac_of(address)
             _join(host, bridge, device, namespace, hardware)
+            within(namespace, partial(ignore_routers, INSIDE))
             _configure(namespace, address, subnet)
             if rules is not None and firewall.install(rules, NAME):
                 (state / _EXCEPTIONS).touch()
@@ -136,6 +138,7 @@ def _bridge(host: Netlink, nft: str) -> tuple[Link, Subnet, Running | None]:
     link = host.link(NAME)
     if link is None:
         raise OSError(errno.ENODEV, f"bridge {NAME} disappeared while it was made")
+    ignore_routers(NAME)
     host.set_up(link.number)
     host.add_address(link.number, subnet.gateway, subnet.prefix, subnet.broadcast)
     return link, subnet, rules

@@ -14,12 +14,13 @@ import errno
 import json
 import sys
 import zlib
+from functools import partial
 from pathlib import Path
 
 from tiffin.errors import ConflictError
 from tiffin.linux import files
 from tiffin.linux.netlink import Netlink
-from tiffin.linux.netns import within
+from tiffin.linux.netns import ignore_routers, within
 from tiffin.linux.nftables import standing_chains
 from tiffin.linux.process import Identity
 from tiffin.linux.record import NamedTuple
@@ -122,6 +123,7 @@ def join(home: Home, endpoint: Endpoint, container: str, namespace: int, *, way_
             with within(namespace, Netlink) as inside:
                 name = _free_name(inside)
                 _plug(outside, bridge, lease, name, namespace)
+                within(namespace, partial(ignore_routers, name))
                 _configure(inside, endpoint, lease, name, way_out=way_out and not endpoint.internal)
             if rules is not None:
                 _install(home, rules, endpoint, place)
@@ -270,6 +272,7 @@ def _bridge(home: Home, endpoint: Endpoint, place: Path, outside: Netlink) -> tu
         mtu = endpoint.mtu or mtu_of(outside, [route.link for route in routes if not route.prefix])
         outside.add_bridge(endpoint.bridge, mac_of(endpoint.gateway), mtu)
         found = _need(outside, endpoint.bridge)
+        home.run(partial(ignore_routers, endpoint.bridge))
     there = {address.address for address in outside.addresses() if address.link == found.number}
     if endpoint.gateway not in there:
         outside.set_up(found.number)
