@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tiffin.bake import privileges
+from tiffin.bake.building import check_requests
 from tiffin.bake.environment import Outside
 from tiffin.bake.files import DEFAULTS, File, named_files, read_files
 from tiffin.bake.load import load
@@ -329,3 +330,26 @@ def test_lists():
     variables = list_variables(loaded.variables)
     assert variables.rows[1:] == [["A", "list of string", '["x"]', "some"], ["B", "", "<null>", ""]]
     assert variables.documents[1] == {"name": "B"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "place"),
+    [
+        ("type=oci,dest=out/../all.tar", "type=docker,dest=all.tar", "all.tar"),
+        ("type=tar,dest=all.tar", "type=tar,dest=./all.tar", "all.tar"),
+        ("type=tar,dest=-", "type=oci,dest=-", "to standard output"),
+        ("out", "out", ""),  # folders are filled by one after the other
+        ("type=oci,tar=false,dest=layout", "type=oci,tar=false,dest=layout", ""),
+        ("type=docker", "type=docker", ""),
+        ("type=tar,dest=a.tar", "type=tar,dest=b.tar", ""),
+    ],
+)
+def test_two_targets_do_not_write_one_file(first, second, place):
+    text = f'target "a" {{ output = ["{first}"] }}\ntarget "b" {{ output = ["{second}"] }}'
+    selection = chosen(text, "a", "b")
+    if not place:
+        check_requests(selection)
+        return
+    with pytest.raises(InvalidError, match=f"the targets a and b both write {place}$") as caught:
+        check_requests(selection)
+    assert caught.value.code == "bake-same-output"

@@ -7,12 +7,14 @@ stop everything at once.
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tiffin.bake.requests import Inputs, build_request, for_context
 from tiffin.bake.selection import links
+from tiffin.errors import InvalidError
 from tiffin.events import (
     Notice,
     StepDone,
@@ -53,9 +55,30 @@ def inline_dockerfiles(selection: Selection) -> Iterator[dict[str, Path]]:
 
 
 def check_requests(selection: Selection) -> None:
-    """Raise what is wrong with any target, before the first is built."""
-    for target in selection.targets.values():
-        build_request(target, Inputs())
+    """Raise what is wrong with any target, or with two of them, before the first is built."""
+    writers: dict[str, str] = {}
+    for name, target in selection.targets.items():
+        for place in _files(build_request(target, Inputs())):
+            other = writers.setdefault(place, name)
+            if other != name:
+                raise InvalidError(
+                    f"the targets {other} and {name} both write {_shown(place)}",
+                    code="bake-same-output",
+                    hint="give each a file of its own, for example dest=NAME.tar",
+                )
+
+
+def _files(request: BuildRequest) -> Iterator[str]:
+    """The files that its outputs write; of those of another nothing would be left. Folders are filled."""
+    from tiffin.engine.building.outputspec import parse_output
+
+    for output in map(parse_output, request.outputs):
+        if output.dest is not None and (output.kind == "tar" or (output.holds_image and output.archive)):
+            yield output.dest if output.dest == "-" else str(Path(output.dest).resolve())
+
+
+def _shown(place: str) -> str:
+    return "to standard output" if place == "-" else os.path.relpath(place)
 
 
 def bake(
