@@ -1,6 +1,7 @@
 """Namespaces of this machine and of other containers, seen from inside, and what is left at the end."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -60,6 +61,20 @@ def test_a_stopped_container_of_the_machine_s_processes_ends_whole(tiffin, busyb
         stranger.kill()
         stranger.wait()
         tiffin("rm", "-f", "sharing")
+
+
+def test_what_a_killed_supervisor_leaves_of_it_ends_with_the_next_command(tiffin, busybox):
+    """It is known by its cgroup, which only root can make for it everywhere."""
+    if tiffin.rung != "root":
+        return
+    mark = f"{os.getpid()}.75"
+    words = ("-d", "--network", "none", "--name", "orphaned", "--pid", "host", busybox)
+    tiffin("run", *words, "sh", "-c", f"sleep {mark} & exec sleep {mark}")
+    first = int(tiffin("inspect", "-f", "{{.State.Pid}}", "orphaned").stdout)
+    status = Path(f"/proc/{first}/status").read_text()
+    os.kill(int(status.partition("PPid:")[2].split()[0]), signal.SIGKILL)
+    tiffin("rm", "-f", "orphaned")
+    assert living(mark) == []
 
 
 def test_processes_and_memory_of_another_container(tiffin, busybox, donor):

@@ -240,9 +240,19 @@ def release(place: str) -> None:
         if (directory / way.FILE).exists():
             with contextlib.suppress(OSError):
                 (directory / way.FILE).write_text(way.FREE)
+    _end(directory)
     from tiffin.runtime.cgroups.manager import Group, Kernel
 
     Group({"freezer": directory}, Kernel()).delete()
+
+
+def _end(directory: Path) -> None:
+    """Kill who is still there: the kernel has not, where the container shared the processes of others."""
+    with contextlib.suppress(OSError):
+        for pid in members.joined([str(directory / "cgroup.procs")]):
+            found = members.state_of(pid) if pid else None  # 0 is one that we do not see
+            if found is not None:
+                _send(pid, found[1], signal.SIGKILL)
 
 
 def _takes(place: str, pid: int) -> bool:
