@@ -1,6 +1,7 @@
 """Attaching to containers and leaving them, at real terminals and through pipes."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -169,6 +170,9 @@ def test_only_some_streams_are_attached(tiffin, busybox, name):
     until(lambda: "Exited (0)" in row(tiffin, name), "the end")
     done = tiffin("logs", name)
     assert (done.stdout, done.stderr) == ("fed\nout\n", "err\n")
+    words = ("-i", "--rm", "--name", f"{name}-2", *NO_NET, busybox, "sh", "-c", "cat; sleep 1000")
+    tiffin("run", "-a", "stdin", *words, input="fed\n")
+    tiffin("rm", "-f", f"{name}-2")
     done = tiffin("run", "--rm", "-a", "stderr", *NO_NET, busybox, "sh", "-c", script)
     assert (done.stdout, done.stderr) == ("", "err\n")
 
@@ -179,6 +183,7 @@ def test_a_container_that_is_started_again_lets_its_clients_go_as_in_docker(tiff
     words = ("run", "--restart=on-failure:1", *NO_NET, "--name", name, busybox, "sh", "-c", script)
     done = tiffin(*words, check=False)
     assert (done.returncode, done.stdout) == (3, "once more\n")
+    assert f"{name} is started again in the background (--restart on-failure:1)" in done.stderr
     until(lambda: "Exited (5)" in row(tiffin, name), "the last end")
     assert tiffin("logs", name).stdout == "once more\n" * 2
 
@@ -208,3 +213,40 @@ def test_a_terminal_that_is_only_looked_at(tiffin, busybox, name, shown):
     status, rest = terminal.finish()
     assert (status, "got" in rest) == (4, True)
     assert other.finish()[0] == 4
+
+
+@on_root
+def test_a_signal_that_ends_a_container_ends_it_for_good(tiffin, busybox, name):
+    script = "trap 'exit 9' INT; while :; do echo on; sleep 0.02; done"
+    words = ("run", "--restart=always", *NO_NET, "--name", name, busybox, "sh", "-c", script)
+    with tiffin.popen(*words, stdout=subprocess.PIPE) as client:
+        assert client.stdout.readline() == "on\n"
+        client.send_signal(signal.SIGINT)
+        assert client.wait(60) == 9
+    assert "Exited (9)" in row(tiffin, name)
+
+
+@on_root
+def test_what_nobody_can_be_attached_to(tiffin, busybox, name):
+    tiffin("create", "-it", *NO_NET, "--name", name, busybox, "sh")
+    for prepare, more, message in (
+        ((), (), "You cannot attach to a stopped container, start it first"),
+        (("start", name), (), "the input device is not a TTY"),
+        (("pause", name), ("--no-stdin",), "You cannot attach to a paused container, unpause it first"),
+    ):
+        if prepare:
+            tiffin(*prepare)
+        done = tiffin("attach", *more, name, check=False, input="")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"error: {message}\n" in done.stderr
+
+
+@on_root
+def test_a_terminal_is_as_it_was_when_the_supervisor_is_killed(tiffin, busybox, name, shown):
+    terminal = shown("run", "-it", *NO_NET, "--name", name, busybox, "sh")
+    terminal.expect("# ")
+    identity = tiffin("inspect", "--format", "{{.Id}}", name).stdout.strip()
+    state = json.loads((tiffin.store / "containers" / identity / "state.json").read_text())
+    os.kill(state["supervisor"][0], signal.SIGKILL)
+    assert terminal.finish()[0] == 137
+    assert terminal.after == terminal.before

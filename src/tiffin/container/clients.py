@@ -13,7 +13,7 @@ the container was started for is waited for, as by any command in a terminal.
 | to a client | |
 | --- | --- |
 | `{"attached": true}` | the container runs; with its terminal, or the pipe that is its input, if it has one |
-| `{"exit": 0, "rest": ["stdout"]}` | it has ended; with a file for each stream of which something is left |
+| `{"exit": 0, "rest": ["stdout"], …}` | it has ended; with a file for each stream that has something left |
 | `{"slow": true}` | it is sent away |
 
 Runs under `python -IS`; standard library only.

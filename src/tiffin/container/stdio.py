@@ -34,10 +34,11 @@ _CHUNK = 1 << 16
 class Outcome(NamedTuple):
     """How it ended: with the container's exit code, or with None where we left and it goes on.
 
-    `oom` and `peak` are as in its state.
+    `again` says that it is started again without us; `oom` and `peak` are as in its state.
     """
 
     code: int | None
+    again: bool = False
     oom: bool = False
     peak: int = 0
 
@@ -45,6 +46,7 @@ class Outcome(NamedTuple):
 class Stdio:
     """Asks over `connection` to be attached; then `follow`. Streams with a negative number are not attached.
 
+    Who is attached to standard input alone leaves when that has ended.
     `tty` says that the container has a terminal, `owner` that it is started for us.
     """
 
@@ -54,6 +56,7 @@ class Stdio:
         self._tty = tty
         self._owner = owner
         self._loop = Loop()
+        self._feeds_only = streams.stdout < 0 and streams.stderr < 0
         self._outcome: Outcome | None = None
         self._outputs: dict[str, Output] = {}
         out, out_write = os.pipe()
@@ -100,9 +103,14 @@ class Stdio:
             if stdin >= 0:
                 if os.isatty(stdin):
                     end.enter_context(terminal.RawMode(stdin))
-                end.callback(Input(self._loop, stdin, fd, close_sink=False, through=keys.feed).close)
+                typed = Input(
+                    self._loop, stdin, fd, close_sink=False, through=keys.feed, ended=self._end_input
+                )
+                end.callback(typed.close)
         elif fd is not None:
             end.callback(Input(self._loop, stdin, fd, ended=self._end_input).close)
+        if stdin < 0 or fd is None:
+            self._end_input()
         self._loop.watch(self._connection.fileno(), lambda: self._hear(self._connection.receive()))
 
     def _show(self, stream: str, fd: int, sink: int) -> None:
@@ -112,6 +120,8 @@ class Stdio:
 
     def _end_input(self) -> None:
         self._connection.send({"eof": True})
+        if self._feeds_only and self._outcome is None:
+            self._outcome = Outcome(None)
 
     def _hear(self, received: tuple[dict[str, Any], list[int]] | None) -> None:
         message, descriptors = received or ({"exit": _LOST}, [])
@@ -121,7 +131,8 @@ class Stdio:
                 code="too-slow",
                 hint="'tiffin logs' has all that it writes",
             )
-        self._outcome = Outcome(int(message["exit"]), bool(message.get("oom")), int(message.get("peak", 0)))
+        again, oom = bool(message.get("again")), bool(message.get("oom"))
+        self._outcome = Outcome(int(message["exit"]), again, oom, int(message.get("peak", 0)))
         for stream, fd in zip(message.get("rest", ()), descriptors, strict=True):
             self._outputs[stream].drain()
             self._show_rest(fd, self._streams.stdout if stream == "stdout" else self._streams.stderr)

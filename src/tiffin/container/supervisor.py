@@ -381,7 +381,8 @@ class Supervisor:
                 connection.close()
                 del self._waiting[connection]
         if self._clients is not None:
-            self._clients.end({"exit": code, "oom": self._state.oom, "peak": self._state.peak})
+            found = self._state
+            self._clients.end({"exit": code, "again": not last, "oom": found.oom, "peak": found.peak})
 
     def _finish(self, code: int) -> None:
         self._undo.close()

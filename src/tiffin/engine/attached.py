@@ -42,8 +42,10 @@ def run_attached(engine: Engine, made: Made, client: Client, *, interactive: boo
         for notice in notices:
             say(engine, notice)
         outcome = stdio.follow(client.keys)
-        if outcome.code is not None and not record.restart:
-            await_end(supervisor)
+    if outcome.again:
+        say(engine, f"{record.name} is started again in the background (--restart {record.restart})")
+    elif outcome.code is not None:
+        await_end(supervisor)  # which has a little to put away
     return _tell(engine, record, outcome)
 
 
