@@ -9,6 +9,7 @@ from tiffin.errors import FailedError, NotFoundError
 from tiffin.oci.codec import decode, encode
 from tiffin.oci.config import ContainerConfig
 from tiffin.oci.runtimespec import (
+    IDMapping,
     Linux,
     Memory,
     Mount,
@@ -57,6 +58,20 @@ def test_a_joined_network_is_not_its_own():
 def test_limits_are_ours_to_keep():
     assert portable(spec(NEW)).linux.resources is not None
     assert for_others(spec(NEW)).linux.resources is None
+
+
+def test_root_of_this_machine_is_kept_from_its_devices():
+    document = for_others(spec(NEW), guarded=False)
+    assert [rule.allow for rule in document.linux.resources.devices] == [False]
+
+
+def test_owners_are_shifted_only_where_there_is_a_user_namespace():
+    mounts = (Mount("/a", "bind", "/a", ("rbind", "idmap")),)
+    alone = msgspec.structs.replace(spec(NEW), mounts=mounts)
+    assert portable(alone).mounts[0].options == ("rbind",)
+    maps = (IDMapping(0, 100000, 1),)
+    users = msgspec.structs.replace(alone, linux=Linux(uid_mappings=maps, gid_mappings=maps))
+    assert portable(users).mounts == mounts
 
 
 def test_the_document_is_old_enough_for_old_runtimes():

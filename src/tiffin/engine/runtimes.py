@@ -122,7 +122,8 @@ def runtime_of(engine: Engine, record: Record, spec: RuntimeSpec) -> Runtime:
 
         # Others make no nodes in a user namespace: those of this machine are mounted, as without root.
         spec = with_nodes(spec, Rung.SINGLE_ID, record.devices)
-    config = encode(external(spec))
+    guarded = engine.rung is not Rung.ROOT or bool(spec.linux.uid_mappings)
+    config = encode(external(spec, guarded=guarded))
     return Runtime(program, _options(program), record.id, str(place_of(engine, record)), config)
 
 

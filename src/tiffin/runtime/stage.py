@@ -41,6 +41,9 @@ def build(bundle: str, plan: Plan, config: dict[str, Any]) -> None:
         root = f"{bundle}/{ROOTFS}"
         os.mkdir(root, 0o755)
         fd = _mount_root(plan, helper)
+        mount.mount_setattr(
+            fd, mount.ATTR_NODEV, what=root
+        )  # without a user namespace they would open devices
         mount.move_mount_to(fd, root)
         os.close(fd)
         for number, entry in enumerate(config.get("mounts", ())):
