@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -132,16 +133,19 @@ def oci(program, files, tmp_path):
         call("delete", "--force", name)
 
 
-def configure(oci, *command):
+def config(*command):
     kinds = ("mount", "pid", "ipc", "uts", "network")
-    document = {
+    return {
         "ociVersion": "1.2.0",
         "root": {"path": "rootfs"},
         "process": {"user": {"uid": 0, "gid": 0}, "cwd": "/", "args": command, "env": ["PATH=/bin"]},
         "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
         "linux": {"namespaces": [{"type": kind} for kind in kinds]},
     }
-    (oci.bundle / "config.json").write_text(json.dumps(document))
+
+
+def configure(oci, *command):
+    (oci.bundle / "config.json").write_text(json.dumps(config(*command)))
 
 
 def test_its_verbs(oci):
@@ -183,3 +187,32 @@ def test_what_fails_stands_in_the_log_too(oci):
     for words in (("dance",), ("state",), ("exec", "fails")):
         assert oci(*words, check=False)[0] == 1
     assert "Usage:  tiffin oci create [OPTIONS] ID" in oci("create", "--help")[1]
+
+
+def test_it_runs_in_the_user_namespace_of_an_engine_without_root(program, files):
+    """As below Podman without root: one id, no cgroups of its own, devices of this machine."""
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        place = Path(folder)
+        shutil.copytree(files, place / "rootfs", symlinks=True)
+        document = config(
+            "sh", "-c", "cat /proc/self/uid_map; echo x > /dev/null && echo written > /f; exit 7"
+        )
+        document["mounts"].append({"destination": "/dev", "type": "tmpfs", "options": ["mode=755"]})
+        document["linux"]["devices"] = [{"path": "/dev/full", "type": "c", "major": 1, "minor": 7}]
+        document["linux"]["resources"] = {"devices": [{"allow": False, "access": "rwm"}]}
+        (place / "config.json").write_text(json.dumps(document))
+        for path in [place, *place.rglob("*")]:
+            os.chown(path, 65534, 65534, follow_symlinks=False)
+        done = subprocess.run(
+            [*nobody, "unshare", "--user", "--map-root-user", "--mount", program, "run", "rootless"],
+            cwd=place,
+            env={"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": folder},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.stdout.split(), done.returncode) == (["0", "65534", "1"], 7), done.stderr
+        assert (place / "rootfs/f").read_text() == "written\n"
+        assert list((place / "tiffin-runtime").iterdir()) == []

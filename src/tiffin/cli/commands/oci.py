@@ -42,7 +42,15 @@ class Call:
         given = self._common.text("root")
         if given:
             return Path(given)
-        own = "/run" if os.geteuid() == 0 else self.session.environ.get("XDG_RUNTIME_DIR", "/tmp")  # noqa: S108 - what runc does
+        # Root of a user namespace, as engines without root are, may not write there.
+        root = os.geteuid() == 0 and os.access("/run", os.W_OK)
+        own = "/run" if root else self.session.environ.get("XDG_RUNTIME_DIR")
+        if not own:
+            from tiffin.cli.options import usage
+
+            raise usage(
+                "without root, and without XDG_RUNTIME_DIR, --root has to say where containers are", "oci"
+            )
         return Path(own) / "tiffin-runtime"
 
     @property
