@@ -223,6 +223,27 @@ def test_inspect_says_of_a_container_what_docker_says(tiffin, base, docker, fold
     assert [pair for pair in zip(*told, strict=True) if pair[0] != pair[1]] == []
 
 
+OF_IMAGES = (
+    "{{.Config.Cmd}} {{.Config.Labels}} {{.Config.Volumes}} {{.Config.ExposedPorts}} {{.Config.OnBuild}}",
+    "{{.Config.User}}|{{.Config.Healthcheck}}|{{.Config.StopSignal}}|{{.Config.Entrypoint}}|{{.Config.Shell}}",
+    "{{.Os}}/{{.Architecture}}{{.Parent}} {{.RepoTags}} {{len .RootFS.Layers}} {{.RootFS.Type}} {{.Author}}",
+    "{{.Id}} {{.Comment}}",
+    '{{join .Config.Entrypoint ","}} {{index .RepoTags 0}} {{range .RepoTags}}{{.}}{{end}}',
+)
+
+
+@pytest.mark.parametrize("tiffin", ["root"], indirect=True)
+def test_inspect_says_of_an_image_what_docker_says(tiffin, base, docker, folder):
+    cases.write(folder, {"Dockerfile": f'FROM {base}\nENTRYPOINT ["/bin/busybox"]\n'})
+    tiffin("build", "-q", "-t", "bare:1", folder)
+    docker("load", "-i", save(tiffin, "bare:1", folder / "bare.tar"))
+    for form in OF_IMAGES:
+        ours, theirs = (
+            engine("image", "inspect", "-f", form, "bare:1").stdout for engine in (tiffin, docker)
+        )
+        assert ours == theirs
+
+
 @pytest.mark.parametrize("tiffin", ["root"], indirect=True)
 def test_info_and_version_are_asked_as_docker_is(tiffin, docker):
     asked = (

@@ -62,6 +62,7 @@ IMAGE = {
         ("{{$x := .Size}}{{$x}}", "123"),
         ('{{join .Config.Entrypoint ","}}|', "|"),
         ("{{.Config.Healthcheck}} {{if .Config.Healthcheck}}y{{else}}n{{end}}", "<nil> n"),
+        ("{{.Config.Shell}}{{.Config.StopSignal}}", "[]"),
         ("{{json .Config.Healthcheck}}{{range .Config.Healthcheck}}x{{end}}", "null"),
         ("{{range .Config.Env}}{{.}}{{break}}-{{end}}!", "PATH=/usr/bin!"),
         ('{{range .Config.Env}}{{if eq . "A=b c"}}{{continue}}{{end}}{{.}};{{end}}', "PATH=/usr/bin;"),

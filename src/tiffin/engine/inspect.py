@@ -24,15 +24,18 @@ def image_document(found: Found, references: Sequence[Reference], size: int, sto
     return {
         "Id": str(found.image_id),
         "RepoTags": tags,
+        "Parent": "",  # a build keeps no names of its bases
         "RepoDigests": [f"{name}@{found.descriptor.digest}" for name in repositories if name],
         "Comment": config.history[-1].comment if config.history else "",
         "Created": config.created,
+        "DockerVersion": "",
         "Author": config.author,
         "Config": container_config(config.config),
         "Architecture": config.architecture,
         "Variant": config.variant,
         "Os": config.os,
         "Size": size,
+        "GraphDriver": {"Name": "overlayfs", "Data": None},
         "RootFS": {"Type": "layers", "Layers": [str(diff_id) for diff_id in config.rootfs.diff_ids]},
         "Metadata": {"LastTagTime": moment(stored)},
         "Descriptor": msgspec.to_builtins(found.descriptor, enc_hook=str),

@@ -30,7 +30,9 @@ FREE_MAPS = frozenset(
     }
 )
 # Fields that Docker's documents have only where there is something to say; it knows of them all the same.
-OPTIONAL = frozenset({"Health", "Healthcheck", "Init", "StopTimeout", "MacAddress", "DNSNames", "Parent"})
+OPTIONAL = frozenset(
+    {"Health", "Healthcheck", "Init", "StopTimeout", "ExposedPorts", "Shell", "StopSignal", "DNSNames"}
+)
 NO_VALUE = "<no value>"
 NIL = "<nil>"
 # How Go prints what is null, by the type that Docker gives the field.
@@ -42,8 +44,9 @@ _NULLS = {
     **dict.fromkeys(("CapAdd", "CapDrop", "Binds", "SecurityOpt", "GroupAdd", "Links", "VolumesFrom"), "[]"),
     **dict.fromkeys(("ExtraHosts", "DeviceRequests", "DeviceCgroupRules", "OnBuild", "Entrypoint"), "[]"),
     **dict.fromkeys(
-        ("Cmd", "ExecIDs", "Aliases", "DNSNames", "Dns", "DnsOptions", "DnsSearch", "Ulimits"), "[]"
+        ("Cmd", "ExecIDs", "Aliases", "DNSNames", "Dns", "DnsOptions", "DnsSearch", "Ulimits", "Shell"), "[]"
     ),
+    "StopSignal": "",
 }
 
 
@@ -128,7 +131,8 @@ class _Evaluation:
                     case Output():
                         value = self._pipeline(node.pipeline, dot, variables)
                         if not node.pipeline.variables:
-                            parts.append(_null(node.pipeline) if value is None else to_text(value))
+                            nothing = value is None or isinstance(value, _Nil)
+                            parts.append(_null(node.pipeline, value) if nothing else to_text(value))
                     case Branch():
                         parts.append(self._branch(node, dot, dict(variables)))
                     case Jump():
@@ -264,11 +268,11 @@ def _look_up(value: object, name: str, parent: str) -> object:
     )
 
 
-def _null(pipeline: Pipeline) -> str:
+def _null(pipeline: Pipeline, value: object) -> str:
     """How nothing is printed, by the field that it was looked up in."""
     (*_, last) = pipeline.commands
     name = last.names[-1] if isinstance(last, Field) and last.names else ""
-    return _NULLS.get(name, NO_VALUE)
+    return _NULLS.get(name, NO_VALUE if value is None else NIL)
 
 
 def _error(message: str) -> InvalidError:
