@@ -49,7 +49,10 @@ ALONE = (
     ("-v {0}/f:/etc", "true"),
     ("--mount type=tmpfs,dst=/x,tmpfs-size=64k,tmpfs-mode=700", SIZE),
 )
-FIRST = "-v nn:/n -v /own -v {0}:/h:ro --mount src=mm,dst=/m,ro --tmpfs /t"
+FIRST = (
+    "-v nn:/n -v /own -v {0}:/h:ro --mount src=mm,dst=/m,ro --tmpfs /t "
+    "--mount type=bind,src={0},dst=/h2,bind-propagation=private"
+)
 # The same beside a container that was started with these.
 BESIDE = (
     (
@@ -60,9 +63,10 @@ BESIDE = (
     ("--volumes-from nobody", "true"),
     ("--volumes-from first --tmpfs /n", "ls /n"),
 )
+# In Docker the order of what `-v` gave is another each time.
 MOUNTS = (
-    '{{range .Mounts}}{{if ne .Type "tmpfs"}}{{.Destination}} {{.Type}} {{.RW}} [{{.Mode}}] '
-    "[{{.Propagation}}]{{println}}{{end}}{{end}}"
+    "{{range .HostConfig.Binds}}{{println .}}{{end}}"
+    "{{range .Mounts}}{{.Destination}} {{.Type}} {{.RW}} [{{.Mode}}] [{{.Propagation}}]{{println}}{{end}}"
 )
 BEHIND = (
     ("volume create -o type=none -o o=bind -o device={0} behind", True),
@@ -119,7 +123,9 @@ def _told(engine, place):
     for case in BESIDE:
         run(*case)
     start("second", "--volumes-from first:ro")
-    ask("inspect", "-f", "{{json .HostConfig.VolumesFrom}}", "second")
+    for field in ("VolumesFrom", "Mounts"):
+        for name in ("first", "second"):
+            ask("inspect", "-f", f"{{{{json .HostConfig.{field}}}}}", name)
     for name in ("first", "second"):
         lines.extend(sorted(engine("inspect", "-f", MOUNTS, name).stdout.splitlines(keepends=True)))
     ask("volume", "rm", "nn")

@@ -33,7 +33,7 @@ class MountRecord(NamedTuple):
     anonymous: bool = False
     subpath: str = ""
     propagation: str = ""
-    """`private`, `slave` or `shared`; empty for private."""
+    """As in `mounts.VolumeMount`."""
     recursion: str = ""
     """As in `mounts.VolumeMount`."""
     mode: str = ""
@@ -43,6 +43,8 @@ class MountRecord(NamedTuple):
     """Of an image: diff ids, the lowest first."""
     options: tuple[str, ...] = ()
     """Of a volume with options: those of the mount."""
+    asked: Literal["", "mount", "other"] = ""
+    """By `-v` or `--tmpfs`, by `--mount`, or by another container or the image."""
 
 
 class EndpointRecord(NamedTuple):

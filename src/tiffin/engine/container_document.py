@@ -64,7 +64,7 @@ def document(record: Record, state: State, directory: Path, spec: RuntimeSpec) -
             **inspectfields.cpus(record),
             **_devices(record),
         },
-        "Mounts": [_mount(mount) for mount in record.mounts],
+        "Mounts": [_mount(mount) for mount in record.mounts if mount.kind != "tmpfs" or mount.asked],
         "Config": {
             "Hostname": record.hostname,
             "Domainname": record.domainname,
@@ -210,9 +210,8 @@ def _sandbox(state: State) -> str:
 
 def _binds(mounts: Iterable[MountRecord]) -> list[str] | None:
     """What was asked for with `-v`; what the image declares is among the mounts alone."""
-    return [
-        _bind(mount) for mount in mounts if mount.kind in ("bind", "volume") and not mount.anonymous
-    ] or None
+    shown = (mount for mount in mounts if mount.kind in ("bind", "volume") and not mount.anonymous)
+    return [_bind(mount) for mount in shown if not mount.asked] or None
 
 
 def _bind(mount: MountRecord) -> str:
@@ -228,7 +227,7 @@ def _mount(mount: MountRecord) -> dict[str, Any]:
         "Destination": mount.target,
         "Mode": mount.mode,
         "RW": not mount.read_only,
-        "Propagation": f"r{mount.propagation or 'private'}" if mount.kind == "bind" else "",
+        "Propagation": (mount.propagation or "rprivate") if mount.kind == "bind" else "",
         **({"Subpath": mount.subpath} if mount.subpath else {}),
     }
     if mount.kind == "image":

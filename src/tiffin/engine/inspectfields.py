@@ -15,7 +15,7 @@ from tiffin.network.publish import Published, parse_all
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tiffin.container.record import Record
+    from tiffin.container.record import MountRecord, Record
     from tiffin.container.state import State
     from tiffin.oci.runtimespec import RuntimeSpec
 
@@ -52,7 +52,10 @@ def host_config(record: Record, spec: RuntimeSpec) -> dict[str, Any]:
         "PidMode": given.get("pid", "").replace("private", ""),
         "UsernsMode": given.get("userns", ""),
         "Links": None,
-        "Tmpfs": {mount.target: mount.source for mount in record.mounts if mount.kind == "tmpfs"},
+        "Tmpfs": {
+            mount.target: mount.source for mount in record.mounts if mount.kind == "tmpfs" and not mount.asked
+        },
+        "Mounts": [_mount(mount) for mount in record.mounts if mount.asked == "mount"] or None,
         "ShmSize": _shm_size(spec),
         "Isolation": "",
         **in_words(record.limits),
@@ -63,6 +66,27 @@ def host_config(record: Record, spec: RuntimeSpec) -> dict[str, Any]:
         "MaskedPaths": list(spec.linux.masked_paths),
         "ReadonlyPaths": list(spec.linux.readonly_paths),
     }
+
+
+def _mount(mount: MountRecord) -> dict[str, Any]:
+    """What `--mount` asked for; options that are as they are by default are not there."""
+    named = mount.name if mount.kind == "volume" and not mount.anonymous else ""
+    source = mount.source if mount.kind in ("bind", "image") else named
+    options = {
+        "Propagation": mount.propagation,
+        "NonRecursive": mount.recursion == "disabled",
+        "ReadOnlyNonRecursive": mount.recursion == "writable",
+        "ReadOnlyForceRecursive": mount.recursion == "readonly",
+        "Subpath": mount.subpath,
+    }
+    found = {
+        "Type": mount.kind,
+        "Source": source,
+        "Target": mount.target,
+        "ReadOnly": mount.read_only,
+        f"{mount.kind.title()}Options": {key: value for key, value in options.items() if value},
+    }
+    return {key: value for key, value in found.items() if value}
 
 
 def cpus(record: Record) -> dict[str, Any]:

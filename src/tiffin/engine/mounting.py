@@ -70,11 +70,15 @@ class Gatherer:
         for target in targets:
             if targets.count(target) > 1:
                 raise InvalidError(f"{target} is mounted twice", code="duplicate-mount", exit_status=125)
-        found = [self._one(mount) for mount in asked]
+        of_mount = len(request.volumes), len(request.volumes) + len(request.mounts)
+        found = [
+            self._one(mount)._replace(asked="mount" if of_mount[0] <= number < of_mount[1] else "")
+            for number, mount in enumerate(asked)
+        ]
         inherited = self._inherited(request.volumes_from, targets)
         targets += inherited
         of_image = [mounts.parse_volume(target, "/") for target in config.volumes or ()]
-        own = [self._one(mount) for mount in of_image if mount.target not in targets]
+        own = [self._one(mount)._replace(asked="other") for mount in of_image if mount.target not in targets]
         return (*found, *inherited.values(), *own)
 
     def settle(self, record: Record, spec: RuntimeSpec) -> None:
@@ -106,7 +110,7 @@ class Gatherer:
             for mount in other.mounts:
                 if mount.kind != "tmpfs" and mount.target not in taken:
                     read_only = mount.read_only or mode == "ro"
-                    found[mount.target] = mount._replace(read_only=read_only, mode="")
+                    found[mount.target] = mount._replace(read_only=read_only, mode="", asked="other")
         for mount in found.values():
             if mount.anonymous:
                 self._volumes.share(mount.name, self._identity)
@@ -133,7 +137,7 @@ class Gatherer:
             mount.target,
             mount.source,
             read_only=mount.read_only,
-            propagation=mount.propagation.removeprefix("r"),
+            propagation=mount.propagation,
             recursion=mount.recursion,
             mode=mount.mode,
         )
@@ -223,23 +227,28 @@ def _words(engine: Engine, mount: MountRecord) -> tuple[str, ...]:
     attributes = tuple(word for word in mount.options if word.startswith("no"))
     return (
         "bind" if single else "rbind",
-        f"r{mount.propagation or 'private'}",
+        f"r{_kind(mount) or 'private'}",
         *own,
         *(read_only if mount.read_only else ()),
         *attributes,
     )
 
 
+def _kind(mount: MountRecord) -> str:
+    """The propagation without the letter that says: of what is below too. It always is."""
+    return mount.propagation.removeprefix("r")
+
+
 def propagation(record: Record) -> str:
     """Return what mounts ask of the propagation of the container's root, in the words of the runtime spec."""
-    asked = {mount.propagation for mount in record.mounts}
+    asked = {_kind(mount) for mount in record.mounts}
     return "shared" if "shared" in asked else "rslave" if "slave" in asked else ""
 
 
 def inlays(engine: Engine, record: Record) -> tuple[Inlay, ...]:
     """Return those mounts that the spec does not have. Raises what stands in the way of any of them."""
     for mount in record.mounts:
-        if mount.propagation in ("shared", "slave"):
+        if _kind(mount) in ("shared", "slave"):
             _check_propagation(engine, mount)
     return tuple(_inlay(engine, mount) for mount in record.mounts if _is_inlay(mount))
 
@@ -260,7 +269,7 @@ def _inlay(engine: Engine, mount: MountRecord) -> Inlay:
 def _check_propagation(engine: Engine, mount: MountRecord) -> None:
     from tiffin.linux.mountinfo import mount_of, read_mounts
 
-    asked = mount.propagation
+    asked = _kind(mount)
     if asked == "shared" and engine.rung is not Rung.ROOT:
         raise UnsupportedError(
             f"{mount.source}: what containers of an ordinary user mount cannot be seen outside of them",
