@@ -97,6 +97,18 @@ def test_one_in_the_background_is_told_of_once(tiffin, busybox, name):
     assert done.stdout.split()[-2:] == ["create", "destroy"]
 
 
+def test_the_end_of_one_whose_supervisor_was_killed_is_told_once(tiffin, busybox, name):
+    tiffin("run", "-d", "--network", "none", "--name", name, busybox, "sleep", "1000")
+    identity = tiffin("inspect", "--format", "{{.Id}}", name).stdout.strip()
+    wire = json.loads((tiffin.store / "containers" / identity / "state.json").read_text())
+    os.kill(wire["supervisor"][0], signal.SIGKILL)
+    until(lambda: tiffin("ps", "-q", "--filter", f"name={name}").stdout == "", "its end")
+    tiffin("start", name)
+    assert told(tiffin, name) == ["create", "start", "die", "start"]
+    tiffin("rm", "-f", name)
+    assert told(tiffin, name)[4:] == ["kill", "die", "destroy"]
+
+
 def test_a_follower_hears_of_images_and_volumes_at_once(tiffin, busybox, name):
     command = [*tiffin.command, "events", "--filter", "type=image", "--filter", "type=volume"]
     form = ["--format", "{{.Type}} {{.Action}} {{.Actor.Attributes.name}}"]

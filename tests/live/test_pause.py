@@ -121,6 +121,8 @@ def test_nothing_is_left_of_one_whose_supervisor_was_killed(tiffin, name):
     tiffin("rm", name)
     until(lambda: not Path(f"/proc/{first}").exists(), "the end of its processes")
     assert not group or not Path(group).exists()
+    told = ("--since=0", "--until=0s", "--filter", f"container={name}", "--format", "{{.Action}}")
+    assert tiffin("events", *told).stdout.split()[-3:] == ["pause", "die", "destroy"]
 
 
 @on_root

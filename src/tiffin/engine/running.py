@@ -116,6 +116,8 @@ def start(
                 hint=f"let it go on: tiffin unpause {record.name}",
             )
         _release(found)
+        if found.error and not found.running:
+            _forget_supervisor(engine, record)
         if client is not None:
             return _start_attached(engine, record, client, interactive=interactive)
         if not found.running:
@@ -156,9 +158,10 @@ def tidy(engine: Engine) -> None:
 def _forget_supervisor(engine: Engine, record: Record) -> None:
     """Take away what a killed one has left; one that is beginning, and holds the lock, has the same."""
     with suppress(BlockingIOError), lock(engine.home.locks / f"container-{record.short}", blocking=False):
-        if state_of(engine, record).running:
+        found = state_of(engine, record)
+        if found.running:
             return
-        _discard_control(engine, record)
+        _discard_control(engine, record, found)
         if record.runtime:
             _forget_external(engine, record)
 
@@ -197,12 +200,13 @@ def remove(engine: Engine, record: Record, *, volumes: bool) -> None:
     """Delete a container that does not run, with `volumes` its anonymous ones too."""
     if record.runtime:
         _forget_external(engine, record)
-    _release(state_of(engine, record))
+    found = state_of(engine, record)
+    _release(found)
     directory = directory_of(engine, record)
     there = directory.exists()  # with --rm the supervisor may have removed it, and told so
     put_away(directory)
     Records(engine.db).remove(record.id)
-    _discard_control(engine, record)
+    _discard_control(engine, record, found)
     anonymous = [mount.name for mount in record.mounts if mount.anonymous] if volumes else []
     if anonymous:
         for name in volumes_of(engine).let_go(anonymous, record.id):
@@ -220,9 +224,12 @@ def _release(found: State) -> None:
             release(place)
 
 
-def _discard_control(engine: Engine, record: Record) -> None:
+def _discard_control(engine: Engine, record: Record, found: State) -> None:
+    """Remove the socket that a supervisor has left, and tell of the end that it could not tell of."""
     directory = control_of(engine, record)
     if directory.exists():
         from tiffin.container import control  # a container that ended in order has removed it itself
 
         control.discard(directory)
+        if found.status == "exited" and found.error:
+            tell(engine, record, "die", exitCode=str(found.exit_code))
