@@ -154,7 +154,9 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
         {
             "df": ("df", "Show what takes how much space"),
             "events": OTHER["events"],
+            "export": ("airgap", "Write all images and what bases are made from into one archive"),
             "fsck": ("fsck", "Find what is damaged on disk, and mend it"),
+            "import": ("load", "Take in what 'system export' wrote"),
             "info": COMMON["info"],
             "prune": ("prune:SYSTEM", "Remove what is unused"),
             "start-all": ("boot:START_ALL", "Start what is to run after a start of the machine"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 from tiffin.content.verify import fetch_bytes
 from tiffin.content.walk import walk
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from tiffin.store.leases import Lease
 
 
+PACKAGES: Final = "application/vnd.tiffin.base.packages.v1"
+"""The type of the artifact that stands for the packages of a base in an archive."""
+
+
 def save(
     engine: Engine,
     names: Sequence[str],
@@ -50,8 +54,8 @@ def save(
         own = chosen.setdefault(root, [])
         if found.reference is not None:
             own.append(found.reference)
-    saved = [_saved(engine, descriptor, tuple(references)) for descriptor, references in chosen.items()]
-    write_archive(out, saved, docker=form == "docker")
+    images = [saved(engine, descriptor, tuple(references)) for descriptor, references in chosen.items()]
+    write_archive(out, images, docker=form == "docker")
     for image_id, name in told:
         engine.happened("image", "save", image_id, name=name)
 
@@ -66,6 +70,9 @@ def load(engine: Engine, stream: BinaryIO) -> list[str]:
     with engine.leases.hold("load") as lease, open_archive(stream) as archive:
         for entry in archive.images:
             loading = _Loading(engine, lease, archive)
+            if entry.descriptor.artifact_type == PACKAGES:
+                loading.take_packages(entry.descriptor)
+                continue
             descriptor, image_id = loading.take(entry.descriptor)
             engine.images.add(descriptor, image_id)
             for reference in entry.references:
@@ -77,7 +84,8 @@ def load(engine: Engine, stream: BinaryIO) -> list[str]:
     return loaded
 
 
-def _saved(engine: Engine, descriptor: Descriptor, references: tuple[Reference, ...]) -> Saved | SavedGraph:
+def saved(engine: Engine, descriptor: Descriptor, references: tuple[Reference, ...]) -> Saved | SavedGraph:
+    """What an archive gets of an image: all of an index if all is here, else the one for this machine."""
     image = open_best(engine, descriptor)
     if descriptor.is_index and is_whole(engine, descriptor):
         return SavedGraph(engine.fetcher, descriptor.bare(), references, image)
@@ -111,6 +119,13 @@ class _Loading:
         data = fetch_bytes(archive, root)
         own = engine.platform.choose([image.config.platform for _, image in found.images])
         return engine.blobs.write(data, root.media_type), found.images[own or 0].image.id
+
+    def take_packages(self, root: Descriptor) -> None:
+        """Store what a base was made from; its image keeps it."""
+        for part in walk(self._archive, root):
+            self._lease.add("blob", part.digest)
+            with closing(self._archive.open(part)) as stream:
+                self._engine.blobs.push(part, stream)
 
     def _store(self, image: Image) -> Descriptor:
         """Unpack the layers, keep those blobs that cannot be made again, and store the documents."""

@@ -119,32 +119,35 @@ class Links:
         )
         return {str(descriptor.digest): descriptor.media_type for descriptor in descriptors}
 
-    def _read(self, digest: Digest) -> bytes:
-        """The blob; empty if it is too large for any document, whatever a manifest or a label calls it."""
-        size = self._engine.blobs.size(digest) or 0
-        return self._engine.home.blob(digest).read_bytes() if size <= LIMIT else b""
-
     def _of_document(self, digest: Digest, media_type: str) -> Iterator[Node]:
-        data = self._read(digest)
+        data = _read(self._engine, digest)
         for descriptor in references(parse_manifest(data, media_type, f"the manifest {digest.short}")):
             self._types[descriptor.digest] = descriptor.media_type
             yield Node("blob", descriptor.digest)
 
     def _of_config(self, digest: Digest) -> Iterator[Node]:
-        data = self._read(digest)
+        data = _read(self._engine, digest)
         config = decode(data, ImageConfig, f"the config {digest.short}")
         for diff_id in config.rootfs.diff_ids:
             yield Node("layer", diff_id)
-        yield from self._of_lock(config.config.labels.get(BASE_LOCK, ""))
+        for locked_blob in locked(self._engine, config.config.labels.get(BASE_LOCK, "")):
+            yield Node("blob", locked_blob)
 
-    def _of_lock(self, label: str) -> list[Node]:
-        """The packages that a base was made from: with them it can be made again offline.
 
-        Labels are inherited and anybody can write them: the image is kept whatever this one says.
-        """
-        try:
-            digest = Digest(label)
-            lock = decode(self._read(digest), _Lock, f"the lock {digest.short}")
-        except (TiffinError, OSError):
-            return []
-        return [Node("blob", digest), *(Node("blob", f"sha256:{each.sha256}") for each in lock.packages)]
+def locked(engine: Engine, label: str) -> list[Digest]:
+    """The lock of a base, and the packages that it was made from: with them it can be made again offline.
+
+    Labels are inherited and anybody can write them: what says nothing of the kind gives nothing.
+    """
+    try:
+        digest = Digest(label)
+        lock = decode(_read(engine, digest), _Lock, f"the lock {digest.short}")
+        return [digest, *(Digest(f"sha256:{each.sha256}") for each in lock.packages)]
+    except (TiffinError, OSError):
+        return []
+
+
+def _read(engine: Engine, digest: Digest) -> bytes:
+    """The blob; empty if it is too large for any document, whatever a manifest or a label calls it."""
+    size = engine.blobs.size(digest) or 0
+    return engine.home.blob(digest).read_bytes() if size <= LIMIT else b""
