@@ -280,6 +280,46 @@ def test_nothing_is_typed_into_the_terminal_of_the_host(tiffin, busybox, options
         os.close(theirs)
 
 
+def test_what_a_step_puts_in_the_place_of_a_target_is_not_taken_away(tiffin, busybox, folder, mark):
+    """CVE-2024-23652: an empty target is removed after the step, by way of a link that the step has made."""
+    (folder / "victim").mkdir()
+    (folder / "victimfile").touch()
+    (folder / "secret").write_text("secret")
+    text = f"""
+        FROM {busybox}
+        RUN --mount=type=tmpfs,target=/a/victim mv /a /c && ln -s {folder} /a
+        RUN --mount=type=secret,id=s,target=/b/victimfile mv /b /d && ln -s {folder} /b
+        RUN --mount=type=cache,target=/e/victim mv /e /f && ln -s {folder} /e
+    """
+    cases.write(folder, {"context/Dockerfile": text})
+    tiffin("build", "-q", "--secret", f"id=s,src={folder}/secret", "-t", "vessels", folder / "context")
+    assert (folder / "victim").is_dir()
+    assert (folder / "victimfile").is_file()
+    done = tiffin("run", "--rm", "--network", "none", "vessels", "cat", f"/a/{MARK}", check=False)
+    assert "of the host" not in done.stdout
+
+
+@ROOT
+@pytest.mark.parametrize(
+    "step",
+    [
+        "RUN --mount=type=bind,from=stage,source=/link,target=/m cat /m/{mark}",
+        "RUN --mount=type=bind,source=link,target=/m cat /m/{mark}",
+        "RUN --mount=type=cache,from=stage,source=/link,target=/m cat /m/{mark}",
+        "COPY --from=stage /link/{mark} /f",
+        "COPY link/{mark} /f",
+    ],
+)
+def test_steps_do_not_reach_out_by_links(tiffin, busybox, folder, mark, step):
+    """CVE-2024-23651: the source of a mount or a copy is a link to the host, in a stage or the context."""
+    stages = f"FROM {busybox} AS stage\nRUN ln -s {folder} /link\nFROM {busybox}\n"
+    cases.write(folder, {"context/Dockerfile": stages + step.format(mark=MARK) + "\nRUN cat /f\n"})
+    (folder / "context/link").symlink_to(folder)
+    done = tiffin("build", "--progress", "plain", folder / "context", check=False)
+    assert done.returncode == 1
+    assert "of the host" not in done.stdout + done.stderr
+
+
 def test_programs_with_set_user_id_stay_in_the_store(tiffin, busybox, folder):
     """A layer's files keep their owners and modes, so nobody else may come near them."""
     (folder / "context").mkdir()
