@@ -114,6 +114,9 @@ def test_containers_find_each_other_by_name_come_what_may(site, busybox, web):
             "run", "--rm", "--network", web, busybox, "timeout", "5", "wget", "-qO-", "http://renamed/"
         )
         assert found.stdout == "inside"
+    sharing = ("--network", "container:client")
+    found = site("run", "--rm", *sharing, busybox, "timeout", "5", "wget", "-qO-", "http://renamed/")
+    assert found.stdout == "inside"
     refused = site("network", "rm", web, check=False)
     assert (refused.returncode, "has active endpoints: client, renamed" in refused.stderr) == (1, True)
 

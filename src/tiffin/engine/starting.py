@@ -172,7 +172,7 @@ def job_of(engine: Engine, made: Made, *, interactive: bool = False) -> job.Job:
         control=str(control_of(engine, record)),
         plan=plan,
         network=network,
-        hosts=_write_files(record, network, directory),
+        hosts=_write_files(record, network, directory, _lender(engine, record)),
         terminal=(size_of_terminal(0) or DEFAULT_SIZE) if record.terminal else None,
         interactive=record.interactive or interactive,
         input_once=record.input_once,
@@ -293,9 +293,11 @@ def _pid_of(engine: Engine, name: str) -> int:
     return found.pid
 
 
-def _resolver(record: Record, *, private: bool, forward: bool = False) -> resolver.Resolver:
+def _resolver(
+    record: Record, *, private: bool, forward: bool = False, places: tuple[str, ...] = _RESOLVERS
+) -> resolver.Resolver:
     return resolver.resolv_conf(
-        [_read(path) for path in _RESOLVERS],
+        [_read(path) for path in places],
         private=private,
         servers=(NAMESERVER,) if forward else record.dns,
         search=record.dns_search,
@@ -303,13 +305,23 @@ def _resolver(record: Record, *, private: bool, forward: bool = False) -> resolv
     )
 
 
-def _write_files(record: Record, network: NetworkPlan, directory: Path) -> job.HostsFile | None:
+def _lender(engine: Engine, record: Record) -> Path | None:
+    """The directory of the container whose network it shares, and so the names that are known there."""
+    mode, _, name = record.network.partition(":")
+    return directory_of(engine, Records(engine.db).need(name)) if mode == "container" else None
+
+
+def _write_files(
+    record: Record, network: NetworkPlan, directory: Path, lender: Path | None
+) -> job.HostsFile | None:
     """Write what is mounted into /etc; /etc/hosts waits for the address of the container."""
     hosts, hostname, resolv = (directory / name for name in FILES)
     private = network.mode not in ("host", "container")
     extra = [resolver.parse_extra_host(line) for line in record.extra_hosts]
     hostname.write_text(resolver.hostname(record.hostname))
-    found = _resolver(record, private=private, forward=network.forward_dns)
+    lent = "" if lender is None else str(lender)
+    places = (f"{lent}/resolv.conf",) if lent else _RESOLVERS
+    found = _resolver(record, private=private, forward=network.forward_dns, places=places)
     if network.endpoints:
         from tiffin.network.resolver import by_name_server
 
@@ -326,7 +338,8 @@ def _write_files(record: Record, network: NetworkPlan, directory: Path) -> job.H
         return job.HostsFile(
             str(hosts), _own_names(record), tuple((line.name, line.address) for line in extra)
         )
-    hosts.write_text(resolver.hosts(_own_names(record), "", extra, "127.0.0.1", base=_read("/etc/hosts")))
+    base = _read(f"{lent}/hosts" if lent else "/etc/hosts")
+    hosts.write_text(resolver.hosts(_own_names(record), "", extra, "127.0.0.1", base=base))
     return None
 
 
