@@ -150,11 +150,8 @@ class Record(NamedTuple):
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Record:
         """The record that `to_wire` wrote, or a later tiffin, which may know more."""
-        known = {name: _frozen(value) for name, value in wire.items() if name in cls._fields}
-        mounts = tuple(
-            MountRecord(**{name: _frozen(value) for name, value in mount.items()})
-            for mount in wire.get("mounts", ())
-        )
+        known = _known(wire, cls._fields)
+        mounts = tuple(MountRecord(**_known(mount, MountRecord._fields)) for mount in wire.get("mounts", ()))
         networks = tuple(EndpointRecord(*map(_frozen, network)) for network in wire.get("networks", ()))
         return cls(**known | {"mounts": mounts, "networks": networks})
 
@@ -252,6 +249,10 @@ class Records:
             query = f"SELECT record FROM container WHERE {condition}"  # noqa: S608 - one of two constants
             rows = connection.execute(query, (value,)).fetchall()
         return [Record.from_wire(json.loads(row[0])) for row in rows]
+
+
+def _known(wire: dict[str, Any], fields: Iterable[str]) -> dict[str, Any]:
+    return {name: _frozen(value) for name, value in wire.items() if name in fields}
 
 
 def _frozen(value: Any) -> Any:
