@@ -51,3 +51,10 @@ def test_what_only_our_own_does_is_refused(settings, program, word):
     with pytest.raises(UnsupportedError, match=rf"--{word[0]} .*--runtime crun"):
         runtimes.check(engine, RunRequest("image", runtime="crun", security=(word,)))
     runtimes.check(engine, RunRequest("image", runtime="crun", security=(("userns", "auto"),)))
+
+
+def test_the_settings_name_the_runtime_of_containers_that_name_none(settings):
+    engine = SimpleNamespace(settings=settings(TIFFIN_RUNTIME="crun"))
+    assert runtimes.chosen(engine, RunRequest("image")) == "crun"
+    assert runtimes.chosen(engine, RunRequest("image", runtime="runc")) == "runc"
+    assert runtimes.chosen(engine, RunRequest("image", runtime="tiffin")) == ""

@@ -126,6 +126,13 @@ def test_a_terminal(tiffin, busybox, runtime):
     screen.type("well")
     screen.expect("well!")
     assert screen.finish()[0] == 4
+    name = f"entered-{runtime}"
+    tiffin("run", "-d", "--name", name, "--runtime", runtime, "--network", "none", busybox, "sleep", "1000")
+    command = [*tiffin.command, "exec", "-it", name, "sh", "-c", "stty size; tty; exit 6"]
+    screen = terminal.Terminal(command, env=tiffin.env)
+    screen.expect("/dev/pts/")
+    assert screen.finish()[0] == 6
+    tiffin("rm", "-f", name)
 
 
 def test_a_container_ends_with_its_supervisor_and_leaves_nothing(tiffin, busybox, runtime):

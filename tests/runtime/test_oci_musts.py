@@ -446,6 +446,32 @@ def test_operations_on_what_is_not_there_or_in_another_state_are_errors(made):
     made.run("true")  # the id may be used again
 
 
+def test_what_a_create_left_that_was_killed_is_deleted_and_never_signalled(made, monkeypatch):
+    """There is no process yet, and 0 would mean our own group."""
+    signals = []
+    monkeypatch.setattr(os, "kill", lambda *words: signals.append(words))
+    (made.folder / "config.json").write_text(json.dumps(made.config))
+
+    def die(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lifecycle, "launch", die)
+    monkeypatch.setattr(Directory, "remove", lambda _: None)
+    monkeypatch.setattr(lifecycle.Groups, "delete", lambda _: None)
+    with pytest.raises(KeyboardInterrupt):
+        lifecycle.create(made.directory, str(made.folder), Creation(made.said.append))
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "kill", lambda *words: signals.append(words))
+    assert groups(made.name)
+    with made.directory.locked():
+        assert made.state()["status"] == "creating"
+        with pytest.raises(ConflictError, match="not running"):
+            lifecycle.kill(made.directory, 9)
+    assert made.state()["status"] == "stopped"
+    lifecycle.delete(made.directory, made.said.append, force=True)
+    assert signals == groups(made.name) == []
+
+
 def test_kill_sends_that_very_signal(made):
     """runtime.md#kill."""
     made.shell("trap 'echo usr1; exit 3' USR1; echo up; while :; do sleep 0.05; done")

@@ -168,7 +168,10 @@ def join(runtime: Runtime, process: Process, streams: Streams) -> Child:
     prctl.set_subreaper()
     name = f"{runtime.place}/exec-{os.getpid()}"
     request = os.memfd_create("process", os.MFD_CLOEXEC)
-    os.write(request, json.dumps(process_document(process)).encode())
+    document = process_document(process)
+    if streams.terminal is not None:  # it runs at once, before we could set the size
+        document["consoleSize"] = dict(zip(("height", "width"), streams.terminal, strict=True))
+    os.write(request, json.dumps(document).encode())
     try:
         with Console(name, wanted=process.terminal) as console:
             words = (

@@ -86,6 +86,7 @@ def _create(directory: Directory, place: str, spec: RuntimeSpec, how: Creation) 
     listener = -1
     try:
         state = state._replace(groups=groups.named())
+        directory.write(state)  # so that whoever deletes it finds its groups, should we be killed
         told = _told(directory, state, "creating")
         shown = state.groups or groups.here()
         here = Circumstances(os.uname().machine, shown, _makes_nodes(), told, capability.effective())
@@ -145,7 +146,7 @@ def start(directory: Directory, say: Callable[[str], None]) -> None:
     """Let the program of a created container begin. Raises ConflictError for one in another state."""
     with directory.locked():
         state = directory.read()
-        status = directory.status(state)
+        status = directory.status(state, held=True)
         if status != "created":
             raise ConflictError(
                 f"cannot start a container that has {'stopped' if status == 'stopped' else 'been started'}",
@@ -172,7 +173,7 @@ def kill(directory: Directory, number: int, *, everybody: bool = False) -> None:
         for pid in Groups.of(state.groups).pids():
             _signal(pid, number)
         return
-    if directory.status(state) == "stopped":
+    if directory.status(state) in {"creating", "stopped"}:
         raise ConflictError(
             f"container not running: {directory.id}",
             code="not-running",
@@ -196,7 +197,7 @@ def delete(directory: Directory, say: Callable[[str], None], *, force: bool = Fa
     """Take away what `create` made. Raises ConflictError for what has not stopped, unless forced."""
     with directory.locked():
         state = directory.read()
-        status = directory.status(state)
+        status = directory.status(state, held=True)
         if status != "stopped" and not force:
             raise ConflictError(
                 f"cannot delete container {directory.id} that is not stopped: {status}",
@@ -262,6 +263,8 @@ def _makes_nodes() -> bool:
 
 
 def _signal(pid: int, number: int) -> None:
+    if pid <= 0:
+        return  # to the system it would mean whole groups of processes
     try:
         os.kill(pid, number)
     except ProcessLookupError:

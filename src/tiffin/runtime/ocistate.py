@@ -109,10 +109,10 @@ class Directory:
         """Return the document that the container was created with."""
         return (self.path / _CONFIG).read_bytes()
 
-    def status(self, state: State) -> Status:
-        """Return how the container stands."""
+    def status(self, state: State, *, held: bool = False) -> Status:
+        """Return how the container stands; who has the lock says so, for `create` is not at work then."""
         if not state.process.pid:
-            return "creating" if self._at_work() else "stopped"
+            return "creating" if not held and self._at_work() else "stopped"
         if not state.process.alive:
             return "stopped"
         if (self.path / GATE).exists():

@@ -70,6 +70,7 @@ class Call:
         path = self._common.text("log")
         if not path:
             return
+        import contextlib
         import datetime as dt
         import json
 
@@ -77,7 +78,7 @@ class Call:
         line = json.dumps({"level": level, "msg": text, "time": now})
         if self._common.text("log-format") == "text":
             line = f"time={json.dumps(now)} level={level} msg={json.dumps(text)}"
-        with open(path, "a", encoding="utf-8") as file:  # noqa: PTH123 - pathlib's open is the same, later
+        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:  # noqa: PTH123 - pathlib's open is the same, later
             file.write(line + "\n")
 
 
