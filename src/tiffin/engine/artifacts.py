@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Self
 
 from tiffin.content.verify import read_manifest
-from tiffin.errors import CorruptError, FailedError, InvalidError, NotFoundError
+from tiffin.engine.room import check_room
+from tiffin.errors import CorruptError, InvalidError, NotFoundError
 from tiffin.events import StepDone, StepProgress, StepStarted
 from tiffin.image.artifact import MODEL, Artifact, Part, check_paths, compose, described, parts_of
 from tiffin.linux.files import open_in_root, write_all
@@ -167,15 +168,8 @@ class _Files:
 
 def _check_room(folder: Path, parts: Sequence[Part]) -> None:
     wanted = sum(part.descriptor.size for part in parts)
-    room = os.statvfs(folder)
     here = sum((folder / part.path).stat().st_size for part in parts if (folder / part.path).is_file())
-    free = room.f_bavail * room.f_frsize
-    if wanted - here > free:
-        raise FailedError(
-            f"{folder} has room for {free} bytes, and the artifact needs {wanted - here}",
-            code="no-room",
-            hint="make room, or choose another folder with -o",
-        )
+    check_room(folder, wanted - here, "the artifact", "make room, or choose another folder with -o")
 
 
 class _Target:

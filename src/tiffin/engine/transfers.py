@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tiffin.engine.incoming import LocalFirst, Unpacking, present, turns
 from tiffin.engine.lookup import find_image, need_image, of_platform, open_found
 from tiffin.engine.packing import AS_IT_IS
+from tiffin.engine.room import check_room_for
 from tiffin.errors import InvalidError, NotFoundError, TiffinError, UnavailableError, UnsupportedError
 from tiffin.events import Notice
 from tiffin.image.view import open_image
@@ -198,6 +199,7 @@ def _fetch(engine: Engine, registries: Registries, lease: Lease, wanted: _Wanted
     if chosen is not None:
         _check_platform(engine, reference, image, platform, chosen=chosen)
     lease.add_all(_contents(image))
+    check_room_for(engine, image, reference.familiar)
     sink = Unpacking(engine, image)
     with turns():
         copy_graph(source, sink, image.descriptor.bare(), emit=engine.emit, threads=_THREADS)
