@@ -97,6 +97,10 @@ def test_ipv6_addresses_are_of_use_at_once_and_end_as_the_others_do(tmp_path, ne
         + """
 pids = [guest(), guest()]
 both = network(1, subnet6="fd00:1::/64", gateway6="fd00:1::1")
+home.place(both.network).mkdir(parents=True)  # as one who was killed has left it
+(home.place(both.network) / "bridge").write_text('["tn-1", []]')
+host.add_bridge("tn-1", bytes.fromhex("020000000001"), 1500)
+host.add_address(host.link("tn-1").number, "fd00:1::1", 64)
 seats = [sit(pid, both, name) for pid, name in zip(pids, "ab")]
 chosen = sit(pids[0], network(2)._replace(address="172.22.0.77", mac="02:00:00:00:00:77"), "a", False)
 listener = within(within_of(pids[1]), lambda: socket.create_server(("::", 80), family=socket.AF_INET6))

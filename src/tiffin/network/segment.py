@@ -272,13 +272,14 @@ def _bridge(home: Home, endpoint: Endpoint, place: Path, outside: Netlink) -> tu
         mtu = endpoint.mtu or mtu_of(outside, [route.link for route in routes if not route.prefix])
         outside.add_bridge(endpoint.bridge, mac_of(endpoint.gateway), mtu)
         found = _need(outside, endpoint.bridge)
-        home.run(partial(ignore_routers, endpoint.bridge))
     there = {address.address for address in outside.addresses() if address.link == found.number}
     if endpoint.gateway not in there:
+        home.run(partial(ignore_routers, endpoint.bridge))
         outside.set_up(found.number)
         net = Net.parse(endpoint.subnet)
         if endpoint.subnet6:
-            outside.add_address(found.number, endpoint.gateway6, Net.parse(endpoint.subnet6).prefix)
+            with contextlib.suppress(FileExistsError):  # who made it was killed between the two
+                outside.add_address(found.number, endpoint.gateway6, Net.parse(endpoint.subnet6).prefix)
         outside.add_address(found.number, endpoint.gateway, net.prefix, net.broadcast)
     return found, _rules(home, endpoint)
 
