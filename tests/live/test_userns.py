@@ -2,6 +2,7 @@
 
 import os
 import pwd
+from pathlib import Path
 
 import pytest
 
@@ -68,8 +69,8 @@ def test_such_a_container_is_entered_and_copied_but_not_committed(tiffin, notebo
         tiffin("exec", "kept", "sh", "-c", "echo out > /tmp/file")
         tiffin("cp", "kept:/tmp/file", tiffin.home / "copied")
         assert (tiffin.home / "copied").read_text() == "out\n"
-        if tiffin.rung == "rootless":
-            assert tiffin("exec", "-u", "0", "kept", "id", "-u").stdout.strip() == "0"
+        other = "0" if tiffin.rung == "rootless" else "1234"
+        assert tiffin("exec", "-u", "0", "kept", "id", "-u").stdout.strip() == other
         tiffin("stop", "-t", "0", "kept")
         tiffin("start", "kept")
         assert tiffin("exec", "kept", "cat", "/tmp/file").stdout == "out\n"
@@ -114,3 +115,16 @@ def test_the_ids_of_the_machine(tiffin, busybox):
         assert "read" not in lines
     assert lines[-1] == "1"
     assert "core_pattern: Read-only file system" in done.stderr
+
+
+def test_a_privileged_container_of_the_machine_s_ids_has_what_we_have(tiffin, busybox):
+    options = ("--userns", "host", "--privileged", "--network", "none", "--name", "privileged")
+    tiffin("run", "-d", *options, busybox, "sleep", "1000")
+    try:
+        line = "grep CapBnd /proc/self/status"
+        inside = tiffin("exec", "--privileged", "privileged", "sh", "-c", line).stdout.split()[1]
+        outside = Path("/proc/self/status").read_text().partition("CapBnd:")[2].split()[0]
+        assert tiffin.rung != "root" or inside == outside
+        assert tiffin("exec", "privileged", "sh", "-c", "mount -t tmpfs t /tmp && echo yes").stdout == "yes\n"
+    finally:
+        tiffin("rm", "-f", "privileged")

@@ -243,7 +243,8 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int | None:
     else:
         user = find_user(request.user, tree_of(engine, record))
         if engine.rung is Rung.SINGLE_ID:
-            user = user._replace(uid=0, gid=0, groups=())  # there is no other, as for the first process
+            first = spec.process.user  # there is no other
+            user = user._replace(uid=first.uid, gid=first.gid, groups=())
     _, asked = environment.merge((), variables(request.env, request.env_files, engine))
     wanted = exec_process(
         spec,
@@ -256,6 +257,10 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int | None:
     )
     process = make_process(wanted, spec.linux.seccomp, machine=os.uname().machine)
     process = process._replace(cgroups=found.cgroups)
+    if ("userns", "host") in record.security and engine.rung is Rung.ROOT:
+        from tiffin.engine.hostusers import held
+
+        process = held(process)
     execution = attach.Execution(
         pack_process(process),
         tty=request.tty,

@@ -132,7 +132,7 @@ def _key(engine: Engine, request: RunRequest) -> Any:
         return None
     if shares(request.network, request.security) or request.gpus or request.cdi_devices or request.devices:
         return None
-    if any(text.startswith(("seccomp", "keep-id", "auto")) for _, text in request.security):
+    if any(name == "userns" or text.startswith("seccomp") for name, text in request.security):
         return None
     wanted = request._replace(name=None, detach=False, pull="")._asdict()
     wanted["client"] = request.input_once  # of how we are attached, that alone matters to the container

@@ -123,6 +123,10 @@ class Handshake:
         """Wait until the child's root filesystem is complete; False if there will be none."""
         return os.read(self._ready, 1) != b""
 
+    def tell(self) -> None:
+        """Tell, in the child, that something is done that the launcher waits for by `await_ready`."""
+        os.write(self._childs_ready, b"1")
+
     def tell_ready(self) -> bool:
         """Tell, in the child, that it is, and wait for the launcher's word as `wait_for_launcher` does."""
         os.write(self._childs_ready, b"1")

@@ -37,20 +37,23 @@ class LauncherGoneError(Exception):
 def run(plan: Plan, sources: list[int], streams: Streams, handshake: Handshake) -> NoReturn:
     """Do all of it, in the child; never return."""
     setup = Setup(sources)
-    setup.show = lambda: _show_root(handshake)
+    setup.show = lambda: _show_root(handshake, stay=plan.nested)
 
     def prepare(doing: Callable[[str], None]) -> None:
         _wait(handshake)
         if plan.uid_maps:
             doing("become root in the user namespace")
             take_root(plan.uid_maps[0].inside, plan.gid_maps[0].inside)
+            if plan.nested:
+                prctl.set_dumpable(True)
+                handshake.tell()
         _apply(plan.steps, setup, doing)
         if plan.hooks:
             doing("wait for the hooks")
-            _show_root(handshake)
+            _show_root(handshake, stay=plan.nested)
 
     def settle(doing: Callable[[str], None]) -> None:
-        if plan.joins:
+        if plan.joins or plan.nested:
             # Others see it already, and what it holds is not theirs: see `exec`.
             prctl.set_dumpable(False)
         # Without a group of its own it would see those of whoever started it, and of all others below.
@@ -71,12 +74,12 @@ def _wait(handshake: Handshake) -> None:
         raise LauncherGoneError
 
 
-def _show_root(handshake: Handshake) -> None:
+def _show_root(handshake: Handshake, *, stay: bool) -> None:
     """Let hooks find the root filesystem below /proc/PID/root: processes of our user may look in now."""
     prctl.set_dumpable(True)
     if not handshake.tell_ready():
         raise LauncherGoneError
-    prctl.set_dumpable(False)
+    prctl.set_dumpable(stay)
 
 
 def take_root(uid: int = 0, gid: int = 0) -> None:

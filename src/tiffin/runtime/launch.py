@@ -44,11 +44,14 @@ def launch(
     try:
         sources += map(_open_source, plan.sources)
         give_streams(streams, plan.process.uid, plan.uid_maps)
-        handshake = Handshake(terminal=plan.process.terminal, hooks=bool(plan.hooks or look))
+        tells = bool(plan.hooks or look) or plan.nested
+        handshake = Handshake(terminal=plan.process.terminal, hooks=tells)
         child = Child(*_clone(plan, sources, streams, handshake))
         handshake.take_launchers_side()
         _map_ids(plan, sources, child.pid)
         handshake.release()
+        if plan.nested:
+            handshake.await_ready()
         if attach_network is not None:
             attach_network(child.pid)
         if plan.hooks and handshake.await_ready():

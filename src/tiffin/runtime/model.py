@@ -128,6 +128,15 @@ class Plan(NamedTuple):
     late: tuple[Step, ...] = ()
     """Steps that wait until the launcher has put the process into its cgroups."""
 
+    @property
+    def nested(self) -> bool:
+        """Whether its user namespace lies within one of ours that is not this machine's.
+
+        There the kernel shows a process that has changed its user to nobody but who is root outside of both,
+        unless it lets itself be seen; and its launcher has to see it, for a while.
+        """
+        return bool(self.uid_maps) and not any(source.idmap for source in self.sources)
+
     def describe(self) -> tuple[str, ...]:
         """Return what is done, in order, one phrase a step."""
         return tuple(step.describe() for step in (*self.steps, *self.late))
