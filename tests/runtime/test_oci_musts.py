@@ -114,6 +114,14 @@ class Bundle:
         lifecycle.delete(self.directory, self.said.append)
         return self.output.read_text().splitlines()
 
+    def open(self):
+        """Give the files to another user, root of a user namespace, who can pass there."""
+        for path in [self.folder / "rootfs", *(self.folder / "rootfs").rglob("*")]:
+            os.chown(path, 300000, 300000, follow_symlinks=False)
+        for path in self.folder.parents:
+            if path.stat().st_mode & 0o011 != 0o011:
+                path.chmod(path.stat().st_mode | 0o011)
+
     def end(self):
         for directory, _ in containers(self.root):
             lifecycle.delete(directory, self.said.append, force=True)
@@ -606,16 +614,42 @@ def test_a_user_namespace_maps_the_ids(made):
     maps = [{"containerID": 0, "hostID": 300000, "size": 1000}]
     made.linux.update(uidMappings=maps, gidMappings=maps)
     made.linux["namespaces"].append({"type": "user"})
-    for path in [made.folder / "rootfs", *(made.folder / "rootfs").rglob("*")]:
-        os.chown(path, 300000, 300000, follow_symlinks=False)
-    for path in made.folder.parents:
-        path.chmod(path.stat().st_mode | 0o011)
+    made.open()
     assert made.run("cat /proc/self/uid_map; touch /x; stat -c %u /x /dev/null") == [
         "         0     300000       1000",
         "0",
         "65534",
     ]
     assert (made.folder / "rootfs/x").stat().st_uid == 300000
+
+
+def test_an_existing_user_namespace_is_joined(made, tmp_path, box):
+    """config-linux.md#namespaces: with those of its kind that belong to it; the mappings need not be told."""
+    maps = [{"containerID": 0, "hostID": 300000, "size": 1000}]
+    made.linux.update(uidMappings=maps, gidMappings=maps)
+    made.linux["namespaces"].append({"type": "user"})
+    made.shell("sleep 100")
+    made.open()
+    first = made.create()
+    made.start()
+    (tmp_path / "second").mkdir()
+    second = Bundle(box.layer, tmp_path / "second")
+    second.open()
+    names = {"user": "user", "network": "net", "ipc": "ipc"}
+    second.linux["namespaces"] = [
+        *({"type": kind} for kind in ("mount", "pid", "uts")),
+        *({"type": kind, "path": f"/proc/{first.pid}/ns/{name}"} for kind, name in names.items()),
+    ]
+    script = "; ".join(f"readlink /proc/self/ns/{name}" for name in names.values())
+    try:
+        lines = second.run(f"{script}; cat /proc/self/uid_map; touch /x && id -u")
+    finally:
+        second.end()
+    assert lines[:3] == [os.readlink(f"/proc/{first.pid}/ns/{name}") for name in names.values()]
+    assert lines[3].split() == ["0", "300000", "1000"]
+    assert lines[4] == "0"
+    assert (second.folder / "rootfs/x").stat().st_uid == 300000
+    first.end()
 
 
 def test_cgroups_are_at_their_path_with_their_limits(made):

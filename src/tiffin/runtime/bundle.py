@@ -47,7 +47,7 @@ UNSUPPORTED: Final = (
 _UNCONFINED = "unconfined"
 _MOST_SWAPPY = 100
 _NAMESPACES = frozenset({"pid", "network", "mount", "ipc", "uts", "user", "cgroup"})
-_NOT_JOINED = frozenset({"user", "mount"})
+_NOT_JOINED = frozenset({"mount"})
 
 
 def read(directory: str) -> RuntimeSpec:
@@ -142,7 +142,10 @@ def _check_namespaces(spec: RuntimeSpec) -> None:
             code="unsupported-property",
             hint='add {"type": "mount"} to linux.namespaces',
         )
-    if ("user" in kinds) != bool(spec.linux.uid_mappings and spec.linux.gid_mappings):
+    # Of a namespace that is there already the mappings are known, and need not be told.
+    joined = any(entry.type == "user" and entry.path for entry in entries)
+    mapped = bool(spec.linux.uid_mappings and spec.linux.gid_mappings)
+    if ("user" in kinds) != mapped and not (joined and not spec.linux.uid_mappings):
         raise _wrong("a user namespace and linux.uidMappings with gidMappings go together")
     if spec.hostname and "uts" not in kinds:
         raise _wrong("hostname needs a uts namespace")

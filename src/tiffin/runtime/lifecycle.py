@@ -18,7 +18,7 @@ import msgspec
 from tiffin.errors import ConflictError, FailedError, InvalidError, TiffinError, UnsupportedError
 from tiffin.linux import capability
 from tiffin.linux.process import Identity, started
-from tiffin.oci.runtimespec import Resources
+from tiffin.oci.runtimespec import IDMapping, Resources
 from tiffin.runtime import bundle as bundles
 from tiffin.runtime import gate
 from tiffin.runtime.bundleplan import Circumstances, hook_call, make_bundle_plan, unknown_capabilities
@@ -27,6 +27,7 @@ from tiffin.runtime.child import OUR_FAILURE, Streams, command_failure
 from tiffin.runtime.hooks import run_hook
 from tiffin.runtime.launch import launch
 from tiffin.runtime.ocistate import GATE, Directory, State, document
+from tiffin.runtime.usermaps import maps_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -82,6 +83,7 @@ def _create(directory: Directory, place: str, spec: RuntimeSpec, how: Creation) 
     state = State(
         directory.id, place, spec.oci_version, Identity(0, 0), spec.root.path, now, spec.annotations
     )
+    spec = _with_mappings(spec)
     groups = _make_groups(spec, directory.id)
     listener = -1
     try:
@@ -133,6 +135,16 @@ def _make_groups(spec: RuntimeSpec, identity: str) -> Groups:
         if not resources.devices or (_makes_nodes() and not spec.linux.uid_mappings):
             raise
     return make_groups(spec.linux.cgroups_path, identity, msgspec.structs.replace(resources, devices=()))
+
+
+def _with_mappings(spec: RuntimeSpec) -> RuntimeSpec:
+    """The document with the mappings of an existing user namespace, which it need not tell."""
+    path = next((entry.path for entry in spec.linux.namespaces if entry.type == "user"), "")
+    if not path or spec.linux.uid_mappings:
+        return spec
+    uids, gids = (tuple(IDMapping(*line) for line in lines) for lines in maps_of(path))
+    linux = msgspec.structs.replace(spec.linux, uid_mappings=uids, gid_mappings=gids)
+    return msgspec.structs.replace(spec, linux=linux)
 
 
 def _settle(directory: Directory, state: State, child: Child, how: Creation) -> None:
