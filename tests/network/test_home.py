@@ -10,8 +10,8 @@ from tiffin.errors import UnavailableError
 from tiffin.linux.process import Identity
 from tiffin.network import holder, home
 from tiffin.network.home import Wanted, state_of_home
-from tiffin.network.leases import DIRECTORY
-from tiffin.network.segment import NETWORKS, Lease
+from tiffin.network.leases import DIRECTORY, NETWORKS
+from tiffin.network.segment import Lease
 
 OWNER = Identity.own()
 

@@ -18,6 +18,7 @@ from tiffin.linux.files import lock
 from tiffin.linux.isolation import Rung
 from tiffin.linux.remove import remove_tree
 from tiffin.network import segment
+from tiffin.network.leases import NETWORKS
 from tiffin.network.tool import find
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def endpoints_of(engine: Engine, record: Record) -> dict[str, dict[str, Any]]:
 
 
 def _members(engine: Engine, network: Definition) -> list[Lease]:
-    return segment.members(state_of_networks(engine) / segment.NETWORKS / network.id)
+    return segment.members(state_of_networks(engine) / NETWORKS / network.id)
 
 
 def _happened(engine: Engine, action: str, network: Definition, **more: str) -> None:
@@ -200,7 +201,7 @@ def _forget(engine: Engine, network: Definition) -> None:
 
 
 def _take_away(engine: Engine, network: Definition) -> None:
-    place = state_of_networks(engine) / segment.NETWORKS / network.id
+    place = state_of_networks(engine) / NETWORKS / network.id
     if not place.is_dir():
         return
     if engine.rung is Rung.ROOT:

@@ -18,7 +18,7 @@ from tiffin.engine.standing import Made, control_of, directory_of, tell, volumes
 from tiffin.engine.starting import run_foreground, shares, start_detached
 from tiffin.errors import ConflictError, TiffinError
 from tiffin.linux.files import lock
-from tiffin.network.leases import leases, state_directory
+from tiffin.network.leases import NETWORKS, deserted, state_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -177,14 +177,14 @@ def _forget_external(engine: Engine, record: Record) -> None:
 
 def _tidy_network(engine: Engine) -> None:
     network = state_directory(engine.home.run)
-    if leases(network):
+    if deserted(network):
         from tiffin.network import bridge  # nearly always there is nothing to take away
         from tiffin.network.tool import find
 
         with suppress(OSError):  # without the right to, it is left to those who have it
             bridge.tidy(network, find("nft"))
-    if (network / "networks").is_dir():
-        from tiffin.network import segment
+    if any(map(deserted, (network / NETWORKS).glob("*"))):
+        from tiffin.network import segment  # the same
         from tiffin.network.tool import find
 
         with suppress(OSError):

@@ -19,7 +19,8 @@ from tiffin.errors import FailedError, TiffinError, UnavailableError
 from tiffin.linux import files
 from tiffin.linux.process import Identity
 from tiffin.linux.record import NamedTuple
-from tiffin.network.segment import NETWORKS, members
+from tiffin.network.leases import NETWORKS
+from tiffin.network.segment import members
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

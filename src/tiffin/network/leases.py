@@ -5,17 +5,21 @@ Runs under `python -IS`; standard library only.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
+
+from tiffin.linux.process import Identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["leases", "state_directory"]
+__all__ = ["DIRECTORY", "NETWORKS", "deserted", "leases", "state_directory"]
 
 DIRECTORY = "leases"
+NETWORKS = "networks"
 _SO_NETNS_COOKIE = 71
 
 
@@ -39,3 +43,18 @@ def leases(state: Path) -> list[Path]:
         return [path for path in (state / DIRECTORY).iterdir() if not path.name.startswith(".")]
     except FileNotFoundError:
         return []
+
+
+def deserted(state: Path) -> bool:
+    """Tell whether a lease has an owner who is dead, or can make nothing of it."""
+    return any(not _lives(path) for path in leases(state))
+
+
+def _lives(path: Path) -> bool:
+    try:
+        owner: list[int] = json.loads(path.read_bytes())["owner"]
+        return Identity(*owner).alive
+    except FileNotFoundError:
+        return True  # it has just been given back
+    except (OSError, ValueError, TypeError, KeyError):
+        return False

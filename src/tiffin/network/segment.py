@@ -26,7 +26,7 @@ from tiffin.linux.process import Identity
 from tiffin.linux.record import NamedTuple
 from tiffin.network import firewall, segmentrules
 from tiffin.network.bridge import delete_device, mac_of, mtu_of
-from tiffin.network.leases import DIRECTORY, leases
+from tiffin.network.leases import DIRECTORY, NETWORKS, leases
 from tiffin.network.subnets import Net, free_address, given_address, number_of, text_of
 from tiffin.network.tool import leave
 
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Home", "Lease", "Seat", "join", "leave_segment", "members", "remove", "rename", "sweep"]
 
-NETWORKS = "networks"
 _BRIDGE = "bridge"
 _LAST = "last"
 _SOURCE = str(Path(__file__).resolve().parents[2])
