@@ -101,7 +101,6 @@ def test_the_best_way_is_taken_and_a_cgroup_of_its_own_is_one(busy, tmp_path):
     child, _ = busy
     found = freezer.freezer_of(child.pid, ())
     assert isinstance(found, freezer.Unified)
-    found.close()
     (tmp_path / "cgroup.freeze").touch()
     (tmp_path / "cgroup.procs").write_text(f"{child.pid}\n")
     own = freezer.freezer_of(child.pid, (str(tmp_path / "cgroup.procs"),))
@@ -109,6 +108,9 @@ def test_the_best_way_is_taken_and_a_cgroup_of_its_own_is_one(busy, tmp_path):
     assert own.place == ""
     own.close()
     assert tmp_path.exists()
+    child.end()
+    found.close()
+    assert not os.path.exists(found.place)
 
 
 def test_processes_that_are_not_ours_alone_are_never_held():
