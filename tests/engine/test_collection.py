@@ -12,6 +12,7 @@ from tiffin.engine import containers, images, prune, volumes
 from tiffin.engine.collection import BASE_LOCK, Links, collect
 from tiffin.engine.lookup import need_image
 from tiffin.engine.prune import PruneRequest
+from tiffin.linux import files
 from tiffin.oci.descriptor import Descriptor, MediaType
 from tiffin.oci.digest import Digest
 from tiffin.oci.manifest import Index
@@ -322,3 +323,19 @@ def test_directories_of_containers_that_nobody_recorded_go_once_they_are_old(eng
     monkeypatch.setattr(time, "time", lambda now=time.time: now() + 3601)
     assert collect(engine).leftovers == 2
     assert list(engine.home.containers.iterdir()) == [kept]
+
+
+def test_locks_of_containers_that_are_no_more_go_once_they_are_old(engine, monkeypatch):
+    make_image(engine, "app")
+    add_container(engine, need_image(engine, "app"))
+    (kept,) = engine.home.containers.iterdir()
+    names = (kept.name[:12], "a" * 12, "b" * 12)
+    known, stray, held = (engine.home.locks / f"container-{name}" for name in names)
+    for path in (known, stray, held):
+        path.touch()
+    collect(engine)
+    assert stray.exists()
+    monkeypatch.setattr(time, "time", lambda now=time.time: now() + 3601)
+    with files.lock(held):
+        collect(engine)
+    assert [path.exists() for path in (known, stray, held)] == [True, False, True]

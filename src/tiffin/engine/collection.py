@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from tiffin.content.walk import links as references
+from tiffin.engine.standing import LOCK
 from tiffin.errors import TiffinError
+from tiffin.linux.files import remove_lock
 from tiffin.linux.remove import remove_tree
 from tiffin.oci.codec import decode
 from tiffin.oci.config import ImageConfig
@@ -48,7 +50,19 @@ def collect(engine: Engine) -> gc.Swept:
         from tiffin.engine.shifted import sweep  # few containers need such copies
 
         sweep(engine)
+    _sweep_locks(engine)
     return swept._replace(leftovers=swept.leftovers + _sweep_containers(engine))
+
+
+def _sweep_locks(engine: Engine) -> None:
+    """Remove the locks of containers that are no more; the newest may be about to be recorded."""
+    with engine.db.read() as connection:
+        known = {f"{LOCK}{row[0][:12]}" for row in connection.execute("SELECT id FROM container")}
+    oldest = time.time() - _HOUR
+    for path in engine.home.locks.glob(f"{LOCK}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.name not in known and path.lstat().st_ctime < oldest:
+                remove_lock(path)
 
 
 def _sweep_containers(engine: Engine) -> int:

@@ -12,6 +12,7 @@ from tiffin.container.loop import write_all
 from tiffin.container.record import Records
 from tiffin.engine.copyends import Running, Stopped
 from tiffin.engine.running import state_of
+from tiffin.engine.standing import lock_of
 from tiffin.errors import ConflictError, CorruptError, FailedError
 from tiffin.linux.files import lock
 
@@ -120,7 +121,7 @@ class Side:
 @contextlib.contextmanager
 def _stays_stopped(engine: Engine, record: Record) -> Iterator[None]:
     try:
-        with lock(engine.home.locks / f"container-{record.short}", blocking=False):
+        with lock(lock_of(engine, record), blocking=False):
             yield
     except BlockingIOError:
         raise ConflictError(f"the container {record.name} is being started", code="busy") from None

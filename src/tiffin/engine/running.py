@@ -14,10 +14,10 @@ from tiffin.container.record import Records
 from tiffin.container.supervisor import put_away
 from tiffin.engine.prepared import make_again
 from tiffin.engine.request import RunRequest
-from tiffin.engine.standing import Made, control_of, directory_of, tell, volumes_of
+from tiffin.engine.standing import Made, control_of, directory_of, lock_of, tell, volumes_of
 from tiffin.engine.starting import run_foreground, shares, start_detached
 from tiffin.errors import ConflictError, TiffinError
-from tiffin.linux.files import lock
+from tiffin.linux.files import lock, remove_lock
 from tiffin.network.leases import NETWORKS, deserted, state_directory
 
 TYPE_CHECKING = False
@@ -143,6 +143,7 @@ def tidy(engine: Engine) -> None:
         directory = directory_of(engine, record)
         if not directory.exists():
             records.remove(record.id)
+            remove_lock(lock_of(engine, record))
             continue
         found = state_of(engine, record)
         lost = found.status == "exited" and found.error
@@ -157,7 +158,7 @@ def tidy(engine: Engine) -> None:
 
 def _forget_supervisor(engine: Engine, record: Record) -> None:
     """Take away what a killed one has left; one that is beginning, and holds the lock, has the same."""
-    with suppress(BlockingIOError), lock(engine.home.locks / f"container-{record.short}", blocking=False):
+    with suppress(BlockingIOError), lock(lock_of(engine, record), blocking=False):
         found = state_of(engine, record)
         if found.running:
             return
@@ -206,6 +207,7 @@ def remove(engine: Engine, record: Record, *, volumes: bool) -> None:
     there = directory.exists()  # with --rm the supervisor may have removed it, and told so
     put_away(directory)
     Records(engine.db).remove(record.id)
+    remove_lock(lock_of(engine, record))
     _discard_control(engine, record, found)
     anonymous = [mount.name for mount in record.mounts if mount.anonymous] if volumes else []
     if anonymous:

@@ -24,6 +24,7 @@ __all__ = [
     "CONFIG",
     "EMPTY",
     "FILES",
+    "LOCK",
     "UPPER",
     "WORK",
     "Made",
@@ -32,6 +33,7 @@ __all__ = [
     "control_of",
     "directory_of",
     "furnish",
+    "lock_of",
     "name_of",
     "say",
     "spec_of",
@@ -42,6 +44,7 @@ __all__ = [
 
 UPPER, WORK, EMPTY = "upper", "work", "empty"
 CONFIG = "config.json"
+LOCK = "container-"
 FILES = ("hosts", "hostname", "resolv.conf")
 
 
@@ -68,6 +71,11 @@ def directory_of(engine: Engine, record: Record) -> Path:
 def control_of(engine: Engine, record: Record) -> Path:
     """The directory of its control socket."""
     return engine.home.run / "containers" / record.short
+
+
+def lock_of(engine: Engine, record: Record) -> Path:
+    """The file that is locked while the container begins, or must not."""
+    return engine.home.locks / f"{LOCK}{record.short}"
 
 
 def spec_of(engine: Engine, record: Record) -> RuntimeSpec:

@@ -16,6 +16,7 @@ from tiffin.engine.standing import (
     about,
     control_of,
     directory_of,
+    lock_of,
     say,
     spec_of,
     volumes_of,
@@ -61,7 +62,7 @@ def start_detached(engine: Engine, made: Made) -> None:
 
 def locked(engine: Engine, record: Record) -> AbstractContextManager[int]:
     """Within the block nobody else starts the container."""
-    return lock(engine.home.locks / f"container-{record.short}")
+    return lock(lock_of(engine, record))
 
 
 def run_foreground(engine: Engine, made: Made, client: Client, *, interactive: bool) -> int:

@@ -253,6 +253,16 @@ class lock:  # noqa: N801  # used as a verb: `with lock(path):`
         os.close(fd)
 
 
+def remove_lock(path: Path) -> bool:
+    """Tell whether the file of a lock is gone; one that somebody holds stays."""
+    try:
+        with lock(path, blocking=False):
+            path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
+
+
 def _same_file(fd: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(fd), path.stat())
