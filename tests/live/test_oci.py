@@ -82,6 +82,9 @@ def test_docker_runs_its_containers_by_it(docker):
     docker("pause", "kept")
     assert json.loads(docker("inspect", "kept").stdout)[0]["State"]["Status"] == "paused"
     docker("unpause", "kept")
+    docker("update", "--memory", "48m", "--memory-swap", "96m", "kept")
+    limits = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null"
+    assert docker("exec", "kept", "sh", "-c", limits, check=False).stdout == f"{48 << 20}\n"
     assert "sleep 1000" in docker("top", "kept").stdout
     docker("kill", "kept")
     assert docker("wait", "kept").stdout == "137\n"

@@ -677,7 +677,17 @@ def test_cgroups_are_at_their_path_with_their_limits(made):
             if Path(place, name).exists()
         }
         assert limits == {"33", str(64 << 20)}
+        lifecycle.update(made.directory, b'{"pids": {"limit": 44}}')
+        assert {
+            Path(place, "pids.max").read_text()
+            for place in groups(made.name)
+            if Path(place, "pids.max").exists()
+        } == {"44\n"}
+        with pytest.raises(UnsupportedError, match=r"linux\.resources\.unified"):
+            lifecycle.update(made.directory, b'{"pids": {"limit": 55}, "unified": {"x": "y"}}')
         child.end()
+        with pytest.raises(ConflictError, match="not running"):
+            lifecycle.update(made.directory, b'{"pids": {"limit": 44}}')
     finally:
         made.end()
         for place in groups("tiffin-test"):

@@ -68,11 +68,7 @@ def parse(data: bytes, directory: str) -> RuntimeSpec:
     spec = decode(data, RuntimeSpec, "config.json", fault=InvalidError)
     raw = json.loads(data)
     for path in unsupported(raw):
-        raise UnsupportedError(
-            f"config.json: {path} is not supported",
-            code="unsupported-property",
-            hint="docs/oci-runtime.md lists what is; crun and runc may do it",
-        )
+        raise _unsupported(path)
     _check(spec, raw)
     mounts = tuple(_placed(entry, directory) for entry in spec.mounts)
     root = msgspec.structs.replace(spec.root, path=os.path.join(directory, spec.root.path))
@@ -85,6 +81,14 @@ def parse(data: bytes, directory: str) -> RuntimeSpec:
         linux=msgspec.structs.replace(spec.linux, resources=resources),
         process=msgspec.structs.replace(spec.process, apparmor_profile=profile),
     )
+
+
+def parse_resources(data: bytes) -> Resources:
+    """Return the limits of a document that has nothing else. Raises as `parse` does."""
+    resources = decode(data, Resources, "the resources", fault=InvalidError)
+    for path in unsupported({"linux": {"resources": json.loads(data)}}):
+        raise _unsupported(path)
+    return _asked(resources) or resources
 
 
 def unsupported(raw: dict[str, Any]) -> Iterator[str]:
@@ -128,12 +132,7 @@ def _check_namespaces(spec: RuntimeSpec) -> None:
         if kinds.count(entry.type) > 1:
             raise _wrong(f"linux.namespaces has {entry.type} twice")
         if entry.type not in _NAMESPACES or (entry.path and entry.type in _NOT_JOINED):
-            what = f"an existing {entry.type} namespace" if entry.path else f"a {entry.type} namespace"
-            raise UnsupportedError(
-                f"config.json: {what} is not supported",
-                code="unsupported-property",
-                hint="docs/oci-runtime.md lists what is; crun and runc may do it",
-            )
+            raise _unsupported(f"{'an existing' if entry.path else 'a'} {entry.type} namespace")
         if entry.path and not entry.path.startswith("/"):
             raise _wrong(f"linux.namespaces: {entry.path} is no absolute path")
     if "mount" not in kinds:
@@ -185,6 +184,14 @@ def _asked(resources: Resources | None) -> Resources | None:
     rules = (*resources.devices, *DEFAULTS) if resources.devices else ()
     return msgspec.structs.replace(
         resources, memory=memory, cpu=cpu, pids=pids, block_io=disks, devices=rules
+    )
+
+
+def _unsupported(what: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"config.json: {what} is not supported",
+        code="unsupported-property",
+        hint="docs/oci-runtime.md lists what is; crun and runc may do it",
     )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tiffin.oci.runtimespec import Capabilities, Device, Hook, IDMapping, Mount, RuntimeSpec
+    from tiffin.runtime.process import Process
     from tiffin.runtime.steps import Step
 
 KINDS = {
@@ -149,12 +150,17 @@ def make_bundle_plan(spec: RuntimeSpec, here: Circumstances) -> Plan:
     process = make_process(known.process, known.linux.seccomp, machine=here.machine)
     maps = _maps(spec.linux.uid_mappings), _maps(spec.linux.gid_mappings)
     if not maps[0]:
-        process = process._replace(
-            permitted=process.permitted & here.capabilities,
-            inheritable=process.inheritable & here.capabilities,
-            ambient=process.ambient & here.capabilities,
-        )
+        process = grantable(process, here.capabilities)
     return Plan(new, *maps, tuple(draft.sources), tuple(draft.steps), process, joins, (), tuple(late))
+
+
+def grantable(process: Process, own: int) -> Process:
+    """Return the process with no capabilities that we have not ourselves: of those, none can be given."""
+    return process._replace(
+        permitted=process.permitted & own,
+        inheritable=process.inheritable & own,
+        ambient=process.ambient & own,
+    )
 
 
 def hook_call(hook: Hook) -> HookCall:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from tiffin.errors import ConflictError, InvalidError, NotFoundError
+from tiffin.linux import capability
 from tiffin.oci.codec import decode
 from tiffin.oci.runtimespec import Process, User
 from tiffin.runtime import bundle as bundles
+from tiffin.runtime.bundleplan import grantable
 from tiffin.runtime.cgroups.given import Groups
 from tiffin.runtime.child import Streams
 from tiffin.runtime.exec import join
@@ -57,6 +59,8 @@ def enter(directory: Directory, wanted: Wanted) -> Child:
             "a terminal needs --console-socket", code="console-socket", hint="or leave --detach out"
         )
     made = make_process(process, spec.linux.seccomp, machine=os.uname().machine)
+    if not any(entry.type == "user" for entry in spec.linux.namespaces):
+        made = grantable(made, capability.effective())
     made = made._replace(cgroups=Groups.of(state.groups).joins, preserved=wanted.preserved)
     size = process.console_size
     terminal = ((size.height, size.width) if size else (0, 0)) if process.terminal else None

@@ -22,7 +22,9 @@ from tiffin.oci.runtimespec import IDMapping, Resources
 from tiffin.runtime import bundle as bundles
 from tiffin.runtime import gate
 from tiffin.runtime.bundleplan import Circumstances, hook_call, make_bundle_plan, unknown_capabilities
+from tiffin.runtime.cgroups.change import changed
 from tiffin.runtime.cgroups.given import Groups, make_groups
+from tiffin.runtime.cgroups.limits import Writes
 from tiffin.runtime.child import OUR_FAILURE, Streams, command_failure
 from tiffin.runtime.hooks import run_hook
 from tiffin.runtime.launch import launch
@@ -186,11 +188,7 @@ def kill(directory: Directory, number: int, *, everybody: bool = False) -> None:
             _signal(pid, number)
         return
     if directory.status(state) in {"creating", "stopped"}:
-        raise ConflictError(
-            f"container not running: {directory.id}",
-            code="not-running",
-            hint="'tiffin oci delete' removes it",
-        )
+        raise _not_running(directory)
     _signal(state.process.pid, number)
 
 
@@ -203,6 +201,16 @@ def freeze(directory: Directory, *, on: bool) -> None:
             f"container {directory.id} is {status}", code="not-running", hint="see 'tiffin oci list'"
         )
     Groups.of(state.groups).freeze(on=on)
+
+
+def update(directory: Directory, data: bytes) -> None:
+    """Change the limits of a container to those of the document: all of them, or none."""
+    resources = bundles.parse_resources(data)
+    state = directory.read()
+    if directory.status(state) in {"creating", "stopped"}:
+        raise _not_running(directory)
+    with changed(Groups.of(state.groups).joins, Writes.of(resources)):
+        return
 
 
 def delete(directory: Directory, say: Callable[[str], None], *, force: bool = False) -> None:
@@ -249,6 +257,12 @@ def write_pid(path: str, pid: int) -> None:
         from tiffin.linux.files import atomic_write
 
         atomic_write(Path(path), str(pid).encode(), sync=False)
+
+
+def _not_running(directory: Directory) -> ConflictError:
+    return ConflictError(
+        f"container not running: {directory.id}", code="not-running", hint="'tiffin oci delete' removes it"
+    )
 
 
 def _told(directory: Directory, state: State, status: Status) -> bytes:

@@ -122,7 +122,7 @@ COMMAND = Command(
     wraps=True,
     description=(
         "The embedded runtime as an OCI runtime, beneath Docker, Podman, containerd or by hand: create, "
-        "start, state, kill, delete, run, exec, pause, resume, ps, list and features, with the options of "
+        "start, state, kill, delete, run, exec, pause, resume, update, ps, list and features, as of "
         "runc. A container comes as a bundle: a folder with config.json and a root filesystem. "
         "'tiffin oci VERB --help' tells more. The program tiffin-oci is the same, where a path is asked for."
     ),

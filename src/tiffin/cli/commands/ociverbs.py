@@ -97,6 +97,20 @@ def _kill(call: Call) -> int:
     return 0
 
 
+def _update(call: Call) -> int:
+    from tiffin.cli.options import usage
+    from tiffin.runtime.lifecycle import update
+
+    path = call.arguments.text("resources")
+    if not path:
+        raise usage(
+            "'oci update' needs --resources: a file with the limits, or - for standard input", "oci update"
+        )
+    with open(0 if path == "-" else path, "rb") as file:  # noqa: PTH123 - it may be a descriptor
+        update(call.directory, file.read())
+    return 0
+
+
 def _pause(call: Call) -> int:
     from tiffin.runtime.lifecycle import freeze
 
@@ -295,6 +309,18 @@ VERBS = {
     ),
     "pause": Verb(_pause, "ID", "Hold all processes of a container still"),
     "resume": Verb(_resume, "ID", "Let the processes of a paused container go on"),
+    "update": Verb(
+        _update,
+        "--resources FILE ID",
+        "Change the limits of a container",
+        (
+            value(
+                "-r, --resources",
+                "FILE",
+                "The limits as in config.json's linux.resources; - for standard input",
+            ),
+        ),
+    ),
     "list": Verb(
         _list,
         "[OPTIONS]",
