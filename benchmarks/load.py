@@ -11,7 +11,6 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from engines import Tiffin, remove
 from measure import machine, show
-from ports import LINKS
+from ownnetwork import enter_own_network
 from starts import IMAGE, context
 
 MB = 1 << 20
@@ -124,9 +123,8 @@ def main() -> None:
     parser.add_argument("--flood", type=int, default=1000, help="megabytes of output (default 1000)")
     parser.add_argument("--output", type=Path, help="write the table here too")
     options = parser.parse_args()
-    if os.geteuid() == 0 and "TIFFIN_BENCH_INSIDE" not in os.environ:
-        again = ["unshare", "-n", "sh", "-ec", f'{LINKS}; exec "$0" "$@"', sys.executable, *sys.argv]
-        sys.exit(subprocess.call(again, env=os.environ | {"TIFFIN_BENCH_INSIDE": "1"}))
+    if os.geteuid() == 0:
+        enter_own_network()
     work = Path(tempfile.mkdtemp(prefix="tiffin-bench-"))
     try:
         tiffin = Tiffin(work)

@@ -9,9 +9,6 @@ namespace of its own. Needs root and busybox-static; who is not installed is sai
 import argparse
 import contextlib
 import itertools
-import os
-import subprocess
-import sys
 import tarfile
 import tempfile
 import time
@@ -23,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from engines import LIMITS, BuildKit, Crun, Tiffin, call, hide_hybrid_cgroups, remove, tool
 from measure import Contender, Result, Unavailable, machine, markdown, side_by_side
-from ports import LINKS
+from ownnetwork import enter_own_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -191,9 +188,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20, help="of each row (default 20)")
     parser.add_argument("--output", type=Path, help="write the table here too")
     options = parser.parse_args()
-    if "TIFFIN_BENCH_INSIDE" not in os.environ:
-        again = ["unshare", "-n", "sh", "-ec", f'{LINKS}; exec "$0" "$@"', sys.executable, *sys.argv]
-        sys.exit(subprocess.call(again, env=os.environ | {"TIFFIN_BENCH_INSIDE": "1"}))
+    enter_own_network()
     work = Path(tempfile.mkdtemp(prefix="tiffin-bench-"))
     try:
         rows, took_part = measure(work, options.rounds)
