@@ -103,7 +103,11 @@ OPTIONS = (
     value("--mac-address", "ADDRESS", "Hardware address of the container's device, on root's bridge"),
     values("--mount", "OPTIONS", "Mount a folder, volume, image or tmpfs: type=bind,source=…,target=…"),
     value("--name", "NAME", "Give the container a name"),
-    values("--network", "NETWORK", "default, none, host, container:NAME, or one that you have made, by name"),
+    values(
+        "--network",
+        "NETWORK",
+        "default, none, host, container:NAME, or one of your own: NAME or name=…,alias=…,ip=…",
+    ),
     values("--network-alias", "NAME", "Be found by this name too on the network that you have made"),
     flag("--no-healthcheck", "Do not run the image's health check"),
     flag("--oom-kill-disable", "Let it wait, and not be killed, where its memory runs out"),
