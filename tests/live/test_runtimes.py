@@ -48,6 +48,15 @@ def test_a_container_is_what_it_is_with_our_own_runtime(tiffin, busybox, runtime
     assert tiffin("ps", "-aq").stdout == ""
 
 
+def test_standard_input_that_is_nothing_does_not_give_the_host_s_null_device_away(tiffin, busybox):
+    """crun gives its streams to the container's root: it is not told of that device."""
+    kind = "readlink /proc/self/fd/0; cat; echo read"
+    done = tiffin("run", "--rm", "--network", "none", "--runtime", "crun", busybox, "sh", "-c", kind)
+    first, last = done.stdout.split()
+    assert first.startswith("pipe:")
+    assert last == "read"
+
+
 def test_exit_statuses_and_what_cannot_be(tiffin, busybox, runtime):
     def status(*words):
         done = tiffin("run", "--rm", "--network", "none", *words, check=False)

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import socket
+import stat
 import time
 
 from tiffin.linux import capability, namespace, prctl
@@ -331,6 +332,9 @@ def _spawn(command: list[str], streams: Streams | None = None) -> int:
         given = (streams.stdin, streams.stdout, streams.stderr)
     # First out of the way of the numbers 0 to 2, then to their places.
     high = [os.dup(fd) for fd in given]
+    if streams is not None and _is_null(high[0]):
+        os.close(high[0])
+        high[0] = _nothing()
     actions: list[Any] = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(high)]
     try:
         pid = os.posix_spawn(command[0], command, os.environ, file_actions=actions)
@@ -338,6 +342,18 @@ def _spawn(command: list[str], streams: Streams | None = None) -> int:
         for fd in (null, *high):
             os.close(fd)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _is_null(fd: int) -> bool:
+    status = os.fstat(fd)
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(1, 3)
+
+
+def _nothing() -> int:
+    """Return what reads as /dev/null does: that is the host's, and crun would give it to the container."""
+    read, write = os.pipe()
+    os.close(write)
+    return read
 
 
 def complaint(log: str, seen: int) -> str:
