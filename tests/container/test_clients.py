@@ -69,8 +69,15 @@ def killed():
 
 
 @pytest.fixture
-def clients(loop, life, killed):
-    made = Clients(loop, lambda number, last: killed.append((number, last)), most=MOST, patience=0.01)
+def notes():
+    return []
+
+
+@pytest.fixture
+def clients(loop, life, killed, notes):
+    made = Clients(
+        loop, lambda number, last: killed.append((number, last)), notes.append, most=MOST, patience=0.01
+    )
     made.begin(life)
     yield made
     made.end({"exit": 0})
@@ -151,6 +158,13 @@ def test_what_was_not_read_at_the_end_is_handed_over(clients, caller):
     assert one.read() == b"x" * FULL
     assert os.read(files[0], 1 << 20) == b"y" * MOST * 5
     os.close(files[0])
+
+
+def test_who_comes_and_who_leaves_by_the_keys_is_noted(caller, loop, notes):
+    one = caller()
+    one.connection.send({"left": True})
+    loop.turn()
+    assert notes == ["attach", "detach"]
 
 
 def test_signals_the_end_of_input_and_a_client_that_died(clients, caller, loop, life, killed):

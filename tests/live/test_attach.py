@@ -47,6 +47,8 @@ def test_a_terminal_is_left_and_found_again(tiffin, busybox, name, shown):
     second = shown("attach", name)
     second.type("echo is-$kept")
     second.expect("is-7")
+    told = ("--since", "0", "--until", "0s", "--filter", f"container={name}", "--format", "{{.Action}}")
+    assert tiffin("events", *told).stdout.split() == ["create", "attach", "start", "detach", "attach"]
     third = shown("attach", "--detach-keys", "ctrl-x", name)
     third.type("echo both-$((5+5))")
     third.expect("both-10")

@@ -9,6 +9,7 @@ the container was started for is waited for, as by any command in a terminal.
 | `{"verb": "attach", "stdin": true, "owner": true}` with pipes | also to feed it; it runs for this one |
 | `{"signal": 2, "last": true}` | for the container; with `last` it is the end |
 | `{"eof": true}` | it will send no more input |
+| `{"left": true}` | the user has typed the keys to leave by |
 
 | to a client | |
 | --- | --- |
@@ -47,13 +48,23 @@ PATIENCE = 10.0
 
 
 class Clients:
-    """The clients of one container, over all its lives; `kill` gets their signals."""
+    """The clients of one container, over all its lives.
+
+    `kill` gets their signals; `note` gets the events, in Docker's words.
+    """
 
     def __init__(
-        self, loop: Loop, kill: Callable[[int, bool], None], *, most: int = MOST, patience: float = PATIENCE
+        self,
+        loop: Loop,
+        kill: Callable[[int, bool], None],
+        note: Callable[[str], None],
+        *,
+        most: int = MOST,
+        patience: float = PATIENCE,
     ) -> None:
         self._loop = loop
         self._kill = kill
+        self._note = note
         self._most = most
         self._patience = patience
         self._clients: list[_Client] = []
@@ -66,6 +77,7 @@ class Clients:
         sinks = (Sink(self._loop, pipe, partial(self._weigh, client)) for pipe in pipes)
         client.sinks = dict(zip(("stdout", "stderr"), sinks, strict=True))
         self._clients.append(client)
+        self._note("attach")
         self._loop.watch(connection.fileno(), partial(self._hear, client))
         if self._life is not None:
             client.greet(self._life)
@@ -104,6 +116,8 @@ class Clients:
             self._kill(int(message["signal"]), bool(message.get("last")))
         elif "eof" in message:
             self._end_input(client)
+        elif "left" in message:
+            self._note("detach")
 
     def _weigh(self, client: _Client) -> None:
         """Have the container wait while there is much that a client has not read."""

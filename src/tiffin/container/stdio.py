@@ -83,6 +83,8 @@ class Stdio:
             self._begin(end, found)
             while self._outcome is None and not found.found:
                 self._loop.turn()
+            if found.found:
+                self._connection.send({"left": True})
             outcome = self._outcome or Outcome(None)
             for output in self._outputs.values() if outcome.code is not None else ():
                 output.drain()

@@ -354,11 +354,10 @@ class Supervisor:
         self.loop.forget(connection.fileno())
         if self._state.status in ("created", "running") and len(descriptors) == DESCRIPTORS:
             if self._clients is None:
-                self._clients = Clients(self.loop, self._on_clients_signal)
+                self._clients = Clients(self.loop, self._on_clients_signal, self.job.note)
                 if self._state.pid:
                     self._clients.begin(self.life)
             self._clients.add(connection, wanted, descriptors)
-            self.job.note("attach")
             return
         connection.close()
         for fd in descriptors:
