@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,9 @@ def host(tmp_path_factory):
     opened = libc.syscall(FACTS["numbers"]["mq_open"], queue, os.O_CREAT | os.O_RDWR, 0o666, 0)
     assert min(segment, opened) >= 0
     process = subprocess.Popen(["sleep", SECONDS])
+    words = Path(f"/proc/{process.pid}/cmdline")
+    while not words.read_bytes():  # the kernel shows them a moment after the program has begun
+        time.sleep(0.01)
     abstract = socket.socket(socket.AF_UNIX)
     abstract.bind("\0" + FACTS["abstract"])
     abstract.listen()
