@@ -45,6 +45,15 @@ def test_the_account_keeps_its_id_and_its_files(tiffin, busybox, folder):
     assert (folder / "made").stat().st_uid == uid
 
 
+def test_such_a_container_reaches_out_as_others_do(tiffin, busybox):
+    if tiffin.rung == "root":
+        return
+    look = (busybox, "sh", "-c", "ip route | grep -c default; ip link | grep -c eth0")
+    assert tiffin("run", "--rm", "--userns", "keep-id", *look, check=False).stdout == (
+        tiffin("run", "--rm", *look, check=False).stdout
+    )
+
+
 def test_the_account_is_the_user_of_the_image(tiffin, notebook, folder):
     """What belongs to that user in the image belongs to it in the container, and root has another id."""
     if tiffin.rung == "root":

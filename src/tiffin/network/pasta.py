@@ -7,12 +7,13 @@ Runs under `python -IS`; standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
 
 from tiffin.errors import UnavailableError
-from tiffin.linux import prctl
+from tiffin.linux import capability, prctl
 from tiffin.linux.namespace import NEWUSER, setns
 from tiffin.linux.record import NamedTuple
 from tiffin.network.plan import NAMESERVER
@@ -104,9 +105,7 @@ def _spawn(command: list[str], namespace: int, user: int | None, outputs: tuple[
             os.dup2(descriptor, number)
         if user is not None:
             setns(user, NEWUSER)
-            os.setgroups([])
-            os.setresgid(0, 0, 0)
-            os.setresuid(0, 0, 0)
+            _take_root()
         prctl.set_death_signal(signal.SIGKILL)  # last: a change of user takes it back
         if os.getppid() != parent:  # it died before the line above
             os._exit(1)
@@ -118,6 +117,25 @@ def _spawn(command: list[str], namespace: int, user: int | None, outputs: tuple[
         os.write(2, f"{command[0]}: {error.strerror}\n".encode())
     finally:
         os._exit(127)
+
+
+def _take_root() -> None:
+    """Become root of the user namespace; where it has one id, that, with the rights of a root."""
+    uid, gid = map(_first, ("uid", "gid"))
+    with contextlib.suppress(PermissionError):  # where one id is mapped the kernel denies it
+        os.setgroups([])
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+    if uid:
+        own = capability.effective()
+        capability.set_capabilities(own, own, own)
+        capability.set_ambient(own)
+
+
+def _first(kind: str) -> int:
+    with open(f"/proc/self/{kind}_map", encoding="ascii") as file:  # noqa: PTH123 - pathlib is slow to load
+        numbers = [int(line.split()[0]) for line in file]
+    return 0 if 0 in numbers else numbers[0]
 
 
 def _failure(output: int, what: str = "") -> UnavailableError:
