@@ -1,5 +1,6 @@
 """What other runtimes are given, and what is made of what they say."""
 
+import errno
 import os
 
 import msgspec
@@ -139,3 +140,20 @@ def test_a_runtime_that_fails_leaves_nothing(tmp_path):
     keeper = external.Keeper(runtime)
     keeper.release()
     assert os.listdir(tmp_path) == ["runtime"]
+
+
+def test_files_that_a_check_adds_while_all_is_removed_are_removed_too(tmp_path, monkeypatch):
+    place = tmp_path / "place"
+    place.mkdir()
+    real, tries = external.remove_tree, []
+
+    def remove(path):
+        tries.append(path)
+        if len(tries) == 1:  # as the kernel says of a directory that got a file just now
+            (place / "exec-1.pid").write_text("1")
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(path))
+        real(path)
+
+    monkeypatch.setattr(external, "remove_tree", remove)
+    external.clear(str(place))
+    assert (len(tries), place.exists()) == (2, False)

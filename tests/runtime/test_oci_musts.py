@@ -150,9 +150,9 @@ EFFECTS = {
         "not a tty",
     ),
     "config.md#posix-process rlimits": (
-        {"process.rlimits": [{"type": "RLIMIT_NOFILE", "soft": 55, "hard": 66}]},
+        {"process.rlimits": [{"type": "RLIMIT_NOFILE", "soft": 555, "hard": 666}]},
         "ulimit -Sn; ulimit -Hn",
-        "55 66",
+        "555 666",
     ),
     "config.md#linux-process noNewPrivileges": (
         {"process.noNewPrivileges": True},

@@ -424,7 +424,11 @@ def main() -> None:
     for fd in ours:
         os.set_inheritable(fd, False)
 
+    told = False
+
     def tell(message: dict[str, object]) -> None:
+        nonlocal told
+        told = True
         with contextlib.suppress(BrokenPipeError):  # who started us was interrupted; the container goes on
             os.write(report, json.dumps(message).encode())
         os.close(report)
@@ -435,9 +439,10 @@ def main() -> None:
             lambda supervisor: tell({"started": True, "notices": supervisor.notices}),
             client=control.inherited(clients[0]) if clients else None,
         )
-    except Exception as error:  # noqa: BLE001 - whatever it was, who started us must hear of it
-        with contextlib.suppress(OSError):
-            tell({"error": pack_error(error)})
+    except Exception as error:
+        if told:  # nobody listens any more: what went wrong is for supervisor.log
+            raise
+        tell({"error": pack_error(error)})
         sys.exit(1)
     for directory in map(Path, job.remove):
         if directory == Path(job.directory):

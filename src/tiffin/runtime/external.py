@@ -9,6 +9,7 @@ Runs under `python -IS`; standard library only.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -246,7 +247,21 @@ def _whole(number: int) -> int:
 
 
 def clear(place: str) -> None:
-    """Remove the directory of a container that is gone; what is still mounted in it is only unmounted."""
+    """Remove the directory of a container that is gone; what is still mounted in it is only unmounted.
+
+    A check or an `exec` that the end overtook may still put its files there: that is waited for, a moment.
+    """
+    for _ in range(_TRIES):
+        try:
+            return _clear(place)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        time.sleep(_MOMENT)
+    return None  # the next start of the container clears it
+
+
+def _clear(place: str) -> None:
     from pathlib import Path
 
     from tiffin.linux.mount import unmount
