@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tiffin.cli.archive import OUTPUT, written
 from tiffin.cli.command import MANY, Command
-from tiffin.cli.options import value
-from tiffin.errors import InvalidError
 
 if TYPE_CHECKING:
     from tiffin.cli.command import Session
@@ -16,26 +15,18 @@ if TYPE_CHECKING:
 def run(session: Session, arguments: Arguments) -> int:
     """Write all images, and what bases were made from, into one archive."""
     from tiffin.engine.airgap import export_all
-    from tiffin.engine.replacedfile import replaced_file
 
-    output = arguments.text("output") or "-"
-    if output == "-" and session.stdout.isatty():
-        raise InvalidError(
-            "an archive is not for a terminal",
-            code="is-terminal",
-            hint="name a file: tiffin system export -o FILE",
-        )
-    with session.engine() as engine, replaced_file(output) as out:
+    with written(session, arguments, "tiffin system export") as out, session.engine() as engine:
         count = export_all(engine, arguments.words, out)
-    if output != "-":
-        session.print(f"Wrote {count} images to {output}")
+    if (output := arguments.text("output") or "-") != "-":
+        session.print(f"Wrote {count} image{'' if count == 1 else 's'} to {output}")
     return 0
 
 
 COMMAND = Command(
     "export [OPTIONS] [IMAGE...]",
     run,
-    options=(value("-o, --output", "FILE", "Write into this file and not to standard output"),),
+    options=(OUTPUT,),
     words=(0, MANY),
     names="images",
     description=(

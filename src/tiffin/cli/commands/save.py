@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from tiffin.cli.archive import OUTPUT, written
 from tiffin.cli.command import MANY, Command
 from tiffin.cli.options import value
 from tiffin.cli.platform import PLATFORM, platform_of
-from tiffin.errors import InvalidError
 
 if TYPE_CHECKING:
     from tiffin.cli.command import Session
@@ -21,20 +21,7 @@ def run(session: Session, arguments: Arguments) -> int:
     from tiffin.engine.archives import save
 
     form: Literal["docker", "oci"] = "oci" if arguments.text("format") == "oci" else "docker"
-    output = arguments.text("output")
-    if output in (None, "-"):
-        if session.stdout.isatty():
-            raise InvalidError(
-                "an archive is not for a terminal",
-                code="is-terminal",
-                hint="name a file with -o, or send the output elsewhere: tiffin save IMAGE > FILE",
-            )
-        with session.engine() as engine:
-            save(engine, list(arguments.words), session.stdout.buffer, form, platform_of(arguments))
-        return 0
-    from tiffin.engine.replacedfile import replaced_file
-
-    with session.engine() as engine, replaced_file(str(output)) as out:
+    with written(session, arguments, "tiffin save IMAGE") as out, session.engine() as engine:
         save(engine, list(arguments.words), out, form, platform_of(arguments))
     return 0
 
@@ -44,7 +31,7 @@ COMMAND = Command(
     run,
     options=(
         value("--format", "FORMAT", "What to write: docker or oci", default="docker", choices=FORMATS),
-        value("-o, --output", "FILE", "Write into this file and not to standard output"),
+        OUTPUT,
         PLATFORM,
     ),
     words=(1, MANY),
