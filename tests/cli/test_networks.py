@@ -60,11 +60,19 @@ def test_create_asks_for_all_that_was_said(tiffin, engine):
         ("--filter scope=swarm", []),
         ("--filter dangling=true", []),
         ("--filter dangling=false --filter driver=bridge", ["web"]),
+        ("--filter dangling=f --filter driver=bridge", ["web"]),
     ],
 )
 def test_ls_filters(tiffin, engine, words, names):
     engine.answers("networks", list_networks=[NONE, WEB])
     assert tiffin("network", "ls", "--format", "{{.Name}}", *words.split()).out.split() == names
+
+
+def test_ls_refuses_a_filter_that_is_neither_true_nor_false(tiffin, engine):
+    engine.answers("networks", list_networks=[NONE, WEB])
+    done = tiffin("network", "ls", "--filter", "dangling=yes")
+    assert done.status == 1
+    assert "invalid filter 'dangling=yes'" in done.err
 
 
 def test_ls_prints_what_docker_prints(tiffin, engine):

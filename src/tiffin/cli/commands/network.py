@@ -149,7 +149,7 @@ def disconnect(session: Session, arguments: Arguments) -> int:
 
 def select(networks: Sequence[NetworkSummary], filters: tuple[str, ...]) -> list[NetworkSummary]:
     """Those networks that all filters let through; values of one filter are alternatives."""
-    from tiffin.cli.units import has_labels, parse_filters
+    from tiffin.cli.units import has_labels, parse_filters, parse_truth
 
     wanted = parse_filters(filters, FILTERS)
     chosen = [one for one in networks if has_labels(dict(one.labels), wanted.get("label", []))]
@@ -159,10 +159,10 @@ def select(networks: Sequence[NetworkSummary], filters: tuple[str, ...]) -> list
         "name": lambda one, text: text in one.name,
         "scope": lambda _one, text: text == "local",
         "type": lambda one, text: text == ("builtin" if one.predefined else "custom"),
-        "dangling": lambda one, text: (
-            (not one.predefined and not one.containers) == (text.lower() in ("true", "1"))
-        ),
     }
+    if "dangling" in wanted:
+        dangling = parse_truth("dangling", wanted["dangling"][-1])
+        chosen = [one for one in chosen if (not one.predefined and not one.containers) == dangling]
     for name, test in tests.items():
         if name in wanted:
             chosen = [one for one in chosen if any(test(one, text) for text in wanted[name])]
