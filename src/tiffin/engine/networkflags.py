@@ -59,7 +59,8 @@ def parse_one(text: str) -> EndpointRecord:
 def place(given: dict[str, str], aliases: tuple[str, ...], who: str) -> EndpointRecord:
     """Return the place in the network `name` with the fields that are given, once they are looked at."""
     priority = given.get("gw-priority", "0")
-    if not priority.lstrip("-").isdigit():
+    digits = priority.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < 19):
         raise _invalid(f"{who}: gw-priority={priority} is no whole number", "for example gw-priority=1")
     for alias in aliases:
         if not alias or any(letter.isspace() or letter == "/" for letter in alias):
