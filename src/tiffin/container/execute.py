@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from tiffin.container import control
 from tiffin.container.job import pack_error
 from tiffin.container.loop import Loop, Output
+from tiffin.linux import interpreter
 from tiffin.linux.namespace import pidfd_open
-from tiffin.runtime import interpreter
 from tiffin.runtime.child import OUR_FAILURE, Streams
 from tiffin.runtime.exec import join
 from tiffin.runtime.model import unpack_process

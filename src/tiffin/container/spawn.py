@@ -8,8 +8,8 @@ import os
 
 from tiffin.container.job import Job, pack, unpack_error
 from tiffin.errors import FailedError
+from tiffin.linux import interpreter
 from tiffin.linux.process import Identity, started
-from tiffin.runtime import interpreter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

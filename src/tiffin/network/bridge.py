@@ -12,9 +12,7 @@ import contextlib
 import errno
 import json
 import socket
-import sys
 from functools import partial
-from pathlib import Path
 
 from tiffin.linux import files
 from tiffin.linux.netlink import Netlink
@@ -25,10 +23,12 @@ from tiffin.linux.record import NamedTuple
 from tiffin.network import firewall
 from tiffin.network.addresses import Subnet, choose_subnet, next_address
 from tiffin.network.leases import DIRECTORY, leases
-from tiffin.network.tool import leave
+from tiffin.network.tool import linger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tiffin.linux.netlink import Link
     from tiffin.network.tool import Running
 
@@ -37,8 +37,6 @@ __all__ = ["NAME", "Connection", "connect", "delete_device", "disconnect", "mac_
 NAME = "tiffin0"
 INSIDE = "eth0"
 _LAST = "last"
-_SOURCE = str(Path(__file__).resolve().parents[2])
-_LINGER = f"import sys; sys.path.insert(0, {_SOURCE!r}); from tiffin.network.linger import main; main()"
 _EXCEPTIONS = "exceptions"
 """Is there while the host's own rules have exceptions for us."""
 
@@ -182,7 +180,7 @@ def _release(state: Path, nft: str, host: Netlink, device: str) -> None:
     if leases(state):
         _keep_guarded()
     else:
-        leave([sys.executable, "-IS", "-c", _LINGER, str(state), nft])
+        linger("main", str(state), nft)
 
 
 def _keep_guarded() -> None:

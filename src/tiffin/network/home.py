@@ -12,11 +12,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import sys
 from pathlib import Path
 
 from tiffin.errors import FailedError, TiffinError, UnavailableError
-from tiffin.linux import files
+from tiffin.linux import files, interpreter
 from tiffin.linux.process import Identity
 from tiffin.linux.record import NamedTuple
 from tiffin.network.leases import NETWORKS
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ["Inside", "Wanted", "find_or_make", "state_of_home"]
-
-_SOURCE = str(Path(__file__).resolve().parents[2])
-_HOLDER = f"import sys; sys.path.insert(0, {_SOURCE!r}); from tiffin.network.holder import main; main()"
-_KEPT = ("PATH", "XDG_RUNTIME_DIR", "TMPDIR")
 
 
 class Wanted(NamedTuple):
@@ -93,10 +88,9 @@ def _make(state: Path, wanted: Wanted) -> tuple[int, int, str]:
     log = os.open(state / "holder.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     given = ((null, 0), (theirs, 1), (log, 2))
     actions = [(os.POSIX_SPAWN_DUP2, fd, number) for fd, number in given]
-    words = [sys.executable, "-IS", "-c", _HOLDER, task, wanted.pasta, *map(str, left)]
-    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    words = [*interpreter.command("tiffin.network.holder"), task, wanted.pasta, *map(str, left)]
     try:
-        pid = os.posix_spawn(words[0], words, environment, file_actions=actions, setsid=True)
+        pid = os.posix_spawn(words[0], words, interpreter.environment(), file_actions=actions, setsid=True)
     finally:
         for fd in (theirs, null, log):
             os.close(fd)

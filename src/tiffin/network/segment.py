@@ -12,10 +12,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import sys
 import zlib
 from functools import partial
-from pathlib import Path
 
 from tiffin.errors import ConflictError
 from tiffin.linux import files
@@ -28,11 +26,12 @@ from tiffin.network import firewall, segmentrules
 from tiffin.network.bridge import delete_device, mac_of, mtu_of
 from tiffin.network.leases import DIRECTORY, NETWORKS, leases
 from tiffin.network.subnets import Net, free_address, given_address, number_of, text_of
-from tiffin.network.tool import leave
+from tiffin.network.tool import linger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from typing import Any, TypeVar
 
     from tiffin.linux.netlink import Link
@@ -45,10 +44,6 @@ __all__ = ["Home", "Lease", "Seat", "join", "leave_segment", "members", "remove"
 
 _BRIDGE = "bridge"
 _LAST = "last"
-_SOURCE = str(Path(__file__).resolve().parents[2])
-_LINGER = (
-    f"import sys; sys.path.insert(0, {_SOURCE!r}); from tiffin.network.linger import segments; segments()"
-)
 
 
 class Home(NamedTuple):
@@ -364,7 +359,7 @@ def _release(home: Home, place: Path, lease: Lease, outside: Netlink, *, unplug:
     if unplug:
         delete_device(outside, lease.device)
     if home.namespace < 0 and not leases(place):
-        leave([sys.executable, "-IS", "-c", _LINGER, str(home.state), home.nft])
+        linger("segments", str(home.state), home.nft)
     elif home.namespace < 0:
         _keep_guarded(place)
 

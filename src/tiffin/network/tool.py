@@ -10,7 +10,7 @@ import os
 
 from tiffin.linux.record import NamedTuple
 
-__all__ = ["Running", "find", "leave", "run", "start"]
+__all__ = ["Running", "find", "linger", "run", "start"]
 
 _PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KEPT = 4096
@@ -61,7 +61,10 @@ def run(arguments: list[str], text: bytes = b"") -> tuple[int, str]:
     return start(arguments, text).finish()
 
 
-def leave(arguments: list[str]) -> None:
-    """Start a program and leave it to itself."""
+def linger(function: str, state: str, nft: str) -> None:
+    """Start a function of `linger`, which takes away later what is left there, and leave it to itself."""
+    from tiffin.linux import interpreter  # when a container ends: its start does not wait for it
+
+    arguments = [*interpreter.command("tiffin.network.linger", function), state, nft]
     actions = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
     os.posix_spawn(arguments[0], arguments, {"PATH": _PLACES}, file_actions=actions, setsid=True)

@@ -12,8 +12,8 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.errors import InvalidError, UnsupportedError
+from tiffin.linux import interpreter
 from tiffin.linux.ldcache import FLAGS
-from tiffin.runtime import interpreter
 from tiffin.runtime.cdi import Device, DeviceNode, Edits, HookCall, HostMount, Specification
 from tiffin.runtime.libraries import FindLibraries
 from tiffin.runtime.plan import LIBRARIES

@@ -107,7 +107,7 @@ def start(
     """Start the plan; `extra` is what the entry module's attach function is given besides the pid."""
     import subprocess
 
-    from tiffin.runtime import interpreter
+    from tiffin.linux import interpreter
 
     plan_read, plan_write = os.pipe()
     report_read, report_write = os.pipe()

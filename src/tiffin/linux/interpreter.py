@@ -8,9 +8,9 @@ import sys
 _SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def command(module: str) -> list[str]:
-    """Return the command that calls `main()` of a module of ours; arguments may follow, as `sys.argv[1:]`."""
-    start = f"import sys; sys.path.insert(0, {_SOURCE!r}); from {module} import main; main()"
+def command(module: str, function: str = "main") -> list[str]:
+    """Return the command that calls a function of one of our modules; its `sys.argv[1:]` may follow."""
+    start = f"import sys; sys.path.insert(0, {_SOURCE!r}); from {module} import {function}; {function}()"
     return [sys.executable, "-IS", "-c", start]
 
 
