@@ -25,7 +25,7 @@ from tiffin.linux.record import NamedTuple
 from tiffin.network import firewall, segmentrules
 from tiffin.network.bridge import delete_device, mac_of, mtu_of
 from tiffin.network.leases import DIRECTORY, NETWORKS, leases
-from tiffin.network.subnets import Net, free_address, given_address, number_of, text_of
+from tiffin.network.subnets import Net, family_of, free_address, given_address, number_of, text_of
 from tiffin.network.tool import linger
 
 TYPE_CHECKING = False
@@ -40,7 +40,18 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-__all__ = ["Home", "Lease", "Seat", "join", "leave_segment", "members", "remove", "rename", "sweep"]
+__all__ = [
+    "Home",
+    "Lease",
+    "Seat",
+    "join",
+    "lead_out",
+    "leave_segment",
+    "members",
+    "remove",
+    "rename",
+    "sweep",
+]
 
 _BRIDGE = "bridge"
 _LAST = "last"
@@ -304,7 +315,7 @@ def _check_routes(endpoint: Endpoint, outside: Netlink) -> None:
     """Refuse to make a bridge whose network this machine reaches by another way."""
     for subnet in filter(None, (endpoint.subnet, endpoint.subnet6)):
         net = Net.parse(subnet)
-        for route in outside.routes(10 if net.bits == 128 else 2):
+        for route in outside.routes(family_of(net.bits)):
             if route.destination and net.overlaps(Net.parse(f"{route.destination}/{route.prefix}")):
                 raise ConflictError(
                     f"the network {endpoint.name}: its subnet {subnet} overlaps"

@@ -14,9 +14,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-__all__ = ["Net", "choose", "free_address", "number_of", "private_ipv6", "text_of"]
-
-_BITS = {socket.AF_INET: 32, socket.AF_INET6: 128}
+__all__ = [
+    "Net",
+    "choose",
+    "family_of",
+    "free_address",
+    "given_address",
+    "number_of",
+    "private_ipv6",
+    "text_of",
+]
 
 
 def number_of(address: str) -> int:
@@ -28,10 +35,14 @@ def number_of(address: str) -> int:
         raise ValueError(f"{address!r} is not an IP address") from None
 
 
+def family_of(bits: int) -> int:
+    """Return the family of addresses that have so many bits, as the kernel numbers it."""
+    return socket.AF_INET if bits == 32 else socket.AF_INET6
+
+
 def text_of(number: int, bits: int) -> str:
     """Return the address of that number."""
-    family = socket.AF_INET if bits == 32 else socket.AF_INET6
-    return socket.inet_ntop(family, number.to_bytes(bits // 8, "big"))
+    return socket.inet_ntop(family_of(bits), number.to_bytes(bits // 8, "big"))
 
 
 class Net(NamedTuple):
