@@ -31,6 +31,7 @@ from tiffin.network.publish import parse
 from tiffin.network.tool import find, run
 
 RUN = Path(sys.argv[1])
+own = os.open("/proc/self/ns/net", 0)
 
 def guest(user=False, *, uid=100000):
     pid = os.posix_spawnp("unshare", ["unshare", "-n", *(["-U"] if user else []), "sleep", "100"], os.environ)
@@ -76,6 +77,15 @@ def serve(namespace, port, answer):
 def call(address, port):
     with socket.create_connection((address, port), 10) as connection:
         return b"".join(iter(lambda: connection.recv(100), b"")).decode()
+
+def outcome(namespace, address, port=80):
+    def attempt():
+        try:
+            with socket.create_connection((address, port), 1) as connection:
+                return connection.recv(100).decode()
+        except OSError as error:
+            return type(error).__name__
+    return within(namespace, attempt)
 
 def ours(*, gone=False):
     for _ in range(1000):  # they go a moment later

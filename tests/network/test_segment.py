@@ -13,7 +13,6 @@ from tiffin.network.plan import Endpoint
 from tiffin.network.segment import Home
 
 home = Home(RUN / "state", find("nft"))
-own = os.open("/proc/self/ns/net", 0)
 
 def learns(device):
     return Path(f"/proc/sys/net/ipv6/conf/{device}/accept_ra").read_text().strip()
@@ -28,15 +27,6 @@ def within_of(pid):
 
 def sit(pid, endpoint, name, way_out=True):
     return segment.join(home, endpoint._replace(names=(name,)), name * 64, within_of(pid), way_out=way_out)
-
-def outcome(namespace, address, port=80):
-    def attempt():
-        try:
-            with socket.create_connection((address, port), 1) as connection:
-                return connection.recv(100).decode()
-        except OSError as error:
-            return type(error).__name__
-    return within(namespace, attempt)
 
 def left():
     tables = run([find("nft"), "list", "tables"])[1].split()
