@@ -536,6 +536,7 @@ def test_inspect_speaks_as_docker_does(engine, tmp_path):
 
 def test_inspect_tells_the_halves_of_a_command_and_what_was_asked_for(engine):
     asked = {"entrypoint": "/bin/sh", "user": "app", "expose": ("53/udp",), "cap_add": ("net_admin",)}
+    asked["domainname"] = "lan"
     made = create(
         engine, request("-c", "true", **asked, publish=("8001:80", "9000-9003:81"), cap_drop=("ALL",))
     )
@@ -545,6 +546,7 @@ def test_inspect_tells_the_halves_of_a_command_and_what_was_asked_for(engine):
     assert (config["Entrypoint"], config["Cmd"], config["User"]) == (["/bin/sh"], ["-c", "true"], "app")
     assert config["ExposedPorts"] == {"53/udp": {}, "8000/tcp": {}}
     assert config["Volumes"] == {"/seeded": {}}
+    assert config["Domainname"] == "lan"
     assert not any(variable.startswith("HOSTNAME=") for variable in config["Env"])
     assert (host["CapAdd"], host["CapDrop"], host["Binds"]) == (["CAP_NET_ADMIN"], ["ALL"], None)
     assert host["PortBindings"] == {

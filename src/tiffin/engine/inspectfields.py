@@ -102,7 +102,6 @@ def config(record: Record) -> dict[str, Any]:
     rest = record.command[len(record.entrypoint) :]
     volumes: dict[str, Any] = {mount.target: {} for mount in record.mounts if mount.anonymous}
     return {
-        "Domainname": "",
         "User": record.user,
         "Entrypoint": list(record.entrypoint) or None,
         "Cmd": list(rest) or None,
