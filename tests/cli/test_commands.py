@@ -679,6 +679,13 @@ def test_prune_removes_only_what_was_said(tiffin, engine, words, asked):
     assert vars(engine.calls[-1][1]) == {**usual, **asked}
 
 
+def test_prune_refuses_a_filter_that_is_neither_true_nor_false(tiffin, engine):
+    engine.answers("prune", prune=pruned())
+    refused = tiffin("volume", "prune", "-f", "--filter", "all=yes")
+    assert (refused.status, engine.calls) == (1, [])
+    assert "invalid filter 'all=yes': true or false is needed" in refused.err
+
+
 @pytest.mark.parametrize(
     ("answer", "does"), [(b"y\n", True), (b"Y\n", True), (b"n\n", False), (b"\n", False), (b"", False)]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tiffin.booleans import EITHER, TRUE
 from tiffin.errors import InvalidError
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
@@ -84,10 +85,9 @@ def parse_filters(
 
 def parse_truth(name: str, text: str) -> bool:
     """The value of a filter that is true or false, in the spellings that Docker takes."""
-    if text.lower() in ("true", "t", "1"):
-        return True
-    if text.lower() in ("false", "f", "0"):
-        return False
+    word = text.lower()
+    if word in EITHER:
+        return word in TRUE
     raise InvalidError(f"invalid filter '{name}={text}': true or false is needed", code="usage")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from tiffin.booleans import TRUE
 from tiffin.cli.buildflags import OTHER_BUILDER
 from tiffin.cli.command import Command
 from tiffin.cli.options import flag, usage, value, values
@@ -76,8 +75,11 @@ def run_containers(session: Session, arguments: Arguments) -> int:
 
 def run_volumes(session: Session, arguments: Arguments) -> int:
     """Remove volumes that no container uses: those without a name, or all."""
+    from tiffin.cli.units import parse_truth
+
     filters = _filters(arguments, (*FILTERS, "all"))
-    everything = arguments.flag("all") or filters.get("all", ["0"])[-1] in TRUE
+    asked = parse_truth("all", filters.get("all", ["false"])[-1])
+    everything = arguments.flag("all") or asked
     which = "all local volumes" if everything else "anonymous local volumes"
     warning = f"WARNING! This will remove {which} not used by at least one container."
     return _prune(session, arguments, warning, What(volumes="all" if everything else "anonymous"), filters)
