@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from tiffin.engine.logoptions import DRIVERS
 from tiffin.engine.runtimes import OWN, here
 from tiffin.linux.isolation import Rung
+from tiffin.network.definitions import PREDEFINED
+from tiffin.runtime.cdifiles import directories
 from tiffin.runtime.cgroups.hierarchy import read_hierarchies
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 _HUB = "https://index.docker.io/v1/"
 _PROXIES = {"HttpProxy": "http_proxy", "HttpsProxy": "https_proxy", "NoProxy": "no_proxy"}
-_NETWORKS = ("bridge", "host", "none")
 
 
 def host_facts(engine: Engine) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def host_facts(engine: Engine) -> dict[str, Any]:
         "IPv4Forwarding": _text("/proc/sys/net/ipv4/ip_forward") == "1",
         "Plugins": {
             "Volume": ["local"],
-            "Network": list(_NETWORKS),
+            "Network": list(PREDEFINED),
             "Authorization": None,
             "Log": [*DRIVERS],
         },
@@ -49,7 +50,7 @@ def host_facts(engine: Engine) -> dict[str, Any]:
         "SecurityOptions": _security(engine.rung),
         "Runtimes": here(engine.settings),
         "DefaultRuntime": engine.settings.runtime or OWN,
-        "CDISpecDirs": environ.get("TIFFIN_CDI_DIRS", "/etc/cdi:/run/cdi").split(":"),
+        "CDISpecDirs": directories(environ),
         "IndexServerAddress": _HUB,
         "Swarm": {"LocalNodeState": "inactive", "ControlAvailable": False},
         "LiveRestoreEnabled": True,  # containers need nobody to go on

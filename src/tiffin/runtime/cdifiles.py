@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
     from tiffin.runtime.cdi import Edits, Specification
 
-_DIRECTORIES = ("/etc/cdi", "/run/cdi")
+_DIRECTORIES = "/etc/cdi:/run/cdi"
 _VARIABLE = "TIFFIN_CDI_DIRS"  # as CDI_SPEC_DIRS of other programs, for tests and odd places
 _LARGEST = 8 << 20
 DRIVER = "/proc/driver/nvidia/version"
 DRIVER_ROOT = "TIFFIN_DRIVER_ROOT"
 """Where a driver lies that is kept apart from the system, as operators of clusters do."""
+
+
+def directories(environ: Mapping[str, str]) -> list[str]:
+    """Return where specifications are looked for; what a later directory says counts more."""
+    return (environ.get(_VARIABLE) or _DIRECTORIES).split(":")
 
 
 def read_catalogue(
@@ -32,9 +37,8 @@ def read_catalogue(
     NVIDIA's GPUs are there without one, too: then, and if the file is for another driver than the loaded
     one, they take what that driver needs for these `abilities`.
     """
-    directories = environ.get(_VARIABLE, "").split(":") if environ.get(_VARIABLE) else _DIRECTORIES
     levels: list[list[Specification]] = []
-    for directory in directories:
+    for directory in directories(environ):
         level: list[Specification] = []
         for path in sorted(Path(directory).glob("*")) if Path(directory).is_dir() else ():
             if path.suffix not in (".json", ".yaml", ".yml"):
