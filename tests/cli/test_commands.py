@@ -686,6 +686,14 @@ def test_prune_refuses_a_filter_that_is_neither_true_nor_false(tiffin, engine):
     assert "invalid filter 'all=yes': true or false is needed" in refused.err
 
 
+def test_builder_prune_refuses_labels_which_no_cache_has(tiffin, engine):
+    engine.answers("prune", prune=pruned())
+    refused = tiffin("builder", "prune", "-af", "--filter", "label=keep")
+    assert (refused.status, engine.calls) == (1, [])
+    assert "there is no filter 'label'" in refused.err
+    assert tiffin("builder", "prune", "-af", "--filter", "until=24h").status == 0
+
+
 @pytest.mark.parametrize(
     ("answer", "does"), [(b"y\n", True), (b"Y\n", True), (b"n\n", False), (b"\n", False), (b"", False)]
 )

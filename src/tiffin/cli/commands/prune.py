@@ -94,6 +94,7 @@ def run_builder(session: Session, arguments: Arguments) -> int:
         arguments,
         f"WARNING! This will remove {which}.",
         What(cache="all" if everything else "unused", bounds=_bounds(arguments)),
+        _filters(arguments, ("until",)),
     )
 
 
@@ -195,7 +196,7 @@ BUILDER = Command(
     run_builder,
     options=(
         flag("-a, --all", "Remove all build cache"),
-        _FILTER,
+        values("--filter", "NAME=VALUE", "Remove only some: until=24h"),
         _FORCE,
         value("--keep-storage", "SIZE", "The same as --reserved-space"),
         value("--max-used-space", "SIZE", "Let the cache take so much"),
