@@ -116,7 +116,10 @@ OPTIONS = (
     value("--pid", "MODE", "Processes: private, host to see this machine's, or container:NAME"),
     value("--pidfile", "FILE", "Write the number of the container's first process into this file"),
     value("--platform", "PLATFORM", "Take the image for this platform"),
-    flag("--privileged", "All rights in its user namespace, nothing hidden; it is not root on the host"),
+    flag(
+        "--privileged",
+        "All rights in its user namespace, nothing hidden; this machine's only by --userns host",
+    ),
     values("-p, --publish", "[IP:][PORT:]PORT[/PROTO]", "Publish a port of the container on this machine"),
     flag("-P, --publish-all", "Publish all exposed ports on free ports"),
     value("--pull", "WHEN", "Pull the image: always, missing or never", default="missing", choices=PULL),
