@@ -190,6 +190,22 @@ def test_archives_are_unpacked(engine, double, tmp_path):
     assert (tmp_path / "t/weights/a.bin").read_bytes() == b"data"
 
 
+def test_archives_leave_what_is_there(engine, double, tmp_path):
+    out, target = io.BytesIO(), tmp_path / "target"
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name in (".wh.precious", "folder/.wh..wh..opq", "new"):
+            archive.addfile(tarfile.TarInfo(name))
+    target.mkdir(mode=0o700)
+    (target / "precious").write_text("mine")
+    os.utime(target, (10**9, 10**9))
+    before = target.stat()
+    pull_artifact(engine, serve(double, "a", "1", ("application/x.tar", "all", out.getvalue())), target)
+    assert (target / "precious").read_text() == "mine"
+    assert target.stat().st_mode == before.st_mode
+    assert target.stat().st_mtime_ns == before.st_mtime_ns
+    assert sorted(files(target)) == [".wh.precious", "folder/.wh..wh..opq", "new", "precious"]
+
+
 def test_content_that_lies(engine, double, tmp_path):
     name = serve(double, "a", "1", ("application/x", "file", b"content"))
     (digest,) = {

@@ -9,6 +9,7 @@ import hashlib
 import io
 import os
 import stat
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Self
@@ -180,6 +181,7 @@ class _Target:
         self._folder = folder
         self._repository = repository
         self._root = os.open(folder, _DIRECTORY)
+        self._unpacking = threading.Lock()  # what unpacks counts on being alone in the folder
 
     def __enter__(self) -> Self:
         return self
@@ -200,13 +202,13 @@ class _Target:
 
     def _unpack(self, part: Part) -> bool:
         from tiffin.content.verify import VerifyingReader
-        from tiffin.layer.apply import apply
         from tiffin.layer.compress import decompress
+        from tiffin.layer.existing import apply_to_existing
         from tiffin.layer.owners import NoOwners
 
         with VerifyingReader(self._repository.open(part.descriptor), part.descriptor) as stored:
-            with decompress(stored) as plain:
-                apply(plain, self._folder, NoOwners())
+            with self._unpacking, decompress(stored) as plain:
+                apply_to_existing(plain, self._folder, NoOwners())
             while stored.read(_CHUNK):
                 pass
         return True

@@ -6,7 +6,6 @@ files as its root; the other one has the rights of who calls, and no more.
 
 from __future__ import annotations
 
-import io
 import json
 import posixpath
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
@@ -15,21 +14,16 @@ from tiffin.container.loop import write_all
 from tiffin.engine.copyends import DIRECTORY, FILE, NOTHING, Host
 from tiffin.engine.copyside import Side, Talk
 from tiffin.errors import ConflictError, NotFoundError
-from tiffin.layer.apply import apply
+from tiffin.layer.existing import apply_to_existing
 from tiffin.layer.owners import NoOwners, TrueOwners
-from tiffin.layer.tar import entry_header, tar_of
-from tiffin.layer.tree import entry_at
+from tiffin.layer.tar import tar_of
 from tiffin.linux.files import RootPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
-    from _typeshed import WriteableBuffer
 
     from tiffin.engine.copyends import End, Packed
     from tiffin.engine.engine import Engine
-    from tiffin.layer.owners import Owners
     from tiffin.layer.tree import Entry
 
 __all__ = ["Options", "Source", "copy_in", "copy_out", "place_of", "source_of"]
@@ -89,7 +83,7 @@ def copy_in(engine: Engine, source: str | BinaryIO, name: str, path: str, option
         with open(talk.source, "rb") as stream:  # noqa: PTH123 - a pipe
             directory = stream.readline()
             if directory:
-                _unpack(stream, *end.directory(json.loads(directory)))
+                apply_to_existing(stream, *end.directory(json.loads(directory)))
 
     with Side(engine, name, work) as side:
         there = side.hear()
@@ -138,7 +132,7 @@ def copy_out(engine: Engine, name: str, path: str, dest: str | BinaryIO, options
         above = posixpath.dirname(dest.rstrip("/")) or ("/" if dest.startswith("/") else ".")
         directory, top = place_of(found, dest, host.kind(dest, follow=True), host.kind(above, follow=True))
         side.send(json.dumps([top, None if options.archive else [0, 0]]).encode() + b"\n")
-        _unpack(side.output, *host.directory(directory))
+        apply_to_existing(side.output, *host.directory(directory))
 
 
 def _tar(packed: Iterator[Packed], top: str, owner: tuple[int, int] | None) -> Iterator[bytes]:
@@ -159,28 +153,3 @@ def _tar(packed: Iterator[Packed], top: str, owner: tuple[int, int] | None) -> I
             yield entry._replace(path=path)
 
     return tar_of(entries(), lambda path: places[path])
-
-
-def _unpack(stream: BinaryIO, place: Path, owners: Owners) -> None:
-    """Unpack into a directory that is there, and stays as it is but for what is new in it."""
-    own = entry_at(f"{place}/.", RootPath(""), place.stat(), owners)._replace(opaque=False, xattrs={})
-    apply(io.BufferedReader(_After(entry_header(own), stream)), place, owners, whiteouts=False)
-
-
-class _After(io.RawIOBase):
-    """A stream with something before it."""
-
-    def __init__(self, head: bytes, stream: BinaryIO) -> None:
-        self._head = head
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        view = memoryview(buffer).cast("B")
-        head = self._head[: len(view)]
-        self._head = self._head[len(head) :]
-        data = head or self._stream.read(len(view))
-        view[: len(data)] = data
-        return len(data)
