@@ -95,6 +95,13 @@ def test_dockers_archive(engine, other, app, tmp_path):
     assert need_image(other, "here").image_id == app.image_id
 
 
+def test_a_name_without_a_tag_in_dockers_archive(engine, other, app, tmp_path):
+    place = f"docker-archive:{tmp_path}/a.tar:serving"
+    copy(engine, "app", place)
+    copy(other, place, "here")
+    assert need_image(other, "here").image_id == app.image_id
+
+
 def test_an_index_is_copied_whole_or_for_one_platform(engine, double, tmp_path):
     own, _ = make_image(engine, layers=({"a": "1"},))
     index = engine.blobs.write(

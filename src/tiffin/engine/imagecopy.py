@@ -106,32 +106,35 @@ def _file(path: str) -> BinaryIO:
 def _archived(stack: ExitStack, stream: BinaryIO, place: Place) -> _Opened:
     archive = stack.enter_context(open_archive(stream, what=place.path or "Docker's archive"))
     if place.kind != "docker-daemon" and place.name:
-        return _Opened(archive, archive.resolve(_reference(place.name)))
+        return _Opened(archive, archive.resolve(_reference(place)))
     return _Opened(archive, _only([image.descriptor for image in archive.images], place))
 
 
 def _in_layout(layout: Layout, place: Place) -> Descriptor:
     if not place.name:
         return _only(layout.entries(), place)
-    return layout.resolve(_reference(place.name))
+    return layout.resolve(_reference(place))
 
 
 def _only(entries: Sequence[Descriptor], place: Place) -> Descriptor:
     found = {entry.digest: entry for entry in entries}
     if len(found) == 1:
         return next(iter(found.values()))
+    where = place.path or f"Docker's {place.name}"
     if not found:
-        raise NotFoundError(f"{place.path} holds no image", code="image-not-found")
+        raise NotFoundError(f"{where} holds no image", code="image-not-found")
     raise InvalidError(
-        f"{place.path} holds {len(found)} images", code="ambiguous-image", hint=f"name one: {place.path}:TAG"
+        f"{where} holds {len(found)} images",
+        code="ambiguous-image",
+        hint=f"name one: {place.kind}:{place.path or place.name}:TAG",
     )
 
 
-def _reference(name: str) -> Reference:
-    """What a name in a layout or archive means: a tag alone, or all of a name."""
-    if any(mark in name for mark in "/:@"):
-        return Reference.parse(name).tagged()
-    return Reference("docker.io", "library/any", name)
+def _reference(place: Place) -> Reference:
+    """What the name in a layout or archive means: in those of OCI a tag alone, or all of a name."""
+    if place.kind == "docker-archive" or any(mark in place.name for mark in "/:@"):
+        return Reference.parse(place.name).tagged()
+    return Reference("docker.io", "library/any", place.name)
 
 
 def _put(engine: Engine, image: _Opened, source: Place, target: Place) -> None:
