@@ -58,8 +58,7 @@ def push_artifact(
     Nothing is packed: each file is one layer, and what the registry has is not sent again.
     Raises NotFoundError, InvalidError for two files of one name, and what registries raise.
     """
-    from tiffin.content.copy import copy_graph
-    from tiffin.engine.sending import Persistent
+    from tiffin.engine.sending import deliver
 
     reference = _tagged(name)
     files = list(_gathered(paths))
@@ -73,8 +72,7 @@ def push_artifact(
     source = _Files(places, artifact)
     with engine.registries() as registries:
         repository = registries.to_push(reference)
-        sink = Persistent(source, repository)
-        copy_graph(source, sink, artifact.descriptor, emit=engine.emit, threads=_THREADS)
+        deliver(engine, source, artifact.descriptor, repository)
         repository.tag(reference, artifact.descriptor)
     return artifact.descriptor
 
@@ -307,7 +305,4 @@ def _has(parent: int, name: str, descriptor: Descriptor) -> bool:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_size != descriptor.size:
             return False
-        state = descriptor.digest.hasher()
-        while data := stream.read(_CHUNK):
-            state.update(data)
-        return Digest.from_hash(state) == descriptor.digest
+        return Digest.from_hash(hashlib.file_digest(stream, descriptor.digest.hasher)) == descriptor.digest

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import msgspec
 
@@ -18,7 +18,7 @@ from tiffin.engine import dockersocket
 from tiffin.engine.lookup import need_image, open_found
 from tiffin.engine.outgoing import GZIP, prepare
 from tiffin.engine.replacedfile import replaced_file
-from tiffin.engine.sending import Persistent, to_send
+from tiffin.engine.sending import deliver, to_send
 from tiffin.errors import InvalidError, NotFoundError
 from tiffin.image.archive import open_archive
 from tiffin.image.layout import Layout
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from tiffin.oci.descriptor import Descriptor
     from tiffin.oci.digest import Digest
     from tiffin.oci.platform import Platform
-
-_THREADS: Final = 6
 
 
 class _Opened(NamedTuple):
@@ -179,8 +177,7 @@ def _keep(engine: Engine, image: _Opened, reference: Reference) -> None:
 def _send(engine: Engine, image: _Opened, source: Place, reference: Reference) -> None:
     with engine.registries() as registries:
         repository = registries.to_push(reference, _mounts(image, source, reference))
-        sink = Persistent(image.fetcher, repository)
-        copy_graph(image.fetcher, sink, image.root, emit=engine.emit, threads=_THREADS)
+        deliver(engine, image.fetcher, image.root, repository)
         repository.tag(reference, image.root)
 
 

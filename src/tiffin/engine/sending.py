@@ -37,16 +37,13 @@ def send(
     It gets the tags of the references, or none at all with `by_digest`. `make` is told of the only
     registry, if there is but one: what that has need not be packed for it again.
     """
-    from tiffin.content.copy import copy_graph
-
     with engine.registries() as registries:
         places = {each.name: registries.to_push(each, _mounts(engine, each)) for each in references}
         outgoing = make(next(iter(places.values())) if len(places) == 1 else None)
         descriptor = outgoing.descriptor.bare()
         for reference in references:
             repository = places[reference.name]
-            sink = Persistent(outgoing, repository)
-            copy_graph(outgoing, sink, descriptor, emit=engine.emit, threads=_THREADS)
+            deliver(engine, outgoing, descriptor, repository)
             name = str(reference.tag)
             if by_digest:
                 name = reference.name
@@ -66,6 +63,13 @@ def to_send(engine: Engine, root: Descriptor, what: str) -> Descriptor:
     )
     engine.emit(Notice(message, "info"))
     return image.descriptor
+
+
+def deliver(engine: Engine, source: Fetcher, root: Descriptor, repository: Repository) -> None:
+    """Send what `source` has of `root`, all that it is made of first; it has no tag there yet."""
+    from tiffin.content.copy import copy_graph
+
+    copy_graph(source, Persistent(source, repository), root, emit=engine.emit, threads=_THREADS)
 
 
 class Persistent:
