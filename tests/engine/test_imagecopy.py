@@ -12,8 +12,9 @@ from tiffin.engine.lookup import need_image
 from tiffin.engine.places import parse_place
 from tiffin.errors import CorruptError, InvalidError, NotFoundError, UnavailableError, UnsupportedError
 from tiffin.image.archive import open_archive
-from tiffin.image.layout import Layout
+from tiffin.image.layout import MARKER, Layout
 from tiffin.image.view import open_image
+from tiffin.linux.files import lock
 from tiffin.oci import codec
 from tiffin.oci.descriptor import Descriptor, MediaType
 from tiffin.oci.manifest import Index
@@ -81,6 +82,22 @@ def test_names_in_layouts_and_archives(engine, app, tmp_path):
         entry.annotations["org.opencontainers.image.ref.name"]
         for entry in Layout(tmp_path / "layout").entries()
     } == {"1.0", "1.1", "2"}
+
+
+def test_a_layout_is_written_by_one_at_a_time(engine, app, tmp_path, monkeypatch):
+    push, pushed = Layout.push, []
+
+    def watched(layout, descriptor, stream):
+        with pytest.raises(BlockingIOError), lock(layout.path / MARKER, blocking=False):
+            pass
+        pushed.append(descriptor)
+        push(layout, descriptor, stream)
+
+    monkeypatch.setattr(Layout, "push", watched)
+    copy(engine, "app", f"oci:{tmp_path}/layout:1.0")
+    assert len(pushed) == 4
+    with lock(tmp_path / "layout" / MARKER, blocking=False):
+        pass
 
 
 def test_dockers_archive(engine, other, app, tmp_path):

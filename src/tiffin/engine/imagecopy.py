@@ -142,14 +142,7 @@ def _put(engine: Engine, image: _Opened, source: Place, target: Place) -> None:
         case "docker":
             _send(engine, image, source, Reference.parse(target.name).tagged())
         case "oci":
-            layout = Layout.create(Path(target.path))
-            copy_graph(image.fetcher, layout, image.root, emit=engine.emit)
-            if not target.name:
-                layout.enter(image.root)
-            elif any(mark in target.name for mark in "/:"):
-                layout.tag(Reference.parse(target.name).tagged(), image.root)
-            else:
-                layout.replace(target.name, image.root)
+            _enter(engine, image, Layout.create(Path(target.path)), target.name)
         case "docker-daemon":
             from tempfile import TemporaryFile
 
@@ -172,6 +165,17 @@ def _keep(engine: Engine, image: _Opened, reference: Reference) -> None:
     engine.images.add(image.root, image_id)
     engine.tags.set(reference, image.root)
     engine.happened("image", "tag", image_id, name=reference.familiar)
+
+
+def _enter(engine: Engine, image: _Opened, layout: Layout, name: str) -> None:
+    with layout.writing():
+        copy_graph(image.fetcher, layout, image.root, emit=engine.emit)
+        if not name:
+            layout.enter(image.root)
+        elif any(mark in name for mark in "/:"):
+            layout.tag(Reference.parse(name).tagged(), image.root)
+        else:
+            layout.replace(name, image.root)
 
 
 def _send(engine: Engine, image: _Opened, source: Place, reference: Reference) -> None:

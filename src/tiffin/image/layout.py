@@ -15,6 +15,7 @@ from tiffin.content.verify import VerifyingReader
 from tiffin.content.walk import walk
 from tiffin.errors import CorruptError, NotFoundError, TiffinError, UnsupportedError
 from tiffin.image.naming import find, name_of, named, unnamed
+from tiffin.linux.files import lock
 from tiffin.oci.codec import decode, encode
 from tiffin.oci.descriptor import Annotation
 from tiffin.oci.manifest import LIMIT, Index
@@ -74,6 +75,10 @@ class Layout:
             _replace(path / MARKER, MARKER_BYTES)
         return cls(path)
 
+    def writing(self) -> lock:
+        """A lock for who pushes content and names it: no `replace` of others deletes it in between."""
+        return lock(self.path / MARKER)
+
     def entries(self) -> tuple[Descriptor, ...]:
         """What `index.json` lists."""
         try:
@@ -123,7 +128,7 @@ class Layout:
     def replace(self, tag: str, descriptor: Descriptor) -> None:
         """Let the tag alone stand for `descriptor`, and delete what only its last holder needed.
 
-        Nobody may push to the layout meanwhile.
+        Nobody may push to the layout meanwhile: hold `writing` from the first push on.
         """
         with self._locked():
             before = self.entries()

@@ -62,12 +62,11 @@ def export_caches(engine: Engine, targets: Sequence[CacheTarget], solved: Solved
 
 def _export(engine: Engine, target: CacheTarget, solved: Solved) -> str:
     if target.folder is not None:
-        from tiffin.image.layout import MARKER, Layout
-        from tiffin.linux.files import lock
+        from tiffin.image.layout import Layout
 
         layout = Layout.create(target.folder)
         # One export at a time: each removes what only the one before it needed.
-        with lock(layout.path / MARKER), engine.layers.workspace() as place:
+        with layout.writing(), engine.layers.workspace() as place:
             outgoing = _prepare(engine, layout, target, solved, place)
             _send(engine, outgoing, layout)
             layout.replace(target.tag, outgoing.root)

@@ -154,11 +154,12 @@ class _Exporter:
         from tiffin.image.layout import Layout
 
         layout = Layout.create(folder)
-        copy_graph(outgoing, layout, outgoing.descriptor)
-        for name in names:
-            layout.tag(name, outgoing.descriptor)
-        if not names:
-            layout.enter(outgoing.descriptor)
+        with layout.writing():
+            copy_graph(outgoing, layout, outgoing.descriptor)
+            for name in names:
+                layout.tag(name, outgoing.descriptor)
+            if not names:
+                layout.enter(outgoing.descriptor)
 
     def _files(self, output: Output) -> None:
         from tiffin.engine.building.rootfsout import root_filesystems, write_local, write_tar
