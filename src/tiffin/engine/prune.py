@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tiffin.build.ops.cachemounts import CacheMounts
@@ -10,6 +9,7 @@ from tiffin.container.state import RUNNING
 from tiffin.engine import containers, images, volumes
 from tiffin.engine.cachelimit import Bounds, Remembered, least_used, taken
 from tiffin.engine.collection import collect
+from tiffin.engine.room import free_bytes
 from tiffin.oci.digest import Digest
 
 if TYPE_CHECKING:
@@ -273,16 +273,11 @@ def _prune_cache(engine: Engine, request: PruneRequest) -> tuple[str, ...]:
         ]
         gone = [entry.key for entry in found]
         if request.bounds is not None:
-            goal = request.bounds.goal(taken(found, sizes, kept), _free(engine))
+            goal = request.bounds.goal(taken(found, sizes, kept), free_bytes(engine.home.root))
             gone = least_used(found, sizes, kept, goal)
         for table in ("cache", "step_record"):
             connection.executemany(f"DELETE FROM {table} WHERE key = ?", [(key,) for key in gone])  # noqa: S608
     return tuple(key[:12] for key in gone)
-
-
-def _free(engine: Engine) -> int:
-    room = os.statvfs(engine.home.root)
-    return room.f_bavail * room.f_frsize
 
 
 def _prune_cache_mounts(engine: Engine, request: PruneRequest) -> tuple[tuple[str, ...], int]:

@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     from tiffin.image.view import FetchedImage
 
 
+def free_bytes(folder: Path) -> int:
+    """What the disk of the folder has left for who is not root."""
+    room = os.statvfs(folder)
+    return room.f_bavail * room.f_frsize
+
+
 def check_room(folder: Path, wanted: int, what: str, hint: str) -> None:
     """Raise FailedError if `what`, of at least so many bytes, does not fit on the disk of the folder."""
-    room = os.statvfs(folder)
-    free = room.f_bavail * room.f_frsize
+    free = free_bytes(folder)
     if wanted > free:
         raise FailedError(
             f"{what} takes at least {_mega(wanted)}, and the disk of {folder} has {_mega(free)} left",
