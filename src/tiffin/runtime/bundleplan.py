@@ -307,7 +307,7 @@ def _settings(draft: _Draft, spec: RuntimeSpec) -> None:
     if spec.hostname:
         draft.steps.append(steps.Hostname(spec.hostname))
     if spec.domainname:
-        draft.steps.append(bundlesteps.Domainname(spec.domainname))  # type: ignore[arg-type]
+        draft.steps.append(steps.Domainname(spec.domainname))
     draft.steps += [steps.Sysctl(key, value, optional=False) for key, value in sorted(linux.sysctl.items())]
     if linux.rootfs_propagation:
         flags = _PROPAGATION.get(linux.rootfs_propagation.removeprefix("r"))

@@ -6,12 +6,10 @@ targets are resolved within it all the same. They are as the steps in `steps`.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import stat
 
 from tiffin.linux import mount
-from tiffin.linux.libc import check, function
 from tiffin.linux.record import NamedTuple
 from tiffin.runtime.hooks import run_hook
 from tiffin.runtime.targets import ensure, resolve
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from tiffin.runtime.model import HookCall
     from tiffin.runtime.roots import Setup
 
-_setdomainname = function("setdomainname", ctypes.c_char_p, ctypes.c_size_t)
 _QUIET = mount.ATTR_NOSUID | mount.ATTR_NODEV | mount.ATTR_NOEXEC
 _APPARMOR = ("/proc/self/attr/apparmor/exec", "/proc/self/attr/exec")
 
@@ -187,21 +184,6 @@ class ShowGroups(NamedTuple):
         tmpfs.close()
         setup.attach(os.dup(top), self.target)
         return top
-
-
-class Domainname(NamedTuple):
-    """Give the container its NIS domain."""
-
-    name: str
-
-    def describe(self) -> str:
-        """Return what this does."""
-        return f"set the domain name {self.name}"
-
-    def apply(self, _setup: Setup) -> None:
-        """Act."""
-        encoded = os.fsencode(self.name)
-        check(_setdomainname(encoded, len(encoded)), "setting the domain name", self.name)
 
 
 class EnterProfile(NamedTuple):
