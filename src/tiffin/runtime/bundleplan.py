@@ -126,18 +126,18 @@ def make_bundle_plan(spec: RuntimeSpec, here: Circumstances) -> Plan:
     """
     draft = _Draft()
     root = draft.source(Source(spec.root.path, recursive=True))
-    draft.steps += [MakePrivate(), bundlesteps.BundleRoot(root, spec.root.path)]  # type: ignore[list-item]
+    draft.steps += [MakePrivate(), bundlesteps.BundleRoot(root, spec.root.path)]
     for entry in spec.mounts:
         _mount(draft, entry, here)
     _devices(draft, spec, here)
     hooks = spec.hooks
-    draft.steps.append(bundlesteps.ShowRoot())  # type: ignore[arg-type]
+    draft.steps.append(bundlesteps.ShowRoot())
     if hooks is not None and hooks.create_container:
         calls = tuple(map(hook_call, hooks.create_container))
-        draft.steps.append(bundlesteps.RunHooks(calls, here.state))  # type: ignore[arg-type]
+        draft.steps.append(bundlesteps.RunHooks(calls, here.state))
     if spec.process.apparmor_profile:
-        draft.steps.append(bundlesteps.EnterProfile(spec.process.apparmor_profile))  # type: ignore[arg-type]
-    draft.steps.append(bundlesteps.EnterRoot())  # type: ignore[arg-type]
+        draft.steps.append(bundlesteps.EnterProfile(spec.process.apparmor_profile))
+    draft.steps.append(bundlesteps.EnterRoot())
     _settings(draft, spec)
     new, joins = _namespaces(spec)
     late: list[Step] = []
@@ -145,7 +145,7 @@ def make_bundle_plan(spec: RuntimeSpec, here: Circumstances) -> Plan:
         new &= ~namespace.NEWCGROUP
         late.append(steps.OwnCgroups())
     if spec.process.terminal:
-        late.append(bundlesteps.MountConsole())  # type: ignore[arg-type]
+        late.append(bundlesteps.MountConsole())
     known = _with_known_capabilities(spec)
     process = make_process(known.process, known.linux.seccomp, machine=here.machine)
     maps = _maps(spec.linux.uid_mappings), _maps(spec.linux.gid_mappings)
@@ -221,7 +221,7 @@ def _mount(draft: _Draft, entry: Mount, here: Circumstances) -> None:
         return
     if entry.type == "cgroup":
         found = tuple((name, draft.source(Source(path))) for name, path in here.groups.items())
-        draft.steps.append(bundlesteps.ShowGroups(target, found, "ro" in options))  # type: ignore[arg-type]
+        draft.steps.append(bundlesteps.ShowGroups(target, found, "ro" in options))
         return
     if entry.type in {"proc", "sysfs"} and target in {"/proc", "/sys"}:
         attributes = sum(_ATTRIBUTES.get(word, 0) for word in options)
@@ -232,7 +232,7 @@ def _mount(draft: _Draft, entry: Mount, here: Circumstances) -> None:
     flags = sum(_FLAGS.get(word, 0) for word in options)
     data = ",".join(word for word in entry.options if word not in MOUNT_OPTIONS)
     if "tmpcopyup" in options and entry.type == "tmpfs":
-        draft.steps.append(bundlesteps.CopyUp(target, flags, data))  # type: ignore[arg-type]
+        draft.steps.append(bundlesteps.CopyUp(target, flags, data))
     else:
         draft.steps.append(steps.MountNew(entry.type, target, flags, data))
 
@@ -277,9 +277,9 @@ def _devices(draft: _Draft, spec: RuntimeSpec, here: Circumstances) -> None:
         if not here.nodes:
             draft.steps.append(steps.OpenDevice(device.path))
         draft.steps.append(steps.Attach(device.path, device.path))
-    draft.steps += [bundlesteps.Link(path, text) for path, text in LINKS.items()]  # type: ignore[misc]
+    draft.steps += [bundlesteps.Link(path, text) for path, text in LINKS.items()]
     if spec.process.terminal:
-        draft.steps.append(bundlesteps.Hold("/dev/console"))  # type: ignore[arg-type]
+        draft.steps.append(bundlesteps.Hold("/dev/console"))
 
 
 def _node(device: Device, maps: tuple[tuple[IdMap, ...], tuple[IdMap, ...]]) -> tuple[int, int, int, int]:
@@ -316,7 +316,7 @@ def _settings(draft: _Draft, spec: RuntimeSpec) -> None:
                 f"config.json: there is no propagation {linux.rootfs_propagation!r}", code="invalid-config"
             )
         recursive = mount.MS_REC if linux.rootfs_propagation.startswith("r") else 0
-        draft.steps.append(bundlesteps.Propagate(flags | recursive))  # type: ignore[arg-type]
+        draft.steps.append(bundlesteps.Propagate(flags | recursive))
     if spec.root.readonly:
         draft.steps.append(steps.ReadonlyRoot())
     if linux.readonly_paths:

@@ -327,6 +327,7 @@ class Sysctl(NamedTuple):
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+    from tiffin.runtime import bundlesteps
     from tiffin.runtime.libraries import FindLibraries
     from tiffin.runtime.rare_steps import MountHierarchies, Narrow, NoDevices, TakeDevices
 
@@ -356,6 +357,17 @@ if TYPE_CHECKING:
         | NoDevices
         | Narrow
         | FindLibraries
+        | bundlesteps.BundleRoot
+        | bundlesteps.ShowRoot
+        | bundlesteps.RunHooks
+        | bundlesteps.EnterRoot
+        | bundlesteps.Propagate
+        | bundlesteps.Hold
+        | bundlesteps.Link
+        | bundlesteps.ShowGroups
+        | bundlesteps.EnterProfile
+        | bundlesteps.MountConsole
+        | bundlesteps.CopyUp
     )
 STEPS = {
     kind.__name__: kind
