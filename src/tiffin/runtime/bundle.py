@@ -12,6 +12,7 @@ from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.oci.codec import LIMIT, decode
 from tiffin.oci.runtimespec import Mount, Resources, RuntimeSpec
 from tiffin.runtime.devices import DEFAULTS
+from tiffin.runtime.plan import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,6 @@ UNSUPPORTED: Final = (
 )
 _UNCONFINED = "unconfined"
 _MOST_SWAPPY = 100
-_NAMESPACES = frozenset({"pid", "network", "mount", "ipc", "uts", "user", "cgroup"})
 _NOT_JOINED = frozenset({"mount"})
 
 
@@ -131,7 +131,7 @@ def _check_namespaces(spec: RuntimeSpec) -> None:
     for entry in entries:
         if kinds.count(entry.type) > 1:
             raise _wrong(f"linux.namespaces has {entry.type} twice")
-        if entry.type not in _NAMESPACES or (entry.path and entry.type in _NOT_JOINED):
+        if entry.type not in KINDS or (entry.path and entry.type in _NOT_JOINED):
             raise _unsupported(f"{'an existing' if entry.path else 'a'} {entry.type} namespace")
         if entry.path and not entry.path.startswith("/"):
             raise _wrong(f"linux.namespaces: {entry.path} is no absolute path")

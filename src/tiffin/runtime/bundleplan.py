@@ -7,35 +7,26 @@ seen at its own path until the hooks have been run. What tiffin itself starts is
 from __future__ import annotations
 
 import os
-import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.linux import capability, mount, namespace
-from tiffin.linux.namespace import IdMap, host_id
+from tiffin.linux.namespace import host_id
 from tiffin.runtime import bundlesteps, steps
 from tiffin.runtime.model import HookCall, Join, Plan, Source
 from tiffin.runtime.mounts import DEVICES, LINKS
-from tiffin.runtime.plan import make_process
+from tiffin.runtime.plan import DEVICE_KINDS, KINDS, id_maps, make_process
 from tiffin.runtime.rare_steps import TakeDevices
 from tiffin.runtime.roots import MakePrivate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tiffin.oci.runtimespec import Capabilities, Device, Hook, IDMapping, Mount, RuntimeSpec
+    from tiffin.linux.namespace import IdMap
+    from tiffin.oci.runtimespec import Capabilities, Device, Hook, Mount, RuntimeSpec
     from tiffin.runtime.process import Process
     from tiffin.runtime.steps import Step
 
-KINDS = {
-    "pid": namespace.NEWPID,
-    "network": namespace.NEWNET,
-    "mount": namespace.NEWNS,
-    "ipc": namespace.NEWIPC,
-    "uts": namespace.NEWUTS,
-    "user": namespace.NEWUSER,
-    "cgroup": namespace.NEWCGROUP,
-}
 _FLAGS = {
     "ro": mount.MS_RDONLY,
     "nosuid": mount.MS_NOSUID,
@@ -87,8 +78,6 @@ MOUNT_OPTIONS = frozenset(
     {*_PLAIN, *_FLAGS, *_ATTRIBUTES, *_PROPAGATION, *(f"r{word}" for word in _PROPAGATION), "rro"}
 )
 """The options that are not passed on to the file system."""
-
-_TYPES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 
 
 class Circumstances(NamedTuple):
@@ -148,7 +137,7 @@ def make_bundle_plan(spec: RuntimeSpec, here: Circumstances) -> Plan:
         late.append(bundlesteps.MountConsole())
     known = _with_known_capabilities(spec)
     process = make_process(known.process, known.linux.seccomp, machine=here.machine)
-    maps = _maps(spec.linux.uid_mappings), _maps(spec.linux.gid_mappings)
+    maps = id_maps(spec.linux.uid_mappings), id_maps(spec.linux.gid_mappings)
     if not maps[0]:
         process = grantable(process, here.capabilities)
     return Plan(new, *maps, tuple(draft.sources), tuple(draft.steps), process, joins, (), tuple(late))
@@ -195,10 +184,6 @@ def _with_known_capabilities(spec: RuntimeSpec) -> RuntimeSpec:
     }
     known: Capabilities = msgspec.structs.replace(sets, **kept)
     return msgspec.structs.replace(spec, process=msgspec.structs.replace(spec.process, capabilities=known))
-
-
-def _maps(mappings: tuple[IDMapping, ...]) -> tuple[IdMap, ...]:
-    return tuple(IdMap(line.container_id, line.host_id, line.size) for line in mappings)
 
 
 def _namespaces(spec: RuntimeSpec) -> tuple[int, tuple[Join, ...]]:
@@ -269,7 +254,7 @@ def _devices(draft: _Draft, spec: RuntimeSpec, here: Circumstances) -> None:
         if path not in own:
             draft.steps += [steps.OpenDevice(path), steps.Attach(path, path)]
     if here.nodes and spec.linux.devices:
-        maps = _maps(spec.linux.uid_mappings), _maps(spec.linux.gid_mappings)
+        maps = id_maps(spec.linux.uid_mappings), id_maps(spec.linux.gid_mappings)
         nodes = tuple(_node(device, maps) for device in spec.linux.devices)
         number = draft.source(Source("", nodes=nodes))
         draft.steps.append(TakeDevices(number, tuple(device.path for device in spec.linux.devices)))
@@ -283,7 +268,7 @@ def _devices(draft: _Draft, spec: RuntimeSpec, here: Circumstances) -> None:
 
 
 def _node(device: Device, maps: tuple[tuple[IdMap, ...], tuple[IdMap, ...]]) -> tuple[int, int, int, int]:
-    kind = _TYPES.get(device.type)
+    kind = DEVICE_KINDS.get(device.type)
     if kind is None:
         raise InvalidError(
             f"config.json: the device {device.path} has no type {device.type!r}", code="invalid-config"

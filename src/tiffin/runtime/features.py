@@ -6,7 +6,8 @@ from typing import Any
 
 from tiffin.linux.capability import NAMES
 from tiffin.oci.runtimespec import VERSION
-from tiffin.runtime.bundleplan import KINDS, MOUNT_OPTIONS
+from tiffin.runtime.bundleplan import MOUNT_OPTIONS
+from tiffin.runtime.plan import KINDS
 from tiffin.runtime.seccomp import supported
 
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")

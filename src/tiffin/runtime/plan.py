@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tiffin.oci.runtimespec import Process as ProcessSpec
     from tiffin.runtime.model import Inlay
 
-_NAMESPACES = {
+KINDS = {
     "pid": namespace.NEWPID,
     "network": namespace.NEWNET,
     "mount": namespace.NEWNS,
@@ -39,6 +39,8 @@ _NAMESPACES = {
     "user": namespace.NEWUSER,
     "cgroup": namespace.NEWCGROUP,
 }
+"""The namespaces by the names of the runtime spec."""
+
 _JOINABLE = (
     *(namespace.NEWNET, namespace.NEWIPC, namespace.NEWUTS),
     *(namespace.NEWPID, namespace.NEWUSER),
@@ -76,7 +78,9 @@ LIBRARIES = "tiffin-libraries"
 """What the hook of `runtime.libraries` calls itself."""
 _INSIDE = re.compile(r"/proc/(\d+)/root(/.+)")
 _CGROUPS = "cgroup2"
-_DEVICE_KINDS = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
+DEVICE_KINDS = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
+"""The types of its device nodes."""
+
 _NOBODY = 65534
 _RUNTIMES_OWN = ("/dev/", "/proc/", "/sys/")
 
@@ -110,7 +114,7 @@ def make_plan(
     Without id mappings in the spec the caller's user namespace is used as it is. The container dies with
     its launcher unless it may `outlive` it. `extra` is mounted besides the mounts of the spec.
     """
-    uids, gids = _maps(spec.linux.uid_mappings), _maps(spec.linux.gid_mappings)
+    uids, gids = id_maps(spec.linux.uid_mappings), id_maps(spec.linux.gid_mappings)
     idmap = bool(uids) and not rootfs.shifted
     new, joins = _namespaces(spec)
     sources = Sources()
@@ -229,7 +233,8 @@ def _rlimit(limit: Rlimit) -> tuple[int, int, int]:
     return RLIMITS.index(limit.type), soft, hard
 
 
-def _maps(mappings: tuple[IDMapping, ...]) -> tuple[IdMap, ...]:
+def id_maps(mappings: tuple[IDMapping, ...]) -> tuple[IdMap, ...]:
+    """Return the lines of a map of ids."""
     return tuple(IdMap(line.container_id, line.host_id, line.size) for line in mappings)
 
 
@@ -245,7 +250,7 @@ def _namespaces(spec: RuntimeSpec) -> tuple[int, tuple[Join, ...]]:
     joined = any(entry.type == "user" and entry.path for entry in spec.linux.namespaces)
     new = namespace.NEWUSER if spec.linux.uid_mappings and not joined else 0
     for entry in spec.linux.namespaces:
-        kind = _NAMESPACES.get(entry.type)
+        kind = KINDS.get(entry.type)
         if kind is None:
             raise InvalidError(f"there is no kind of namespace called {entry.type}")
         if entry.path and kind in _JOINABLE:
@@ -330,7 +335,7 @@ def _add_devices(
 
     nodes = []
     for device in devices:
-        kind = _DEVICE_KINDS.get(device.type)
+        kind = DEVICE_KINDS.get(device.type)
         if kind is None:
             raise InvalidError(f"the device {device.path}: there is no type {device.type!r}")
         mode = kind | (0o666 if device.file_mode is None else device.file_mode & 0o777)
