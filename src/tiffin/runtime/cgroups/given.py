@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.runtime.cgroups.limits import Writes
-from tiffin.runtime.cgroups.manager import Kernel, Wanted, own_hierarchies
+from tiffin.runtime.cgroups.manager import Kernel, Wanted, none_mounted, own_hierarchies
 from tiffin.runtime.cgroups.v1 import V1
 from tiffin.runtime.cgroups.v2 import V2
 
@@ -145,11 +145,7 @@ def make_groups(path: str, identity: str, resources: Resources, found: Hierarchi
             raise
         return Groups({}, elsewhere)
     if writes.v1 or writes.v2:
-        raise UnsupportedError(
-            "limits need cgroups, and none are mounted here",
-            code="no-controller",
-            hint="mount them as root: mount -t cgroup2 none /sys/fs/cgroup",
-        )
+        raise none_mounted()
     return Groups({}, elsewhere)
 
 

@@ -148,11 +148,7 @@ def choose(managers: Iterable[Manager], writes: Writes) -> Manager:
         for name, why in missing.items():
             reasons.setdefault(name, []).append(f"{type(manager).__name__.lower()}: {why}")
     if not reasons:
-        raise UnsupportedError(
-            "limits need cgroups, and none are mounted here",
-            code="no-controller",
-            hint="mount them as root: mount -t cgroup2 none /sys/fs/cgroup",
-        )
+        raise none_mounted()
     what = "; ".join(f"{name} ({', '.join(whys)})" for name, whys in reasons.items())
     raise UnsupportedError(
         f"a limit needs a controller of cgroups that is not to be had: {what}",
@@ -184,6 +180,15 @@ def parent_below(mount: Path, own: str, asked: str, kernel: Kernel) -> Path:
         with suppress(FileExistsError):
             kernel.make(directory)
     return directory
+
+
+def none_mounted() -> UnsupportedError:
+    """Return the error for limits on a machine without cgroups."""
+    return UnsupportedError(
+        "limits need cgroups, and none are mounted here",
+        code="no-controller",
+        hint="mount them as root: mount -t cgroup2 none /sys/fs/cgroup",
+    )
 
 
 def no_place(controller: str, error: OSError) -> UnsupportedError:
