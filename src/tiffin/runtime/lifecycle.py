@@ -173,11 +173,7 @@ def start(directory: Directory, say: Callable[[str], None]) -> None:
             raise command_failure(failure)
         spec = bundles.parse(directory.config(), state.bundle)
         told = _told(directory, state, "running")
-        for hook in () if spec.hooks is None else spec.hooks.poststart:
-            try:
-                run_hook(hook_call(hook), told)
-            except TiffinError as error:
-                say(error.message)
+        _tell_hooks(() if spec.hooks is None else spec.hooks.poststart, told, say)
 
 
 def kill(directory: Directory, number: int, *, everybody: bool = False) -> None:
@@ -236,11 +232,7 @@ def delete(directory: Directory, say: Callable[[str], None], *, force: bool = Fa
         spec = bundles.parse(directory.config(), state.bundle) if state.bundle else None
         told = _told(directory, state, "stopped")
         directory.remove()
-    for hook in () if spec is None or spec.hooks is None else spec.hooks.poststop:
-        try:
-            run_hook(hook_call(hook), told)
-        except TiffinError as error:
-            say(error.message)
+    _tell_hooks(() if spec is None or spec.hooks is None else spec.hooks.poststop, told, say)
 
 
 def pids(directory: Directory) -> list[int]:
@@ -273,6 +265,15 @@ def _told(directory: Directory, state: State, status: Status) -> bytes:
 def _run_hooks(hooks: Iterable[Hook], told: bytes) -> None:
     for hook in hooks:
         run_hook(hook_call(hook), told)
+
+
+def _tell_hooks(hooks: Iterable[Hook], told: bytes, say: Callable[[str], None]) -> None:
+    """Run hooks that cannot stop anything any more: of one that fails is only warned."""
+    for hook in hooks:
+        try:
+            run_hook(hook_call(hook), told)
+        except TiffinError as error:
+            say(error.message)
 
 
 def _makes_nodes() -> bool:
