@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from tiffin.cli.commands.oci import Call
     from tiffin.cli.options import Option
+    from tiffin.runtime.ocistate import Directory, State
 
 _FORMATS = ("table", "json")
 _PROCESS = (
@@ -79,13 +80,16 @@ def _start(call: Call) -> int:
 def _state(call: Call) -> int:
     import json
 
+    directory = call.directory
+    call.session.print(json.dumps(_shown(directory, directory.read()), indent=2))
+    return 0
+
+
+def _shown(directory: Directory, state: State) -> dict[str, Any]:
+    """The state of the runtime-spec, and what runc shows besides."""
     from tiffin.runtime.ocistate import document
 
-    directory = call.directory
-    state = directory.read()
-    more = {"rootfs": state.rootfs, "created": state.created, "owner": ""}
-    call.session.print(json.dumps({**document(directory, state), **more}, indent=2))
-    return 0
+    return {**document(directory, state), "rootfs": state.rootfs, "created": state.created, "owner": ""}
 
 
 def _kill(call: Call) -> int:
@@ -224,12 +228,9 @@ def _converse(child: Any) -> None:
 def _list(call: Call) -> int:
     import json
 
-    from tiffin.runtime.ocistate import containers, document
+    from tiffin.runtime.ocistate import containers
 
-    found = []
-    for directory, state in containers(call.root):
-        more = {"rootfs": state.rootfs, "created": state.created, "owner": ""}
-        found.append({**document(directory, state), **more})
+    found = [_shown(directory, state) for directory, state in containers(call.root)]
     if call.arguments.flag("quiet"):
         for each in found:
             call.session.print(each["id"])
