@@ -150,6 +150,13 @@ def test_a_traceback_is_there_for_those_who_ask(tiffin, engine, monkeypatch):
     assert "Traceback" not in tiffin("images").err
 
 
+def test_engines_that_ask_the_oci_runtime_for_a_traceback_get_it_too(tiffin, tmp_path):
+    asked = tiffin("oci", "--root", str(tmp_path), "--debug", "state", "none")
+    assert "Traceback" in asked.err
+    assert asked.status == 1
+    assert "Traceback" not in tiffin("oci", "--root", str(tmp_path), "state", "none").err
+
+
 def test_ctrl_c_ends_with_130_and_without_words(tiffin, engine):
     def interrupt(*_arguments, **_options):
         raise KeyboardInterrupt

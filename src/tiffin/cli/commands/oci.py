@@ -20,7 +20,7 @@ OPTIONS = (
     value("--root", "FOLDER", "Where the containers are kept, in memory best"),
     value("--log", "FILE", "Write errors and warnings into this file too"),
     value("--log-format", "FORMAT", "Of that file: text or json", default="text", choices=("text", "json")),
-    flag("--debug", "Show a traceback where tiffin itself fails"),
+    flag("--debug", "Show a traceback when something fails"),
     *refuse(_SYSTEMD, "--systemd-cgroup"),
     value("--rootless", "WHICH", "What is found out anyway: true, false or auto", default="auto"),
 )
@@ -104,6 +104,10 @@ def run(session: Session, arguments: Arguments) -> int:
         return verb.act(call)
     except Exception as error:
         call.log("error", _told(error))
+        if arguments.flag("debug"):
+            import traceback
+
+            traceback.print_exception(error, file=session.stderr)
         raise
 
 
