@@ -197,7 +197,7 @@ def _general(found: Installation, wanted: frozenset[str]) -> Edits:
     ]
     control = (*_CONTROL, *([_MODESET] if wanted & {"graphics", "display"} else []))
     mounts = [_mount(found.root, each.path) for each in libraries]
-    mounts += [HostMount(_outside(found.root, path), inside, _READ) for inside, path in programs]
+    mounts += [HostMount(outside(found.root, path), inside, _READ) for inside, path in programs]
     mounts += [_mount(found.root, path) for need, path in found.files if _chosen(need, wanted)]
     mounts += [_mount(found.root, path, _SOCKET) for path in found.sockets]
     nodes = _nodes(found.root, (node for node in control if node in found.nodes))
@@ -230,12 +230,13 @@ def _hook(libraries: Sequence[Library], machine: str) -> HookCall:
 
 
 def _nodes(root: str, paths: Iterable[str]) -> tuple[DeviceNode, ...]:
-    return tuple(DeviceNode(path, _outside(root, path) if root != "/" else "") for path in paths)
+    return tuple(DeviceNode(path, outside(root, path) if root != "/" else "") for path in paths)
 
 
 def _mount(root: str, path: str, options: tuple[str, ...] = _READ) -> HostMount:
-    return HostMount(_outside(root, path), path, options)
+    return HostMount(outside(root, path), path, options)
 
 
-def _outside(root: str, path: str) -> str:
-    return path if root == "/" else f"{root.rstrip('/')}{path}"
+def outside(root: str, path: str) -> str:
+    """Return where on this machine the path of a driver lies that is kept below `root`."""
+    return f"{root.rstrip('/')}{path}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tiffin.linux import ldcache
 from tiffin.linux.elf import MACHINES, library_name
-from tiffin.runtime.nvidia import GPU, PROGRAMS, Installation, Library, Part
+from tiffin.runtime.nvidia import GPU, PROGRAMS, Installation, Library, Part, outside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ _LARGEST_CACHE = 64 << 20
 
 def loaded_version(root: str) -> str:
     """Return the version of the driver that is loaded, by its own words; nothing if none is."""
-    match = _LOADED.search(_text(f"{root.rstrip('/')}{_DRIVER}/version"))
+    match = _LOADED.search(_text(outside(root, f"{_DRIVER}/version")))
     return match[1] if match else ""
 
 
@@ -76,14 +76,14 @@ def find_installation(root: str = "/", machine: str = "") -> Installation | None
         libraries=libraries,
         programs=tuple(_programs(root)),
         files=tuple(_files(root, version)),
-        sockets=tuple(path for path in _SOCKETS if os.path.exists(_outside(root, path))),
+        sockets=tuple(path for path in _SOCKETS if os.path.exists(outside(root, path))),
     )
 
 
 def _gpus(root: str) -> Iterator[GPU]:
     """The GPUs, in the order of the bus, which is that of nvidia-smi."""
     for index, address in enumerate(_names(root, f"{_DRIVER}/gpus")):
-        told = _fields(_text(_outside(root, f"{_DRIVER}/gpus/{address}/information")))
+        told = _fields(_text(outside(root, f"{_DRIVER}/gpus/{address}/information")))
         minor = told.get("Device Minor", "")
         if not (minor.isascii() and minor.isdigit()):
             continue
@@ -101,7 +101,7 @@ def _gpus(root: str) -> Iterator[GPU]:
 def _display(root: str, address: str) -> Iterator[str]:
     for kind in ("card", "render"):
         path = _real(root, f"/dev/dri/by-path/pci-{address}-{kind}")
-        if path is not None and os.path.exists(_outside(root, path)):
+        if path is not None and os.path.exists(outside(root, path)):
             yield path
 
 
@@ -112,7 +112,7 @@ def _parts(root: str, index: int, minor: int) -> Iterator[Part]:
     for instance in _numbered(root, place, "gi"):
         for compute in _numbered(root, f"{place}/{instance}", "ci"):
             numbers = [
-                _fields(_text(_outside(root, f"{path}/access"))).get("DeviceFileMinor", "")
+                _fields(_text(outside(root, f"{path}/access"))).get("DeviceFileMinor", "")
                 for path in (f"{place}/{instance}", f"{place}/{instance}/{compute}")
             ]
             if all(number.isascii() and number.isdigit() for number in numbers):
@@ -136,7 +136,7 @@ def _libraries(root: str, version: str, machine: str) -> Iterator[Library]:
             if path is None or path in seen:
                 continue
             seen.add(path)
-            soname = _soname(_outside(root, path), machine)
+            soname = _soname(outside(root, path), machine)
             if soname is not None:
                 yield Library(path, soname)
 
@@ -149,14 +149,14 @@ def _home(root: str, version: str, machine: str) -> str | None:
     for candidate in candidates:
         path = _real(root, candidate)
         fits = path is not None and path.endswith(f"/libcuda.so.{version}")
-        if fits and _soname(_outside(root, str(path)), machine) is not None:
+        if fits and _soname(outside(root, str(path)), machine) is not None:
             return os.path.dirname(str(path))
     return None
 
 
 def _cached(root: str, machine: str) -> list[str]:
     try:
-        with Path(_outside(root, "/etc/ld.so.cache")).open("rb") as file:
+        with Path(outside(root, "/etc/ld.so.cache")).open("rb") as file:
             entries = ldcache.decode(file.read(_LARGEST_CACHE))
     except (OSError, ValueError):
         return []
@@ -168,7 +168,7 @@ def _programs(root: str) -> Iterator[tuple[str, str]]:
     for name in PROGRAMS:
         for folder in _BINARIES:
             path = _real(root, f"{folder}/{name}")
-            if path is not None and os.access(_outside(root, path), os.X_OK):
+            if path is not None and os.access(outside(root, path), os.X_OK):
                 yield f"/usr/bin/{name}", path
                 break
 
@@ -180,7 +180,7 @@ def _files(root: str, version: str) -> Iterator[tuple[str, str]]:
         yield from (("", path) for path in found if path.endswith(".bin"))
         if found:
             break
-    yield from (("graphics", path) for path in _GRAPHICS if os.path.isfile(_outside(root, path)))
+    yield from (("graphics", path) for path in _GRAPHICS if os.path.isfile(outside(root, path)))
 
 
 def _soname(path: str, machine: str) -> str | None:
@@ -204,9 +204,9 @@ def _real(root: str, path: str) -> str | None:
             continue
         here = f"/{'/'.join([*done, part])}"
         try:
-            target = os.readlink(_outside(root, here))
+            target = os.readlink(outside(root, here))
         except OSError:
-            if not os.path.lexists(_outside(root, here)):
+            if not os.path.lexists(outside(root, here)):
                 return None
             done.append(part)
             continue
@@ -221,7 +221,7 @@ def _real(root: str, path: str) -> str | None:
 def _names(root: str, path: str) -> list[str]:
     """What is in a directory, sorted; nothing if there is none."""
     try:
-        return sorted(os.listdir(_outside(root, path)))
+        return sorted(os.listdir(outside(root, path)))
     except OSError:
         return []
 
@@ -242,7 +242,3 @@ def _text(path: str) -> str:
         return Path(path).read_text(errors="replace")
     except OSError:
         return ""
-
-
-def _outside(root: str, path: str) -> str:
-    return path if root == "/" else f"{root.rstrip('/')}{path}"
