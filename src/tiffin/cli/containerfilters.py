@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from tiffin.cli.commands.ps import FILTERS
 from tiffin.cli.portcolumn import offered
 from tiffin.cli.units import has_labels, parse_filters, parse_truth
 from tiffin.errors import InvalidError, NotFoundError
@@ -17,22 +18,6 @@ if TYPE_CHECKING:
 
     Test = Callable[[ContainerSummary, str], bool]
 
-FILTERS = (
-    "ancestor",
-    "before",
-    "exited",
-    "expose",
-    "health",
-    "id",
-    "is-task",
-    "label",
-    "name",
-    "network",
-    "publish",
-    "since",
-    "status",
-    "volume",
-)
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 HEALTH = ("none", "starting", "healthy", "unhealthy")
 _PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?")
@@ -42,7 +27,7 @@ class Filters:
     """What `--filter` asked for, looked through before anything is looked up."""
 
     def __init__(self, items: tuple[str, ...]) -> None:
-        self._wanted = parse_filters(items, FILTERS)
+        self._wanted = parse_filters(items, (*FILTERS.split(),))
         for name, allowed in (("status", STATES), ("health", HEALTH)):
             for text in self._wanted.get(name, ()):
                 if text not in allowed:

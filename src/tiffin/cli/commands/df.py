@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING
 
 from tiffin.cli.command import Command
-from tiffin.cli.commands.ps import RUNNING
 from tiffin.cli.options import flag, usage
 from tiffin.cli.output import format_option, print_rows
 from tiffin.ui.columns import ago, human_size, table
@@ -47,6 +46,8 @@ def run(session: Session, arguments: Arguments) -> int:
 
 def summary(usage_: DiskUsage) -> list[Row]:
     """A row for each kind of thing."""
+    from tiffin.container.state import RUNNING
+
     used = [image for image in usage_.images if image.containers]
     images_free = usage_.layers_size - _used_by(usage_)
     stopped = sum(one.size for one in usage_.containers if one.state not in RUNNING)

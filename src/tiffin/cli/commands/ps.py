@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 COMMAND_WIDTH = 20
 FILTERS = "ancestor before exited expose health id is-task label name network publish since status volume"
-RUNNING = ("running", "restarting", "paused")
 _HEALTH = {"starting": "health: starting"}
 HEADINGS = {
     "ID": "CONTAINER ID",
@@ -57,6 +56,7 @@ OPTIONS = (
 
 def run(session: Session, arguments: Arguments) -> int:
     """List containers, the newest first."""
+    from tiffin.container.state import RUNNING
     from tiffin.engine.containers import ps
 
     filters = _filters(arguments)
