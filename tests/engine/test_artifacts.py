@@ -226,17 +226,9 @@ def test_an_image_is_no_artifact(engine, double, tmp_path):
             action()
 
 
-def test_a_disk_that_is_too_small_is_said_before(engine, double, tmp_path, monkeypatch):
+def test_a_disk_that_is_too_small_is_said_before(engine, double, tmp_path, full_disk):
     name = serve(double, "a", "1", ("application/x", "file", b"content"))
-    real = os.statvfs
-
-    def small(path):
-        found = list(real(path))
-        found[4] = 0  # f_bavail
-        return os.statvfs_result(found)
-
-    monkeypatch.setattr(os, "statvfs", small)
     double.seen.clear()
-    with pytest.raises(FailedError, match="and the disk of"):
+    with full_disk(), pytest.raises(FailedError, match="and the disk of"):
         pull_artifact(engine, name, tmp_path / "t")
     assert not any("/blobs/" in seen.path for seen in double.seen)

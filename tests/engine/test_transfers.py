@@ -464,26 +464,16 @@ def test_what_was_fetched_and_sent_is_told(double, engine):
     assert len(list(events(engine, {}, until=time.time()))) == len(told)
 
 
-def test_a_disk_that_is_too_small_is_said_before_anything_comes(double, make, monkeypatch):
+def test_a_disk_that_is_too_small_is_said_before_anything_comes(double, make, full_disk):
     one = make("one")
     serve_image(double, "a", "1")
-    real = os.statvfs
-
-    def small(path):
-        found = list(real(path))
-        found[4] = 0  # f_bavail
-        return os.statvfs_result(found)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "statvfs", small)
-        with pytest.raises(FailedError, match="takes at least") as caught:
-            pull(one, f"{double.address}/a:1")
+    with full_disk(), pytest.raises(FailedError, match="takes at least") as caught:
+        pull(one, f"{double.address}/a:1")
     assert caught.value.code == "no-room"
     layers = [digest for name, digest in double.blobs if name == "a"]
     assert (
         sum(f"/blobs/{digest}" in seen.path for seen in double.seen for digest in layers) == 1
     )  # the config
     pull(one, f"{double.address}/a:1")
-    with monkeypatch.context() as patch:  # what is here takes no more
-        patch.setattr(os, "statvfs", small)
+    with full_disk():  # what is here takes no more
         pull(one, f"{double.address}/a:1")
