@@ -57,7 +57,7 @@ HEAVY = {
 RUN = """
 cli cli.catalog cli.command cli.commands cli.commands.run cli.main cli.options
 container container.control container.foreground container.job container.life container.logs container.loop
-container.names container.record container.state container.supervisor
+container.names container.record container.removal container.state container.supervisor
 engine engine.engine engine.prepared engine.request engine.rootless engine.running engine.settings
 engine.standing engine.starting
 errors

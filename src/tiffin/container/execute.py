@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tiffin.container import control
 from tiffin.container.job import pack_error
 from tiffin.container.loop import Loop, Output
+from tiffin.errors import ConflictError
 from tiffin.linux import interpreter
 from tiffin.linux.namespace import pidfd_open
 from tiffin.runtime.child import OUR_FAILURE, Streams
@@ -28,10 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tiffin.container.control import Connection
+    from tiffin.container.supervisor import Supervisor
     from tiffin.runtime.child import Child
     from tiffin.runtime.process import Process
 
-__all__ = ["DESCRIPTORS", "entry", "main", "spawn"]
+__all__ = ["DESCRIPTORS", "answer", "entry", "main", "spawn"]
 
 DESCRIPTORS = 4
 """Standard input, output and error, and a file that holds the packed process."""
@@ -43,6 +45,28 @@ _BY_RUNTIME = 2
 def entry(pid: int, external: Sequence[Any]) -> tuple[str, ...]:
     """How a container is entered: by its first process, or by the runtime that has it."""
     return (str(pid), json.dumps(external[:-1])) if external else (str(pid),)
+
+
+def answer(supervisor: Supervisor, connection: Connection, descriptors: Sequence[int], command: str) -> None:
+    """Start what the caller asks for, `command` to those who read of it, or say why it cannot be had."""
+    found, job = supervisor.standing, supervisor.job
+    if not found.pid:
+        message = "the container is not running: it waits to be started again"
+        connection.send({"error": pack_error(ConflictError(message, code="not-running", exit_status=1))})
+    elif found.status == "paused":
+        from tiffin.container import pausing
+
+        connection.send({"error": pack_error(pausing.refuse_exec())})
+    elif len(descriptors) == DESCRIPTORS:
+        identity = os.urandom(32).hex()
+        job.note(f"exec_create: {command}", execID=identity)
+
+        def ended(code: int) -> None:
+            job.note("exec_die", execID=identity, exitCode=str(code))
+
+        if spawn(supervisor.loop, connection, entry(found.pid, job.external), descriptors, ended):
+            job.note(f"exec_start: {command}", execID=identity)
+    connection.close()
 
 
 def spawn(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["spawn"]
 
 _SOURCE, _REPORT, _HOME, _HOLD, _CLIENT = 3, 4, 5, 6, 7
-_MODULE = "tiffin.container.supervisor"
+_MODULE = "tiffin.container.detached"
 
 
 def spawn(job: Job, client: Connection | None = None) -> tuple[tuple[str, ...], Identity]:

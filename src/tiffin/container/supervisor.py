@@ -1,33 +1,27 @@
 """One container from start to end: it lives, once or again and again, and how it ended is written down.
 
-A detached container has this as a small process of its own; a foreground `run` does the same in its
-own process, with a terminal. When the process that supervises dies, the kernel kills the container.
+A detached container has this as a small process of its own (`detached.py`); a foreground `run` does the
+same in its own process, with a terminal. When the process that supervises dies, the kernel kills the
+container.
 Runs under `python -IS`; standard library only.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import json
 import os
 import signal
-import sys
 import time
 from functools import partial
 from pathlib import Path
 
 from tiffin.container import control, state
-from tiffin.container.job import Job, pack_error, unpack
+from tiffin.container.job import pack_error
 from tiffin.container.life import Life
 from tiffin.container.logs import writer_of
 from tiffin.container.loop import Loop
-from tiffin.errors import ConflictError
 from tiffin.linux.files import atomic_write
-from tiffin.linux.namespace import close_from
 from tiffin.linux.process import Identity
-from tiffin.linux.remove import remove_tree
-from tiffin.store.journal import append
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +31,7 @@ if TYPE_CHECKING:
     from tiffin.container.clients import Clients
     from tiffin.container.foreground import Foreground
     from tiffin.container.health import Health
+    from tiffin.container.job import Job
     from tiffin.container.journald import JournalWriter
     from tiffin.container.life import Tees
     from tiffin.container.logs import LogWriter, Stream
@@ -45,10 +40,8 @@ if TYPE_CHECKING:
     from tiffin.container.restart import Tally
     from tiffin.runtime.child import Child
 
-__all__ = ["USERS", "Supervisor", "leave", "main", "put_away", "supervise"]
+__all__ = ["Supervisor", "supervise"]
 
-USERS = "users"
-"""In the directory of an anonymous volume a folder with a file for each container that has it."""
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 
@@ -265,7 +258,10 @@ class Supervisor:
             self._change(message)
             connection.send({"ok": True})
         elif message.get("verb") == "exec":
-            self._execute(connection, descriptors, str(message.get("command", "")))
+            from tiffin.container import execute  # most containers are never entered
+
+            self.loop.forget(connection.fileno())
+            execute.answer(self, connection, descriptors, str(message.get("command", "")))
         elif message.get("verb") == "network":
             connection.send(self._network(message))
         elif message.get("verb") == "attach":
@@ -323,29 +319,6 @@ class Supervisor:
             self._prober.resume()
         elif self._prober is not None:
             self._prober.close()
-
-    def _execute(self, connection: control.Connection, descriptors: list[int], command: str) -> None:
-        from tiffin.container import execute  # most containers are never entered
-
-        self.loop.forget(connection.fileno())
-        if not self._state.pid:
-            message = "the container is not running: it waits to be started again"
-            connection.send({"error": pack_error(ConflictError(message, code="not-running", exit_status=1))})
-        elif self._state.status == "paused":
-            from tiffin.container import pausing
-
-            connection.send({"error": pack_error(pausing.refuse_exec())})
-        elif len(descriptors) == execute.DESCRIPTORS:
-            entry = execute.entry(self._state.pid, self.job.external)
-            identity = os.urandom(32).hex()
-            self.job.note(f"exec_create: {command}", execID=identity)
-
-            def ended(code: int) -> None:
-                self.job.note("exec_die", execID=identity, exitCode=str(code))
-
-            if execute.spawn(self.loop, connection, entry, descriptors, ended):
-                self.job.note(f"exec_start: {command}", execID=identity)
-        connection.close()
 
     def _attach(self, connection: control.Connection, wanted: dict[str, Any], descriptors: list[int]) -> None:
         """Let it hear the container; one that does not run is told by silence, for who asks has looked."""
@@ -411,67 +384,3 @@ def supervise(
         signal.signal(number, lambda number, _frame: supervisor.kill(number, last=True))
     started(supervisor)
     return supervisor.wait()
-
-
-def main() -> None:
-    """The process of a detached container: `argv` names the descriptors of its job, its report, a client."""
-    source, report = int(sys.argv[1]), int(sys.argv[2])
-    clients = [int(text) for text in sys.argv[3:]]
-    with open(source, "rb") as file:
-        job = unpack(file.read())
-    ours = [fd for fd in (report, job.network.home, job.network.hold, *clients) if fd >= 0]
-    close_from(max(ours) + 1)  # what our caller's caller had open is not ours to keep open for days
-    for fd in ours:
-        os.set_inheritable(fd, False)
-
-    told = False
-
-    def tell(message: dict[str, object]) -> None:
-        nonlocal told
-        told = True
-        with contextlib.suppress(BrokenPipeError):  # who started us was interrupted; the container goes on
-            os.write(report, json.dumps(message).encode())
-        os.close(report)
-
-    try:
-        supervise(
-            job,
-            lambda supervisor: tell({"started": True, "notices": supervisor.notices}),
-            client=control.inherited(clients[0]) if clients else None,
-        )
-    except Exception as error:
-        if told:  # nobody listens any more: what went wrong is for supervisor.log
-            raise
-        tell({"error": pack_error(error)})
-        sys.exit(1)
-    for directory in map(Path, job.remove):
-        if directory == Path(job.directory):
-            put_away(directory)
-            job.note("destroy")
-        elif leave(directory, job.identity):
-            put_away(directory)
-            append(job.journal, "volume", "destroy", directory.name, {"driver": "local"})
-
-
-def leave(directory: Path, user: str) -> bool:
-    """Forget that a container has this anonymous volume; return whether it is nobody's now."""
-    users = directory / USERS
-    try:
-        (users / user).unlink(missing_ok=True)
-        users.rmdir()
-    except OSError as error:
-        return error.errno != errno.ENOTEMPTY
-    return True
-
-
-def put_away(directory: Path) -> None:
-    """Delete a container's directory, or a volume's: its name is gone at once, what is in it soon after."""
-    away = directory.with_name(f".gone-{directory.name}")
-    with contextlib.suppress(FileNotFoundError):
-        directory.rename(away)
-    while True:
-        try:
-            remove_tree(away)
-        except FileNotFoundError:
-            continue  # somebody else does the same, and was faster with a part of it
-        return

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tiffin.container.supervisor import USERS, leave
+from tiffin.container.removal import USERS, leave
 from tiffin.errors import InvalidError, NotFoundError
 from tiffin.layer.tree import kept_xattrs
 from tiffin.linux import files

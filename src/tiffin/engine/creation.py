@@ -13,8 +13,8 @@ import msgspec
 from tiffin.build.owner import find_user
 from tiffin.container import environment, names
 from tiffin.container.record import EndpointRecord, MountRecord, Record, Records
+from tiffin.container.removal import put_away
 from tiffin.container.signals import parse_signal
-from tiffin.container.supervisor import put_away
 from tiffin.engine.lookup import find_complete, need_image
 from tiffin.engine.prepared import Prepared, keep
 from tiffin.engine.standing import FILES, Made, Top, directory_of, furnish, name_of, tell

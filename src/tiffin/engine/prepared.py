@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tiffin.container import names
 from tiffin.container.record import Record, Records
-from tiffin.container.supervisor import put_away
+from tiffin.container.removal import put_away
 from tiffin.engine.standing import Made, Top, furnish, name_of
 from tiffin.engine.starting import shares
 from tiffin.linux.files import atomic_write

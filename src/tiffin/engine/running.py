@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from tiffin.container import state
 from tiffin.container.record import Records
-from tiffin.container.supervisor import put_away
+from tiffin.container.removal import put_away
 from tiffin.engine.prepared import make_again
 from tiffin.engine.request import RunRequest
 from tiffin.engine.standing import Made, control_of, directory_of, lock_of, tell, volumes_of
