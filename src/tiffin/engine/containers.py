@@ -216,7 +216,7 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int | None:
     """Run another command in a container; return its exit code, None if we left it."""
     from tiffin.build.owner import find_user
     from tiffin.container import environment
-    from tiffin.engine.creation import variables
+    from tiffin.engine.variables import variables
     from tiffin.runtime.model import pack_process
     from tiffin.runtime.plan import make_process
     from tiffin.runtime.spec import exec_process

@@ -14,13 +14,13 @@ from tiffin.build.owner import find_user
 from tiffin.container import environment, names
 from tiffin.container.record import EndpointRecord, MountRecord, Record, Records
 from tiffin.container.removal import put_away
-from tiffin.container.signals import parse_signal
+from tiffin.engine.admission import check, check_programs
 from tiffin.engine.lookup import find_complete, need_image
 from tiffin.engine.prepared import Prepared, keep
 from tiffin.engine.standing import FILES, Made, Top, directory_of, furnish, name_of, tell
-from tiffin.engine.starting import RULE, plan_of, shares
-from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
-from tiffin.events import Notice
+from tiffin.engine.starting import plan_of, shares
+from tiffin.engine.variables import labels, variables
+from tiffin.errors import NotFoundError
 from tiffin.linux.files import lock
 from tiffin.linux.isolation import Rung
 from tiffin.network import publish, resolver
@@ -54,7 +54,7 @@ def create(engine: Engine, request: RunRequest) -> Record:
 
 def make(engine: Engine, request: RunRequest) -> Made:
     """The same, and its plan, if that does not depend on another container."""
-    _check(engine, request)
+    check(engine, request)
     engine.enter()
     records = Records(engine.db)
     with engine.leases.hold("container") as lease, _ids(engine, request) as first_id:
@@ -63,7 +63,7 @@ def make(engine: Engine, request: RunRequest) -> Made:
         lease.add_all(keeps)
         unpack_image(engine.fetcher, found.manifest, found.config, engine.layers)
         tree = engine.layers.tree(found.config.rootfs.diff_ids)
-        _check_programs(engine, request, found, tree)
+        check_programs(engine, request, found, tree)
         identity = names.new_id(os.urandom)
         name = name_of(records, request)
         gatherer = None
@@ -107,102 +107,9 @@ def make(engine: Engine, request: RunRequest) -> Made:
     return Made(record, plan)
 
 
-def variables(
-    items: tuple[str, ...], files: tuple[Path, ...], engine: Engine
-) -> list[tuple[str, str | None]]:
-    """Read `--env-file` and `-e`; the latter counts more."""
-    host = engine.settings.environ
-    found: list[tuple[str, str | None]] = []
-    for path in files:
-        found += environment.parse_env_file(_read_option("--env-file", path), str(path), host)
-    return found + [environment.parse_env(item, host) for item in items]
-
-
-def _labels(files: tuple[Path, ...]) -> dict[str, str]:
-    """Read `--label-file`, which Docker reads as a file of variables: a name alone is passed over."""
-    found: dict[str, str] = {}
-    for path in files:
-        lines = environment.parse_env_file(_read_option("--label-file", path), str(path), {})
-        found |= {name: value for name, value in lines if value is not None}
-    return found
-
-
-def _read_option(option: str, path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise NotFoundError(
-            f"{option} {path}: {error.strerror}", hint="check the path of the file", exit_status=125
-        ) from error
-
-
 def network_name(request: str) -> str:
     """The network as it is kept: Docker's word for the default one is empty."""
     return "" if request in ("default", "bridge") else request
-
-
-def _check(engine: Engine, request: RunRequest) -> None:
-    """Refuse what cannot be, before anything is made."""
-    if engine.rung in (Rung.CHROOT, Rung.NONE):
-        raise UnsupportedError(
-            f"containers cannot be run on the rung {engine.rung.value}",
-            hint="`tiffin doctor` says what a higher rung would need",
-            exit_status=125,
-        )
-    if request.detach and request.platform is None and not request.image:
-        raise InvalidError("the name of the image is empty")
-    if request.network.startswith("container:") and (request.publish or request.publish_all):
-        raise InvalidError(
-            "ports cannot be published with --network container: they are those of the other container",
-            hint="publish them with the container that owns the network",
-            exit_status=125,
-        )
-    if request.networks:
-        _networks(engine, request)
-    if request.stop_signal is not None:
-        parse_signal(request.stop_signal)
-    if request.limits:
-        from tiffin.engine.limits import parse_limits
-
-        parse_limits(request.limits)
-    if request.runtime or engine.settings.runtime:
-        from tiffin.engine import runtimes
-
-        runtimes.check(engine, request)
-    if request.log_driver or request.log_options:
-        from tiffin.engine import logoptions
-
-        logoptions.check(request.log_driver or "json-file", request.log_options)
-    if request.gpus or request.cdi_devices:
-        from tiffin.engine.accelerators import find_offers
-
-        find_offers(engine, request.gpus, request.cdi_devices)
-    _check_rung(engine, request)
-    if request.restart not in ("", "no"):
-        _check_restart(request)
-
-
-def _check_rung(engine: Engine, request: RunRequest) -> None:
-    """Refuse what the rung does not have: users and devices."""
-    if any(name == "userns" for name, _ in request.security):
-        from tiffin.engine import userns
-
-        userns.check(engine.rung, request.security)
-    rules = [text for name, text in request.limits if name == RULE]
-    if request.devices or rules:
-        from tiffin.engine import hostdevices
-
-        hostdevices.check(engine.rung, request.devices, rules)
-
-
-def _check_restart(request: RunRequest) -> None:
-    from tiffin.container.restart import parse_policy
-
-    parse_policy(request.restart)
-    if request.rm:
-        raise InvalidError(
-            "--restart and --rm exclude each other", hint="leave one of them out", exit_status=125
-        )
 
 
 def _image(engine: Engine, request: RunRequest, name: str) -> Found:
@@ -226,25 +133,6 @@ def _lease_image(engine: Engine, request: RunRequest, lease: Lease, name: str) -
     lease.add_all(_keeps(found))
     unpack_image(engine.fetcher, found.manifest, found.config, engine.layers)
     return found
-
-
-def _check_programs(engine: Engine, request: RunRequest, found: Found, tree: MergedTree) -> None:
-    """Refuse an image whose programs this machine cannot run, by itself or by an emulator."""
-    own = found.config.platform.normalised()
-    if engine.platform.rank(own) == 0:
-        return
-    from tiffin.engine.foreign import obstacle
-
-    reason = obstacle(engine, own, lambda path: tree.resolve(path).node is not None)
-    if reason is not None:
-        raise UnsupportedError(
-            f"the image {request.image} is for {own}, and this machine, {engine.platform}, {reason[0]}",
-            code="foreign-platform",
-            hint=f"build or pull it for this machine; or {reason[1]}",
-            exit_status=125,
-        )
-    if request.platform is None and own.architecture != engine.platform.architecture:
-        engine.emit(Notice(f"the image {request.image} is for {own}, and this machine is {engine.platform}"))
 
 
 def _keeps(found: Found) -> tuple[tuple[str, str], ...]:
@@ -280,7 +168,7 @@ def _record(
         command=(*entrypoint, *(request.command or image_command)),
         layers=tuple(str(diff_id) for diff_id in found.config.rootfs.diff_ids),
         keeps=(*_keeps(found), *(("layer", layer) for mount in mounted for layer in mount.layers)),
-        labels={**(config.labels or {}), **_labels(request.label_files), **dict(request.labels)},
+        labels={**(config.labels or {}), **labels(request.label_files), **dict(request.labels)},
         mounts=mounted,
         volumes_from=request.volumes_from,
         publish=(*request.publish, *(f"{port.container}/{port.protocol}" for port in more)),

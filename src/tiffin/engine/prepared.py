@@ -43,7 +43,7 @@ _CHECK = 4
 _PACKAGE = Path(__file__).parents[1]
 _MAKERS = (
     *("engine/creation.py", "engine/starting.py", "engine/networkflags.py"),
-    *("oci/runtimespec.py", "container/environment.py"),
+    *("engine/variables.py", "oci/runtimespec.py", "container/environment.py"),
 )
 
 
