@@ -491,7 +491,7 @@ def test_logs_go_to_the_stream_that_they_came_from(engine, capfdbinary, monkeypa
     from tiffin.cli.main import main
 
     monkeypatch.setattr("time.time", lambda: 1000.0)
-    engine.answers("containers", logs=[(1, b"out \xff\n"), (2, b"err\n")])
+    engine.answers("logs", logs=[(1, b"out \xff\n"), (2, b"err\n")])
     assert (
         main(["logs", "-ft", "--tail=5", "--since", "42m", "--until", "1970-01-01T00:16:00Z", "serving"]) == 0
     )
@@ -502,7 +502,7 @@ def test_logs_go_to_the_stream_that_they_came_from(engine, capfdbinary, monkeypa
 
 
 def test_logs_without_options_are_all_there_is(tiffin, engine):
-    engine.answers("containers", logs=[])
+    engine.answers("logs", logs=[])
     assert tiffin("logs", "x").status == 0
     options = {"follow": False, "tail": None, "timestamps": False, "since": None, "until": None}
     assert engine.calls[-1] == ("logs", "x", options)

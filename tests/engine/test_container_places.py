@@ -31,6 +31,7 @@ from tiffin.engine import awaiting, containers
 from tiffin.engine.building.results import store_image
 from tiffin.engine.containers import ExecRequest, RunRequest
 from tiffin.engine.engine import Engine
+from tiffin.engine.logs import logs
 from tiffin.engine.settings import Settings
 from tiffin.oci.config import ImageConfig, RootFS
 from tiffin.oci.reference import Reference
@@ -198,7 +199,7 @@ try:
         containers.run(engine, wanted._replace(publish=("8000",), hostname="web"))
         [summary] = containers.ps(engine)
         print(get(int(summary.ports[0].split(":")[1].split("-")[0])), end="")
-        for _, data in containers.logs(engine, "web"):
+        for _, data in logs(engine, "web"):
             print(data.decode(), end="")
         containers.rm(engine, ["web"], force=True)
 finally:

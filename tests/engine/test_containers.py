@@ -34,6 +34,7 @@ from tiffin.engine.containers import ExecRequest, RunRequest
 from tiffin.engine.copying import copy_out
 from tiffin.engine.creation import create
 from tiffin.engine.engine import Engine
+from tiffin.engine.logs import logs
 from tiffin.engine.lookup import find_name, need_image
 from tiffin.engine.processes import top
 from tiffin.engine.request import Client
@@ -119,7 +120,7 @@ def detached(engine, script: str, **more) -> str:
 
 
 def output_of(engine, name, **more) -> str:
-    return b"".join(data for _, data in containers.logs(engine, name, **more)).decode()
+    return b"".join(data for _, data in logs(engine, name, **more)).decode()
 
 
 def until(condition, what="it"):
@@ -421,7 +422,7 @@ def test_logs_follow_ends_with_the_container_and_filters(engine):
     name = detached(
         engine, "for n in 1 2 3; do echo line $n; sleep 0.1; done; echo oops >&2; printf no-newline"
     )
-    entries = list(containers.logs(engine, name, follow=True))
+    entries = list(logs(engine, name, follow=True))
     assert entries == [
         (1, b"line 1\n"),
         (1, b"line 2\n"),
@@ -429,11 +430,11 @@ def test_logs_follow_ends_with_the_container_and_filters(engine):
         (2, b"oops\n"),
         (1, b"no-newline"),
     ]
-    assert list(containers.logs(engine, name, tail=2)) == entries[-2:]
-    assert list(containers.logs(engine, name, tail=0)) == []
-    [(_, stamped)] = list(containers.logs(engine, name, tail=1, timestamps=True))
+    assert list(logs(engine, name, tail=2)) == entries[-2:]
+    assert list(logs(engine, name, tail=0)) == []
+    [(_, stamped)] = list(logs(engine, name, tail=1, timestamps=True))
     assert re.fullmatch(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z no-newline", stamped)
-    assert list(containers.logs(engine, name, since=time.time() + 60)) == []
+    assert list(logs(engine, name, since=time.time() + 60)) == []
     awaiting.wait(engine, [name])
     containers.rm(engine, [name])
 

@@ -1,4 +1,7 @@
-"""Containers: one function for each verb, over an open engine. `running` has those that start one."""
+"""Containers: one function for each verb, over an open engine.
+
+`running` has those that start one, `logs` what they wrote.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,19 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from tiffin.container import attach
-from tiffin.container import logs as journal
 from tiffin.container.foreground import Foreground
 from tiffin.container.record import Records
 from tiffin.container.signals import parse_signal
 from tiffin.engine.request import RunRequest
 from tiffin.engine.running import enter_for, remove, run, start, state_of, tidy
 from tiffin.engine.standing import UPPER, control_of, directory_of, say, spec_of, tell, tree_of
-from tiffin.errors import ConflictError, UnsupportedError
+from tiffin.errors import ConflictError
 from tiffin.linux.isolation import Rung
-from tiffin.linux.namespace import pidfd_open
 from tiffin.linux.record import NamedTuple
 from tiffin.network.publish import Published
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tiffin.container.record import Record
@@ -36,7 +37,6 @@ __all__ = [
     "exec_",
     "inspect",
     "kill",
-    "logs",
     "ps",
     "restart",
     "rm",
@@ -101,38 +101,6 @@ def ps(engine: Engine, all_: bool = False, *, sizes: bool = False) -> list[Conta
         for record in Records(engine.db).all()
         if (found := state_of(engine, record)).running or (all_ and directory_of(engine, record).exists())
     ]
-
-
-def logs(  # noqa: PLR0913 - Docker's options, each a filter of its own
-    engine: Engine,
-    name: str,
-    *,
-    follow: bool = False,
-    tail: int | None = None,
-    timestamps: bool = False,
-    since: float | None = None,
-    until: float | None = None,
-) -> Iterator[tuple[int, bytes]]:
-    """What the container wrote, as pairs of 1 (output) or 2 (errors) and bytes; `follow` until it ends."""
-    record = Records(engine.db).need(name)
-    directory = directory_of(engine, record)
-    first, last = (None if moment is None else journal.stamp(int(moment * 1e9)) for moment in (since, until))
-    if record.log_driver == "none":
-        raise UnsupportedError(
-            f"the log driver of {record.name}, none, does not support reading",
-            code="log-driver",
-            hint="its output is not kept; run it without --log-driver none",
-        )
-    if record.log_driver == "journald":
-        entries = _of_journal(engine, record, follow=follow, tail=tail, since=since)
-    else:
-        entries = _follow(engine, record, tail) if follow else journal.read(directory, tail)
-    for entry in entries:
-        if last is not None and entry.time > last:
-            return
-        if first is None or entry.time >= first:
-            text = f"{entry.time} {entry.text}" if timestamps else entry.text
-            yield 1 if entry.stream == "stdout" else 2, text.encode("utf-8", "surrogateescape")
 
 
 def stop(
@@ -291,42 +259,6 @@ def inspect(engine: Engine, names: Sequence[str], *, sizes: bool = False) -> lis
             document |= {"SizeRw": written, "SizeRootFs": written + image}
         documents.append(document)
     return documents
-
-
-def _follow(engine: Engine, record: Record, tail: int | None) -> Iterator[journal.Entry]:
-    with _supervisor(engine, record) as alive:
-        try:
-            yield from journal.follow(directory_of(engine, record), alive, tail)
-        except FileNotFoundError:
-            return  # it was removed while we looked
-
-
-def _of_journal(
-    engine: Engine, record: Record, *, follow: bool, tail: int | None, since: float | None
-) -> Iterator[journal.Entry]:
-    from tiffin.engine import systemjournal  # few containers write there
-
-    environ = engine.settings.environ
-    with _supervisor(engine, record) if follow else contextlib.nullcontext() as alive:
-        if alive is None:
-            yield from systemjournal.read(record, environ, tail=tail, since=since)
-        else:
-            yield from systemjournal.follow(record, environ, alive, tail=tail, since=since)
-
-
-@contextlib.contextmanager
-def _supervisor(engine: Engine, record: Record) -> Iterator[int | None]:
-    """The process that looks after the container, as a pidfd; None if it does not run."""
-    found = state_of(engine, record)
-    alive = None
-    if found.running:
-        with contextlib.suppress(ProcessLookupError):
-            alive = pidfd_open(found.supervisor.pid)
-    try:
-        yield alive
-    finally:
-        if alive is not None:
-            os.close(alive)
 
 
 def _signal(

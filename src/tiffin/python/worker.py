@@ -169,7 +169,8 @@ def _run(
 
 def _give_up(engine: Engine, name: str, error: TiffinError) -> None:
     """Remove a container that nobody gets a hold of, and keep the end of what it wrote."""
-    from tiffin.engine.containers import logs, rm
+    from tiffin.engine.containers import rm
+    from tiffin.engine.logs import logs
 
     if isinstance(error, FailedError):
         error.output = b"".join(data for _, data in logs(engine, name, tail=_TAIL)).decode("utf-8", "replace")
@@ -195,7 +196,7 @@ def _exec(engine: Engine, name: str, **fields: Any) -> int:
 
 
 def _logs(engine: Engine, name: str, streams: tuple[int, ...], **options: Any) -> None:
-    from tiffin.engine.containers import logs
+    from tiffin.engine.logs import logs
 
     for stream, data in logs(engine, name, **options):
         if stream in streams:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def run(session: Session, arguments: Arguments) -> int:
     """Write a container's output: its standard output to ours, its standard error to ours."""
-    from tiffin.engine.containers import logs
+    from tiffin.engine.logs import logs
 
     streams = {1: session.stdout.buffer, 2: session.stderr.buffer}
     with session.engine() as engine:
