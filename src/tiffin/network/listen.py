@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
-from typing import TYPE_CHECKING
 
 from tiffin.errors import ConflictError, DeniedError, InvalidError, TiffinError
 from tiffin.linux.record import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -15,13 +15,13 @@ import select
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING
 
 from tiffin.linux import netns
 from tiffin.network.datagram import Relay
 from tiffin.network.listen import close_all
 from tiffin.network.stream import EDGES, Connection, Pipes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 

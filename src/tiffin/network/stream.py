@@ -15,10 +15,10 @@ import os
 import select
 import socket
 import struct
-from typing import TYPE_CHECKING
 
 from tiffin.linux.record import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
