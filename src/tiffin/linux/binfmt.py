@@ -10,11 +10,11 @@ import errno
 import os
 import struct
 
+from tiffin.linux.namespace import is_first
 from tiffin.linux.record import NamedTuple
 
 DIRECTORY = "/proc/sys/fs/binfmt_misc"
 _LARGEST = 65536  # bytes of a description; the kernel makes no larger one
-_EVERY_ID = ["0", "0", "4294967295"]
 # The system call exit(0) of 32-bit programs: (e_machine, e_flags, code).
 _EXIT = {
     "386": (3, 0, bytes.fromhex("b801000000 31db cd80")),
@@ -69,7 +69,8 @@ def read_handlers(directory: str = DIRECTORY) -> tuple[Handler, ...] | None:
     """Return the handlers of this system; None if they cannot be seen."""
     if os.path.exists(f"{directory}/status"):
         return _read(directory)
-    if directory != DIRECTORY or not _of_the_system():
+    # In another namespace than the first, mounting makes an empty instance.
+    if directory != DIRECTORY or not is_first():
         return None
     from tiffin.linux.mount import Filesystem
 
@@ -112,15 +113,6 @@ def _program(machine: int, flags: int, code: bytes) -> bytes:
     header = (ident, 2, machine, 1, entry, sizes[0], 0, flags, sizes[0], sizes[1], 1, 0, 0, 0)
     segment = (1, 0, _ADDRESS, _ADDRESS, length, length, 5, 0x1000)
     return struct.pack("<16sHHIIIIIHHHHHH", *header) + struct.pack("<8I", *segment) + code
-
-
-def _of_the_system() -> bool:
-    """Whether this process is in the first user namespace: mounting in another makes an empty instance."""
-    try:
-        with open("/proc/self/uid_map", encoding="ascii") as file:
-            return file.read().split() == _EVERY_ID
-    except OSError:
-        return False
 
 
 def _read(directory: str) -> tuple[Handler, ...]:

@@ -36,6 +36,7 @@ _MOMENTS = 50
 _unshare = function("unshare", ctypes.c_int)
 _setns = function("setns", ctypes.c_int, ctypes.c_int)
 
+_EVERY_ID = ["0", "0", "4294967295"]
 _sethostname = function("sethostname", ctypes.c_char_p, ctypes.c_size_t)
 _setdomainname = function("setdomainname", ctypes.c_char_p, ctypes.c_size_t)
 
@@ -113,6 +114,15 @@ def set_domainname(name: str) -> None:
     """Set the NIS domain name of this UTS namespace."""
     encoded = os.fsencode(name)
     check(_setdomainname(encoded, len(encoded)), "setting the domain name", name)
+
+
+def is_first() -> bool:
+    """Tell whether this process is in the first user namespace: that has every id, and no other does."""
+    try:
+        with open("/proc/self/uid_map", encoding="ascii") as file:
+            return file.read().split() == _EVERY_ID
+    except OSError:
+        return False
 
 
 def pidfd_open(pid: int) -> int:
