@@ -290,7 +290,11 @@ def _pid_of(engine: Engine, name: str) -> int:
     other = Records(engine.db).need(name)
     found = state.read(directory_of(engine, other))
     if not found.pid:
-        raise ConflictError(f"--network container:{name}: the container {other.name} is not running")
+        raise ConflictError(
+            f"--network container:{name}: the container {other.name} is not running",
+            code="not-running",
+            hint=f"start it first: tiffin start {other.name}",
+        )
     return found.pid
 
 
