@@ -1,9 +1,10 @@
 """How long a container takes to start: until `true` has ended, and until its server answers.
 
-    python benchmarks/starts.py [--rounds 20] [--output FILE]
+    python benchmarks/starts.py [--rounds 20] [--example IMAGE] [--output FILE]
 
 tiffin, Docker, podman and crun take turns, on an image of one static busybox. Everything runs in a network
-namespace of its own. Needs root and busybox-static; who is not installed is said to be missing.
+namespace of its own. With `--example` the example's service, an image of your store, is one more row: most of
+that time is its own. Needs root and busybox-static; who is not installed is said to be missing.
 """
 
 import argparse
@@ -82,13 +83,13 @@ def context(folder: Path) -> Path:
     return folder
 
 
-def answered(port: int) -> None:
+def answered(port: int, path: str) -> None:
     """Return when the server says 200."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         with contextlib.suppress(OSError, HTTPException):
             connection = HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/index.html")
+            connection.request("GET", path)
             if connection.getresponse().status == 200:
                 return
         time.sleep(0.001)
@@ -108,12 +109,12 @@ class Starts:
         """Run `true` to its end."""
         self.engine.call("run", "--rm", *self.options, f"--network={network}", IMAGE, "true")
 
-    def served(self) -> None:
+    def served(self, image: str, path: str, *command: str) -> None:
         """Run a server, and return when it has answered."""
         port = next(self.ports)
         publish = ["--name", "bench-served", "-p", f"127.0.0.1:{port}:8000"]
-        self.engine.call("run", "-d", "--rm", *self.options, *publish, IMAGE, *SERVER)
-        answered(port)
+        self.engine.call("run", "-d", "--rm", *self.options, *publish, image, *command)
+        answered(port, path)
 
     def over(self) -> None:
         """Remove the server of the last round, if there is one."""
@@ -121,13 +122,18 @@ class Starts:
             self.engine.call("rm", "-f", "bench-served")
 
 
-def engines(work: Path, closing: contextlib.ExitStack) -> tuple[dict[str, Starts], dict[str, str]]:
-    """The engines, with the image in them, and the reasons of those that are missing."""
+def engines(
+    work: Path, closing: contextlib.ExitStack, example: str
+) -> tuple[dict[str, Starts], dict[str, str]]:
+    """The engines, with the images in them, and the reasons of those that are missing."""
     tiffin = Tiffin(work)
     closing.callback(tiffin.close)
     tiffin.call("build", "-q", "-t", IMAGE, str(context(work / "context")))
     archive = work / "image.tar"
-    tiffin.call("save", "-o", str(archive), IMAGE)
+    if example:
+        call([tiffin.command, "save", "-o", str(archive), example])
+        tiffin.load(archive)
+    tiffin.call("save", "-o", str(archive), IMAGE, *([example] if example else []))
     found, missing = {tiffin.name: Starts(tiffin)}, {}
     makers: dict[str, Callable[[], BuildKit | Podman]] = {
         "Docker": lambda: BuildKit(work, bridge=True),
@@ -159,10 +165,10 @@ def crun(work: Path, closing: contextlib.ExitStack) -> Contender:
     return Contender(partial(runtime.run, bundle))
 
 
-def measure(work: Path, rounds: int) -> tuple[list[Result], list[str]]:
+def measure(work: Path, rounds: int, example: str) -> tuple[list[Result], list[str]]:
     """All rows, and who took part."""
     with contextlib.ExitStack() as closing:
-        found, missing = engines(work, closing)
+        found, missing = engines(work, closing, example)
         bare: dict[str, Contender] = {}
         try:
             bare["crun"] = crun(work, closing)
@@ -173,9 +179,17 @@ def measure(work: Path, rounds: int) -> tuple[list[Result], list[str]]:
             print(f"{title}:", flush=True)
             turns = {name: Contender(partial(starts.true, network)) for name, starts in found.items()}
             rows.append(side_by_side(title, turns | (bare if network == "none" else {}), rounds, warm=1))
-        print("first answer:", flush=True)
-        turns = {name: Contender(starts.served, starts.over) for name, starts in found.items()}
-        rows.append(side_by_side("first answer of a server, published", turns, rounds, warm=1))
+        servers: dict[str, tuple[str, ...]] = {
+            "first answer of a server, published": (IMAGE, "/index.html", *SERVER)
+        }
+        if example:
+            servers["first answer of the example, published"] = (example, "/healthz")
+        for title, words in servers.items():
+            print(f"{title}:", flush=True)
+            turns = {
+                name: Contender(partial(starts.served, *words), starts.over) for name, starts in found.items()
+            }
+            rows.append(side_by_side(title, turns, rounds, warm=1))
         for starts in found.values():
             starts.over()
         took_part = [starts.engine.version() for starts in found.values()]
@@ -186,12 +200,13 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=20, help="of each row (default 20)")
+    parser.add_argument("--example", default="", metavar="IMAGE", help="the example's service, in your store")
     parser.add_argument("--output", type=Path, help="write the table here too")
     options = parser.parse_args()
     enter_own_network()
     work = Path(tempfile.mkdtemp(prefix="tiffin-bench-"))
     try:
-        rows, took_part = measure(work, options.rounds)
+        rows, took_part = measure(work, options.rounds, options.example)
     finally:
         remove(work)
     names = ["tiffin", "Docker", "podman", "crun"]
