@@ -19,7 +19,11 @@ def subordinate_ids(name, line):
         path = Path(file)
         lines = path.read_text().splitlines() if path.exists() else []
         lines = [other for other in lines if not other.startswith(f"{name}:")]
-        path.write_text("".join(f"{other}\n" for other in (*lines, *line)))
+        # At once, or newuidmap of a test beside us reads half of it.
+        draft = path.with_name(f"{path.name}.tiffin-test")
+        draft.write_text("".join(f"{other}\n" for other in (*lines, *line)))
+        draft.chmod(0o644)
+        draft.replace(path)
 
 
 def end_processes(uid):

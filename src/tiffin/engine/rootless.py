@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from tiffin.errors import UnsupportedError
 from tiffin.linux.isolation import AUTO, Isolation, Rung, decide
 from tiffin.linux.namespace import enter_user_namespace, join_user_namespace
 from tiffin.linux.probe import examine
@@ -42,14 +43,21 @@ class Footing:
 
         That is one of our own, or that of the process `beside`, which another command of ours has made.
         The process must have one thread. Further calls do nothing. Raises
-        OSError or UnsupportedError with what this system forbids.
+        UnsupportedError with what this system forbids.
         """
         if self._entered or not self._isolation.enter:
             return
-        if beside:
-            join_user_namespace(beside)
-        else:
-            enter_user_namespace(self._isolation.uids, self._isolation.gids)
+        try:
+            if beside:
+                join_user_namespace(beside)
+            else:
+                enter_user_namespace(self._isolation.uids, self._isolation.gids)
+        except OSError as error:
+            raise UnsupportedError(
+                f"this process cannot become root of a user namespace: {error.strerror}",
+                code="no-user-namespace",
+                hint="'tiffin doctor' says what this machine allows, and what it would need",
+            ) from error
         self._entered = True
 
     @property
