@@ -1,6 +1,6 @@
 """Lines of mountinfo, as proc(5) has them."""
 
-from tiffin.linux.mountinfo import Mounted, below, mount_of, parse_mounts, read_mounts
+from tiffin.linux.mountinfo import Mounted, below, mount_of, parse_mounts, read_mounts, shows_whole_proc
 
 LINES = rb"""21 1 0:19 / / rw,relatime shared:1 - ext4 /dev/sda rw
 22 21 0:20 / /srv rw master:7 - tmpfs none rw
@@ -37,3 +37,22 @@ def test_what_is_below_a_path():
 
 def test_this_machine_has_a_proc():
     assert mount_of(read_mounts(), "/proc/self").kind == "proc"
+
+
+def proc(*covers):
+    lines = [b"30 1 0:24 / /proc rw - proc proc rw"]
+    lines += [b"31 30 0:25 %b %b rw - %b none rw" % each for each in covers]
+    return parse_mounts(b"\n".join(lines))
+
+
+def test_a_proc_with_hidden_parts_is_told_from_a_whole_one():
+    assert shows_whole_proc(proc())
+    assert shows_whole_proc(proc((b"/", b"/proc/sys/fs/binfmt_misc", b"autofs")))
+    assert not shows_whole_proc(proc((b"/null", b"/proc/kcore", b"devtmpfs")))
+    assert not shows_whole_proc(proc((b"/sys", b"/proc/sys", b"proc")))
+    # LXD keeps a whole one beside that which it has covered; a part of one is none.
+    assert shows_whole_proc(
+        proc((b"/cpuinfo", b"/proc/cpuinfo", b"fuse"), (b"/", b"/dev/.lxc/proc", b"proc"))
+    )
+    assert not shows_whole_proc(proc((b"/null", b"/proc/kcore", b"devtmpfs"), (b"/sys", b"/mnt", b"proc")))
+    assert not shows_whole_proc(parse_mounts(b""))

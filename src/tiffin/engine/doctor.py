@@ -23,6 +23,11 @@ _MEANING = {
     Rung.SINGLE_ID: "containers have your id alone; owners are emulated, recorded for what is copied",
 }
 
+_PROC_REMEDY = (
+    "give the surrounding container all of /proc: --security-opt systempaths=unconfined in Docker, "
+    "procMount: Unmasked in Kubernetes"
+)
+
 
 class Check(NamedTuple):
     """One thing that was looked at: what was found, and what would mend it if it is not `ok`."""
@@ -75,6 +80,8 @@ def _checks(facts: Facts, *, root: bool) -> Iterator[Check]:
         yield _subordinate(facts)
         tools = "newuidmap and newgidmap" if facts.map_tools else "newuidmap or newgidmap is missing"
         yield Check("id mapping tools", facts.map_tools, tools, "install the package uidmap (shadow-utils)")
+    hidden = "parts of it are hidden: containers see the processes around them"
+    yield Check("/proc", facts.whole_proc, "whole" if facts.whole_proc else hidden, _PROC_REMEDY)
     yield Check(
         "seccomp", facts.seccomp, "yes" if facts.seccomp else "not in this kernel", "use another kernel"
     )

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from tiffin.network.home import Inside
     from tiffin.runtime.spec import Place
 
+_OUTER_PROC = (
+    "containers see the processes around them in /proc, because parts of that are hidden here, and then the "
+    "kernel lets nobody have another: give the surrounding container all of /proc (Docker: --security-opt "
+    "systempaths=unconfined, Kubernetes: procMount: Unmasked)"
+)
+
 
 class Footing:
     """The rung of this process, found once; `enter` moves the process there when a use case needs it."""
@@ -79,7 +85,13 @@ class Footing:
             users=UserMap(isolation.uids, isolation.gids) if new else UserMap(),
             ids=isolation.uids,
             single_id=isolation.rung is Rung.SINGLE_ID,
+            own_proc=facts.whole_proc,
         )
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What containers here have less of than on other machines."""
+        return () if self._facts.whole_proc else (_OUTER_PROC,)
 
     @property
     def taken_ids(self) -> tuple[IdMap, ...]:
@@ -90,7 +102,7 @@ class Footing:
         """Return all that `place` depends on, as plain values."""
         facts, isolation = self._facts, self._isolation
         maps = (tuple(map(tuple, isolation.uids)), tuple(map(tuple, isolation.gids)))
-        return isolation.rung.value, *maps, facts.machine, facts.kernel, facts.memory
+        return isolation.rung.value, *maps, facts.machine, facts.kernel, facts.memory, facts.whole_proc
 
 
 def machine() -> str:

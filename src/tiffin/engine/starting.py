@@ -165,6 +165,8 @@ def job_of(engine: Engine, made: Made, *, interactive: bool = False) -> job.Job:
         raise ConflictError(f"the container {record.name} is already running", code="already-running")
     if engine.rung is Rung.SINGLE_ID and any(name == "group-add" for name, _ in record.security):
         say(engine, _NO_GROUPS)
+    for notice in engine.footing.notices:
+        say(engine, notice)
     network = _network(engine, record)
     plan = made.plan or plan_of(engine, record, spec_at_start(engine, record, network))
     return job.Job(

@@ -8,11 +8,19 @@ from tiffin.linux.record import NamedTuple
 
 
 class Mounted(NamedTuple):
-    """A mount of this namespace: where it is, and the kinds of its peers, of `shared` and `master`."""
+    """A mount of this namespace: where it is, the kinds of its peers, of `shared` and `master`.
+
+    `root` is the directory of its file system that lies at the mount point.
+    """
 
     point: str
     kind: str
     peers: tuple[str, ...]
+    root: str = "/"
+
+
+_EMPTY = ("/sys/fs/binfmt_misc", "/fs/nfsd")
+"""Directories of a /proc which never hold anything but what is mounted on them."""
 
 
 def read_mounts(path: str = "/proc/self/mountinfo") -> list[Mounted]:
@@ -28,7 +36,7 @@ def parse_mounts(data: bytes) -> list[Mounted]:
         fields = line.split(b" ")
         dash = fields.index(b"-", 6)
         peers = tuple(field.partition(b":")[0].decode() for field in fields[6:dash])
-        found.append(Mounted(_plain(fields[4]), fields[dash + 1].decode(), peers))
+        found.append(Mounted(_plain(fields[4]), fields[dash + 1].decode(), peers, _plain(fields[3])))
     return found
 
 
@@ -43,6 +51,21 @@ def below(mounts: list[Mounted], path: str) -> list[str]:
     """Return where else something is mounted below the real path `path`, relative to that."""
     points = dict.fromkeys(each.point for each in mounts if each.point != path and _within(each.point, path))
     return [os.path.relpath(point, path) for point in points]
+
+
+def shows_whole_proc(mounts: list[Mounted]) -> bool:
+    """Tell whether a /proc is in sight of which nothing is hidden.
+
+    Without one the kernel lets no user namespace mount a fresh one, which would reveal what is hidden
+    (mount_too_revealing in fs/namespace.c).
+    """
+    whole = [each.point.rstrip("/") for each in mounts if each.kind == "proc" and each.root == "/"]
+    covers = [each.point for each in mounts]
+    return any(not any(_hides(cover, point) for cover in covers) for point in whole)
+
+
+def _hides(cover: str, point: str) -> bool:
+    return cover.startswith(f"{point}/") and not cover.removeprefix(point).startswith(_EMPTY)
 
 
 def _within(path: str, place: str) -> bool:

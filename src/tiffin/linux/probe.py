@@ -53,6 +53,8 @@ class Facts(NamedTuple):
     """Whether newuidmap and newgidmap are installed."""
     max_user_namespaces: int = -1
     """-1 if the kernel does not say."""
+    whole_proc: bool = True
+    """Whether nothing of /proc is hidden: else the kernel lets a user namespace have no fresh one."""
     userns_restriction: str = ""
     """A setting of the system by which ordinary users get no useful user namespace."""
     seccomp: bool = True
@@ -82,6 +84,7 @@ def examine(store: Path, *, tries: bool = False) -> Facts:
         taken_ids=(*_all_ranges("/etc/subuid"), *_all_ranges("/etc/subgid")),
         map_tools=_is_tool("newuidmap") and _is_tool("newgidmap"),
         max_user_namespaces=int(_read("/proc/sys/user/max_user_namespaces") or -1),
+        whole_proc=_shows_whole_proc(),
         userns_restriction=_restriction(),
         seccomp="Seccomp:" in _read("/proc/self/status"),
         cgroups=_cgroups(),
@@ -125,6 +128,20 @@ def _user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return ""
+
+
+def _shows_whole_proc() -> bool:
+    """Tell whether /proc has no hidden parts, as that of most containers has. It is seldom parsed for it."""
+    try:
+        with open("/proc/self/mountinfo", "rb", buffering=0) as file:
+            data = file.read()
+    except OSError:
+        return False
+    if data.count(b" /proc/") == data.count(b" /proc/sys/fs/binfmt_misc "):
+        return True
+    from tiffin.linux.mountinfo import parse_mounts, shows_whole_proc
+
+    return shows_whole_proc(parse_mounts(data))
 
 
 def _restriction() -> str:

@@ -40,14 +40,18 @@ NONE = "none"
 EVERY_PATH = "ALL"
 _SHM = "/dev/shm"  # noqa: S108 # it is the shared memory
 _CGROUPS = "/sys/fs/cgroup"
-_SHARED = {_CGROUPS: ("rbind", "ro", "nosuid", "nodev", "noexec")}
+_SHARED = {
+    _CGROUPS: ("rbind", "ro", "nosuid", "nodev", "noexec"),
+    "/proc": ("rbind", "nosuid", "nodev", "noexec"),
+}
 
 
 class Place(NamedTuple):
     """Where a container is to run: the facts that its spec depends on.
 
     `users` is the new user namespace, empty where the caller's own is used, whose ids are then `ids`.
-    `single_id`: only one id is mapped, so owners are emulated.
+    `single_id`: only one id is mapped, so owners are emulated. `own_proc`: the kernel lets a container have
+    a /proc of its own; else it sees the one outside.
     """
 
     machine: str
@@ -56,6 +60,7 @@ class Place(NamedTuple):
     users: UserMap
     ids: tuple[IdMap, ...]
     single_id: bool = False
+    own_proc: bool = True
 
 
 class Options(NamedTuple):
@@ -114,7 +119,7 @@ def make_spec(config: ContainerConfig, user: User, options: Options, place: Plac
         env=env,
         terminal=options.terminal,
         console_size=ConsoleSize(*options.size) if options.size else None,
-        capabilities=_capabilities(options),
+        capabilities=_capabilities(options, place),
         rlimits=options.rlimits,
         no_new_privileges=options.no_new_privileges and not options.privileged,
         oom_score_adj=options.oom_score_adj,
@@ -210,10 +215,17 @@ def _numbers(user: User) -> ProcessUser:
     return ProcessUser(user.uid, user.gid, additional_gids=tuple(dict.fromkeys((user.gid, *user.groups))))
 
 
-def _capabilities(options: Options) -> Capabilities:
-    if options.privileged:
-        return _sets(NAMES)
-    return _sets(capabilities.select(options.cap_add, options.cap_drop))
+def _capabilities(options: Options, place: Place) -> Capabilities:
+    names = NAMES if options.privileged else capabilities.select(options.cap_add, options.cap_drop)
+    if "CAP_SYS_PTRACE" in names and not (place.own_proc or place.users.uids):
+        raise UnsupportedError(
+            "the capability SYS_PTRACE cannot be given here: /proc shows processes outside of the container, "
+            "whose files it would open",
+            code="no-own-proc",
+            hint="give the surrounding container all of /proc: `tiffin doctor` says how",
+            exit_status=125,
+        )
+    return _sets(names)
 
 
 def _sets(names: tuple[str, ...]) -> Capabilities:
@@ -229,7 +241,11 @@ def _mounts(options: Options, place: Place) -> tuple[Mount, ...]:
         default = tuple(entry for entry in default if entry.destination != _SHM)
     if options.privileged:
         default = tuple(_writable(entry) if entry.type == "sysfs" else entry for entry in default)
-    shared = {"/proc": options.pid == HOST, _SHM: options.ipc == HOST, _CGROUPS: options.cgroup == HOST}
+    shared = {
+        "/proc": options.pid == HOST or not place.own_proc,
+        _SHM: options.ipc == HOST,
+        _CGROUPS: options.cgroup == HOST,
+    }
     default = tuple(
         Mount(entry.destination, "bind", entry.destination, _SHARED.get(entry.destination, ("rbind",)))
         if shared.get(entry.destination)

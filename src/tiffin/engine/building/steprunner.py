@@ -29,7 +29,7 @@ def make_runner(
     steps = request.steps
     state = state_directory(engine.home.run)
     connection = Connection(request.network, state, root=engine.rung is Rung.ROOT, extra=steps.hosts)
-    for notice in connection.notices:
+    for notice in (*engine.footing.notices, *connection.notices):
         engine.emit(Notice(notice))
     settings = engine.settings
     place = engine.footing.place()

@@ -1,0 +1,51 @@
+"""Places with pieces missing, as pods and other containers are: worked around, with a word."""
+
+import pytest
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture
+def masked(tiffin):
+    """The command where a part of /proc is hidden, as in an ordinary container."""
+    hide = ("unshare", "--mount", "sh", "-c", 'mount --bind /dev/null /proc/interrupts && exec "$@"', "sh")
+    return tiffin._replace(command=(*hide, *tiffin.command))
+
+
+def test_a_proc_with_hidden_parts_is_shared_with_a_word(masked, busybox):
+    done = masked(
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        busybox,
+        "sh",
+        "-c",
+        "readlink /proc/self/exe; echo $$; cat /proc/interrupts",
+    )
+    assert done.stdout.splitlines() == [
+        "/bin/busybox",
+        "1",
+    ]  # a pid namespace of its own, and what was hidden stays so
+    assert "containers see the processes around them in /proc" in done.stderr
+
+
+def test_nothing_around_can_be_opened_through_it(masked, busybox):
+    look = "for each in /proc/[0-9]*; do ls -d $each/root/. $each/cwd/. $each/fd/0; done 2>/dev/null"
+    opened = f"{look}; ls /proc/1/root/"
+    done = masked("run", "--rm", "--network", "none", busybox, "sh", "-c", opened, check=False)
+    assert "Permission denied" in done.stderr
+    own = {line.split("/")[2] for line in done.stdout.splitlines()}
+    assert len(own) <= 2, done.stdout  # the shell and its child
+    asked = masked(
+        "run", "--rm", "--network", "none", "--cap-add", "SYS_PTRACE", busybox, "true", check=False
+    )
+    assert (asked.returncode == 0) == (masked.rung == "root"), asked.stderr
+
+
+def test_a_step_of_a_build_runs_there_too(masked, busybox, folder):
+    (folder / "Dockerfile").write_text(f"FROM {busybox}\nRUN readlink /proc/self/exe > /exe\n")
+    done = masked("build", "--network", "none", "--no-cache", "-t", "masked", folder)
+    assert "containers see the processes around them" in done.stderr
+    shown = masked("run", "--rm", "--network", "none", "masked", "cat", "/exe")
+    assert shown.stdout == "/bin/busybox\n"
