@@ -15,12 +15,14 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.doubles.server import serve
 
+INDEX = "application/vnd.oci.image.index.v1+json"
 REPOSITORY = r"/v2/(?P<name>[a-z0-9._/-]+?)"
 ROUTES = [
     (re.compile(r"/v2/"), "base"),
     (re.compile(r"/token"), "token"),
     (re.compile(REPOSITORY + r"/manifests/(?P<ref>[^/]+)"), "manifest"),
     (re.compile(REPOSITORY + r"/tags/list"), "tags"),
+    (re.compile(REPOSITORY + r"/referrers/(?P<ref>[^/]+)"), "referrers"),
     (re.compile(REPOSITORY + r"/blobs/uploads/"), "start"),
     (re.compile(REPOSITORY + r"/blobs/uploads/(?P<upload>[0-9]+)"), "upload"),
     (re.compile(REPOSITORY + r"/blobs/(?P<ref>[^/]+)"), "blob"),
@@ -53,7 +55,9 @@ class RegistryDouble:
         self.tokens: dict[str, set[str]] = {}
         self.issued = 0
         self.begun = 0
-        self.page = 1000  # tags in one answer
+        self.page = 1000  # tags, or referrers, in one answer
+        self.knows_referrers = False  # as registries before version 1.1 of the specification
+        self.filters = True
         self.refresh_tokens: set[str] = set()
         self.expires_in: int | None = 300
         self.forbidden: set[str] = set()
@@ -209,7 +213,10 @@ class _Handler(BaseHTTPRequestHandler):
             if missing:
                 return self.fail(404, "MANIFEST_BLOB_UNKNOWN", missing[0])
             registry.manifests[name, ref] = (self.headers["Content-Type"], self.body)
-            return self.reply(201, Docker_Content_Digest=digest, Location=f"/v2/{name}/manifests/{digest}")
+            subject = json.loads(self.body).get("subject")
+            said = {"OCI_Subject": subject["digest"]} if subject and registry.knows_referrers else {}
+            place = f"/v2/{name}/manifests/{digest}"
+            return self.reply(201, Docker_Content_Digest=digest, Location=place, **said)
         found = registry.manifests.get((name, ref))
         if found is None:
             return self.fail(404, "MANIFEST_UNKNOWN", "manifest unknown")
@@ -229,6 +236,28 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Link"] = f'</v2/{name}/tags/list?n={size}&last={rest[size - 1]}>; rel="next"'
         return self.reply(200, json.dumps({"name": name, "tags": rest[:size]}).encode(), **headers)
 
+    def _referrers(self, name, ref):
+        registry = self.registry
+        if not registry.knows_referrers:
+            return self.fail(404, "UNSUPPORTED", "no such route")
+        wanted = self.query.get("artifactType", [""])[0] if registry.filters else ""
+        found = {}
+        for (place, digest), (media_type, data) in sorted(registry.manifests.items()):
+            document = json.loads(data)
+            if place != name or ":" not in digest or document.get("subject", {}).get("digest") != ref:
+                continue
+            kind = document.get("artifactType") or document["config"]["mediaType"]
+            if wanted in ("", kind):
+                more = {"artifactType": kind, "annotations": document.get("annotations", {})}
+                found[digest] = {"mediaType": media_type, "digest": digest, "size": len(data), **more}
+        last = self.query.get("last", [""])[0]
+        rest = [entry for digest, entry in sorted(found.items()) if digest > last]
+        headers = {"OCI_Filters_Applied": "artifactType"} if wanted else {}
+        if len(rest) > registry.page:
+            headers["Link"] = f'<?last={rest[registry.page - 1]["digest"]}>; rel="next"'
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": rest[: registry.page]}
+        return self.reply(200, json.dumps(index).encode(), Content_Type=INDEX, **headers)
+
     def _has(self, name, digest):
         return (name, digest) in self.registry.blobs or (name, digest) in self.registry.manifests
 
@@ -236,11 +265,11 @@ class _Handler(BaseHTTPRequestHandler):
         data = self.registry.blobs.get((name, ref))
         if data is None:
             return self.fail(404, "BLOB_UNKNOWN", "blob unknown to registry")
-        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if wanted:
-            start = int(wanted[1])
-            place = f"bytes {start}-{len(data) - 1}/{len(data)}"
-            return self.reply(206, data[start:], Content_Range=place)
+            start, last = int(wanted[1]), min(int(wanted[2] or len(data)), len(data) - 1)
+            place = f"bytes {start}-{last}/{len(data)}"
+            return self.reply(206, data[start : last + 1], Content_Range=place)
         return self.reply(200, data, Content_Type="application/octet-stream")
 
     def _start(self, name):

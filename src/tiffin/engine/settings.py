@@ -53,6 +53,14 @@ class Settings(NamedTuple):
         )
 
 
+def has_file(environ: Mapping[str, str]) -> bool:
+    """Whether there is a settings file, to be read by who needs it; most machines have none."""
+    if (named := environ.get("TIFFIN_CONFIG")) is not None:
+        return bool(named)
+    user = environ.get("XDG_CONFIG_HOME") or f"{environ.get('HOME', '')}/.config"
+    return any(os.path.exists(f"{place}/tiffin/tiffin.toml") for place in (user, "/etc"))  # noqa: PTH110 # fast
+
+
 def parse_epoch(text: str | None) -> int:
     """The time that SOURCE_DATE_EPOCH names; our own if it is empty.
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tiffin.events import ignore
+from tiffin.events import Notice, ignore
 from tiffin.registry.client import Access, Repository
 from tiffin.registry.credentials import Credentials, CredentialStore
 from tiffin.registry.hostfiles import HostFiles
@@ -44,6 +44,7 @@ class Registries:
         self._logins = CredentialStore(environ)
         self._transport = Transport(files, environ, sleep=sleep, read_seconds=read_seconds)
         self._emit = emit
+        self._warned: set[str] = set()
         self._sessions: dict[tuple[Endpoint, Credentials | None], Session] = {}
 
     def to_pull(self, reference: Reference) -> Repository:
@@ -87,10 +88,18 @@ class Registries:
         """Close the connections."""
         self._transport.close()
 
+    def _warn(self, text: str) -> None:
+        """Tell what a registry has to say, once a command."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self._emit(Notice(text))
+
     def _access(self, endpoint: Endpoint, *, push: bool) -> Access:
         credentials = self._logins.find(endpoint.login, endpoint.repository)
         key = (endpoint._replace(repository=""), credentials)
         if key not in self._sessions:
             notes = tuple(self._logins.notes)
-            self._sessions[key] = Session(endpoint, self._transport, credentials, notes=notes)
+            self._sessions[key] = Session(
+                endpoint, self._transport, credentials, notes=notes, tell=self._warn
+            )
         return Access(self._sessions[key], endpoint.repository, push=push)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 _BUFFER: Final = 1 << 18
 _ACCEPT: Final = ", ".join([*sorted(INDEXES | MANIFESTS), "*/*;q=0.1"])
 _KNOWN: Final = INDEXES | MANIFESTS
+_NO_PARTS: Final = frozenset({200, 400, 405, 416, 501})
 
 
 class Access:
@@ -97,6 +98,12 @@ class Repository:
 
         return list_tags(self._pull[-1], self.name)
 
+    def referrers(self, digest: Digest, artifact_type: str = "") -> list[Descriptor]:
+        """The manifests in the registry itself whose subject is `digest`, of one type if one is given."""
+        from tiffin.registry.referrers import list_referrers  # few ask
+
+        return list_referrers(self._pull[-1], digest, artifact_type, f"{self.name}@{digest}")
+
     def open(self, descriptor: Descriptor) -> BinaryIO:
         """A stream of the content, resumed where the connection is cut; of manifests too."""
         held = self._documents.get(descriptor.digest)
@@ -104,7 +111,7 @@ class Repository:
             return io.BytesIO(held)
         return self.open_at(descriptor, 0)
 
-    def open_at(self, descriptor: Descriptor, start: int) -> BinaryIO:
+    def open_at(self, descriptor: Descriptor, start: int) -> io.BufferedReader:
         """A stream of a blob from the byte `start` on, unverified, for who has those before it."""
 
         def reopen(offset: int) -> Answer:
@@ -112,6 +119,20 @@ class Repository:
 
         stream = BlobStream(reopen(start), descriptor.size, reopen, self.pause, start=start)
         return io.BufferedReader(stream, _BUFFER)
+
+    def open_piece(self, descriptor: Descriptor, start: int, stop: int) -> io.BufferedReader | None:
+        """A stream of a blob's bytes from `start` up to `stop`; None where no part can be had by itself."""
+
+        def reopen(offset: int) -> Answer:
+            answer = self._first(lambda access: _get_piece(access, descriptor, offset, stop))
+            if answer is None:
+                raise UnavailableError(f"{self.name} gives no parts of blobs any more", code="no-ranges")
+            return answer
+
+        first = self._first(lambda access: _get_piece(access, descriptor, start, stop))
+        if first is None:
+            return None
+        return io.BufferedReader(BlobStream(first, stop, reopen, self.pause, start=start), _BUFFER)
 
     def has(self, descriptor: Descriptor) -> bool:
         """The registry has the content, in this repository."""
@@ -149,11 +170,11 @@ class Repository:
 
     def _push_blob(self, descriptor: Descriptor, stream: BinaryIO) -> None:
         target = self._target()
-        location = target.begin(descriptor, self._mounts.get(descriptor.digest, ""))
-        if location is None:
+        upload = target.begin(descriptor, self._mounts.get(descriptor.digest, ""))
+        if upload is None:
             return
         try:
-            target.send(descriptor, stream, location, pieces=self._pieces)
+            target.send(descriptor, stream, upload, pieces=self._pieces)
         except UnavailableError as error:
             if error.code == "too-large" and not self._pieces:
                 self._pieces = True  # for the attempt that follows, and all other blobs
@@ -168,20 +189,27 @@ class Repository:
         self._documents[descriptor.digest] = data
 
     def _put_manifest(self, name: str, descriptor: Descriptor, data: bytes) -> None:
-        target = self._target()
+        access = self._writable()
         headers = {"Content-Type": descriptor.media_type}
-        path = f"/v2/{target.repository}/manifests/{name}"
-        answer = target.session.request("PUT", path, target.scopes, headers, data)
+        path = f"/v2/{access.repository}/manifests/{name}"
+        answer = access.session.request("PUT", path, access.scopes, headers, data)
         if answer.status not in (201, 200, 202):
-            raise target.session.failure(answer, f"{self.name} (manifest {descriptor.digest.short})")
+            raise access.session.failure(answer, f"{self.name} (manifest {descriptor.digest.short})")
         said = answer.headers.get("Docker-Content-Digest", "")
         answer.close()
         if said and said != descriptor.digest and said.startswith(descriptor.digest.algorithm + ":"):
-            raise CorruptError(f"{target.session.login} took manifest {descriptor.digest} for {said[:100]}")
+            raise CorruptError(f"{access.session.login} took manifest {descriptor.digest} for {said[:100]}")
+        if b'"subject"' in data:
+            from tiffin.registry.referrers import note_subject  # few manifests are about others
+
+            note_subject(access, descriptor, data, answer, self.name)
+
+    def _writable(self) -> Access:
+        assert self._push is not None, "this repository was opened to pull from"
+        return self._push
 
     def _target(self) -> Target:
-        access = self._push
-        assert access is not None, "this repository was opened to pull from"
+        access = self._writable()
         return Target(access.session, access.repository, access.scopes)
 
     def _first(self, action: Callable[[Access], T]) -> T:
@@ -262,6 +290,21 @@ def _get(access: Access, descriptor: Descriptor, offset: int) -> Answer:
     if answer.status != 200:
         raise access.session.failure(answer, what)
     _skip(answer, offset)
+    return answer
+
+
+def _get_piece(access: Access, descriptor: Descriptor, start: int, stop: int) -> Answer | None:
+    """The bytes from `start` up to `stop`; None from a registry that sends all or refuses parts."""
+    answer = access.request("GET", _path(descriptor), Range=f"bytes={start}-{stop - 1}")
+    if answer.status in _NO_PARTS or (answer.status == 206 and _range_start(answer) != start):
+        answer.close()
+        return None
+    if answer.status != 206:
+        raise access.session.failure(answer, f"content {descriptor.digest}")
+    total = str(answer.headers.get("Content-Range", "")).rpartition("/")[2].strip()
+    if total.isdecimal() and int(total[:20]) != descriptor.size:
+        answer.close()
+        raise CorruptError(f"content {descriptor.digest} has {total[:20]} bytes, not {descriptor.size}")
     return answer
 
 

@@ -1,7 +1,7 @@
 """The settings of this machine that concern registries: variables, registries.conf, daemon.json, certs.d.
 
-Read only: tiffin has no file of its own for them. `TIFFIN_MIRRORS`, once it is set, stands for all mirrors
-of all files: entries `[REGISTRY=]LOCATION`, separated by commas or blanks.
+Read only. Mirrors in our own `tiffin.toml` stand for those of all other files, and `TIFFIN_MIRRORS`, once
+it is set, for all of them: entries `[REGISTRY=]LOCATION`, separated by commas or blanks.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import msgspec
 from tiffin.errors import InvalidError
 from tiffin.oci.reference import DOCKER_HUB
 from tiffin.registry.hosts import HUB_HOST, Hosts, Mirror, Rule
+from tiffin.settingsfile import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tiffin.registry.hosts import Use
+    from tiffin.settingsfile import SettingsFile
 
 MIRRORS: Final = "TIFFIN_MIRRORS"
 INSECURE: Final = "TIFFIN_INSECURE_REGISTRIES"
@@ -53,11 +55,15 @@ class HostFiles:
         """Everything as one value; `InvalidError` names the file or variable that is wrong."""
         daemon = self._daemon()
         mirrors = self._environ.get(MIRRORS)
-        if mirrors is None:
+        files = read_settings(self._environ, self._root)
+        if mirrors is None and any(file.mirrors for file in files):
+            rules = [*_file_mirrors(files), *(rule._replace(mirrors=()) for rule in self._registries())]
+        elif mirrors is None:
             rules = [*self._registries(), *_daemon_mirrors(daemon)]
         else:
             rules = [*_named_mirrors(mirrors), *(rule._replace(mirrors=()) for rule in self._registries())]
         insecure = _words(self._environ.get(INSECURE, ""))
+        insecure += [name for file in files for name in file.insecure]
         for path, document in daemon:
             insecure += _texts(document, "insecure-registries", path)
         return Hosts(tuple(rules), tuple(insecure))
@@ -200,6 +206,14 @@ def _named_mirrors(text: str) -> Iterator[Rule]:
     for registry, mirrors in grouped.items():
         # Each entry counts, however exact another is: so each is an origin of its own.
         yield Rule(registry, mirrors=tuple(mirrors), origin=f"{MIRRORS}:{registry}")
+
+
+def _file_mirrors(files: Sequence[SettingsFile]) -> Iterator[Rule]:
+    """The mirrors of the settings files; the user's of a registry stand for the machine's."""
+    merged = {key: (file.path, places) for file in reversed(files) for key, places in file.mirrors.items()}
+    for registry, (path, places) in merged.items():
+        mirrors = tuple(_mirror(place, str(path)) for place in places)
+        yield Rule(registry, mirrors=mirrors, origin=f"{path}:{registry}")
 
 
 def _daemon_mirrors(documents: list[tuple[Path, dict[str, Any]]]) -> Iterator[Rule]:

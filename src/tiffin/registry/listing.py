@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
 from tiffin.errors import CorruptError, NotFoundError
 from tiffin.oci.codec import decode
+from tiffin.registry.transport import joined
 
 if TYPE_CHECKING:
     from tiffin.registry.client import Access
+    from tiffin.registry.transport import Answer
 
 _PAGE: Final = 1000
 _MOST: Final = 100_000
@@ -31,14 +34,26 @@ def list_tags(access: Access, what: str) -> list[str]:
         answer = access.session.request("GET", path, access.scopes, {"Accept": "application/json"})
         if answer.status != 200:
             raise access.session.failure(answer, what)
-        link = _NEXT.search(str(answer.headers.get("Link", "")))
+        link = next_page(answer)
         data = answer.read(_BYTES, f"the tags of {what}")
         before = len(found)
         found |= dict.fromkeys(decode(data, _Tags, f"the tags of {what}").tags)
         if len(found) > _MOST:
             raise CorruptError(f"{what} has more than {_MOST} tags", code="too-many-tags")
         # A page that brings nothing new would lead in a circle.
-        path = link[1] if link and len(found) > before else ""
+        path = link if len(found) > before else ""
     if not found:
         raise NotFoundError(f"{what} has no tags", code="no-tags")
     return list(found)
+
+
+def next_page(answer: Answer) -> str:
+    """The URL of the page after this one (RFC 8288), relative to this one if it is; nothing on the last.
+
+    Registries behind a proxy that ends TLS call themselves http://: what is meant is the way that we came.
+    """
+    link = _NEXT.search(str(answer.headers.get("Link", "")))
+    found = joined(answer.url, link[1]) if link else ""
+    own, parts = urlsplit(answer.url), urlsplit(found)
+    same = parts.hostname == own.hostname and parts.netloc in (own.netloc, own.hostname)
+    return parts._replace(scheme=own.scheme, netloc=own.netloc).geturl() if same else found

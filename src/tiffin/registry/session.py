@@ -34,6 +34,7 @@ class Session:
         credentials: Credentials | None,
         *,
         notes: Iterable[str] = (),
+        tell: Callable[[str], None] = lambda _warning: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.host = endpoint.host
@@ -43,6 +44,7 @@ class Session:
         self._schemes = endpoint.schemes
         self._trust = Trust(endpoint.host, endpoint.verify)
         self._notes = tuple(notes)
+        self._tell = tell
         self._lock = threading.Lock()
         self._scheme = endpoint.schemes[0] if len(endpoint.schemes) == 1 else ""
 
@@ -81,6 +83,8 @@ class Session:
             answer = self.transport.request(method, url, trust, sent, body)
             # A refusal by another host, after a redirect, says nothing about the login here.
             if answer.status != 401 or not own or origin(answer.url) != origin(url):
+                if own and "Warning" in answer.headers:
+                    self._warn(answer)
                 return answer
             secure = urlsplit(url).scheme == "https"
             try:
@@ -91,6 +95,12 @@ class Session:
             if not again or tries >= _LOGINS or isinstance(body, Sending):
                 return answer
             answer.close()
+
+    def _warn(self, answer: Answer) -> None:
+        from tiffin.registry.warnings import parse_warnings  # few registries have something to say
+
+        for text in parse_warnings(answer.warnings()):
+            self._tell(f"{self.login} warns: {text}")
 
     def failure(self, answer: Answer, what: str) -> TiffinError:
         """The error that an answer means; `what` was asked for."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from tiffin.errors import CorruptError, DeniedError, UnavailableError
+from tiffin.offline import check_online
 from tiffin.registry.failure import shown_url
 from tiffin.registry.proxies import proxy_for
 from tiffin.registry.reach import reach
@@ -81,6 +82,10 @@ class Answer:
     def challenges(self) -> list[str]:
         """All headers WWW-Authenticate."""
         return list(self._response.headers.getlist("WWW-Authenticate"))
+
+    def warnings(self) -> list[str]:
+        """All headers Warning."""
+        return list(self._response.headers.getlist("Warning"))
 
     def some(self, size: int = _CHUNK) -> bytes:
         """The bytes that have come, at most `size`; nothing at the end. `UnavailableError` if it was cut."""
@@ -220,6 +225,7 @@ class Transport:
             answer.close()
 
     def _once(self, method: str, url: str, trust: Trust, headers: Mapping[str, str], body: Body) -> Answer:
+        check_online(self._environ, urlsplit(url).netloc.rpartition("@")[2])
         import urllib3
 
         proxy = proxy_for(url, self._environ)

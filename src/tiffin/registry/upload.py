@@ -18,8 +18,16 @@ if TYPE_CHECKING:
     from tiffin.registry.transport import Answer
 
 PIECE: Final = 8 << 20
+_LARGEST: Final = 256 << 20  # which is held in memory
 _RANGE: Final = re.compile(r"(?:bytes=)?0-(\d+)")
 _DATA: Final = {"Content-Type": "application/octet-stream"}
+
+
+class Upload(NamedTuple):
+    """An upload that was begun: where to send the blob, and how large pieces are to be, but the last."""
+
+    location: str
+    piece: int = PIECE
 
 
 class Target(NamedTuple):
@@ -29,8 +37,8 @@ class Target(NamedTuple):
     repository: str
     scopes: Scopes
 
-    def begin(self, descriptor: Descriptor, source: str = "") -> str | None:
-        """Where to send the blob; None when the registry took it over from the repository `source`."""
+    def begin(self, descriptor: Descriptor, source: str = "") -> Upload | None:
+        """Begin to send the blob; None when the registry took it over from the repository `source`."""
         path = f"/v2/{self.repository}/blobs/uploads/"
         if source:
             query = urlencode({"mount": str(descriptor.digest), "from": source})
@@ -42,27 +50,32 @@ class Target(NamedTuple):
                 pass  # we may not read there, and so need not ask
             else:
                 if answer.status == 202:
-                    return self._next(answer, (202,), descriptor)
+                    return self._begun(answer, descriptor)
                 answer.close()
                 if answer.status == 201:
                     return None
         answer = self.session.request("POST", path, self.scopes)
         if answer.status != 202:
             raise self.session.failure(answer, f"the repository {self.repository}")
-        return self._next(answer, (202,), descriptor)
+        return self._begun(answer, descriptor)
 
-    def send(self, descriptor: Descriptor, stream: BinaryIO, location: str, *, pieces: bool) -> None:
+    def _begun(self, answer: Answer, descriptor: Descriptor) -> Upload:
+        least = str(answer.headers.get("OCI-Chunk-Min-Length", "")).strip()
+        piece = min(max(PIECE, int(least[:18])), _LARGEST) if least.isdecimal() else PIECE
+        return Upload(self._next(answer, (202,), descriptor), piece)
+
+    def send(self, descriptor: Descriptor, stream: BinaryIO, upload: Upload, *, pieces: bool) -> None:
         """Send the whole stream; nothing stays when it is not what the descriptor says."""
         checked = VerifyingReader(stream, descriptor, owns=False)
         try:
             if descriptor.size == 0:
                 checked.read(1)  # nothing must follow, and nobody else would look
             if pieces:
-                self._send_pieces(descriptor, checked, location)
+                self._send_pieces(descriptor, checked, upload)
             else:
-                self._put(descriptor, location, Sending(checked, descriptor.size))
+                self._put(descriptor, upload.location, Sending(checked, descriptor.size))
         except BaseException:
-            self._cancel(location)
+            self._cancel(upload.location)
             raise
 
     def _put(self, descriptor: Descriptor, location: str, body: Sending | None) -> None:
@@ -73,9 +86,9 @@ class Target(NamedTuple):
             raise self.session.failure(answer, f"blob {descriptor.digest.short}")
         answer.close()
 
-    def _send_pieces(self, descriptor: Descriptor, stream: BinaryIO, location: str) -> None:
-        at = 0
-        while data := stream.read(PIECE):
+    def _send_pieces(self, descriptor: Descriptor, stream: BinaryIO, upload: Upload) -> None:
+        at, location = 0, upload.location
+        while data := stream.read(upload.piece):
             location = self._send_piece(descriptor, data, at, location)
             at += len(data)
         self._put(descriptor, location, None)
