@@ -11,7 +11,7 @@ from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.oci.runtimespec import CPU, BlockIO, Memory, Pids, Resources
 from tiffin.runtime.cgroups.hierarchy import Hierarchies, Place, read_hierarchies
 from tiffin.runtime.cgroups.limits import Write, check, v1_writes, v2_writes, weight
-from tiffin.runtime.cgroups.manager import Kernel, make_group, write_limits
+from tiffin.runtime.cgroups.manager import Kernel, make_group, no_place, write_limits
 from tiffin.runtime.cgroups.stats import Usage, parse_pairs, read_usage
 
 MB = 1 << 20
@@ -325,6 +325,23 @@ def test_a_place_that_is_not_ours(tmp_path):
     with pytest.raises(UnsupportedError, match=r"controller cpu cannot be had .* not this account's"):
         make_group(LIMITS, found=machine.found(), kernel=machine.kernel)
     assert not list(tmp_path.rglob("tiffin-*"))
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "advice"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "/g/x"), "not this account's", "run it as root"),
+        (
+            OSError(errno.EROFS, "Read-only file system", "/g/x"),
+            "in /g: Read-only",
+            "mount /sys/fs/cgroup writable",
+        ),
+    ],
+)
+def test_what_helps_against_a_place_without_groups(error, reason, advice):
+    refusal = no_place("memory", error)
+    assert reason in refusal.message
+    assert advice in refusal.hint
 
 
 def test_a_limit_that_the_kernel_does_not_know(tmp_path):

@@ -195,10 +195,13 @@ def no_place(controller: str, error: OSError) -> UnsupportedError:
     """Return the error for a group that cannot be made."""
     directory = os.path.dirname(error.filename or "")
     why = "it is not this account's" if isinstance(error, PermissionError) else error.strerror
+    hint = "run it as root, or, with cgroups of version 2: systemd-run --user --scope tiffin …"
+    if error.errno == errno.EROFS:
+        hint = "mount /sys/fs/cgroup writable in the surrounding container, or limit that container"
     return UnsupportedError(
         f"the controller {controller} cannot be had for a limit: no group can be made in {directory}: {why}",
         code="no-controller",
-        hint="run it as root, or, with cgroups of version 2: systemd-run --user --scope tiffin …",
+        hint=hint,
     )
 
 
