@@ -70,6 +70,40 @@ def test_in_turns(supervised):
     assert supervised.done[-1] == "close"
 
 
+@pytest.mark.parametrize("paused", [True, False])
+def test_a_group_that_was_made_to_hold_it_is_given_up_for_one_with_limits(monkeypatch, tmp_path, paused):
+    done = []
+
+    class Way(freezer.Unified):
+        def freeze(self):
+            done.append(f"freeze {self._directory.name}")
+
+        def thaw(self):
+            done.append(f"thaw {self._directory.name}")
+
+    made, limited = tmp_path / "made", tmp_path / "limited"
+    group = SimpleNamespace(delete=lambda: done.append("delete made"))
+    monkeypatch.setattr(freezer, "freezer_of", lambda _pid, _joins: Way(made, group, list))
+    monkeypatch.setattr(freezer, "unified_of", lambda _joins: Way(limited, None, list))
+    supervised = Supervised()
+    holding = Holding(supervised)
+    holding.answer(None, {"verb": "pause"})
+    if not paused:
+        holding.answer(None, {"verb": "unpause"})
+    done.clear()
+    with holding.moved(("x",)):
+        done.append("moved")
+    # What was held stays so: it is moved into a group that is held.
+    assert done == [*(["freeze limited"] if paused else []), "moved", "delete made"]
+    assert supervised.standing.freezer == ""
+    done.clear()
+    holding.answer(None, {"verb": "unpause" if paused else "pause"})
+    assert done == ["thaw limited" if paused else "freeze limited"]
+    with holding.moved(("x",)):  # the next time it is in one with limits already
+        pass
+    assert "delete made" not in done
+
+
 @pytest.mark.parametrize("what", ["failing", "full"])
 def test_what_cannot_be_held_goes_on(supervised, what):
     setattr(supervised, what, True)

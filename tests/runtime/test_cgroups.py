@@ -9,8 +9,9 @@ import pytest
 
 from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.oci.runtimespec import CPU, BlockIO, Memory, Pids, Resources
+from tiffin.runtime.cgroups.growth import grown
 from tiffin.runtime.cgroups.hierarchy import Hierarchies, Place, read_hierarchies
-from tiffin.runtime.cgroups.limits import Write, check, v1_writes, v2_writes, weight
+from tiffin.runtime.cgroups.limits import Write, Writes, check, v1_writes, v2_writes, weight
 from tiffin.runtime.cgroups.manager import Kernel, make_group, no_place, write_limits
 from tiffin.runtime.cgroups.stats import Usage, parse_pairs, read_usage
 
@@ -271,6 +272,28 @@ def test_version_2_has_one_beside_us_and_hands_controllers_down(tmp_path):
     assert group.joins == (f"{directory}/cgroup.procs",)
     group.delete()
     assert not directory.exists()
+
+
+PIDS, MEMORY = (Writes.of(Resources(pids=Pids(5))), Writes.of(Resources(memory=Memory(64 * MB))))
+
+
+@pytest.mark.parametrize("kind", [Old, New])
+def test_a_group_grows_by_what_a_later_limit_needs_and_nothing_is_written(tmp_path, kind):
+    machine = kind(tmp_path, "memory", "pids", "cpu")
+    place = {"found": machine.found(), "kernel": machine.kernel}
+    first = grown(None, PIDS, **place)
+    assert set(first.directories) == {"pids"}
+    assert grown(first, PIDS, **place) is first
+    both = grown(first, MEMORY, **place)
+    assert set(both.directories) == {"pids", "memory"}
+    assert both.directories["pids"] == first.directories["pids"]
+    assert contents(both.directories["pids"]) == contents(both.directories["memory"]) == {}
+    # Of version 2 there is one directory for all, of version 1 one in each hierarchy.
+    assert len(set(both.directories.values())) == (1 if kind is New else 2)
+    with pytest.raises(UnsupportedError, match="cpuset"):
+        grown(both, Writes.of(Resources(cpu=CPU(cpus="0"))), **place)
+    both.delete()
+    assert not list(tmp_path.rglob("tiffin-*"))
 
 
 def test_nothing_is_told_twice(tmp_path):

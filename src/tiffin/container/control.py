@@ -8,6 +8,7 @@
 | `{"verb": "network", "connect": […]}` or `"disconnect": ID` | `{"ok": true}` or `{"error": …}` |
 | `{"verb": "pause"}`, `{"verb": "unpause"}` | `{"ok": true}` or `{"error": …}` |
 | `{"verb": "pause", "while": true}` | the same; let go when the caller does so, or is gone |
+| `{"verb": "limit", "limits": […]}` | the same: it has a cgroup with the controllers of these limits |
 | `{"verb": "change"}` with `name`, `restart` or `limits` | `{"ok": true}`: what a user has changed |
 | `{"verb": "exec"}` with stdin, stdout, stderr and a request, and its `command` | see `execute` |
 | `{"verb": "attach"}` with stdout and stderr | see `clients` |

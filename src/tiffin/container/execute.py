@@ -39,12 +39,13 @@ DESCRIPTORS = 4
 """Standard input, output and error, and a file that holds the packed process."""
 
 _CONVERSATION, _REQUEST = 3, 4
-_BY_RUNTIME = 2
+_BY_RUNTIME = 3
 
 
-def entry(pid: int, external: Sequence[Any]) -> tuple[str, ...]:
-    """How a container is entered: by its first process, or by the runtime that has it."""
-    return (str(pid), json.dumps(external[:-1])) if external else (str(pid),)
+def entry(pid: int, joins: Sequence[str], external: Sequence[Any]) -> tuple[str, ...]:
+    """How a container is entered: by its first process and its cgroups, or by the runtime that has it."""
+    words = (str(pid), json.dumps(joins))
+    return (*words, json.dumps(external[:-1])) if external else words
 
 
 def answer(supervisor: Supervisor, connection: Connection, descriptors: Sequence[int], command: str) -> None:
@@ -64,7 +65,8 @@ def answer(supervisor: Supervisor, connection: Connection, descriptors: Sequence
         def ended(code: int) -> None:
             job.note("exec_die", execID=identity, exitCode=str(code))
 
-        if spawn(supervisor.loop, connection, entry(found.pid, job.external), descriptors, ended):
+        way = entry(found.pid, found.cgroups, job.external)
+        if spawn(supervisor.loop, connection, way, descriptors, ended):
             job.note(f"exec_start: {command}", execID=identity)
     connection.close()
 
@@ -132,7 +134,8 @@ def main() -> None:
 
 
 def _join(process: Process, streams: Streams) -> Child:
-    pid, *external = sys.argv[1:]
+    pid, joins, *external = sys.argv[1:]
+    process = process._replace(cgroups=tuple(json.loads(joins)))
     if not external:
         return join(int(pid), process, streams)
     from tiffin.runtime.external import Runtime  # few containers have another runtime

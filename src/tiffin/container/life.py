@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tiffin.container.networks import Networks
     from tiffin.network.listen import Listener
     from tiffin.network.ports import Forwarder
+    from tiffin.runtime.cgroups.limits import Writes
     from tiffin.runtime.cgroups.manager import Group
     from tiffin.runtime.cgroups.stats import Usage
     from tiffin.runtime.leftovers import Leftovers
@@ -157,6 +158,17 @@ class Life:
             from tiffin.runtime.rare_steps import show_hierarchies
 
             self.plan = self.plan._replace(late=show_hierarchies(self.plan.late, self._group.directories))
+
+    def grow(self, writes: Writes) -> tuple[str, ...]:
+        """Have a group with the controllers of these limits; return its files that take pids."""
+        from tiffin.runtime.cgroups.growth import grown  # few are limited while they run
+
+        group = grown(self._group, writes, self.job.cgroup_parent)
+        if group is not self._group:
+            self._undo.callback(group.delete)
+            self._group = group
+            self.plan = self.plan._replace(process=self.plan.process._replace(cgroups=group.joins))
+        return group.joins
 
     def _gather(self) -> None:
         """Put a container that shares the processes of others into a group, by which its own are known."""

@@ -13,6 +13,7 @@ from tiffin.errors import ConflictError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from tiffin.container.control import Connection
@@ -81,6 +82,26 @@ class Holding:
                 self._thaw()
             elif number == signal.SIGCONT:
                 self._hold_on()  # where it is held by signals, this was one too much
+
+    @contextlib.contextmanager
+    def moved(self, joins: Sequence[str]) -> Iterator[None]:
+        """Within the block the processes are moved into these groups, and stay as they are, held or free.
+
+        A group of version 2 that was made to hold them is given up: a process is in one of a hierarchy.
+        """
+        from tiffin.runtime.freezer import Unified, unified_of
+
+        old, supervisor = self._freezer, self._supervisor
+        new = unified_of(joins)
+        if new is None or not isinstance(old, Unified) or not old.place:
+            yield
+            return
+        if supervisor.standing.status == "paused":
+            new.freeze()
+        yield
+        self._freezer = new
+        supervisor.put(freezer="")
+        old.close()
 
     def close(self) -> None:
         """Take back what was made for it; no process is left."""

@@ -6,6 +6,7 @@ Runs under `python -IS`; standard library only.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,11 @@ class Prober:
         self._running: _Running | None = None
         self._timer: Timer | None = None
         self._schedule()
+
+    def regroup(self, joins: Sequence[str]) -> None:
+        """Begin checks in these cgroups from now on."""
+        pid, _, *rest = self._entry
+        self._entry = (pid, json.dumps(joins), *rest)
 
     def resume(self) -> None:
         """Check again, after `close`."""

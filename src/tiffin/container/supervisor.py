@@ -61,7 +61,7 @@ class Supervisor:
         self._delay = 0
         self._prober: Prober | None = None
         self._clients: Clients | None = None
-        self._holding: Holding | None = None
+        self.holding: Holding | None = None
         self._state = state.State()
 
     @property
@@ -128,8 +128,8 @@ class Supervisor:
         if self.child is not None:
             self.child.kill(number)
             self.job.note("kill", signal=str(int(number)))
-        if self._holding is not None:
-            self._holding.signalled(number, wake=last or wake)
+        if self.holding is not None:
+            self.holding.signalled(number, wake=last or wake)
 
     def _keep(self, stream: Stream, data: bytes) -> None:
         if self._log is not None:
@@ -167,7 +167,7 @@ class Supervisor:
             from tiffin.container.probe import Prober
 
             check, begun = Check(*self.job.health), self._state.started
-            way = entry(child.pid, self.job.external)
+            way = entry(child.pid, self._state.cgroups, self.job.external)
             self._prober = Prober(self.loop, check, self.life.plan.process, way, begun, self._judged)
             self._state = self._state._replace(health=tuple(self._prober.health))
         state.write(self.directory, self._state)
@@ -198,9 +198,9 @@ class Supervisor:
             self._prober.close()
             self._prober = None
         code = self.life.end()
-        if self._holding is not None:
-            self._holding.close()
-            self._holding = None
+        if self.holding is not None:
+            self.holding.close()
+            self.holding = None
         if self.life.usage is not None and self.life.usage.killed:
             self.job.note("oom")
         lasted = (time.time_ns() - self._state.started) // 1_000_000_000
@@ -241,8 +241,8 @@ class Supervisor:
         if received is None:
             self.loop.forget(connection.fileno())
             self._waiting.pop(connection, None)
-            if self._holding is not None:
-                self._holding.gone(connection)
+            if self.holding is not None:
+                self.holding.gone(connection)
             connection.close()
             return
         message, descriptors = received
@@ -254,6 +254,10 @@ class Supervisor:
             self._waiting[connection] = not message.get("next")
         elif message.get("verb") in ("pause", "unpause"):
             connection.send(self._hold(connection, message))
+        elif message.get("verb") == "limit":
+            from tiffin.container import limiting  # few are limited while they run
+
+            connection.send(limiting.answer(self, message))
         elif message.get("verb") == "change":
             self._change(message)
             connection.send({"ok": True})
@@ -305,8 +309,8 @@ class Supervisor:
     def _hold(self, caller: control.Connection, message: dict[str, Any]) -> dict[str, object]:
         from tiffin.container.pausing import Holding  # few are ever paused
 
-        self._holding = self._holding or Holding(self)
-        return self._holding.answer(caller, message)
+        self.holding = self.holding or Holding(self)
+        return self.holding.answer(caller, message)
 
     def put(self, **changes: Any) -> None:
         """Change how the container stands, and write that down."""
@@ -319,6 +323,11 @@ class Supervisor:
             self._prober.resume()
         elif self._prober is not None:
             self._prober.close()
+
+    def probe_by(self, joins: tuple[str, ...]) -> None:
+        """Let health checks begin in these groups."""
+        if self._prober is not None:
+            self._prober.regroup(joins)
 
     def _attach(self, connection: control.Connection, wanted: dict[str, Any], descriptors: list[int]) -> None:
         """Let it hear the container; one that does not run is told by silence, for who asks has looked."""

@@ -224,7 +224,6 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int | None:
         privileged=request.privileged,
     )
     process = make_process(wanted, spec.linux.seccomp, machine=os.uname().machine)
-    process = process._replace(cgroups=found.cgroups)
     if ("userns", "host") in record.security and engine.rung is Rung.ROOT:
         from tiffin.engine.hostusers import held
 

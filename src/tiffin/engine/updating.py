@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tiffin.container import control
+from tiffin.container.job import unpack_error
 from tiffin.container.record import Records
 from tiffin.container.restart import parse_policy
 from tiffin.engine.limits import parse_limits
 from tiffin.engine.running import state_of
 from tiffin.engine.standing import CONFIG, control_of, directory_of, spec_of, tell
 from tiffin.engine.starting import limits_of
-from tiffin.errors import ConflictError, UnsupportedError
+from tiffin.errors import ConflictError
 from tiffin.linux.files import atomic_write, lock
 from tiffin.oci.codec import encode
 from tiffin.oci.runtimespec import Resources
@@ -47,7 +48,7 @@ def update(engine: Engine, name: str, limits: Mapping[str, str], restart: str | 
         parse_limits(words)
         _check_restart(record, restart)
         policy = record.restart if restart is None else "" if restart == "no" else restart
-        with _applied(record, state_of(engine, record), words):
+        with _applied(engine, record, state_of(engine, record), words):
             record = records.change(record.id, {"limits": words, "restart": policy})
         _write_spec(engine, record)
     told = {"verb": "change", "restart": policy, "limits": limits_of(record)}
@@ -72,21 +73,21 @@ def writes_between(old: Words, new: Words) -> Writes:
     )
 
 
-def _applied(record: Record, found: State, words: Words) -> AbstractContextManager[None]:
-    """Change the cgroup of a container that runs; what fails within the block takes it back."""
+def _applied(engine: Engine, record: Record, found: State, words: Words) -> AbstractContextManager[None]:
+    """Change the cgroup of a container that runs; what fails within the block takes it back.
+
+    One that was started without a limit of the kind gets what it needs from its supervisor first.
+    """
     writes = writes_between(record.limits, words)
     if not found.pid or not (writes.v1 or writes.v2):
         return nullcontext()
-    if not found.cgroups:
-        raise UnsupportedError(
-            f"the limits of {record.name} cannot be changed while it runs: it was started without any, and "
-            "has no cgroup",
-            code="no-controller",
-            hint="stop it, update it, and start it again; or start it with a limit, like --pids-limit",
-        )
+    answer = control.ask(control_of(engine, record), {"verb": "limit", "limits": writes})
+    if answer is not None and "error" in answer:
+        raise unpack_error(answer["error"])
     from tiffin.runtime.cgroups.change import changed
 
-    return changed(found.cgroups, writes)
+    joins = state_of(engine, record).cgroups
+    return changed(joins, writes) if joins else nullcontext()  # it has ended a moment ago
 
 
 def _check_restart(record: Record, restart: str | None) -> None:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
             ...
 
 
-__all__ = ["Legacy", "Stops", "Unified", "freezer_of", "legacy", "release", "unified"]
+__all__ = ["Legacy", "Stops", "Unified", "freezer_of", "legacy", "release", "unified", "unified_of"]
 
 _PATIENCE = 10.0
 _V1, _V2 = "freezer.state", "cgroup.freeze"
@@ -100,11 +100,8 @@ class _Cgroup:
 
     def _gather(self) -> None:
         """Move the processes in until there is no other; a child is where its parent is."""
-        moved: set[int] = set()
-        while self._group is not None and (fresh := [pid for pid in self._pids() if pid not in moved]):
-            for pid in fresh:
-                _join(self.place, pid)
-            moved.update(fresh)
+        if self._group is not None:
+            members.gather([f"{self.place}/cgroup.procs"], self._pids)
 
     def _reached(self) -> bool:
         raise NotImplementedError
@@ -180,21 +177,27 @@ def freezer_of(first: int, joins: Sequence[str]) -> Freezer:
     Raises UnsupportedError where nothing tells its processes from ours.
     """
     if joins:
+        found = unified_of(joins)
+        if found is not None:
+            return found
         pids: Callable[[], Sequence[int]] = partial(members.joined, joins)
-        directory = Path(joins[0]).parent
-        if (directory / _V2).exists():
-            return Unified(directory, None, pids)
     elif os.path.samestat(os.stat(f"/proc/{first}/ns/mnt"), os.stat("/proc/self/ns/mnt")):
         raise UnsupportedError("a process that shares our mounts is in no container", code="not-contained")
     else:
         pids = partial(members.pids_of, first)
     for way in (unified, legacy):
-        found = way(pids)
-        if found is not None and _takes(found.place, first):
-            return found
-        if found is not None:
-            found.close()
+        made = way(pids)
+        if made is not None and _takes(made.place, first):
+            return made
+        if made is not None:
+            made.close()
     return Stops(pids)
+
+
+def unified_of(joins: Sequence[str]) -> Unified | None:
+    """Return the way by the groups that the processes have, if they are one of version 2."""
+    directory = Path(joins[0]).parent
+    return Unified(directory, None, partial(members.joined, joins)) if (directory / _V2).exists() else None
 
 
 def unified(pids: Callable[[], Sequence[int]]) -> Unified | None:
@@ -258,15 +261,10 @@ def _end(directory: Path) -> None:
 def _takes(place: str, pid: int) -> bool:
     """Whether we may move the process into the group."""
     try:
-        _join(place, pid)
+        members.join(f"{place}/cgroup.procs", pid)
     except PermissionError:
         return False
     return True
-
-
-def _join(place: str, pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError), open(f"{place}/cgroup.procs", "wb", 0) as file:
-        file.write(str(pid).encode())
 
 
 def _send(pid: int, started: int, number: int) -> None:

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["has_own_space", "joined", "pids_of", "state_of"]
+__all__ = ["gather", "has_own_space", "join", "joined", "pids_of", "state_of"]
+
+_TRIES = 200
+_PAUSE = 0.001
 
 
 def pids_of(first: int) -> list[int]:
@@ -46,6 +50,32 @@ def joined(files: Sequence[str]) -> list[int]:
         with open(path, encoding="ascii") as file:
             found.update(map(int, file.read().split()))
     return sorted(found)
+
+
+def gather(files: Sequence[str], pids: Callable[[], Sequence[int]]) -> None:
+    """Move the processes into the cgroups of these files that take pids, until a look finds none outside.
+
+    A child is where its parent is, so that none is missed. One that is about to end is moved no more, and
+    not waited for. Raises OSError for what may not be moved.
+    """
+    for _ in range(_TRIES):
+        outside = [(path, pid) for path in files for pid in _outside(path, pids())]
+        if not outside:
+            return
+        for path, pid in outside:
+            join(path, pid)
+        time.sleep(_PAUSE)
+
+
+def join(path: str, pid: int) -> None:
+    """Move a process into a cgroup, by its file that takes pids, if it has not ended."""
+    with contextlib.suppress(ProcessLookupError), open(path, "wb", 0) as file:
+        file.write(str(pid).encode())
+
+
+def _outside(path: str, pids: Sequence[int]) -> list[int]:
+    inside = set(joined([path]))  # read after the processes: who is in it now was in it, or came into it
+    return [pid for pid in pids if pid not in inside and state_of(pid) is not None]
 
 
 def has_own_space(first: int) -> bool:

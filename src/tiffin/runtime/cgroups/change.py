@@ -52,11 +52,9 @@ def _change(write: Write, directories: Sequence[Path]) -> _Change | None:
     if write.optional:
         return None
     raise UnsupportedError(
-        f"{write.file} cannot be changed while the container runs: it has no cgroup with the controller "
-        f"{write.controller}",
+        f"{write.file} cannot be set to {write.value}: the container's cgroup has no such file",
         code="no-controller",
-        hint="a group has the controllers of the limits that it was started with: stop the container, "
-        "update it, and start it again",
+        hint="leave the limit away, or use a kernel that is built with it",
     )
 
 

@@ -48,6 +48,8 @@ class Wanted(NamedTuple):
     parent: str = ""
     every: bool = False
     """In each hierarchy of version 1, and not only where there is a limit."""
+    bare: bool = False
+    """With the controllers of the limits, which are written by somebody else."""
 
 
 class Group:
@@ -106,9 +108,14 @@ def make_group(
 
 
 def make_written(
-    writes: Writes, parent: str = "", *, found: Hierarchies | None = None, kernel: Kernel | None = None
+    writes: Writes,
+    parent: str = "",
+    *,
+    bare: bool = False,
+    found: Hierarchies | None = None,
+    kernel: Kernel | None = None,
 ) -> Group:
-    """Do the same for limits that are known by what is written for them."""
+    """Do the same for limits that are known by what is written for them; `bare` is as in Wanted."""
     from tiffin.runtime.cgroups.v1 import V1
     from tiffin.runtime.cgroups.v2 import V2
 
@@ -121,15 +128,16 @@ def make_written(
         managers.insert(0 if first else 1, V1(dict(found.v1), kernel))
     needs = writes.v1 or writes.v2
     manager = choose(managers, writes) if needs else _usual(managers)
-    group = new_group(manager, writes, parent)
+    group = new_group(manager, writes, parent, bare=bare)
     for directory in {path.parent for path in group.directories.values()}:
         _sweep(directory, kernel)
     return group
 
 
-def new_group(manager: Manager, writes: Writes = _NOTHING, parent: str = "") -> Group:
+def new_group(manager: Manager, writes: Writes = _NOTHING, parent: str = "", *, bare: bool = False) -> Group:
     """Make a group with a name of its own. Raises what `Manager.make` raises."""
-    return manager.make(Wanted(f"{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}", writes, parent))
+    name = f"{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
+    return manager.make(Wanted(name, writes, parent, bare=bare))
 
 
 def own_hierarchies() -> Hierarchies:

@@ -44,7 +44,7 @@ class V1:
                     group.directories[controller] = self._directory(controller, wanted)
                 except OSError as error:
                     raise no_place(controller, error) from error
-            write_limits(group.directories, writes)
+            write_limits(group.directories, () if wanted.bare else writes)
         except BaseException:
             group.delete()
             raise

@@ -70,13 +70,18 @@ class V2:
             raise no_place(", ".join(needed) or "cgroup", error) from error
         group = Group(dict.fromkeys(needed or ["cgroup"], directory), self._kernel)
         try:
-            write_limits(group.directories, writes)
+            write_limits(group.directories, () if wanted.bare else writes)
             for write in filters:
                 _filter_devices(directory, write)
         except BaseException:
             group.delete()
             raise
         return group
+
+    def extend(self, directory: Path, needed: list[str]) -> None:
+        """Give a group that is there these controllers too. Raises UnsupportedError."""
+        for above in self._down_to(directory.parent):
+            self._hand_down(above, needed)
 
     def _down_to(self, parent: Path) -> list[Path]:
         below = parent.relative_to(self._mount).parts
