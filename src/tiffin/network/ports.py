@@ -157,18 +157,13 @@ class Forwarder:
         connection = Connection(client, inside, self._pipes, self._ended)
         self._connections.add(connection)
         outer, inner = connection.numbers
-        self._handlers[outer] = lambda events: self._later(connection, connection.on_client(events))
-        self._handlers[inner] = lambda events: self._later(connection, connection.on_target(events))
+        self._handlers[outer], self._handlers[inner] = connection.handlers(self._waiting.add)
         failure = inside.connect_ex(target)
         if failure not in (0, errno.EINPROGRESS):
             connection.close(reset=True)
             return
         self._epoll.register(outer, EDGES)
         self._epoll.register(inner, EDGES)
-
-    def _later(self, connection: Connection, unfinished: bool) -> None:
-        if unfinished:
-            self._waiting.add(connection)
 
     def _ended(self, connection: Connection) -> None:
         """Forget a connection whose sockets close next, and with that leave epoll."""
