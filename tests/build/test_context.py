@@ -157,3 +157,46 @@ class TestChecksums:
         checksums = Checksums(db, "scope")
         checksums.prepare(nodes)
         assert [checksums.digest(node) for node in nodes] == [hash_file(node) for node in nodes]
+
+    def selected(self, folder):
+        return select(MergedTree([folder]), ["."])
+
+    def test_an_unchanged_selection_is_known_as_a_whole(self, folder, db, monkeypatch):
+        self.old(folder)
+        checksums = Checksums(db, "scope")
+        first = checksums.selection("all", self.selected(folder), time.time_ns())
+        checksums.save()
+        monkeypatch.setattr(Checksums, "digest", lambda *_: pytest.fail("looked up"))
+        assert Checksums(db, "scope").selection("all", self.selected(folder), time.time_ns()) == first
+
+    @pytest.mark.parametrize("change", ["content", "mode", "name", "more", "less"])
+    def test_any_change_of_a_selection_is_seen(self, folder, db, change):
+        self.old(folder)
+        checksums = Checksums(db, "scope")
+        first = checksums.selection("all", self.selected(folder), time.time_ns())
+        checksums.save()
+        readme = folder / "README.md"
+        if change == "content":
+            readme.write_text("README.MD")
+            os.utime(readme, (1, 1))
+        elif change == "mode":
+            readme.chmod(0o600)
+        elif change == "name":
+            readme.rename(folder / "README")
+        elif change == "more":
+            (folder / "empty").mkdir()
+        else:
+            readme.unlink()
+        again = self.selected(folder)
+        found = Checksums(db, "scope").selection("all", again, time.time_ns())
+        assert found != first
+        assert found == selection_digest(again, hash_file)
+
+    def test_a_selection_of_what_changed_just_now_is_not_remembered(self, folder, db):
+        (folder / "README.md").write_text("new")
+        looked = (folder / "README.md").stat().st_ctime_ns
+        checksums = Checksums(db, "scope")
+        checksums.selection("all", self.selected(folder), looked)
+        checksums.save()
+        with db.read() as connection:
+            assert not connection.execute("SELECT 1 FROM checksum WHERE scope LIKE '%all'").fetchall()

@@ -2,7 +2,8 @@
 
 A digest is remembered by (device, inode, size, mtime ns, ctime ns). A file
 that changed within the clock's grain of being hashed is not remembered: a
-second change could leave the same times behind.
+second change could leave the same times behind. Of a whole selection its mark is remembered,
+too, in which all of that stands: where nothing changed, no file has to be looked up.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import os
 import stat
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -38,33 +40,50 @@ class Checksums:
     def __init__(self, db: Database, scope: str) -> None:
         self._db = db
         self._scope = scope
-        self._known: dict[int, _Entry] = self._load()
+        self._marks: dict[str, bytes] = {}
         self._changed = False
 
-    def _load(self) -> dict[int, _Entry]:
-        with self._db.read() as connection:
-            row = connection.execute(
-                "SELECT entries FROM checksum WHERE scope = ?", (self._scope,)
-            ).fetchone()
-        if row is None:
-            return {}
+    @cached_property
+    def _known(self) -> dict[int, _Entry]:
+        data = self._read(self._scope)
         try:
-            return msgspec.msgpack.decode(row[0], type=dict[int, _Entry])
+            return msgspec.msgpack.decode(data, type=dict[int, _Entry]) if data else {}
         except msgspec.MsgspecError:
             return {}  # of another version: it is only a memory
 
+    def _read(self, scope: str) -> bytes:
+        with self._db.read() as connection:
+            row = connection.execute("SELECT entries FROM checksum WHERE scope = ?", (scope,)).fetchone()
+        return b"" if row is None else row[0]
+
     def save(self) -> None:
         """Keep what was learnt."""
-        if not self._changed:
+        rows = {f"{self._scope}\n{selector}": data for selector, data in self._marks.items()}
+        if self._changed:
+            rows[self._scope] = msgspec.msgpack.encode(self._known)
+        if not rows:
             return
-        data = msgspec.msgpack.encode(self._known)
         with self._db.transaction() as connection:
-            connection.execute(
+            connection.executemany(
                 "INSERT INTO checksum(scope, entries, used) VALUES (?, ?, ?)"
                 " ON CONFLICT(scope) DO UPDATE SET entries = excluded.entries, used = excluded.used",
-                (self._scope, data, time.time_ns()),
+                [(scope, data, time.time_ns()) for scope, data in rows.items()],
             )
+        self._marks.clear()
         self._changed = False
+
+    def selection(self, selector: str, selection: Sequence[Selected], looked: int) -> str:
+        """Return the digest of what `selector` selects; `looked` is when that began, in ns."""
+        mark = _mark(selection)
+        remembered = self._read(f"{self._scope}\n{selector}")
+        if mark and remembered.startswith(mark):
+            return remembered[len(mark) :].decode()
+        for chosen in selection:
+            self.prepare((chosen.node, *chosen.below))
+        digest = selection_digest(selection, self.digest)
+        if mark and _is_settled(selection, looked):
+            self._marks[selector] = mark + digest.encode()
+        return digest
 
     def prepare(self, nodes: Iterable[Node]) -> None:
         """Hash the large files among `nodes` that are not known yet, on all cores."""
@@ -119,6 +138,37 @@ class Checksums:
                 digest,
             )
             self._changed = True
+
+
+def _mark(selection: Sequence[Selected]) -> bytes:
+    """Return what has to be the same for the same digest; nothing if a name is no text."""
+    rows = [
+        (
+            chosen.name,
+            [
+                # What is in a directory counts, and not when that was put there.
+                (node.path, s.st_mode)
+                if stat.S_ISDIR(s.st_mode)
+                else (node.path, s.st_mode, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino, s.st_dev)
+                for node in (chosen.node, *chosen.below)
+                for s in (node.status,)
+            ],
+        )
+        for chosen in selection
+    ]
+    try:
+        return hashlib.sha256(msgspec.msgpack.encode(rows)).digest()
+    except UnicodeEncodeError:
+        return b""
+
+
+def _is_settled(selection: Sequence[Selected], looked: int) -> bool:
+    """Whether all of it was as it is for so long that no later change can have the same times."""
+    return all(
+        node.is_directory or looked - max(node.status.st_ctime_ns, node.status.st_mtime_ns) > _GRAIN
+        for chosen in selection
+        for node in (chosen.node, *chosen.below)
+    )
 
 
 def hash_file(node: Node) -> bytes:

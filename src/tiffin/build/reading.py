@@ -9,6 +9,7 @@ takes is looked for once, if at all: for the digest, its record, and the step it
 from __future__ import annotations
 
 import os
+import time
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -101,12 +102,12 @@ class Reader:
 
     def _copied(self, op: Copy, origin: Origin, unpack: bool) -> Reading:
         if isinstance(origin, str):
-            context = self._contexts[origin]
+            context, looked = self._contexts[origin], time.time_ns()
             try:
                 selection = select_for(context.tree, op)
             except NotFoundError as error:
                 raise context.missing(error.message.removesuffix(" does not exist")) from error
-            digest = self._digest_files(origin, selection)
+            digest = self._digest_files(origin, _selector(op), selection, looked)
             return Reading(digest, lambda: selection, unpack=unpack, context=context)
 
         @cache
@@ -119,12 +120,13 @@ class Reader:
     def shown(self, origin: Origin, source: str) -> Shown:
         """Return what a mount of the path `source` in `origin` shows. Raises NotFoundError."""
         if isinstance(origin, str):
-            context = self._contexts[origin]
+            context, looked = self._contexts[origin], time.time_ns()
             node = context.tree.resolve(source).node
             if node is None:
                 raise context.missing(source)
             chosen = _whole(context.tree, node)
-            return Shown(self._digest_files(origin, [chosen]), lambda: node, lambda: chosen, context)
+            content = self._digest_files(origin, f"mount {source}", [chosen], looked)
+            return Shown(content, lambda: node, lambda: chosen, context)
 
         @cache
         def find() -> Node:
@@ -163,14 +165,12 @@ class Reader:
         self._cache.need(layers)
         return self._layers.tree(layers)
 
-    def _digest_files(self, name: str, selection: Sequence[Selected]) -> str:
+    def _digest_files(self, name: str, selector: str, selection: Sequence[Selected], looked: int) -> str:
         checksums = self._checksums.get(name)
         if checksums is None:
             folder = os.fspath(self._contexts[name].folder)
             checksums = self._checksums.setdefault(name, Checksums(self._db, folder))
-        for chosen in selection:
-            checksums.prepare((chosen.node, *chosen.below))
-        return selection_digest(selection, checksums.digest)
+        return checksums.selection(selector, selection, looked)
 
     def _digest_layers(
         self, layers: tuple[DiffID, ...], selector: str, read: Callable[[], Sequence[Selected]]
