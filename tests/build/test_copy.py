@@ -10,6 +10,7 @@ from tiffin.build.graph import Copy, InlineFile
 from tiffin.build.ops.copy import CopyStep, Taking, Target
 from tiffin.build.selection import select
 from tiffin.errors import InvalidError, NotFoundError
+from tiffin.layer.describe import describe
 from tiffin.layer.owners import RecordedOwners, TrueOwners
 from tiffin.snapshot.merged import MergedTree
 
@@ -55,8 +56,12 @@ def run_copy(tmp_path, context, image, op, *, owner=None, keeps=False):
     parent = MergedTree([plant(tmp_path / "image", image)])
     place = tmp_path / "place"
     place.mkdir()
-    step = CopyStep(op, Target(place, parent, OWNERS, EPOCH), owner)
-    return step.write([Taking(select(source, op.sources), keeps, op.unpack)])
+    step = CopyStep(op, Target(place, parent, OWNERS, EPOCH), owner, tell=True)
+    layer = step.write([Taking(select(source, op.sources), keeps, op.unpack)])
+    if step.info is not None:
+        found = describe(layer, OWNERS)
+        assert (step.info.diff_id, step.info.size) == (found.diff_id, found.size)
+    return layer
 
 
 CASES = [

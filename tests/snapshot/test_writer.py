@@ -4,6 +4,7 @@ import stat
 import pytest
 
 from tiffin.errors import FailedError, InvalidError
+from tiffin.layer.describe import describe
 from tiffin.layer.owners import RecordedOwners, TrueOwners
 from tiffin.snapshot.merged import MergedTree
 from tiffin.snapshot.writer import LayerWriter, Meta
@@ -137,3 +138,39 @@ def test_a_file_that_changes_while_it_is_copied_is_an_error(writer, tmp_path):
     writer.put_file("/log", node, PLAIN)
     with pytest.raises(FailedError, match="was changed while it was copied"):
         writer.finish()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="owners that are recorded are not told of")
+def test_what_is_written_in_order_is_told(lower, upper, tmp_path):
+    folder = tmp_path / "many"
+    for number in range(300):
+        path = folder / f"{number // 50}" / f"{number % 50}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.urandom(number * 30))
+    (folder / "large").write_bytes(os.urandom(1_500_000))
+    (folder / "link").symlink_to("large")
+    writer = LayerWriter(upper, MergedTree([lower]), OWNERS, EPOCH, tell=True)
+    writer.make_directory("/app/data", PLAIN)
+    tree = MergedTree([folder])
+    for node in tree.walk(tree.root):
+        path, meta = f"/app/data{node.path}", Meta(7, 3_000_000, 0o640)
+        if node.is_directory:
+            writer.make_directory(path, meta)
+        elif node.is_link:
+            writer.put_link(path, os.readlink(node.host), meta)
+        else:
+            writer.put_file(path, node, meta)
+    found = writer.finish()
+    assert found is not None
+    assert found[:2] == describe(upper, OWNERS)[:2]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="owners that are recorded are not told of")
+def test_nothing_is_told_of_what_was_written_twice_or_out_of_order(upper, source):
+    for paths in (["/b", "/a"], ["/a", "/a"]):
+        writer = LayerWriter(upper, MergedTree([]), OWNERS, EPOCH, tell=True)
+        for path in paths:
+            writer.put_file(path, source.resolve("file").node, PLAIN)
+        assert writer.finish() is None
+        for path in set(paths):
+            os.unlink(f"{upper}{path}")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tiffin.build.ops.run import Report, StepRunner
     from tiffin.build.ops.scene import Scene
     from tiffin.build.reading import Origin, Reading, Shown
+    from tiffin.layer.describe import LayerInfo
     from tiffin.oci.digest import DiffID
     from tiffin.snapshot.layers import LayerStore
     from tiffin.store.db import Database
@@ -170,17 +171,21 @@ class Workbench:
         with self.layers.workspace() as place:
             target = Target(place, tree, self.layers.owners, self.epoch)
             takings = [Taking(each.entries(), each.keeps, each.unpack) for each in readings]
-            return self._adopt(CopyStep(op, target, owner).write(takings))
+            step = CopyStep(op, target, owner, tell=True)
+            return self._adopt(step.write(takings), step.info)
 
-    def _adopt(self, upper: Path) -> DiffID | None:
-        return adopt(self.layers, self._lease, upper)
+    def _adopt(self, upper: Path, info: LayerInfo | None = None) -> DiffID | None:
+        return adopt(self.layers, self._lease, upper, info)
 
 
-def adopt(layers: LayerStore, lease: Lease, upper: Path) -> DiffID | None:
-    """Make the finished directory `upper` a layer of the store, held by `lease`; None if it is empty."""
+def adopt(layers: LayerStore, lease: Lease, upper: Path, info: LayerInfo | None = None) -> DiffID | None:
+    """Make the finished directory `upper` a layer of the store, held by `lease`; None if it is empty.
+
+    `info` is what the layer is, where that is known.
+    """
     if not os.listdir(upper):
         return None
-    info = layers.describe(upper)
+    info = info or layers.describe(upper)
     lease.add("layer", info.diff_id)  # before it is there: so it is never there without a holder
     layers.commit(upper, info)
     return info.diff_id

@@ -17,17 +17,20 @@ from tiffin.errors import UnsupportedError
 from tiffin.layer import whiteout
 from tiffin.layer.hashing import BackgroundHash
 from tiffin.layer.names import clean, invalid
+from tiffin.layer.owners import TrueOwners
 from tiffin.layer.place import Place
-from tiffin.layer.tree import is_kept
+from tiffin.layer.telling import Telling
+from tiffin.layer.tree import Entry, is_kept
 from tiffin.layer.untar import TarReader
-from tiffin.linux.files import write_all
+from tiffin.linux.files import RootPath, write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
     from tiffin.layer.owners import Owners
+    from tiffin.layer.tree import Kind
     from tiffin.layer.untar import Member
     from tiffin.oci.digest import DiffID
 
@@ -46,15 +49,19 @@ class Limits(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """What was unpacked: the digest and size of the tar, its entries, and about what they take on disk."""
+    """What was unpacked: the digest and size of the tar, its entries, and about what they take on disk.
+
+    `tar` is the digest of the directory's canonical tar, if it was asked for and could be told on the way.
+    """
 
     diff_id: DiffID
     size: int
     entries: int
     usage: int
+    tar: DiffID | None = None
 
 
-def apply(
+def apply(  # noqa: PLR0913  # each caller leaves out most of them
     stream: BinaryIO,
     root: Path,
     owners: Owners,
@@ -62,6 +69,7 @@ def apply(
     *,
     whiteouts: bool = True,
     owner: tuple[int, int] | None = None,
+    tell: bool = False,
 ) -> Applied:
     """Unpack the uncompressed tar `stream`, to its end, into the directory `root`, which exists.
 
@@ -69,23 +77,35 @@ def apply(
     does not name belong to root, with mode 0755 and the time 0, and so does the
     root itself if the tar is silent about it; what it names belongs to `owner` if that is given.
     After an error `root` is to be thrown away. Without `whiteouts` it is no layer, and names that would
-    mean one are names like any other.
+    mean one are names like any other. With `tell` the canonical tar of a layer is told of meanwhile.
     """
-    with BackgroundHash() as total, Place(root, owners) as place:
+    with BackgroundHash() as total, Place(root, owners) as place, Telling() as told:
         reader = TarReader(stream, total.update)
-        applier = _Applier(reader, place, owners, limits, whiteouts=whiteouts)
+        applier = _Applier(reader, place, owners, limits, told, whiteouts=whiteouts)
+        if not (tell and whiteouts and isinstance(owners, TrueOwners)):
+            told.spoil()  # what is recorded differs from what is told, if owners are
         place.plain(place.root_fd)
         for member in reader.members():
             applier.member(member if owner is None else member._replace(uid=owner[0], gid=owner[1]))
         place.finish()
-        return Applied(total.diff_id(), total.size, applier.entries, applier.usage)
+        tar = told.diff_id() if place.straight else None
+        return Applied(total.diff_id(), total.size, applier.entries, applier.usage, tar)
 
 
 class _Applier:
     def __init__(
-        self, reader: TarReader, place: Place, owners: Owners, limits: Limits, *, whiteouts: bool
+        self,
+        reader: TarReader,
+        place: Place,
+        owners: Owners,
+        limits: Limits,
+        told: Telling,
+        *,
+        whiteouts: bool,
     ) -> None:
         self._whiteouts = whiteouts
+        self._told = told
+        self._first: dict[int, str] = {}  # inodes that have several names, and the first of them
         self._reader = reader
         self._place = place
         self._owners = owners
@@ -107,18 +127,22 @@ class _Applier:
                 raise invalid(member.name, "it names the root itself, and is no directory")
             self._dress(self._place.root_fd, member, path)
             self._place.remember("", member.mtime_ns)
+            self._tell("", "directory", member)
             return
         match member.type:
             case "0":
-                self._file(member, directory, name)
+                self._file(member, directory, name, path)
             case "1":
-                self._hard_link(member, directory, name)
+                self._hard_link(member, directory, name, path)
             case "2":
                 self._symlink(member, directory, name)
+                self._tell(path, "symlink", member, os.fsdecode(member.link))
             case "5":
                 self._directory(member, directory, name)
+                self._tell(path, "directory", member)
             case "3" | "4" | "6":
                 self._node(member, directory, name)
+                self._told.spoil()  # they are rare, and depend on what the kernel allows
             case _:
                 raise UnsupportedError(
                     f"the tar's entry {path!r} is of the unknown type {member.type!r}",
@@ -144,6 +168,7 @@ class _Applier:
         if name == whiteout.OPAQUE_MARKER:
             parent, _ = self._place.parent(directory)
             whiteout.make_opaque(f"/proc/self/fd/{parent}")
+            self._told.opaque(directory)
             return
         if name.startswith(whiteout.META_PREFIX):
             return  # bookkeeping of aufs, reserved by the specification
@@ -151,14 +176,27 @@ class _Applier:
         if hidden in ("", ".", ".."):
             raise invalid(os.fsencode(path), "it is a whiteout of no name")
         self._place.hide(directory, hidden)
+        self._told.add(Entry(RootPath(f"{directory}/{hidden}" if directory else hidden), "whiteout", 0, 0, 0))
 
-    def _file(self, member: Member, directory: str, name: str) -> None:
+    def _tell(self, path: str, kind: Kind, member: Member, link: str = "") -> None:
+        """Tell of an entry that is as the tar says; not of attributes, which a file system may refuse."""
+        if not self._told.orderly:
+            return
+        _name, _type, mode, uid, gid, size, mtime_ns, *_rest = member
+        if member.sparse is not None or any(map(is_kept, member.xattrs)):
+            self._told.spoil()
+            return
+        size = size if kind == "file" else 0
+        self._told.add(Entry(RootPath(path), kind, mode, uid, gid, size, mtime_ns, link))
+
+    def _file(self, member: Member, directory: str, name: str, path: str) -> None:
         try:
             fd = os.open(name, _NEW_FILE, 0o600, dir_fd=self._place.leaf(directory, name))
         except FileExistsError:
             fd = os.open(name, _NEW_FILE, 0o600, dir_fd=self._place.free(directory, name))
         try:
-            written = _write(fd, member, self._reader.content())
+            self._tell(path, "file", member)
+            written = _write(fd, member, self._reader.content(), self._told.data)
             self._dress(fd, member, name)
             os.utime(fd, ns=(member.mtime_ns, member.mtime_ns))
         finally:
@@ -197,16 +235,28 @@ class _Applier:
         os.chmod(host, member.mode)
         os.utime(host, ns=(member.mtime_ns, member.mtime_ns), follow_symlinks=False)
 
-    def _hard_link(self, member: Member, directory: str, name: str) -> None:
+    def _hard_link(self, member: Member, directory: str, name: str, path: str) -> None:
         source = clean(member.link)
         if not source:
             raise invalid(member.name, "it is a hard link to the root itself")
         parent = self._place.leaf(directory, name)
         try:
-            self._place.link(source, parent, name)
+            status = self._place.link(source, parent, name)
+            self._tell_link(path, source, status)
         except FileExistsError:
+            self._told.spoil()
             if not self._place.same(source, parent, name):
                 self._place.link(source, self._place.free(directory, name), name)
+
+    def _tell_link(self, path: str, source: str, status: os.stat_result) -> None:
+        """Tell of another name: it leads to the first one, and has what belongs to all of them."""
+        first = self._first.setdefault(status.st_ino, source)
+        owner = (status.st_uid, status.st_gid)
+        entry = Entry(RootPath(path), "hardlink", stat.S_IMODE(status.st_mode), *owner, 0, status.st_mtime_ns)
+        if stat.S_ISREG(status.st_mode):
+            self._told.add(entry._replace(link=first))
+        else:
+            self._told.spoil()
 
     def _dress(self, fd: int, member: Member, path: str) -> None:
         """Owner, then mode, then attributes: each would undo what comes before it in another order."""
@@ -227,13 +277,19 @@ def _set_attribute(fd: int, name: str, value: bytes, path: str) -> None:
             raise
 
 
-def _write(fd: int, member: Member, content: Iterator[tuple[int, memoryview]]) -> int:
+def _write(
+    fd: int,
+    member: Member,
+    content: Iterator[tuple[int, memoryview]],
+    told: Callable[[memoryview], object],
+) -> int:
     """Write the content, leaving holes where the archive has none; return the bytes written."""
     written = 0
     for offset, data in content:
         if offset != written:
             os.lseek(fd, offset, os.SEEK_SET)
         write_all(fd, data)
+        told(data)
         written += len(data)
     if written != member.size:
         os.ftruncate(fd, member.size)

@@ -42,6 +42,8 @@ class Place:
         self._open: dict[str, tuple[int, str]] = {}
         self._times: dict[str, int] = {"": 0}
         self.root_fd = -1
+        self.straight = True
+        """No link was followed yet: what was made lies where its name says."""
 
     def __enter__(self) -> Self:
         self.root_fd = os.open(self._root, _DIRECTORY | os.O_CLOEXEC)
@@ -120,11 +122,11 @@ class Place:
             if _is_directory(parent, name):
                 whiteout.make_opaque(f"/proc/self/fd/{parent}/{name}")
 
-    def link(self, source: str, target_fd: int, name: str) -> None:
-        """Make the hard link `name` to the entry `source`, which must be of this layer."""
+    def link(self, source: str, target_fd: int, name: str) -> os.stat_result:
+        """Make the hard link `name` to the entry `source`, which must be of this layer; what that is."""
         directory, _, last = source.rpartition("/")
         try:
-            fd = open_in_root(self.root_fd, directory, _DIRECTORY)
+            fd = self._open_source(directory)
         except OSError as error:
             raise invalid(os.fsencode(name), f"it is a hard link to {source!r}: {error.strerror}") from None
         try:
@@ -141,6 +143,7 @@ class Place:
             ) from None
         finally:
             os.close(fd)
+        return status
 
     def same(self, source: str, directory_fd: int, name: str) -> bool:
         """Whether `name` already is the entry `source`."""
@@ -162,6 +165,15 @@ class Place:
             finally:
                 os.close(fd)
 
+    def _open_source(self, directory: str) -> int:
+        try:
+            return open_in_root(self.root_fd, directory, _DIRECTORY, links=False)
+        except OSError as error:
+            if error.errno not in _MISSING:
+                raise
+        self.straight = False
+        return open_in_root(self.root_fd, directory, _DIRECTORY)
+
     def _find(self, path: str) -> tuple[int, str] | None:
         """The directory `path` if it is there, perhaps through links."""
         try:
@@ -177,6 +189,7 @@ class Place:
             if error.errno not in _MISSING:
                 raise
             return None
+        self.straight = False
         return fd, self._real(fd, path)
 
     def _keep(self, path: str, found: tuple[int, str]) -> tuple[int, str]:
@@ -215,6 +228,7 @@ class Place:
             if error.errno != errno.EINVAL:
                 raise
             raise invalid(os.fsencode(path), "something lies below it, and it is no directory") from None
+        self.straight = False
         target = link_target(self.root_fd, real, text)
         return self._find(target) or self._make_all(target)
 

@@ -32,7 +32,8 @@ BLOCK: Final = 512
 SMALL: Final = 1 << 19
 """Files of up to so many bytes are read whole, several of them at a time."""
 _CHUNK: Final = 1 << 20
-_END: Final = bytes(2 * BLOCK)
+END: Final = bytes(2 * BLOCK)
+"""What stands after the last entry."""
 _PADDING: Final = tuple(bytes(-n % BLOCK) for n in range(BLOCK))
 _MARKER_MODE: Final = 0o644
 _TYPES: Final = {
@@ -67,7 +68,7 @@ def tar_of(entries: Iterable[Entry], host: Callable[[RootPath], str]) -> Iterato
         if entry.size > SMALL:
             yield b"".join(parts)
             parts, pending = [], 0
-            yield from _content(host(entry.path), entry.size)
+            yield from read_content(host(entry.path), entry.size)
             parts.append(_PADDING[entry.size % BLOCK])
         elif entry.size:
             data = entry.content or _read_small(host(entry.path), entry.size)
@@ -76,7 +77,7 @@ def tar_of(entries: Iterable[Entry], host: Callable[[RootPath], str]) -> Iterato
         if pending > SMALL:
             yield b"".join(parts)
             parts, pending = [], 0
-    parts.append(_END)
+    parts.append(END)
     yield b"".join(parts)
 
 
@@ -104,9 +105,17 @@ def entry_header(entry: Entry) -> bytes:
     if entry.kind != "directory":
         return _header(path, entry)
     head = _header(path + b"/" if path else b"./", entry)
-    if entry.opaque:
-        head += _marker((path + b"/" if path else b"") + OPAQUE_MARKER.encode())
-    return head
+    return head + opaque_header(entry.path) if entry.opaque else head
+
+
+def opaque_header(path: RootPath) -> bytes:
+    """What follows the header of the directory `path` if it hides what lies below it."""
+    return _marker((os.fsencode(path) + b"/" if path else b"") + OPAQUE_MARKER.encode())
+
+
+def padding(size: int) -> bytes:
+    """What follows a content of so many bytes."""
+    return _PADDING[size % BLOCK]
 
 
 def _marker(path: bytes) -> bytes:
@@ -226,7 +235,8 @@ def _read_small(host: str, size: int) -> bytes:
         os.close(fd)
 
 
-def _content(host: str, size: int) -> Iterator[bytes]:
+def read_content(host: str, size: int) -> Iterator[bytes]:
+    """Yield the first `size` bytes of the file in pieces. Raises FailedError if there are less."""
     fd = os.open(host, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)

@@ -74,7 +74,7 @@ def scan(root: Path, owners: Owners, *, small: int = 0) -> Iterator[Entry]:
     base = os.fspath(root)
     seen: dict[tuple[int, int], RootPath] = {}
     top = _entry(base, RootPath(""), os.lstat(base), _all_xattrs(base), owners)
-    if (top.mode, top.uid, top.gid, top.opaque) != (0o755, 0, 0, False) or top.xattrs:
+    if not is_plain(top):
         yield top
     stack = [("", iter(_names(base)))]
     while stack:
@@ -103,6 +103,11 @@ def scan(root: Path, owners: Owners, *, small: int = 0) -> Iterator[Entry]:
         yield entry
         if entry.kind == "directory":
             stack.append((f"{path}/", iter(_names(host))))
+
+
+def is_plain(top: Entry) -> bool:
+    """Whether the root of a layer is one that nobody has to be told of."""
+    return (top.mode, top.uid, top.gid, top.opaque) == (0o755, 0, 0, False) and not top.xattrs
 
 
 def kept_xattrs(host: str) -> Mapping[str, bytes]:

@@ -100,16 +100,20 @@ def reflink(src_fd: int, dst_fd: int) -> bool:
     return True
 
 
-def copy_data(src_fd: int, dst_fd: int, size: int) -> None:
-    """Make the empty file `dst_fd` hold the first `size` bytes of `src_fd`, holes kept as holes."""
+def copy_data(src_fd: int, dst_fd: int, size: int) -> bytes | None:
+    """Make the empty file `dst_fd` hold the first `size` bytes of `src_fd`, holes kept as holes.
+
+    Returns them if they went through our hands as one piece.
+    """
     if size == 0:
-        return
+        return b""
     if size <= _SMALL:
         # For one block or a few, two calls are faster than asking for clones and holes first.
-        write_all(dst_fd, os.pread(src_fd, size, 0))
-        return
+        data = os.pread(src_fd, size, 0)
+        write_all(dst_fd, data)
+        return data
     if os.fstat(src_fd).st_size == size and reflink(src_fd, dst_fd):
-        return
+        return None
     position = 0
     while position < size:
         try:
@@ -126,6 +130,7 @@ def copy_data(src_fd: int, dst_fd: int, size: int) -> None:
             _copy_range(src_fd, dst_fd, start, end)
         position = max(end, start)
     os.ftruncate(dst_fd, size)
+    return None
 
 
 def _copy_range(src_fd: int, dst_fd: int, start: int, end: int) -> None:

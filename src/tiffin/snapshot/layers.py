@@ -149,7 +149,7 @@ class LayerStore:
 
     def describe(self, directory: Path) -> LayerInfo:
         """Return diff id and sizes of the finished tree at `directory`; the disk works meanwhile."""
-        self._write_out()
+        self.write_out()
         from tiffin.layer.describe import describe  # only builds make layers: `run` does not pay for it
 
         return describe(directory, self.owners)
@@ -226,7 +226,7 @@ class LayerStore:
             if self.path(diff_id).exists():
                 self.path(diff_id).rename(place / "damaged")
 
-    def _write_out(self) -> None:
+    def write_out(self) -> None:
         """Begin to write what a commit will want on the disk: hashing leaves it idle, and `settle` waits."""
 
         def write() -> None:

@@ -60,13 +60,14 @@ def unpack_layer(
             tree = place / "tree"
             tree.mkdir()
             with decompress(blob) as stream:
-                applied = apply(stream, tree, layers.owners)
+                applied = apply(stream, tree, layers.owners, tell=keeps_blob)
+            layers.write_out()
             if applied.diff_id != diff_id:
                 raise CorruptError(
                     f"the layer {descriptor.digest.short} unpacks to {applied.diff_id.short}, "
                     f"but the image's config says {diff_id.short}"
                 )
-            tar = layers.describe(tree).diff_id
+            tar = applied.tar or layers.describe(tree).diff_id
             if tar != diff_id and not keeps_blob:
                 raise CorruptError(
                     f"the layer {descriptor.digest.short} is not written as tiffin writes layers"

@@ -21,10 +21,12 @@ from tiffin.layer.tree import kept_xattrs
 from tiffin.linux.files import RootPath, copy_data, setxattr, write_all
 from tiffin.linux.remove import remove_tree
 from tiffin.snapshot.copies import Copies
+from tiffin.snapshot.telling import Teller
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tiffin.layer.describe import LayerInfo
     from tiffin.layer.owners import Owners
     from tiffin.snapshot.merged import MergedTree, Node
 
@@ -45,10 +47,13 @@ class LayerWriter:
     """Writes below `upper`, a new directory, as a layer over `parent`; times are `epoch` seconds.
 
     Where a directory meets a file or a file a directory, the new one is
-    refused with InvalidError, or takes its place inside `with writer.replacing()`.
+    refused with InvalidError, or takes its place inside `with writer.replacing()`. With `tell` the
+    layer's tar is told of while it is written, which saves `describe` the reading where that can be done.
     """
 
-    def __init__(self, upper: Path, parent: MergedTree, owners: Owners, epoch: int) -> None:
+    def __init__(
+        self, upper: Path, parent: MergedTree, owners: Owners, epoch: int, *, tell: bool = False
+    ) -> None:
         self._replace = False
         self._upper = os.fspath(upper)
         self._parent = parent
@@ -59,10 +64,8 @@ class LayerWriter:
         self._files: set[str] = set()
         self._links: dict[tuple[int, int], str] = {}
         self._later = Copies()
-        if parent.root is not None:
-            self._dress(self._upper, self._meta_of(parent.root))
-        else:
-            self._dress(self._upper, Meta(0, 0, 0o755))
+        self._teller = Teller(owners) if tell else None
+        self._furnish("/", Meta(0, 0, 0o755) if parent.root is None else self._meta_of(parent.root))
 
     @contextmanager
     def replacing(self) -> Iterator[LayerWriter]:
@@ -93,6 +96,7 @@ class LayerWriter:
         if path in self._directories:
             if overwrite and path != "/":
                 self._dress(self._upper + path, new)
+                self._spoil()
             return False
         parent = RootPath(path.rpartition("/")[0] or "/")
         if parent not in self._directories:
@@ -107,8 +111,7 @@ class LayerWriter:
             below = None
         os.mkdir(self._upper + path)
         self._directories[path] = below
-        meta = new if below is None or overwrite else self._meta_of(below)
-        self._dress(self._upper + path, meta)
+        self._furnish(path, new if below is None or overwrite else self._meta_of(below))
         return below is None
 
     def next_source(self) -> None:
@@ -119,8 +122,13 @@ class LayerWriter:
         """Copy the content of the file `source` to the canonical `path`, whose parent exists."""
         host, moment = self._claim(path)
         if not keep_links or source.status.st_nlink == 1:
-            self._later.add(self._copy, source, host, meta, moment)
+            if self._teller is None:
+                self._later.add(self._copy, source, host, meta, moment)
+            else:
+                then = self._teller.file(path, source.status.st_size, meta, moment, host)
+                self._later.add(self._copy, source, host, meta, moment, then=then)
             return
+        self._spoil()
         identity = (source.status.st_dev, source.status.st_ino)
         first = self._links.setdefault(identity, host)
         if first == host:
@@ -128,19 +136,22 @@ class LayerWriter:
         else:
             os.link(first, host, follow_symlinks=False)
 
-    def _copy(self, source: Node, host: str, meta: Meta, moment: int) -> None:
+    def _copy(self, source: Node, host: str, meta: Meta, moment: int) -> bytes | None:
+        """Copy a file; return its content if that went through our hands."""
         out = os.open(host, _NEW, 0o600)
         try:
             fd = os.open(source.host, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                copy_data(fd, out, source.status.st_size)
+                content = copy_data(fd, out, source.status.st_size)
                 _check_unchanged(source, os.fstat(fd))
             finally:
                 os.close(fd)
-            self._dress(out, meta)
+            if self._dress(out, meta):
+                self._spoil()
             os.utime(out, ns=(moment, moment))
         finally:
             os.close(out)
+        return content
 
     def put_bytes(self, path: RootPath, data: bytes, meta: Meta) -> None:
         """Write a file that holds `data` at the canonical `path`, whose parent exists."""
@@ -152,6 +163,7 @@ class LayerWriter:
             os.utime(out, ns=(moment, moment))
         finally:
             os.close(out)
+        self._spoil()
 
     def put_link(self, path: RootPath, target: str, meta: Meta) -> None:
         """Make a symbolic link with the text `target` at the canonical `path`."""
@@ -159,6 +171,8 @@ class LayerWriter:
         os.symlink(target, host)
         self._owners.change(host, meta.uid, meta.gid)
         os.utime(host, ns=(moment, moment), follow_symlinks=False)
+        if self._teller is not None:
+            self._later.add(_nothing, then=self._teller.link(path, target, meta, moment))
 
     def put_special(self, path: RootPath, source: Node, meta: Meta) -> None:
         """Make the fifo or device node that `source` is at the canonical `path`."""
@@ -166,18 +180,41 @@ class LayerWriter:
         self._owners.make_node(host, source.status.st_mode, source.status.st_rdev)
         self._dress(host, meta)
         os.utime(host, ns=(moment, moment))
+        self._spoil()
 
     def abandon(self) -> None:
         """Wait for what is under way, whatever came of it: the directory is about to go."""
         self._later.abandon()
+        if self._teller is not None:
+            self._teller.close()
 
-    def finish(self) -> None:
-        """Wait for all copies, and set the times of the directories: nothing more is put into them."""
+    def finish(self) -> LayerInfo | None:
+        """Wait for all copies, and set the times of the directories: nothing more is put into them.
+
+        Returns what the layer is, if it could be told of.
+        """
         self._later.drain()
         self._later.abandon()
-        for path, below in self._directories.items():
-            moment = self._time if below is None else max(self._time, below.status.st_mtime_ns)
+        for path in self._directories:
+            moment = self._moment(path)
             os.utime(self._upper + path, ns=(moment, moment))
+        return self._teller.close() if self._teller is not None else None
+
+    def _moment(self, directory: str) -> int:
+        """The time of a directory that was made."""
+        below = self._directories[directory]
+        return self._time if below is None else max(self._time, below.status.st_mtime_ns)
+
+    def _furnish(self, path: str, meta: Meta) -> None:
+        """Dress a directory that was made, and tell of it."""
+        if self._dress(self._upper + path, meta):
+            self._spoil()
+        if self._teller is not None:
+            self._later.add(_nothing, then=self._teller.directory(path, meta, self._moment(path)))
+
+    def _spoil(self) -> None:
+        if self._teller is not None:
+            self._teller.spoil()
 
     def _claim(self, path: RootPath) -> tuple[str, int]:
         """Make room at `path` for something that is no directory; return its host path and time."""
@@ -192,6 +229,7 @@ class LayerWriter:
     def _discard(self, path: RootPath) -> None:
         """Forget what was written at `path`; what lies below is hidden by what comes next."""
         if path in self._files or path in self._directories:
+            self._spoil()
             self._later.drain()
         if path in self._files:
             self._files.remove(path)
@@ -214,12 +252,20 @@ class LayerWriter:
         uid, gid = self._owners.read(node.host, node.status)
         return Meta(uid, gid, stat.S_IMODE(node.status.st_mode), node.host)
 
-    def _dress(self, target: int | str, meta: Meta) -> None:
+    def _dress(self, target: int | str, meta: Meta) -> bool:
+        """Give it owner, mode and attributes; whether it has such."""
         self._owners.change(target, meta.uid, meta.gid)
         os.chmod(target, meta.mode)
-        if meta.xattrs_of is not None:
-            for name, value in kept_xattrs(meta.xattrs_of).items():
-                setxattr(target, name, value)
+        if meta.xattrs_of is None:
+            return False
+        found = kept_xattrs(meta.xattrs_of)
+        for name, value in found.items():
+            setxattr(target, name, value)
+        return bool(found)
+
+
+def _nothing() -> None:
+    """What is done later of what is done already."""
 
 
 def _check_unchanged(source: Node, now: os.stat_result) -> None:

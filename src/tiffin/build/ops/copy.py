@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tiffin.build.graph import Copy
     from tiffin.build.selection import Selected
+    from tiffin.layer.describe import LayerInfo
     from tiffin.layer.owners import Owners
     from tiffin.snapshot.merged import MergedTree, Node
 
@@ -47,15 +48,22 @@ class Taking(NamedTuple):
 
 
 class CopyStep:
-    """One COPY: `owner` is what `--chown` came to."""
+    """One COPY: `owner` is what `--chown` came to.
 
-    def __init__(self, op: Copy, target: Target, owner: tuple[int, int] | None) -> None:
+    With `tell` it says in `info`, once it is written, what the layer is, if that could be told on the way.
+    """
+
+    info: LayerInfo | None = None
+
+    def __init__(
+        self, op: Copy, target: Target, owner: tuple[int, int] | None, *, tell: bool = False
+    ) -> None:
         self._op = op
         self._target = target
         self._owner = owner
         self._upper = target.place / "upper"
         self._upper.mkdir()
-        self._writer = LayerWriter(self._upper, target.parent, target.owners, target.epoch)
+        self._writer = LayerWriter(self._upper, target.parent, target.owners, target.epoch, tell=tell)
         self._archives = 0
         # Octal digits are the mode of directories that the copy makes on the way, too; letters are not.
         octal = op.chmod is not None and op.chmod.isdigit()
@@ -70,7 +78,7 @@ class CopyStep:
         except BaseException:
             self._writer.abandon()
             raise
-        self._writer.finish()
+        self.info = self._writer.finish()
         return self._upper
 
     def _write(self, takings: Sequence[Taking]) -> None:
