@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import os
+import random
 import tarfile
 import time
 
@@ -359,6 +360,61 @@ def test_a_connection_that_is_cut_during_a_push_does_not_end_it(double, make, mo
     push(one, name)
     assert len(cuts) == 2
     assert ("me/serving", "1") in double.manifests
+
+
+@pytest.fixture
+def ahead(monkeypatch):
+    """Layers of any size are sent while they are compressed, in small pieces."""
+    monkeypatch.setattr("tiffin.engine.packing._LARGE", 1)
+    monkeypatch.setattr("tiffin.registry.upload.PIECE", 4096)
+    monkeypatch.setattr("tiffin.registry.transport._PAUSE", 0.001)
+
+
+def test_a_large_layer_is_sent_while_it_is_compressed_and_once(double, make, ahead):
+    one = make("one")
+    name = f"{double.address}/me/serving:1"
+    built(one, name, app=random.Random(1).randbytes(20_000).hex())
+    sent = push(one, name)
+    packed = next(part for part in pull_manifest(double) if part.media_type == GZIP)
+    assert len(double.blobs["me/serving", packed.digest]) == packed.size > 4 * 4096
+    assert len(double.requests("PATCH")) == -(-packed.size // 4096)
+    assert len([each for each in double.seen if each.method == "PUT" and "/uploads/" in each.path]) == 2
+    double.manifests.clear()
+    double.blobs.clear()
+    assert push(one, name) == sent
+    assert double.blobs["me/serving", packed.digest]
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT"])
+def test_what_could_not_be_sent_ahead_is_sent_afterwards(double, make, ahead, method):
+    one = make("one")
+    name = f"{double.address}/me/serving:1"
+    built(one, name, app=random.Random(1).randbytes(20_000).hex())
+    refused = []
+
+    def refuse(handler):
+        if handler.command == method and "/uploads/" in handler.path and not refused:
+            refused.append(handler.path)
+            handler.fail(400, "UNSUPPORTED", "not now")
+            return True
+        return False
+
+    double.faults.append(refuse)
+    push(one, name)
+    assert refused
+    assert all(("me/serving", part.digest) in double.blobs for part in pull_manifest(double))
+
+
+def test_a_layer_that_changed_on_disk_is_not_kept_by_the_registry(double, make, ahead):
+    one = make("one")
+    name = f"{double.address}/me/serving:1"
+    built(one, name, app=random.Random(1).randbytes(20_000).hex())
+    (diff_id,) = need_image(one, name).config.rootfs.diff_ids
+    (one.layers.path(diff_id) / "app").write_text(random.Random(2).randbytes(20_000).hex())
+    with pytest.raises(CorruptError, match="was changed on disk"):
+        push(one, name)
+    assert not double.blobs
+    assert not double.uploads
 
 
 def test_an_index_is_pushed_as_the_image_that_is_here(double, make):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -20,10 +21,11 @@ from tiffin.oci.manifest import Index
 from tiffin.snapshot.export import layer_descriptor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import TypeVar
 
     from tiffin.content.protocol import Fetcher, Pusher
+    from tiffin.engine.ahead import Ahead
     from tiffin.engine.engine import Engine
     from tiffin.engine.splitting import Splitter
     from tiffin.image.view import FetchedImage
@@ -65,25 +67,54 @@ def prepare(
     What `sink` has is not packed for it again; with `splitter` big layers become several.
     Raises InvalidError for annotations that have no place in it.
     """
-    shaper = _Shaper(engine, form, sink, splitter)
-    if root.is_index:
-        descriptor = shaper.index(root)
-    else:
-        image = open_image(engine.fetcher, root)
-        check_annotations(form.annotations, [image.config.platform], index=False)
-        descriptor = shaper.image(root.bare(), image)
+    with _ahead(engine, sink) as ahead:
+        shaper = _Shaper(engine, form, sink, splitter, ahead)
+        if root.is_index:
+            descriptor = shaper.index(root)
+        else:
+            image = open_image(engine.fetcher, root)
+            check_annotations(form.annotations, [image.config.platform], index=False)
+            descriptor = shaper.image(root.bare(), image)
     return Outgoing(engine.fetcher, shaper.documents, descriptor)
+
+
+@contextlib.contextmanager
+def _ahead(engine: Engine, sink: Pusher | None) -> Iterator[Ahead | None]:
+    """What sends layers while they are compressed, if a registry is to have them."""
+    if sink is None:
+        yield None
+        return
+    from tiffin.engine.ahead import Ahead
+    from tiffin.registry.client import Repository
+
+    if not isinstance(sink, Repository):
+        yield None
+        return
+    ahead = Ahead(sink, engine.emit)
+    try:
+        yield ahead
+    except BaseException:
+        ahead.close(whole=False)
+        raise
+    ahead.close()
 
 
 class _Shaper:
     """Documents in another form, and what they are now."""
 
-    def __init__(self, engine: Engine, form: Form, sink: Pusher | None, splitter: Splitter | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        form: Form,
+        sink: Pusher | None,
+        splitter: Splitter | None,
+        ahead: Ahead | None,
+    ) -> None:
         self._engine = engine
         self._form = form
         self._splitter = splitter
         packing = form.compression
-        self._packer = None if packing is None else Packer(engine, sink or engine.blobs, packing)
+        self._packer = None if packing is None else Packer(engine, sink or engine.blobs, packing, ahead)
         self.documents: dict[Digest, bytes] = {}
 
     def image(self, entry: Descriptor, image: FetchedImage) -> Descriptor:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from tiffin.errors import CorruptError
 from tiffin.events import StepDone, StepProgress, StepStarted
 from tiffin.oci.descriptor import FOREIGN_LAYERS, Descriptor, MediaType
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tiffin.content.protocol import Pusher
+    from tiffin.engine.ahead import Ahead, Sent
     from tiffin.engine.annotations import Annotated
     from tiffin.engine.engine import Engine
     from tiffin.layer.compress import Kind
     from tiffin.oci.digest import DiffID
     from tiffin.oci.platform import Platform
 
+_LARGE: Final = 8 << 20  # bytes before compression: less is sent faster when it is known
 _PLAIN: Final = (MediaType.OCI_LAYER, MediaType.DOCKER_LAYER)
 _DOCKER: Final = (MediaType.DOCKER_LAYER, MediaType.DOCKER_LAYER_GZIP, MediaType.DOCKER_LAYER_ZSTD)
 TYPES: Final = {
@@ -75,10 +79,18 @@ AS_IT_IS: Final = PushOptions()
 class Packer:
     """Makes the blobs of layers that go to `sink`.
 
-    A layer that was compressed before is not compressed again while the store or the sink has it.
+    A layer that was compressed before is not compressed again while the store or the sink has it. With
+    `ahead` a large one is sent while it is compressed.
     """
 
-    def __init__(self, engine: Engine, sink: Pusher, compression: Compression | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        sink: Pusher,
+        compression: Compression | None = None,
+        ahead: Ahead | None = None,
+    ) -> None:
+        self._ahead = ahead
         self._engine = engine
         self._sink = sink
         self._compression = compression or Compression()
@@ -104,19 +116,21 @@ class Packer:
         return self._compress(descriptor, media_type, diff_id)
 
     def _compress(self, descriptor: Descriptor, media_type: str, diff_id: DiffID) -> Descriptor:
-        from tiffin.layer.compress import compress, decompress
+        from tiffin.layer.compress import compress
 
         engine, wanted = self._engine, self._compression
         begun, step = time.monotonic(), f"compress {descriptor.digest}"
         engine.emit(StepStarted(step, f"compress {descriptor.digest.short}"))
         try:
             with (
-                engine.fetcher.open(descriptor) as stored,
-                decompress(stored) as plain,
-                compress(plain, wanted.kind, wanted.level) as packed,
+                self._plain(descriptor) as plain,
+                compress(plain, wanted.kind, wanted.level, named=False) as packed,
+                self._sent(descriptor) as sent,
             ):
-                written = engine.blobs.ingest(io.BufferedReader(packed, 1 << 20))
+                written = engine.blobs.ingest(packed, growing=sent.growing if sent else None)
                 _compare(diff_id, packed.diff_id)
+                if sent is not None:
+                    sent.found.set_result(written)
         except BaseException:
             engine.emit(StepDone(step, "failed", time.monotonic() - begun))
             raise
@@ -128,6 +142,32 @@ class Packer:
         if wanted.level is None and engine.layers.is_canonical(diff_id):
             engine.layers.record_blob(found, diff_id)
         return found
+
+    @contextlib.contextmanager
+    def _plain(self, descriptor: Descriptor) -> Iterator[BinaryIO]:
+        """The tar of a layer: from its directory, or from its blob, which may be compressed after all."""
+        from tiffin.layer.compress import decompress
+
+        with self._engine.fetcher.open(descriptor) as stored:
+            if self._engine.blobs.size(descriptor.digest) is None:
+                yield stored
+                return
+            with decompress(stored) as plain:
+                yield plain
+
+    @contextlib.contextmanager
+    def _sent(self, layer: Descriptor) -> Iterator[Sent | None]:
+        """What follows the blob to where it is sent; nothing comes of it if the block fails."""
+        if self._ahead is None or layer.size < _LARGE:
+            yield None
+            return
+        sent = self._ahead.begin(layer)
+        try:
+            yield sent
+        except BaseException:
+            sent.growing.give_up()
+            sent.found.cancel()
+            raise
 
 
 def known_blob(engine: Engine, diff_id: DiffID, kind: Kind = "gzip") -> Descriptor | None:

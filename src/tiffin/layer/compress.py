@@ -16,7 +16,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tiffin.errors import CorruptError, InvalidError, TiffinError
-from tiffin.oci.digest import DiffID, Digest
+from tiffin.layer.hashing import BackgroundHash
+from tiffin.oci.digest import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from typing_extensions import Buffer
+
+    from tiffin.oci.digest import DiffID
 
 Kind = Literal["gzip", "zstd", "none"]
 
@@ -44,13 +47,15 @@ class Compressed(io.RawIOBase):
     """A stream of the compressed form of another, and its names, once it has been read to its end.
 
     `digest` and `size` are of what was read here, `diff_id` and `plain_size` of
-    what was compressed. Closing it early stops the work.
+    what was compressed. Closing it early stops the work. Without `named` there is no digest.
     """
 
     digest: Digest
     diff_id: DiffID
 
-    def __init__(self, stream: BinaryIO, work: Callable[[bytes], bytes], threads: int) -> None:
+    def __init__(
+        self, stream: BinaryIO, work: Callable[[bytes], bytes], threads: int, *, named: bool = True
+    ) -> None:
         self.size = 0
         self.plain_size = 0
         self._stream = stream
@@ -58,8 +63,8 @@ class Compressed(io.RawIOBase):
         self._threads = threads
         self._pool: ThreadPoolExecutor | None = None
         self._futures: deque[Future[bytes]] = deque()
-        self._plain = hashlib.sha256()
-        self._packed = hashlib.sha256()
+        self._plain = BackgroundHash()
+        self._packed = hashlib.sha256() if named else None
         self._rest = memoryview(b"")
         self._ended = False
 
@@ -79,7 +84,10 @@ class Compressed(io.RawIOBase):
         if size is None or size < 0:
             return b"".join(iter(lambda: self.read(_BLOCK), b""))
         if not self._rest:
-            self._rest = memoryview(self._next())
+            packed = self._next()
+            if len(packed) <= size:
+                return packed
+            self._rest = memoryview(packed)
         data = bytes(self._rest[:size])
         self._rest = self._rest[size:]
         return data
@@ -89,17 +97,20 @@ class Compressed(io.RawIOBase):
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
+        self._plain.__exit__()
         super().close()
 
     def _next(self) -> bytes:
         while not self._ended and len(self._futures) < 2 * self._threads:
             self._feed()
         if not self._futures:
-            self.digest = Digest.from_hash(self._packed)
-            self.diff_id = DiffID.from_hash(self._plain)
+            if self._packed is not None:
+                self.digest = Digest.from_hash(self._packed)
+            self.diff_id = self._plain.diff_id()
             return b""
         data = self._futures.popleft().result()
-        self._packed.update(data)
+        if self._packed is not None:
+            self._packed.update(data)
         self.size += len(data)
         return data or self._next()
 
@@ -127,19 +138,25 @@ def check_level(kind: Kind, level: int | None) -> None:
 
 
 def compress(
-    stream: BinaryIO, kind: Kind, level: int | None = None, threads: int | None = None
+    stream: BinaryIO,
+    kind: Kind,
+    level: int | None = None,
+    threads: int | None = None,
+    *,
+    named: bool = True,
 ) -> Compressed:
     """Return the compressed form of `stream`, made while it is read.
 
     Levels are 0 to 9 for gzip and 1 to 22 for zstd; more than 3 of gzip takes many times as long. The
-    bytes depend on kind and level, never on `threads` (None: one for each core).
+    bytes depend on kind and level, never on `threads` (None: one for each core). Who takes the digest of
+    what comes out needs none here: not `named`.
     """
     check_level(kind, level)
     level = _LEVELS[kind][2] if level is None else level
     if kind == "none":
-        return Compressed(stream, lambda block: block, 1)
+        return Compressed(stream, lambda block: block, 1, named=named)
     work = _gzip_member if kind == "gzip" else _zstd_frame
-    return Compressed(stream, lambda block: work(block, level), threads or os.cpu_count() or 1)
+    return Compressed(stream, lambda block: work(block, level), threads or os.cpu_count() or 1, named=named)
 
 
 def decompress(stream: BinaryIO) -> BinaryIO:

@@ -27,7 +27,7 @@ from tiffin.oci.digest import Digest
 from tiffin.oci.manifest import LIMIT, parse_manifest
 from tiffin.registry.auth import scope
 from tiffin.registry.download import BlobStream
-from tiffin.registry.upload import Target
+from tiffin.registry.upload import Draft, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -151,6 +151,10 @@ class Repository:
             self._push_manifest(descriptor, stream)
         else:
             self._push_blob(descriptor, stream)
+
+    def draft(self) -> Draft:
+        """Begin to send a blob whose digest is not known yet."""
+        return Draft(self._target())
 
     def tag(self, reference: Reference, descriptor: Descriptor) -> None:
         """Let the tag stand for a manifest that is in the registry already."""

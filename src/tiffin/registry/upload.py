@@ -8,11 +8,11 @@ from urllib.parse import quote, urlencode
 
 from tiffin.content.verify import VerifyingReader
 from tiffin.errors import TiffinError, UnauthorizedError, UnavailableError
+from tiffin.oci.descriptor import Descriptor
 from tiffin.registry.auth import scope
 from tiffin.registry.transport import Sending
 
 if TYPE_CHECKING:
-    from tiffin.oci.descriptor import Descriptor
     from tiffin.registry.auth import Scopes
     from tiffin.registry.session import Session
     from tiffin.registry.transport import Answer
@@ -21,6 +21,7 @@ PIECE: Final = 8 << 20
 _LARGEST: Final = 256 << 20  # which is held in memory
 _RANGE: Final = re.compile(r"(?:bytes=)?0-(\d+)")
 _DATA: Final = {"Content-Type": "application/octet-stream"}
+_NAMELESS: Final = Descriptor.of(b"", "")
 
 
 class Upload(NamedTuple):
@@ -73,12 +74,13 @@ class Target(NamedTuple):
             if pieces:
                 self._send_pieces(descriptor, checked, upload)
             else:
-                self._put(descriptor, upload.location, Sending(checked, descriptor.size))
+                self.put(descriptor, upload.location, Sending(checked, descriptor.size))
         except BaseException:
-            self._cancel(upload.location)
+            self.cancel(upload.location)
             raise
 
-    def _put(self, descriptor: Descriptor, location: str, body: Sending | None) -> None:
+    def put(self, descriptor: Descriptor, location: str, body: Sending | None) -> None:
+        """End an upload, and give it its name."""
         joint = "&" if "?" in location else "?"
         url = f"{location}{joint}digest={quote(descriptor.digest, safe='')}"
         answer = self.session.request("PUT", url, self.scopes, _DATA, body)
@@ -89,12 +91,12 @@ class Target(NamedTuple):
     def _send_pieces(self, descriptor: Descriptor, stream: BinaryIO, upload: Upload) -> None:
         at, location = 0, upload.location
         while data := stream.read(upload.piece):
-            location = self._send_piece(descriptor, data, at, location)
+            location = self.send_piece(descriptor, data, at, location)
             at += len(data)
-        self._put(descriptor, location, None)
+        self.put(descriptor, location, None)
 
-    def _send_piece(self, descriptor: Descriptor, data: bytes, at: int, location: str) -> str:
-        """Send one piece. It is in memory, so a part that got lost can be sent again."""
+    def send_piece(self, descriptor: Descriptor, data: bytes, at: int, location: str) -> str:
+        """Send one piece; return where to go on. It is in memory: a part that got lost can be sent again."""
         headers = {**_DATA, "Content-Range": f"{at}-{at + len(data) - 1}"}
         answer = self.session.request("PATCH", location, self.scopes, headers, data)
         if answer.status == 416:
@@ -109,7 +111,7 @@ class Target(NamedTuple):
                     code="cut-off",
                     hint="try again",
                 )
-            return self._send_piece(descriptor, data[have - at :], have, location)
+            return self.send_piece(descriptor, data[have - at :], have, location)
         return self._next(answer, (202, 201, 204), descriptor)
 
     def _status(self, descriptor: Descriptor, location: str) -> tuple[str, int]:
@@ -126,9 +128,34 @@ class Target(NamedTuple):
         answer.close()
         return location
 
-    def _cancel(self, location: str) -> None:
+    def cancel(self, location: str) -> None:
         """Tell the registry that nothing more comes; it forgets the upload sooner or later anyway."""
         try:
             self.session.request("DELETE", location, self.scopes).close()
         except (TiffinError, OSError):
             return
+
+
+class Draft:
+    """A blob that is sent while it is made: pieces of `piece` bytes, and what it is called at the end."""
+
+    def __init__(self, target: Target) -> None:
+        upload = target.begin(_NAMELESS)
+        assert upload is not None, "only what comes from another repository may be there already"
+        self.piece = upload.piece
+        self._target = target
+        self._location = upload.location
+        self._at = 0
+
+    def send(self, data: bytes) -> None:
+        """Send the next piece; only the last may be smaller."""
+        self._location = self._target.send_piece(_NAMELESS, data, self._at, self._location)
+        self._at += len(data)
+
+    def finish(self, descriptor: Descriptor) -> None:
+        """Let the registry have what was sent as the blob `descriptor`, if that is what it is."""
+        self._target.put(descriptor, self._location, None)
+
+    def cancel(self) -> None:
+        """Let the registry forget it."""
+        self._target.cancel(self._location)

@@ -10,7 +10,7 @@ import errno
 import fcntl
 import io
 import os
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from tiffin.errors import CorruptError, NotFoundError
 from tiffin.linux import files
@@ -22,11 +22,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tiffin.store.growing import Growing
     from tiffin.store.home import Home
 
 INGEST_PREFIX = "ingest-"
 _CHUNK = 1 << 20
 _ANY = "application/octet-stream"
+
+
+class Readable(Protocol):
+    """What can be read piece by piece: nothing is the end, None a mistake."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """The next bytes."""
+        ...
 
 
 class BlobStore:
@@ -87,22 +96,30 @@ class BlobStore:
         if not self.has(descriptor):
             self.ingest(stream, descriptor)
 
-    def ingest(self, stream: BinaryIO, expected: Descriptor | None = None) -> Descriptor:
+    def ingest(
+        self, stream: Readable, expected: Descriptor | None = None, growing: Growing | None = None
+    ) -> Descriptor:
         """Store what `stream` gives, durably, and return its descriptor.
 
         With `expected` the content must have its size and digest (`CorruptError`, and
-        nothing stays); reading stops at the first byte too much.
+        nothing stays); reading stops at the first byte too much. Who reads `growing` has it meanwhile.
         """
         fd, path = self._begin()
         try:
+            if growing is not None:
+                growing.begin(fd)
             state = expected.digest.hasher() if expected else Digest.new_hash()
             limit = expected.size if expected else None
-            size = _pour(stream, fd, state, limit)
+            size = _pour(stream, fd, state, limit, growing)
             digest = Digest.from_hash(state)
             if expected is not None:
                 _check(expected, size, digest)
+            if growing is not None:
+                growing.whole()
             self._commit(fd, path, digest)
         except BaseException:
+            if growing is not None:
+                growing.give_up()
             path.unlink(missing_ok=True)
             raise
         finally:
@@ -182,7 +199,7 @@ class BlobStore:
         files.sync_directory(target.parent)
 
 
-def _pour(stream: BinaryIO, fd: int, state: hashlib._Hash, limit: int | None) -> int:
+def _pour(stream: Readable, fd: int, state: hashlib._Hash, limit: int | None, growing: Growing | None) -> int:
     """Copy to the end of the stream, or to just beyond `limit`, and return the count."""
     size = 0
     while limit is None or size <= limit:
@@ -194,6 +211,8 @@ def _pour(stream: BinaryIO, fd: int, state: hashlib._Hash, limit: int | None) ->
         state.update(data)
         files.write_all(fd, data)
         size += len(data)
+        if growing is not None:
+            growing.grown(size)
     return size
 
 
