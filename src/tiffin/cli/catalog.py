@@ -162,6 +162,17 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
             "start-all": ("boot:START_ALL", "Start what is to run after a start of the machine"),
         },
     ),
+    "trust": (
+        "Sign images, and say whose signatures are needed",
+        {
+            "check": ("trustpolicy:CHECK", "Ask the policy whether an image may come in"),
+            "inspect": ("trust:INSPECT", "Show who says to have signed an image"),
+            "key": ("trustkey", "Make a key pair: 'trust key generate'"),
+            "show": ("trustpolicy:SHOW", "Show which images the policy lets in"),
+            "sign": ("trust:SIGN", "Sign an image in a registry with a key"),
+            "verify": ("trust:VERIFY", "Check the signatures of an image"),
+        },
+    ),
     "volume": (
         "Manage volumes",
         {
@@ -213,7 +224,8 @@ ABSENT = {
     "service": _SWARM,
     "stack": _SWARM,
     "swarm": _SWARM,
-    "trust": "pin an image by its digest: NAME@sha256:...",
+    "trust revoke": "a signature cannot be taken back: delete the tag sha256-….sig, or trust another key",
+    "trust signer": "who may sign is a matter of the policy: 'tiffin trust show'",
     "volume update": "only volumes of a cluster can be changed, and these are folders of this machine",
 }
 _ONE = "there is one builder, tiffin itself, which is always there: use 'tiffin build'"

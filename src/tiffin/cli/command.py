@@ -92,7 +92,11 @@ class Session:
             from pathlib import Path
 
             root = Path(home).absolute()
-        return Settings.load(self.environ, isolation=self.overrides.get("isolation"), root=root)
+        environ = self.environ
+        policy = self.overrides.get("signature-policy")
+        if policy is not None:
+            environ = {**environ, "TIFFIN_SIGNATURE_POLICY": policy}
+        return Settings.load(environ, isolation=self.overrides.get("isolation"), root=root)
 
     def engine(self, emit: Emit | None = None) -> AbstractContextManager[Engine]:
         """The engine, opened; `emit` gets its events, and without it only notices are shown."""

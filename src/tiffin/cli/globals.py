@@ -11,6 +11,7 @@ OPTIONS = (
     flag("-D, --debug", "Show a traceback when something fails (as TIFFIN_DEBUG=1 does)"),
     value("--home", "DIR", "Keep images and containers in this folder (as TIFFIN_HOME does)"),
     value("--isolation", "RUNG", f"Force a rung of isolation: {', '.join(RUNGS)}", choices=RUNGS),
+    value("--signature-policy", "FILE", "Let in only what this policy allows (policy.json)"),
     flag("-v, --version", "Print the version and exit"),
     *refuse(
         NO_DAEMON,
@@ -33,6 +34,7 @@ def read(words: list[str]) -> tuple[dict[str, str], list[str], bool]:
         arguments = parse(OPTIONS, words, stop_at_word=True)
     except HelpAsked:
         return {}, ["help"], False
-    overrides = {name: text for name in ("home", "isolation") if (text := arguments.text(name)) is not None}
+    names = ("home", "isolation", "signature-policy")
+    overrides = {name: text for name in names if (text := arguments.text(name)) is not None}
     rest = ["version"] if arguments.flag("version") else list(arguments.words)
     return overrides, rest or ["help"], arguments.flag("debug")

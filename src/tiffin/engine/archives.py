@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 from tiffin.content.verify import fetch_bytes
 from tiffin.content.walk import walk
 from tiffin.engine.lookup import is_whole, need_image, of_platform, open_best
+from tiffin.engine.policyfile import admit_file
 from tiffin.errors import NotFoundError
 from tiffin.image.archive import open_archive
 from tiffin.image.platforms import open_platforms
@@ -63,9 +64,11 @@ def save(
 def load(engine: Engine, stream: BinaryIO) -> list[str]:
     """Take in all images of the archive that `stream` gives, and return their names, or ids without one.
 
-    Nothing is named before all its layers are here and are what they claim to be.
+    Nothing is named before all its layers are here and are what they claim to be. Raises DeniedError where
+    the policy lets in nothing from archives.
     """
     engine.enter()
+    admit_file(engine, "docker-archive", "")
     loaded = []
     with engine.leases.hold("load") as lease, open_archive(stream) as archive:
         for entry in archive.images:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Self
 
 from tiffin.content.verify import read_manifest
+from tiffin.engine.policyfile import admit
 from tiffin.engine.room import check_room
 from tiffin.errors import CorruptError, InvalidError, NotFoundError
 from tiffin.events import StepDone, StepProgress, StepStarted
@@ -88,8 +89,9 @@ def pull_artifact(engine: Engine, name: str, folder: Path) -> Listed:
     """Fetch the files of the artifact into the folder; each is there wholly or not at all, but archives.
 
     What is there already is not fetched again, and what a killed process had fetched goes on. Raises
-    NotFoundError, InvalidError for an image and for paths that lead elsewhere, CorruptError for
-    content that is not what it is called, FailedError where the disk has no room.
+    NotFoundError, DeniedError where the policy does not let it in, InvalidError for an image and for paths
+    that lead elsewhere, CorruptError for content that is not what it is called, FailedError where the disk
+    has no room.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -97,6 +99,7 @@ def pull_artifact(engine: Engine, name: str, folder: Path) -> Listed:
     with engine.registries() as registries:
         repository = registries.to_pull(reference)
         listed = _listed(repository, reference)
+        admit(engine, reference, [listed.descriptor.digest], registries)
         folder.mkdir(parents=True, exist_ok=True)
         _check_room(folder, listed.parts)
         with _Target(engine, folder, repository) as target, ThreadPoolExecutor(_THREADS) as pool:

@@ -17,6 +17,7 @@ from tiffin.content.walk import walk
 from tiffin.engine import dockersocket
 from tiffin.engine.lookup import need_image, open_found
 from tiffin.engine.outgoing import GZIP, prepare
+from tiffin.engine.policyfile import admit, admit_file
 from tiffin.engine.replacedfile import replaced_file
 from tiffin.engine.sending import deliver, to_send
 from tiffin.errors import InvalidError, NotFoundError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from tiffin.content.protocol import Fetcher
     from tiffin.engine.engine import Engine
     from tiffin.engine.places import Place
+    from tiffin.engine.sending import BeforeTag
     from tiffin.oci.descriptor import Descriptor
     from tiffin.oci.digest import Digest
     from tiffin.oci.platform import Platform
@@ -45,19 +47,35 @@ class _Opened(NamedTuple):
     root: Descriptor
 
 
-def copy_image(engine: Engine, source: Place, target: Place, platform: Platform | None = None) -> Descriptor:
+def copy_image(
+    engine: Engine,
+    source: Place,
+    target: Place,
+    platform: Platform | None = None,
+    before_tag: BeforeTag | None = None,
+) -> Descriptor:
     """Copy the image, or of an index that for `platform` alone; return its descriptor at the target.
 
-    Nothing has the name there before all of it is there. Raises NotFoundError and all that places raise.
+    Nothing has the name there before all of it is there, and in a registry before `before_tag` (see `send`).
+    Raises NotFoundError, DeniedError where the policy does not let it in, and all that places raise.
     """
     engine.enter()
     with engine.leases.hold("copy") as lease, _opened(engine, source, target) as (fetcher, whole):
         root = whole
         if platform is not None:
             root = open_image(fetcher, whole, platform, what=source.name or source.path).descriptor
+        _admit(engine, source, [whole.digest, root.digest])
         lease.add_all([("blob", part.digest) for part in walk(fetcher, root)])
-        _put(engine, _Opened(fetcher, root.bare()), source, target)
+        _put(engine, _Opened(fetcher, root.bare()), source, target, before_tag)
     return root
+
+
+def _admit(engine: Engine, source: Place, digests: list[Digest]) -> None:
+    """See that the policy lets the image in; what is in the store has been let in."""
+    if source.kind == "docker":
+        admit(engine, Reference.parse(source.name).tagged(), digests)
+    elif source.kind != "store":
+        admit_file(engine, source.kind, source.path, source.name)
 
 
 @contextmanager
@@ -135,12 +153,12 @@ def _reference(place: Place) -> Reference:
     return Reference("docker.io", "library/any", place.name)
 
 
-def _put(engine: Engine, image: _Opened, source: Place, target: Place) -> None:
+def _put(engine: Engine, image: _Opened, source: Place, target: Place, before_tag: BeforeTag | None) -> None:
     match target.kind:
         case "store":
             _keep(engine, image, Reference.parse(target.name).tagged())
         case "docker":
-            _send(engine, image, source, Reference.parse(target.name).tagged())
+            _send(engine, image, source, Reference.parse(target.name).tagged(), before_tag)
         case "oci":
             _enter(engine, image, Layout.create(Path(target.path)), target.name)
         case "docker-daemon":
@@ -178,10 +196,14 @@ def _enter(engine: Engine, image: _Opened, layout: Layout, name: str) -> None:
             layout.replace(name, image.root)
 
 
-def _send(engine: Engine, image: _Opened, source: Place, reference: Reference) -> None:
+def _send(
+    engine: Engine, image: _Opened, source: Place, reference: Reference, before_tag: BeforeTag | None
+) -> None:
     with engine.registries() as registries:
         repository = registries.to_push(reference, _mounts(image, source, reference))
         deliver(engine, image.fetcher, image.root, repository)
+        if before_tag is not None:
+            before_tag(engine, registries, reference, image.fetcher, image.root)
         repository.tag(reference, image.root)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tiffin.engine.ahead import Ahead, Sent
     from tiffin.engine.annotations import Annotated
     from tiffin.engine.engine import Engine
+    from tiffin.engine.sending import BeforeTag
     from tiffin.layer.compress import Kind
     from tiffin.oci.digest import DiffID
     from tiffin.oci.platform import Platform
@@ -64,12 +65,13 @@ class Form(NamedTuple):
 class PushOptions(NamedTuple):
     """How an image is sent: of an index that for `platform` alone; with big layers as several.
 
-    `compression` None is gzip, which leaves alone what is compressed already.
+    `compression` None is gzip, which leaves alone what is compressed already. `before_tag` as in `send`.
     """
 
     platform: Platform | None = None
     split: bool = False
     compression: Compression | None = None
+    before_tag: BeforeTag | None = None
 
 
 AS_IT_IS: Final = PushOptions()

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from tiffin.oci.descriptor import Descriptor
     from tiffin.oci.digest import Digest
     from tiffin.oci.reference import Reference
+    from tiffin.registry.access import Registries
     from tiffin.registry.client import Repository
+
+    BeforeTag = Callable[[Engine, Registries, Reference, Fetcher, Descriptor], None]
 
 _ATTEMPTS: Final = 4
 _TAGS: Final = 64
@@ -31,11 +34,13 @@ def send(
     make: Callable[[Pusher | None], Outgoing],
     *,
     by_digest: bool = False,
+    before_tag: BeforeTag | None = None,
 ) -> Descriptor:
     """Send what `make` gives to the registries of `references`; return its descriptor there.
 
     It gets the tags of the references, or none at all with `by_digest`. `make` is told of the only
-    registry, if there is but one: what that has need not be packed for it again.
+    registry, if there is but one: what that has need not be packed for it again. `before_tag` is called once
+    all is there and has no name yet: who signs does it now, so that nobody ever sees the name unsigned.
     """
     with engine.registries() as registries:
         places = {each.name: registries.to_push(each, _mounts(engine, each)) for each in references}
@@ -44,6 +49,8 @@ def send(
         for reference in references:
             repository = places[reference.name]
             deliver(engine, outgoing, descriptor, repository)
+            if before_tag is not None:
+                before_tag(engine, registries, reference, outgoing, descriptor)
             name = str(reference.tag)
             if by_digest:
                 name = reference.name

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tiffin.engine.incoming import LocalFirst, Unpacking, present, turns
 from tiffin.engine.lookup import find_image, need_image, of_platform, open_found
 from tiffin.engine.packing import AS_IT_IS
+from tiffin.engine.policyfile import admit
 from tiffin.engine.room import check_room_for
 from tiffin.errors import InvalidError, NotFoundError, TiffinError, UnavailableError, UnsupportedError
 from tiffin.events import Notice
@@ -42,6 +43,7 @@ def pull(engine: Engine, name: str, platform: str | None = None) -> Descriptor:
             here = present(engine, reference.digest, wanted)
             if here is not None and (platform is None or wanted.rank(here[1].config.platform) is not None):
                 lease.add_all(_contents(here[1]))
+                admit(engine, reference, [here[0].digest, here[1].descriptor.digest])
                 return _keep(engine, reference, here[0], here[1], native=platform is None)
         return _pull(engine, lease, _Wanted(reference, wanted, platform is not None))
 
@@ -126,7 +128,12 @@ def push(engine: Engine, name: str, options: PushOptions = AS_IT_IS) -> Descript
             from tiffin.engine.splitting import Splitter
 
             splitter = Splitter(engine, lease)
-        sent = send(engine, [reference], lambda there: prepare(engine, root, form, there, splitter))
+        sent = send(
+            engine,
+            [reference],
+            lambda there: prepare(engine, root, form, there, splitter),
+            before_tag=options.before_tag,
+        )
     engine.happened("image", "push", found.image_id, name=reference.familiar)
     return sent
 
@@ -198,6 +205,7 @@ def _fetch(engine: Engine, registries: Registries, lease: Lease, wanted: _Wanted
     image = open_image(source, root, platform, what=reference.familiar)
     if chosen is not None:
         _check_platform(engine, reference, image, platform, chosen=chosen)
+    admit(engine, reference, [root.digest, image.descriptor.digest], registries)
     lease.add_all(_contents(image))
     check_room_for(engine, image, reference.familiar)
     sink = Unpacking(engine, image)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tiffin.cli.command import Command
 from tiffin.cli.options import flag, value, values
 from tiffin.cli.output import format_option, print_rows
+from tiffin.cli.policyflags import SIGNATURE_POLICY, use_policy
 from tiffin.ui.columns import human_size
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def run_pull(session: Session, arguments: Arguments) -> int:
     """Fetch the files of an artifact into a folder, and print their paths."""
     from tiffin.engine.artifacts import pull_artifact
 
+    use_policy(session, arguments)
     folder = Path(arguments.text("output") or ".")
     quiet = arguments.flag("quiet")
     with session.reporter("quiet" if quiet else "auto") as reporter, session.engine(reporter.emit) as engine:
@@ -92,7 +94,11 @@ PUSH = Command(
 PULL = Command(
     "pull [OPTIONS] NAME[:TAG|@DIGEST]",
     run_pull,
-    options=(value("-o, --output", "FOLDER", "Where the files go, if not into the current folder"), _QUIET),
+    options=(
+        value("-o, --output", "FOLDER", "Where the files go, if not into the current folder"),
+        _QUIET,
+        SIGNATURE_POLICY,
+    ),
     words=(1, 1),
     description=(
         "Fetch the files of an artifact. What is there already is not fetched again, and what was cut off "

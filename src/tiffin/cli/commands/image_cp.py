@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tiffin.cli.command import Command
-from tiffin.cli.options import flag
+from tiffin.cli.options import flag, usage
 from tiffin.cli.platform import PLATFORM, platform_of
+from tiffin.cli.policyflags import SIGN, SIGNATURE_POLICY, before_tag, use_policy
 
 if TYPE_CHECKING:
     from tiffin.cli.command import Session
@@ -20,8 +21,12 @@ def run(session: Session, arguments: Arguments) -> int:
 
     source, target = map(parse_place, arguments.words)
     quiet = arguments.flag("quiet")
+    use_policy(session, arguments)
+    signing = before_tag(session, arguments, judged=False)
+    if signing is not None and target.kind != "docker":
+        raise usage("only what goes to a registry (docker://NAME) can be signed", session.path)
     with session.reporter("quiet" if quiet else "auto") as reporter, session.engine(reporter.emit) as engine:
-        descriptor = copy_image(engine, source, target, platform_of(arguments))
+        descriptor = copy_image(engine, source, target, platform_of(arguments), signing)
     session.print(str(descriptor.digest))
     return 0
 
@@ -29,7 +34,7 @@ def run(session: Session, arguments: Arguments) -> int:
 COMMAND = Command(
     "cp [OPTIONS] SOURCE TARGET",
     run,
-    options=(flag("-q, --quiet", "Show no progress"), PLATFORM),
+    options=(flag("-q, --quiet", "Show no progress"), PLATFORM, *SIGN, SIGNATURE_POLICY),
     words=(2, 2),
     names="images",
     description=(

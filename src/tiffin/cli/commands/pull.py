@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tiffin.cli.command import Command
 from tiffin.cli.options import flag, ignore, value
+from tiffin.cli.policyflags import SIGNATURE_POLICY, use_policy
 
 if TYPE_CHECKING:
     from tiffin.cli.command import Session
@@ -18,6 +19,7 @@ def run(session: Session, arguments: Arguments) -> int:
 
     name, platform = arguments.words[0], arguments.text("platform")
     quiet = arguments.flag("quiet")
+    use_policy(session, arguments)
     with session.reporter("quiet" if quiet else "auto") as reporter, session.engine(reporter.emit) as engine:
         if arguments.flag("all-tags"):
             from tiffin.engine.transfers import pull_all
@@ -40,6 +42,7 @@ COMMAND = Command(
         flag("-a, --all-tags", "Fetch the images of all tags that the repository has"),
         value("--platform", "PLATFORM", "Take the image for this platform, like linux/arm64"),
         flag("-q, --quiet", "Show no progress"),
+        SIGNATURE_POLICY,
         *ignore("--disable-content-trust"),
     ),
     words=(1, 1),

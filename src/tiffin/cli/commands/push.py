@@ -8,6 +8,7 @@ from tiffin.cli.buildflags import SPLIT_LAYERS
 from tiffin.cli.command import Command
 from tiffin.cli.options import flag, ignore, usage, value
 from tiffin.cli.platform import PLATFORM, platform_of
+from tiffin.cli.policyflags import PUSH_POLICY, SIGN, before_tag, use_policy
 
 if TYPE_CHECKING:
     from tiffin.cli.command import Session
@@ -24,7 +25,10 @@ def run(session: Session, arguments: Arguments) -> int:
 
     name, quiet = arguments.words[0], arguments.flag("quiet")
     options = PushOptions(
-        platform_of(arguments), arguments.flag("split-layers"), _compression(arguments, session.path)
+        platform_of(arguments),
+        arguments.flag("split-layers"),
+        _compression(arguments, session.path),
+        before_tag(session, arguments, judged=use_policy(session, arguments)),
     )
     with session.reporter("quiet" if quiet else "auto") as reporter, session.engine(reporter.emit) as engine:
         if arguments.flag("all-tags"):
@@ -69,6 +73,8 @@ COMMAND = Command(
         flag("--force-compression", "Do so with layers that came compressed in another way, too"),
         flag("-q, --quiet", "Show no progress, and print the full name"),
         PLATFORM,
+        *SIGN,
+        PUSH_POLICY,
         SPLIT_LAYERS,
         *ignore("--disable-content-trust"),
     ),
@@ -76,6 +82,7 @@ COMMAND = Command(
     names="images",
     examples=(
         "tiffin push registry.example.org/finca/serving:1.2",
+        "tiffin push --sign-by-sigstore-private-key cosign.key registry.example.org/finca/serving:1.2",
         "tiffin push --compression zstd:9 --split-layers registry.example.org/finca/serving:1.2",
     ),
 )

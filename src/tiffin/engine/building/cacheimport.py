@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tiffin.build.imported import Import, ImportedCaches, Opened
+from tiffin.engine.policyfile import admit
 from tiffin.errors import NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
@@ -41,14 +42,17 @@ def _in_registry(engine: Engine, reference: Reference, held: ExitStack) -> tuple
     """Where the cache is: in the registry; in the store if the registry has no such image, and it has."""
     from tiffin.engine.lookup import find_name
 
-    repository = held.enter_context(engine.registries()).to_pull(reference)
+    registries = held.enter_context(engine.registries())
+    repository = registries.to_pull(reference)
     try:
-        return repository, repository.resolve(reference)
+        root = repository.resolve(reference)
     except (NotFoundError, UnavailableError):
         here = find_name(engine, str(reference))
         if here is None:
             raise
         return engine.fetcher, here.descriptor
+    admit(engine, reference, [root.digest], registries)
+    return repository, root
 
 
 def _in_folder(source: CacheSource) -> tuple[Layout, Descriptor]:

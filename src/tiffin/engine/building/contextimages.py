@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tiffin.engine.building.inputs import BUILT, LAYOUT
 from tiffin.engine.lookup import Found, open_found
+from tiffin.engine.policyfile import admit_file
 from tiffin.errors import InvalidError, NotFoundError
 from tiffin.image.layout import Layout
 from tiffin.image.view import open_image
@@ -37,6 +38,7 @@ def _take_in(engine: Engine, text: str, platform: Platform) -> Found:
     path, tag, digest = split_layout(text)
     if digest:
         Digest(digest)
+    admit_file(engine, "oci", path, tag)
     layout = Layout(Path(path))
     root = _choose(layout.entries(), text, tag, digest)
     image = open_image(layout, root, platform, what=f"{LAYOUT}{text}")

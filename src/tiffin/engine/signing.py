@@ -1,0 +1,155 @@
+"""Signs images in registries with a key, as cosign does: a signature beside each manifest."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tiffin.content.verify import fetch_bytes, read_manifest
+from tiffin.engine.signatures import signatures_tag
+from tiffin.errors import InvalidError, NotFoundError, TiffinError, UnavailableError
+from tiffin.oci.descriptor import MANIFESTS
+from tiffin.oci.manifest import Index, Manifest
+from tiffin.oci.reference import Reference
+from tiffin.trust.attached import Attached, attached, compose, layer_of, signature_layers
+from tiffin.trust.payload import LARGEST, Payload
+from tiffin.trust.payload import compose as compose_payload
+from tiffin.trust.verify import ByKey, verify_attached
+from tiffin.version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tiffin.content.protocol import Fetcher
+    from tiffin.engine.engine import Engine
+    from tiffin.oci.descriptor import Descriptor
+    from tiffin.oci.digest import Digest
+    from tiffin.registry.access import Registries
+    from tiffin.registry.client import Repository
+    from tiffin.trust.keys import SigningKey
+
+_ATTEMPTS: Final = 4
+
+
+class Signing(NamedTuple):
+    """How to sign: the key, the name to sign for if not the image's own, and what is added."""
+
+    key: SigningKey
+    identity: str = ""
+    optional: Mapping[str, str] = {}
+
+
+class Signed(NamedTuple):
+    """A manifest that has a signature now; `new` if it had none like it before."""
+
+    digest: Digest
+    new: bool
+
+
+def sign_image(engine: Engine, name: str, signing: Signing, *, recursive: bool = False) -> list[Signed]:
+    """Sign the image `name` where it is, in its registry; with `recursive` also all that an index lists.
+
+    Raises NotFoundError for an image that is not there, and what registries raise.
+    """
+    reference = Reference.parse(name).tagged()
+    with engine.registries() as registries:
+        repository = registries.to_pull(reference)
+        root = repository.resolve(reference)
+        return sign(registries, reference, repository, root, signing, recursive=recursive)
+
+
+def sign(
+    registries: Registries,
+    reference: Reference,
+    source: Fetcher,
+    root: Descriptor,
+    signing: Signing,
+    *,
+    recursive: bool = False,
+) -> list[Signed]:
+    """Sign the manifest `root`, which `source` has, as the image `reference` in its registry."""
+    claimed = Reference.parse(signing.identity) if signing.identity else _unpinned(reference)
+    return [
+        Signed(
+            digest,
+            _sign_one(registries, reference, Payload(digest, str(claimed), signing.optional), signing.key),
+        )
+        for digest in _digests(source, root, recursive=recursive)
+    ]
+
+
+def _unpinned(reference: Reference) -> Reference:
+    """The name without its digest: the signature itself says which digest it is for."""
+    return Reference(reference.registry, reference.repository, reference.tag)
+
+
+def _digests(source: Fetcher, root: Descriptor, *, recursive: bool) -> list[Digest]:
+    found = [root.digest]
+    if recursive and root.is_index:
+        index = read_manifest(source, root)
+        assert isinstance(index, Index)
+        found += [entry.digest for entry in index.manifests if entry.media_type in MANIFESTS]
+    return list(dict.fromkeys(found))
+
+
+def _sign_one(registries: Registries, image: Reference, payload: Payload, key: SigningKey) -> bool:
+    """Add a signature to those that are there, unless the key has signed the same; whether it was added."""
+    name = signatures_tag(image, payload.digest)
+    repository = registries.to_push(name)
+    found: Attached | None = None
+    for _ in range(_ATTEMPTS):
+        layers = _present(repository, name)
+        if _has(repository, layers, payload, key):
+            return found is not None
+        found = found or _signed(payload, key)
+        _add(repository, name, layers, found)
+    # Registries cannot say "only if nobody else has written": who does not find its own adds it again.
+    raise UnavailableError(
+        f"others sign {image.familiar} at the same time", code="cut-off", hint="try again in a moment"
+    )
+
+
+def _signed(payload: Payload, key: SigningKey) -> Attached:
+    optional = {"creator": f"tiffin {VERSION}", **payload.optional}
+    data = compose_payload(payload._replace(optional=optional))
+    return Attached(data, key.sign(data))
+
+
+def _present(repository: Repository, name: Reference) -> list[Descriptor]:
+    try:
+        root = repository.resolve(name)
+        document = read_manifest(repository, root)
+    except NotFoundError:
+        return []
+    signature_layers(document, name.familiar)
+    if not isinstance(document, Manifest):
+        raise InvalidError(f"{name.familiar} is no manifest of signatures", code="signatures")
+    return list(document.layers)
+
+
+def _has(repository: Repository, layers: list[Descriptor], payload: Payload, key: SigningKey) -> bool:
+    signer = ByKey((key.public,))
+    for layer in layers:
+        try:
+            found = attached(layer, fetch_bytes(repository, layer, LARGEST))
+            known = verify_attached(found, signer, payload.digest)
+        except TiffinError:
+            continue
+        if known.reference == payload.reference and (
+            not payload.optional or found.payload == _signed_text(payload)
+        ):
+            return True
+    return False
+
+
+def _signed_text(payload: Payload) -> bytes:
+    return compose_payload(payload._replace(optional={"creator": f"tiffin {VERSION}", **payload.optional}))
+
+
+def _add(repository: Repository, name: Reference, layers: list[Descriptor], found: Attached) -> None:
+    layer = layer_of(found)
+    documents = compose([*layers, layer])
+    repository.push(layer, io.BytesIO(found.payload))
+    repository.push(documents.config_descriptor, io.BytesIO(documents.config))
+    repository.push(documents.descriptor, io.BytesIO(documents.manifest))
+    repository.tag(name, documents.descriptor)
