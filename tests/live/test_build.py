@@ -202,6 +202,15 @@ def test_deletions_reach_the_image(tiffin, busybox, folder):
     assert done.stdout.split() == ["/e", "/e/new"]
 
 
+def test_steps_with_the_same_outcome_are_one_layer_and_can_be_built_upon(tiffin, busybox, folder):
+    # Made, away, made again: the third layer is the first one once more, and so is what chmod leaves.
+    made = "RUN touch -d @1 /a\n"
+    text = f"FROM {busybox}\n{made}RUN true\nRUN rm /a\n{made}RUN chmod 644 /a\nRUN true\n"
+    (folder / "Dockerfile").write_text(f"{text}RUN test -e /a\n")
+    tiffin("build", "-q", "-t", "again", folder)
+    assert tiffin("run", "--rm", "--network", "none", "again", "ls", "/a").stdout == "/a\n"
+
+
 def test_user_workdir_env_and_arguments(tiffin, busybox, folder):
     text = (
         f"FROM {busybox}\nARG VINTAGE=2019\nARG SECRET\nENV WINE=rioja-$VINTAGE\n"

@@ -52,6 +52,7 @@ def test_in_a_namespace_already_nothing_is_mapped():
     [
         (Rootfs(("/l",)), roots.BindRoot(0, readonly=True)),
         (Rootfs(("/a", "/b")), roots.OverlayRoot((0, 1), -1, "", "", volatile=False)),
+        (Rootfs(("/a", "/b", "/a", "/c")), roots.OverlayRoot((0, 1, 2), -1, "", "", volatile=False)),
         (Rootfs((), "/w/u", "/w/k"), roots.BindRoot(0, readonly=False)),
         (Rootfs(("/l",), "/w/u", "/w/k", volatile=True), roots.OverlayRoot((0,), 1, "u", "k", volatile=True)),
     ],

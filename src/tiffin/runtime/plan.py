@@ -17,6 +17,8 @@ from tiffin.runtime.process import RLIMITS, Process
 from tiffin.runtime.seccomp import compile_filter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tiffin.oci.runtimespec import (
         Capabilities,
         Device,
@@ -263,7 +265,7 @@ def _namespaces(spec: RuntimeSpec) -> tuple[int, tuple[Join, ...]]:
 
 
 def _root_step(rootfs: Rootfs, sources: Sources, *, idmap: bool) -> steps.Step:
-    lowers = [sources.add(path, idmap=idmap) for path in rootfs.lowers]
+    lowers = [sources.add(path, idmap=idmap) for path in _once(rootfs.lowers)]
     if rootfs.upper is None:
         if len(lowers) == 1:
             return roots.BindRoot(lowers[0], readonly=True)
@@ -277,10 +279,19 @@ def _root_step(rootfs: Rootfs, sources: Sources, *, idmap: bool) -> steps.Step:
     return roots.OverlayRoot(tuple(lowers), sources.add(place, idmap=idmap), upper, work, rootfs.volatile)
 
 
+def _once(lowers: Sequence[str]) -> tuple[str, ...]:
+    """Return the layers, top first, each one time: the kernel refuses one that it has (ELOOP).
+
+    Steps with the same outcome are one layer. The topmost decides alone: whatever the same layer would show
+    or hide further down, it shows or hides already.
+    """
+    return tuple(dict.fromkeys(lowers))
+
+
 def _inlay(entry: MemoryFile | LayersMount, sources: Sources, *, idmap: bool) -> list[steps.Step]:
     if isinstance(entry, MemoryFile):
         return [inlays.PrepareFile(*entry)]
-    lowers = tuple(sources.add(path, idmap=idmap) for path in entry.lowers)
+    lowers = tuple(sources.add(path, idmap=idmap) for path in _once(entry.lowers))
     upper = -1 if entry.place is None else sources.add(entry.place, idmap=idmap)
     made: list[steps.Step] = [inlays.PrepareOverlay(entry.destination, lowers, upper, "upper", "work")]
     if not entry.subpath:
