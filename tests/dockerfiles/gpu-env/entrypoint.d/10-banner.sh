@@ -1,0 +1,1 @@
+echo "== CUDA $CUDA_VERSION =="

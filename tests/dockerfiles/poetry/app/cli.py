@@ -1,0 +1,3 @@
+import importlib.metadata
+
+print("click", importlib.metadata.version("click"))

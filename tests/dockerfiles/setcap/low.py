@@ -1,0 +1,6 @@
+import socket
+
+server = socket.socket()
+server.bind(("", 80))
+server.listen()
+print("bound", server.getsockname()[1])

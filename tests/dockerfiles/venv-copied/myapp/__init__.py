@@ -1,0 +1,7 @@
+import sys
+
+import attr
+
+
+def main():
+    print("attrs", attr.__version__, "in", sys.prefix)
