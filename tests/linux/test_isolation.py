@@ -42,6 +42,9 @@ USER = ROOT._replace(
         (ROOT._replace(uid_map=(IdMap(0, 1000, 1),)), Rung.SINGLE_ID, True),
         (ROOT._replace(idmap="Invalid argument", subuids=RANGE, subgids=RANGE), Rung.ROOTLESS, True),
         (ROOT._replace(capabilities=DOCKER, user_namespaces=""), Rung.SINGLE_ID, True),
+        (ROOT._replace(capabilities=DOCKER, user_namespaces="no"), Rung.CHROOT, False),
+        (ROOT._replace(capabilities=DOCKER, max_user_namespaces=0), Rung.CHROOT, False),
+        (ROOT._replace(capabilities=DOCKER, user_namespaces="no", kernel=(5, 10)), Rung.CHROOT, False),
     ],
 )
 def test_the_strongest_possible_rung_is_taken(facts, rung, enter):
@@ -95,7 +98,19 @@ def test_obstacles_name_what_is_missing_and_the_remedy():
         ),
         (USER._replace(user_namespaces="Operation not permitted"), "single-id", "not permitted", "seccomp"),
         (ROOT._replace(idmap="no", store_filesystem="nfs"), "root", "nfs cannot be mapped", "TIFFIN_HOME"),
-        (ROOT, "chroot", "not supported yet", "SYS_ADMIN"),
+        (USER, "chroot", "not root", "as root"),
+        (
+            ROOT._replace(capabilities=0, user_namespaces="no"),
+            "auto",
+            "capabilities SYS_CHROOT, CH",
+            "the surr",
+        ),
+        (
+            ROOT._replace(capabilities=DOCKER & ~(1 << 18), user_namespaces="no"),
+            "auto",
+            "root has no capability SYS_CHROOT here",
+            "capability SYS_CHROOT",
+        ),
     ],
 )
 def test_a_rung_out_of_reach_is_an_error_with_a_remedy(facts, wanted, reason, remedy):

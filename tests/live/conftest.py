@@ -95,10 +95,12 @@ def tiffin(request, readable_tiffin, tmp_path_factory):
         pytest.skip("accounts for the rungs can only be made by root")
     keep = ("PATH", "LANG", "SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
     env = {name: os.environ[name] for name in keep if name in os.environ}
-    if rung == "root":
+    if rung in ("root", "chroot"):
         home = tmp_path_factory.mktemp("home")
         env |= {"HOME": str(home), "TIFFIN_HOME": str(home / "store")}
-        yield Tiffin(rung, (*tunnel(home), *readable_tiffin), env, home)
+        # "chroot" is for tests that ask for it; see `pod` for the same in a container of Docker.
+        lowered = (sys.executable, str(PROJECT / "tests/suites/lowered.py")) if rung == "chroot" else ()
+        yield Tiffin(rung, (*tunnel(home), *lowered, *readable_tiffin), env, home)
         return
     with account(f"tiffin-{rung}-{os.getpid()}", subordinate=rung == "rootless") as entry:
         home = Path(entry.pw_dir) / f"test-{os.getpid()}"

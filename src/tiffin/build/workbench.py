@@ -92,6 +92,8 @@ class Workbench:
         """Keep what was learnt about the files of the contexts, and let go of a step that failed."""
         if (scene := self.scene) is not None:
             scene.close()
+        if self._runner is not None:
+            self._runner.close()
         self.reader.finish()
 
     @property
@@ -121,7 +123,9 @@ class Workbench:
         with self._step_runner().run(op, parent, shown, report) as ran:
             if ran.repeated.files and self._make_inspector is not None:
                 self._make_inspector().repeated(int(report.step), ran.repeated)
-            return self._adopt(ran.upper)
+            made = self._adopt(ran.upper)
+            ran.became(made)
+            return made
 
     def _step_runner(self) -> StepRunner:
         with self._guard:

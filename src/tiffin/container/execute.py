@@ -42,9 +42,11 @@ _CONVERSATION, _REQUEST = 3, 4
 _BY_RUNTIME = 3
 
 
-def entry(pid: int, joins: Sequence[str], external: Sequence[Any]) -> tuple[str, ...]:
-    """How a container is entered: by its first process and its cgroups, or by the runtime that has it."""
-    words = (str(pid), json.dumps(joins))
+def entry(
+    pid: int, joins: Sequence[str], external: Sequence[Any], root: str = ""
+) -> tuple[str, ...]:
+    """How a container is entered: by its first process or its `root`, and its cgroups, or by its runtime."""
+    words = (f"{pid}:{root}" if root else str(pid), json.dumps(joins))
     return (*words, json.dumps(external[:-1])) if external else words
 
 
@@ -65,7 +67,7 @@ def answer(supervisor: Supervisor, connection: Connection, descriptors: Sequence
         def ended(code: int) -> None:
             job.note("exec_die", execID=identity, exitCode=str(code))
 
-        way = entry(found.pid, found.cgroups, job.external)
+        way = entry(found.pid, found.cgroups, job.external, supervisor.life.root)
         if spawn(supervisor.loop, connection, way, descriptors, ended):
             job.note(f"exec_start: {command}", execID=identity)
     connection.close()
@@ -134,8 +136,13 @@ def main() -> None:
 
 
 def _join(process: Process, streams: Streams) -> Child:
-    pid, joins, *external = sys.argv[1:]
+    place, joins, *external = sys.argv[1:]
     process = process._replace(cgroups=tuple(json.loads(joins)))
+    pid, _, root = place.partition(":")
+    if root:
+        from tiffin.runtime.exec import join_root  # of one rung only
+
+        return join_root(root, process, streams)
     if not external:
         return join(int(pid), process, streams)
     from tiffin.runtime.external import Runtime  # few containers have another runtime

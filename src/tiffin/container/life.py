@@ -9,7 +9,8 @@ import contextlib
 import os
 
 from tiffin.container.loop import Output
-from tiffin.linux.namespace import NEWPID
+from tiffin.linux.namespace import NEWNS, NEWPID
+from tiffin.linux.prctl import set_subreaper
 from tiffin.network.attach import Attachment, attach, write_hosts
 from tiffin.runtime import model
 from tiffin.runtime.child import Child, Streams
@@ -31,13 +32,14 @@ if TYPE_CHECKING:
     from tiffin.runtime.cgroups.stats import Usage
     from tiffin.runtime.leftovers import Leftovers
     from tiffin.runtime.model import Plan
+    from tiffin.runtime.orphans import Orphans
 
     Tees = tuple[int | None, int | None]
 
 __all__ = ["Life"]
 
 _SYS_PTRACE = 19
-_UNPUBLISHED = ("host", "none", "container")
+_UNPUBLISHED = ("none", "container")
 
 
 class Life:
@@ -67,13 +69,18 @@ class Life:
         self._keep_bytes = keep
         self._listeners: list[Listener] = []
         self._outputs: list[Output] = []
-        self._rest: Leftovers | None = None
+        self._rest: Leftovers | Orphans | None = None
         self._undo = contextlib.ExitStack()
 
     @property
     def ports(self) -> tuple[tuple[object, ...], ...]:
         """The ports that are published, the real ones."""
         return tuple(tuple(listener.port) for listener in self._listeners)
+
+    @property
+    def root(self) -> str:
+        """Its root directory, where it has no namespace of its own; else nothing."""
+        return getattr(self.plan.steps[0], "path", "") if not self.plan.namespaces & NEWNS else ""
 
     def begin(self, tees: Tees = (None, None)) -> Child:
         """Return when the container's program has begun."""
@@ -187,6 +194,8 @@ class Life:
             self._rest = None
 
     def _launch(self, tees: Tees) -> Child:
+        if self.root:
+            set_subreaper()  # whoever it leaves comes to us
         if self.job.terminal is not None:
             self.child = self._run(Streams(terminal=self.job.terminal))
             console = self.child.console
@@ -225,7 +234,11 @@ class Life:
         self._outputs.append(Output(self._loop, fd, lambda data: self._keep_bytes(stream, data), tee))
 
     def _attach(self, pid: int) -> None:
-        if not self.plan.namespaces & NEWPID:
+        if self.root:
+            from tiffin.runtime.orphans import Orphans  # of one rung only
+
+            self._rest = Orphans(self.root)
+        elif not self.plan.namespaces & NEWPID:
             from tiffin.runtime.leftovers import Leftovers
 
             self._rest = Leftovers(pid, self.plan.process.cgroups)

@@ -167,7 +167,7 @@ class Supervisor:
             from tiffin.container.probe import Prober
 
             check, begun = Check(*self.job.health), self._state.started
-            way = entry(child.pid, self._state.cgroups, self.job.external)
+            way = entry(child.pid, self._state.cgroups, self.job.external, self.life.root)
             self._prober = Prober(self.loop, check, self.life.plan.process, way, begun, self._judged)
             self._state = self._state._replace(health=tuple(self._prober.health))
         state.write(self.directory, self._state)

@@ -21,7 +21,7 @@ __all__ = ["check", "check_programs"]
 
 def check(engine: Engine, request: RunRequest) -> None:
     """Refuse what cannot be, before anything is made."""
-    if engine.rung in (Rung.CHROOT, Rung.NONE):
+    if engine.rung is Rung.NONE:
         raise UnsupportedError(
             f"containers cannot be run on the rung {engine.rung.value}",
             hint="`tiffin doctor` says what a higher rung would need",

@@ -14,7 +14,7 @@ from tiffin.container.record import Records
 from tiffin.engine.building.results import store_image
 from tiffin.engine.configchanges import changed
 from tiffin.engine.pausing import still
-from tiffin.engine.standing import UPPER, directory_of, spec_of, tell
+from tiffin.engine.standing import UPPER, directory_of, settle, spec_of, tell
 from tiffin.engine.written import lower_of, stubs_of
 from tiffin.image.edit import complete_history
 from tiffin.layer.apply import apply
@@ -129,11 +129,10 @@ def _layer_of(engine: Engine, record: Record, *, pause: bool) -> Iterator[LayerI
     with engine.layers.workspace() as place:
         tree = place / "tree"
         tree.mkdir()
-        with (
-            still(engine, record) if pause else nullcontext(),
-            open_tar(directory_of(engine, record) / UPPER, engine.owners) as stream,
-        ):
-            apply(stream, tree, engine.owners)
+        with still(engine, record) if pause else nullcontext():
+            settle(engine, record)
+            with open_tar(directory_of(engine, record) / UPPER, engine.owners) as stream:
+                apply(stream, tree, engine.owners)
         remove_points(tree, stubs_of(engine, record, lower))
         normalise(tree, lower.status, engine.settings.epoch, engine.owners, place=lower.host)
         info = engine.layers.describe(tree)

@@ -16,7 +16,7 @@ from tiffin.container.record import Records
 from tiffin.container.signals import parse_signal
 from tiffin.engine.request import RunRequest
 from tiffin.engine.running import enter_for, remove, run, start, state_of, tidy
-from tiffin.engine.standing import UPPER, control_of, directory_of, say, spec_of, tell, tree_of
+from tiffin.engine.standing import UPPER, control_of, directory_of, say, settle, spec_of, tell, tree_of
 from tiffin.errors import ConflictError
 from tiffin.linux.isolation import Rung
 from tiffin.linux.record import NamedTuple
@@ -224,6 +224,10 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int | None:
         privileged=request.privileged,
     )
     process = make_process(wanted, spec.linux.seccomp, machine=os.uname().machine)
+    if engine.rung is Rung.CHROOT:
+        from tiffin.engine import chrooted  # of one rung only
+
+        process = chrooted.limited(process)
     if ("userns", "host") in record.security and engine.rung is Rung.ROOT:
         from tiffin.engine.hostusers import held
 
@@ -323,6 +327,7 @@ def _ports(record: Record, found: State) -> tuple[str, ...]:
 def _sizes(engine: Engine, record: Record) -> tuple[int, int]:
     """The bytes that the container has written, and those of its image."""
     image = sum(size for layer, size in engine.layers.sizes().items() if layer in record.layers)
+    settle(engine, record)
     return _usage(directory_of(engine, record) / UPPER), image
 
 

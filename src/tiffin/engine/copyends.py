@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from tiffin.engine.standing import UPPER, directory_of, tree_of
+from tiffin.engine.standing import ROOT, UPPER, directory_of, tree_of
 from tiffin.errors import ConflictError
 from tiffin.layer.tree import Entry, as_hard_link, entry_at, kept_xattrs, scan
 from tiffin.linux import namespace
@@ -125,7 +125,8 @@ class Stopped:
         engine.enter()
         self._record = record
         self._owners = engine.owners
-        self._upper = directory_of(engine, record) / UPPER
+        directory = directory_of(engine, record)
+        self._upper = directory / ROOT if (directory / ROOT).exists() else directory / UPPER
         self._tree = tree_of(engine, record)
 
     def kind(self, path: str, *, follow: bool) -> str:

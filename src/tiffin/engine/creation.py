@@ -55,6 +55,11 @@ def create(engine: Engine, request: RunRequest) -> Record:
 def make(engine: Engine, request: RunRequest) -> Made:
     """The same, and its plan, if that does not depend on another container."""
     check(engine, request)
+    chrooted = engine.rung is Rung.CHROOT
+    if chrooted:
+        from tiffin.engine import chrooted as plain  # of one rung only
+
+        request = plain.check(request)
     engine.enter()
     records = Records(engine.db)
     with engine.leases.hold("container") as lease, _ids(engine, request) as first_id:
@@ -67,7 +72,8 @@ def make(engine: Engine, request: RunRequest) -> Made:
         identity = names.new_id(os.urandom)
         name = name_of(records, request)
         gatherer = None
-        if request.volumes or request.mounts or request.tmpfs or request.volumes_from or config.volumes:
+        volumes = config.volumes and not chrooted  # what an image has there is a part of its root anyway
+        if request.volumes or request.mounts or request.tmpfs or request.volumes_from or volumes:
             from tiffin.engine.mounting import Gatherer  # most containers have no mounts
 
             gatherer = Gatherer(engine, identity, tree, partial(_lease_image, engine, request, lease))
@@ -98,7 +104,7 @@ def make(engine: Engine, request: RunRequest) -> Made:
             if gatherer:
                 gatherer.discard()
             raise
-        if plan and found.reference is not None:
+        if plan and found.reference is not None and not chrooted:
             keep(
                 engine,
                 request,

@@ -21,6 +21,8 @@ _MEANING = {
     Rung.ROOT: "each container has ids of its own, nobody's on this machine; owners in layers are true",
     Rung.ROOTLESS: "containers have your subordinate ids; owners in layers are true",
     Rung.SINGLE_ID: "containers have your id alone; owners are emulated, recorded for what is copied",
+    Rung.CHROOT: "containers have another root directory and share all else with this place, which is no "
+    "wall; owners in layers are true",
 }
 
 _PROC_REMEDY = (

@@ -6,6 +6,7 @@ import os
 
 from tiffin.container import names
 from tiffin.container.loop import write_all
+from tiffin.linux.isolation import Rung
 from tiffin.linux.record import NamedTuple
 
 TYPE_CHECKING = False
@@ -25,6 +26,7 @@ __all__ = [
     "EMPTY",
     "FILES",
     "LOCK",
+    "ROOT",
     "UPPER",
     "WORK",
     "Made",
@@ -36,6 +38,7 @@ __all__ = [
     "lock_of",
     "name_of",
     "say",
+    "settle",
     "spec_of",
     "tell",
     "tree_of",
@@ -43,6 +46,8 @@ __all__ = [
 ]
 
 UPPER, WORK, EMPTY = "upper", "work", "empty"
+ROOT = "root"
+"""The plain root, on the rung chroot."""
 CONFIG = "config.json"
 LOCK = "container-"
 FILES = ("hosts", "hostname", "resolv.conf")
@@ -87,13 +92,26 @@ def spec_of(engine: Engine, record: Record) -> RuntimeSpec:
     return decode(data, RuntimeSpec, f"the spec of {record.name}")
 
 
-def tree_of(engine: Engine, record: Record) -> MergedTree:
-    """The container's files as it sees them: what it has written, over its image's."""
+def tree_of(engine: Engine, record: Record, *, live: bool = True) -> MergedTree:
+    """The container's files as it sees them: what it has written, over its image's.
+
+    Where it has a plain root that is it, if `live`, with what stands in for mounts.
+    """
     from tiffin.oci.digest import DiffID  # the kernel puts them together for one that runs
     from tiffin.snapshot.merged import MergedTree
 
+    if live and engine.rung is Rung.CHROOT and (root := directory_of(engine, record) / ROOT).exists():
+        return MergedTree([root])
     lowers = [engine.layers.path(DiffID(layer)) for layer in reversed(record.layers)]
     return MergedTree([directory_of(engine, record) / UPPER, *lowers])
+
+
+def settle(engine: Engine, record: Record) -> None:
+    """See to it that its `upper` says what it has written: in a plain root that is in no place of its own."""
+    if engine.rung is Rung.CHROOT:
+        from tiffin.engine.chrooted import refresh  # of one rung only
+
+        refresh(engine, record)
 
 
 def volumes_of(engine: Engine) -> Volumes:

@@ -95,6 +95,10 @@ def run_foreground(engine: Engine, made: Made, client: Client, *, interactive: b
 
 def plan_of(engine: Engine, record: Record, spec: RuntimeSpec) -> bytes:
     """The container's plan, packed."""
+    if engine.rung is Rung.CHROOT:
+        from tiffin.engine import chrooted
+
+        return pack(chrooted.plan_of(engine, record, spec))
     from tiffin.runtime.plan import make_plan
 
     extra: tuple[Inlay, ...] = ()
@@ -169,13 +173,18 @@ def job_of(engine: Engine, made: Made, *, interactive: bool = False) -> job.Job:
         say(engine, notice)
     network = _network(engine, record)
     plan = made.plan or plan_of(engine, record, spec_at_start(engine, record, network))
+    hosts = _write_files(record, network, directory, _lender(engine, record))
+    if engine.rung is Rung.CHROOT:
+        from tiffin.engine import chrooted  # of one rung only
+
+        chrooted.furnish(engine, record)
     return job.Job(
         identity=record.id,
         directory=str(directory),
         control=str(control_of(engine, record)),
         plan=plan,
         network=network,
-        hosts=_write_files(record, network, directory, _lender(engine, record)),
+        hosts=hosts,
         terminal=(size_of_terminal(0) or DEFAULT_SIZE) if record.terminal else None,
         interactive=record.interactive or interactive,
         input_once=record.input_once,
@@ -259,7 +268,9 @@ def _network(engine: Engine, record: Record) -> NetworkPlan:
     for notice in choice.notices:
         say(engine, notice)
     ports = tuple(publish.parse_all(record.publish))
-    if ports and choice.mode in ("host", "none"):
+    if engine.rung is Rung.CHROOT:
+        ports = _beside_its_own(engine, ports)
+    elif ports and choice.mode in ("host", "none"):
         say(engine, f"-p has no effect with --network {choice.mode}: {_WHY[choice.mode]}")
         ports = ()
     join = ""
@@ -279,6 +290,14 @@ def _network(engine: Engine, record: Record) -> NetworkPlan:
         insist=record.network == "pasta",
         mac=parse_mac(record.mac_address, choice.mode) if record.mac_address else "",
     )
+
+
+def _beside_its_own(engine: Engine, ports: tuple[publish.Published, ...]) -> tuple[publish.Published, ...]:
+    """The ports to forward where the container listens in our own network: those by another number."""
+    for port in ports:
+        if port.host == port.container:
+            say(engine, f"port {port.host} is the container's own: it is in the network of this place")
+    return tuple(port for port in ports if port.host != port.container)
 
 
 _NO_GROUPS = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 from tiffin.build.ops.stubs import missing_points
 from tiffin.container.record import Records
-from tiffin.engine.standing import UPPER, directory_of, spec_of, tree_of
+from tiffin.engine.standing import UPPER, directory_of, settle, spec_of, tree_of
 from tiffin.layer.tree import kept_xattrs
 from tiffin.layer.whiteout import is_opaque, is_whiteout
 from tiffin.oci.digest import DiffID
@@ -43,6 +43,7 @@ def diff(engine: Engine, name: str) -> list[Change]:
     """
     engine.enter()
     record = Records(engine.db).need(name)
+    settle(engine, record)
     lower = lower_of(engine, record)
     stubs = frozenset(stubs_of(engine, record, lower))
     changes = _Changes(directory_of(engine, record) / UPPER, lower, stubs, engine.owners)
@@ -59,7 +60,9 @@ def export(engine: Engine, name: str, out: BinaryIO) -> None:
         from tiffin.engine.keepid import refuse
 
         refuse(engine, record, "exported")
-    out.writelines(rootfs_tar([("", tree_of(engine, record))], engine.owners, engine.settings.epoch))
+    settle(engine, record)
+    tree = tree_of(engine, record, live=False)
+    out.writelines(rootfs_tar([("", tree)], engine.owners, engine.settings.epoch))
 
 
 def lower_of(engine: Engine, record: Record) -> MergedTree:

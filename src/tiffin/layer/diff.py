@@ -53,7 +53,8 @@ def normalise(
     overlayfs copies the whole file, with its times.
 
     1. Directories that overlayfs copied up and nothing is left in go, if mode, owner and
-       attributes are those below; so do whiteouts and opaque marks that hide nothing.
+       attributes are those below; so do whiteouts and opaque marks that hide nothing, and
+       files that are in everything as below: who opens one to write has it copied.
     2. Every time becomes `epoch` (seconds), or, where an entry replaces one below: for a
        directory, and for a file whose content is as it was, at least that one's time, so that
        what was compiled from it stays valid; else at least a second more, so that whatever
@@ -184,9 +185,25 @@ class _Pruner:
                 visited = _Visited(path, below, covers, parent.inside or parent.opaque, is_opaque(host))
                 stack.append((visited, iter(os.listdir(host))))
             elif not is_whiteout(host, status):
-                self._times.note(path, status, below)
+                if parent.inside or parent.opaque or not self._same_file(path, host, status, below):
+                    self._times.note(path, status, below)
+                else:
+                    os.unlink(host)
             elif below is None or parent.inside or parent.opaque:
                 os.unlink(host)
+
+    def _same_file(self, path: str, host: str, status: os.stat_result, below: os.stat_result | None) -> bool:
+        """Whether a file was copied up, and neither its content nor anything else of it was changed."""
+        if below is None or status.st_nlink > 1 or status.st_mode != below.st_mode:
+            return False
+        other = self._place(RootPath(path)) if self._place is not None else None
+        return (
+            other is not None
+            and _is_copied_up(status, below)
+            and self._owners.read(host, status) == self._owners.read(other, below)
+            and kept_xattrs(host) == kept_xattrs(other)
+            and _same_content(host, other)
+        )
 
     def _leave(self, directory: _Visited) -> None:
         host = f"{self._base}/{directory.path}"

@@ -26,6 +26,11 @@ _OLDEST_KERNEL = (5, 12)
 _EVERY_ID = 4294967295
 _FIRST_CONTAINER_ID = 100000
 _CONTAINER_IDS = 65536
+_NEEDED = tuple(
+    f"CAP_{name}"
+    for name in ("SYS_CHROOT", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETUID", "SETGID", "MKNOD")
+)
+"""What the rung chroot takes, all of which an ordinary container has by default."""
 
 
 class Rung(enum.Enum):
@@ -151,8 +156,7 @@ def _obstacle(rung: Rung, facts: Facts) -> tuple[str, str] | None:
         case Rung.SINGLE_ID:
             return _against_user_namespaces(facts)
         case Rung.CHROOT:
-            remedy = "allow user namespaces, or run tiffin with the capability SYS_ADMIN"
-            return "containers without namespaces are not supported yet", remedy
+            return _against_chroot(facts)
         case Rung.NONE:
             return None
 
@@ -186,6 +190,21 @@ def _against_user_namespaces(facts: Facts) -> tuple[str, str] | None:
         setting, _, value = facts.userns_restriction.partition("=")
         return reason, f"sysctl -w {setting}={1 - int(value)} (as root)"
     return reason, "allow user namespaces: in a container, by a seccomp profile and capabilities for unshare"
+
+
+def _against_chroot(facts: Facts) -> tuple[str, str] | None:
+    if facts.euid != 0:
+        return "the user is not root", "run tiffin as root"
+    missing = [name for name in _NEEDED if not facts.capabilities >> capability.NAMES.index(name) & 1]
+    if missing:
+        names = ", ".join(name.removeprefix("CAP_") for name in missing)
+        plural = len(missing) > 1
+        reason = f"root has no {'capabilities' if plural else 'capability'} {names} here"
+        return (
+            reason,
+            f"give the surrounding container the {'capabilities' if plural else 'capability'} {names}",
+        )
+    return None
 
 
 def _against_rootless(facts: Facts) -> tuple[str, str] | None:

@@ -90,7 +90,12 @@ def examine(store: Path, *, tries: bool = False) -> Facts:
         cgroups=_cgroups(),
         store_filesystem=_filesystem(os.fspath(store)),
     )
-    return _try(facts, store) if tries else facts
+    if tries:
+        return _try(facts, store)
+    if facts.euid == 0 and not facts.capabilities >> capability.SYS_ADMIN & 1:
+        # In a container: no setting tells whether its filter of system calls lets a user namespace be made.
+        return facts._replace(user_namespaces=attempt(lambda: _enter(facts)))
+    return facts
 
 
 def parse_maps(text: str) -> tuple[IdMap, ...]:

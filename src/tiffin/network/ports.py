@@ -39,13 +39,13 @@ _PAUSE = 0.1
 class Forwarder:
     """Forwards the listeners' ports into the network namespace of a descriptor until `close`.
 
-    It owns the listeners, and keeps its own copy of the descriptor. `address` is the container's
-    own; without one its loopback is used.
+    It owns the listeners, and keeps its own copy of the descriptor; -1 is our own network. `address` is the
+    container's own; without one its loopback is used.
     """
 
     def __init__(self, listeners: Sequence[Listener], namespace: int, address: str = "") -> None:
         self._listeners = list(listeners)
-        self._namespace = os.dup(namespace)
+        self._namespace = os.dup(namespace) if namespace >= 0 else -1
         self._address = address or _LOOPBACK
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._epoll = select.epoll()
@@ -80,10 +80,12 @@ class Forwarder:
         close_all(self._listeners)
         self._epoll.close()
         os.close(self._wake)
-        os.close(self._namespace)
+        if self._namespace >= 0:
+            os.close(self._namespace)
 
     def _run(self) -> None:
-        netns.join(self._namespace)
+        if self._namespace >= 0:
+            netns.join(self._namespace)
         self._epoll.register(self._wake, select.EPOLLIN)
         for listener in self._listeners:
             for bound in listener.sockets:

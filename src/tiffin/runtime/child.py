@@ -85,6 +85,7 @@ class Handshake:
         self._report, self._childs_report = os.pipe()
         self._console = self._childs_console = -1
         self._ready, self._childs_ready = os.pipe() if hooks else (-1, -1)
+        self._terminal: tuple[int, int] | None = None
         self.interpreter = os.open("/proc/self/exe", os.O_PATH | os.O_CLOEXEC)
         """The program that runs this code, for the child to find out who may write to it."""
         if terminal:
@@ -160,6 +161,10 @@ class Handshake:
         """Wait, in the child, for the launcher's word; False if it has ended or given up."""
         return os.read(self._childs_control, 1) != b""
 
+    def prepare_console(self) -> None:
+        """Make the terminal of `open_console` now, before the root directory is another one."""
+        self._terminal = os.openpty()
+
     def open_console(self, owner: int) -> bool:
         """Make a new terminal the standard streams of the child; False if the launcher has ended.
 
@@ -167,7 +172,7 @@ class Handshake:
         """
         from tiffin.linux import terminal
 
-        main, secondary = os.openpty()
+        main, secondary = self._terminal or os.openpty()
         terminal.send_fd(self._childs_console, main)
         if not os.read(self._childs_console, 1):
             return False

@@ -66,6 +66,15 @@ def join(pid: int, process: Process, streams: Streams) -> Child:
     return child
 
 
+def join_root(root: str, process: Process, streams: Streams) -> Child:
+    """Start the process in a container that has a root directory and nothing else of its own."""
+    from tiffin.runtime.launch import launch
+    from tiffin.runtime.model import Plan
+    from tiffin.runtime.rare_steps import ChangeRoot
+
+    return launch(Plan(0, (), (), (), (ChangeRoot(root),), process), streams)
+
+
 def _differing(pid: int) -> int:
     """Return the kinds of namespaces that the container does not share with this process."""
     kinds = 0

@@ -41,6 +41,8 @@ def run(plan: Plan, sources: list[int], streams: Streams, handshake: Handshake) 
 
     def prepare(doing: Callable[[str], None]) -> None:
         _wait(handshake)
+        if plan.process.terminal and not plan.namespaces:
+            handshake.prepare_console()  # its root has no terminals
         if plan.uid_maps:
             doing("become root in the user namespace")
             take_root(plan.uid_maps[0].inside, plan.gid_maps[0].inside)

@@ -26,6 +26,10 @@ def pids_of(first: int) -> list[int]:
     `exec` brought in are among them. Raises OSError if there is no process `first`.
     """
     kind = "pid" if has_own_space(first) else "mnt"
+    if kind == "mnt" and _shares_files(first):
+        from tiffin.runtime.orphans import below  # it has a root directory, and nothing else of its own
+
+        return sorted([first, *below(first)])
     space = os.readlink(f"/proc/{first}/ns/{kind}")
     children: dict[int, list[int]] = {}
     found: list[int] = []
@@ -41,6 +45,14 @@ def pids_of(first: int) -> list[int]:
         seen.update(fresh)
         found += fresh
     return sorted(found)
+
+
+def _shares_files(first: int) -> bool:
+    """Whether it is in our own mount namespace; there we may not even look at other users."""
+    try:
+        return os.readlink(f"/proc/{first}/ns/mnt") == os.readlink("/proc/self/ns/mnt")
+    except PermissionError:
+        return True
 
 
 def joined(files: Sequence[str]) -> list[int]:

@@ -149,8 +149,27 @@ class Narrow(NamedTuple):
 
 
 _QUIET = mount.ATTR_NOSUID | mount.ATTR_NODEV | mount.ATTR_NOEXEC
+
+
+class ChangeRoot(NamedTuple):
+    """Take a directory as the root, where nothing can be mounted."""
+
+    path: str
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return "change the root directory"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        os.chroot(self.path)
+        os.chdir("/")
+        setup.root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
 RARE_STEPS = {
-    kind.__name__: kind for kind in (NoDevices, TakeDevices, MountHierarchies, Narrow, FindLibraries)
+    kind.__name__: kind
+    for kind in (NoDevices, TakeDevices, MountHierarchies, Narrow, FindLibraries, ChangeRoot)
 }
 
 

@@ -13,6 +13,7 @@ import os
 import sys
 
 from tiffin.linux import prctl
+from tiffin.linux.namespace import NEWPID
 from tiffin.linux.record import NamedTuple
 from tiffin.runtime.child import OUR_FAILURE, Streams
 from tiffin.runtime.launch import launch
@@ -36,8 +37,9 @@ ENTRY = "tiffin.runtime.step_process"
 class StepProcess:
     """A running step: `wait` returns its exit status or raises why it could not begin."""
 
-    def __init__(self, process: subprocess.Popen[bytes], report: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], report: int, *, orderly: bool = False) -> None:
         self._process = process
+        self._orderly = orderly
         self._report = report
 
     @property
@@ -63,8 +65,11 @@ class StepProcess:
         self._process.terminate()
 
     def kill(self) -> None:
-        """End the container and what started it, at once."""
-        self._process.kill()
+        """End the container and what started it, at once; what has no pid namespace, by who started it."""
+        if self._orderly:
+            self._process.terminate()
+        else:
+            self._process.kill()
 
 
 class TerminalStep(NamedTuple):
@@ -130,7 +135,7 @@ def start(
         os.close(report_write)
     with open(plan_write, "wb") as pipe:  # it is a descriptor
         pipe.write(marshal.dumps((pack(plan), extra, os.getpid())))
-    return StepProcess(process, report_read)
+    return StepProcess(process, report_read, orderly=not plan.namespaces & NEWPID)
 
 
 def serve(attach: Callable[[int, bytes], object] | None = None) -> None:
@@ -162,11 +167,14 @@ def serve(attach: Callable[[int, bytes], object] | None = None) -> None:
         prctl.set_death_signal(signal.SIGTERM)
         if os.getppid() != caller:
             raise _StoppedError(signal.SIGTERM)  # noqa: TRY301 - ends as every other failure does
-        child = launch(unpack(packed), Streams(), attach_network)
+        plan = unpack(packed)
+        end_rest = _adopting() if not plan.namespaces & NEWPID else _nothing
+        child = launch(plan, Streams(), attach_network)
         if child.console is not None:
             hand_over(child)
         os.close(report_fd)
         status = child.wait()
+        end_rest()
     except _StoppedError as error:
         status = 128 + error.number
     except Exception as error:  # noqa: BLE001 # whatever it was, the caller must hear of it
@@ -174,10 +182,20 @@ def serve(attach: Callable[[int, bytes], object] | None = None) -> None:
         status = OUR_FAILURE
     finally:
         for attachment in attachments:
-            close = getattr(attachment, "close", None)
-            if close is not None:
-                close()
+            getattr(attachment, "close", _nothing)()
     os._exit(status)
+
+
+def _adopting() -> Callable[[], None]:
+    """Take all that the container leaves for our own children; return what ends them."""
+    from tiffin.runtime.orphans import end_children  # of one rung only
+
+    prctl.set_subreaper()
+    return end_children
+
+
+def _nothing() -> None:
+    """Where there is nothing to be done."""
 
 
 def hand_over(child: Child) -> None:

@@ -329,7 +329,7 @@ if TYPE_CHECKING:
 
     from tiffin.runtime import bundlesteps
     from tiffin.runtime.libraries import FindLibraries
-    from tiffin.runtime.rare_steps import MountHierarchies, Narrow, NoDevices, TakeDevices
+    from tiffin.runtime.rare_steps import ChangeRoot, MountHierarchies, Narrow, NoDevices, TakeDevices
 
     Step: TypeAlias = (
         MakePrivate
@@ -356,6 +356,7 @@ if TYPE_CHECKING:
         | MountHierarchies
         | NoDevices
         | Narrow
+        | ChangeRoot
         | FindLibraries
         | bundlesteps.BundleRoot
         | bundlesteps.ShowRoot

@@ -49,11 +49,18 @@ class CacheMounts:
     """The cache mounts of one home. Safe for any number of processes and threads.
 
     `restore` makes a directory with the content that another machine has for a key, or returns False.
+    `alone`: one that is shared serves one step at a time too, because it is moved to where the step has it.
     """
 
     def __init__(
-        self, layers: LayerStore, epoch: int, restore: Callable[[str, Path], bool] | None = None
+        self,
+        layers: LayerStore,
+        epoch: int,
+        restore: Callable[[str, Path], bool] | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
+        self._alone = alone
         self._layers = layers
         self._epoch = epoch
         self._restore = restore
@@ -79,7 +86,7 @@ class CacheMounts:
                     place = self._take_private(wanted, held)
                 else:
                     place = self._root / wanted
-                    exclusive = "locked" in sharing
+                    exclusive = self._alone or "locked" in sharing
                     held.enter_context(patient_lock(_lock_file(place), stop, exclusive=exclusive))
                 places[wanted] = self._open(place, *same[0])
             yield [places[each] for each in keys]
@@ -98,6 +105,8 @@ class CacheMounts:
     def _open(self, place: Path, mount: CacheMount, shown: Shown | None) -> Path:
         """Return the data directory of a folder whose lock is held, made if it is not there."""
         about = place / "about.json"
+        if self._alone and not (place / "data").exists():
+            remove_tree(place)  # whoever had moved it was killed
         if not about.exists():
             with self._layers.workspace() as work:
                 made = self._make(work, mount, shown)

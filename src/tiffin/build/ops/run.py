@@ -7,6 +7,7 @@ import stat
 import threading
 import time
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tiffin.build.graph import Run
     from tiffin.build.ops.connection import Connection
     from tiffin.build.ops.furnish import Furnisher, Furniture
+    from tiffin.build.ops.plainground import PlainGround
     from tiffin.build.reading import Shown
     from tiffin.errors import FailedError
     from tiffin.events import Emit
@@ -82,10 +84,14 @@ class StepSettings(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """The directory of a step's layer, and which files are in it whose content did not change."""
+    """The directory of a step's layer, and which files are in it whose content did not change.
+
+    `became` is to be told the layer that it became, None if nothing was changed.
+    """
 
     upper: Path
     repeated: Repeated
+    became: Callable[[DiffID | None], None] = lambda _layer: None
 
 
 class _Site(NamedTuple):
@@ -99,7 +105,7 @@ class _Site(NamedTuple):
 
 
 class StepRunner:
-    """Runs the RUN steps of one build, several at once."""
+    """Runs the RUN steps of one build, several at once; on a plain `ground` where nothing can be mounted."""
 
     def __init__(
         self,
@@ -108,7 +114,9 @@ class StepRunner:
         connection: Connection,
         furnisher: Furnisher,
         settings: StepSettings,
+        ground: PlainGround | None = None,
     ) -> None:
+        self._ground = ground
         self._layers = layers
         self._place = place
         self._connection = connection
@@ -125,6 +133,11 @@ class StepRunner:
             for process in self._running:
                 process.kill()
 
+    def close(self) -> None:
+        """Let go of what was kept for further steps."""
+        if self._ground is not None:
+            self._ground.close()
+
     @contextmanager
     def run(
         self, op: Run, parent: Sequence[DiffID], shown: Sequence[Shown | None], report: Report
@@ -135,11 +148,15 @@ class StepRunner:
         """
         with ExitStack() as held:
             work = held.enter_context(self._layers.workspace())
+            if self._ground is not None:
+                held.callback(self._ground.drop, work)
             began = int(time.time())
             tree = self._layers.tree(parent)
             self._prepare(work, tree)
             with ExitStack() as furnished:
                 furniture = furnished.enter_context(self._furnisher.furnish(op, shown, work, report.stop))
+                if self._ground is not None:
+                    furnished.callback(self._ground.clear, work)
                 site = _Site(op, parent, tree, work, furniture)
                 plan = self._plan(site)
                 stubs = missing_points(mount_targets(plan), tree)
@@ -154,13 +171,20 @@ class StepRunner:
                         self._keep(site, error, furnished, held)
                     raise error
             furniture.check()
+            if self._ground is not None:
+                self._ground.move_out(work, work / "upper")
             if op.devices:
                 from tiffin.build.ops.withdrawn import withdraw_libraries  # few steps have one
 
                 withdraw_libraries(work / "upper", plan, tree)
             remove_points(work / "upper", stubs)
             upper, epoch, owners = work / "upper", self._settings.epoch, self._layers.owners
-            yield Ran(upper, normalise(upper, tree.status, epoch, owners, place=tree.host, began=began))
+            repeated = normalise(upper, tree.status, epoch, owners, place=tree.host, began=began)
+            yield Ran(upper, repeated, partial(self._became, work))
+
+    def _became(self, work: Path, layer: DiffID | None) -> None:
+        if self._ground is not None:
+            self._ground.give(work, layer)
 
     def _keep(self, site: _Site, error: FailedError, furnished: ExitStack, held: ExitStack) -> None:
         """Leave a step that failed as it is: the first one, what it holds passes into its scene."""
@@ -202,6 +226,8 @@ class StepRunner:
         inlays = tuple(furniture.inlays)
         if shell:
             inlays += (MemoryFile(HISTORY, history_of(op.arguments), 0o644),)
+        if self._ground is not None:
+            return self._ground.plan(spec, inlays, work, parent, self._place.machine)
         rootfs = Rootfs(lowers, str(work / "upper"), str(work / "work"), volatile=True)
         return make_plan(spec, rootfs, machine=self._place.machine, extra=inlays)
 

@@ -27,7 +27,7 @@ def run(session: Session, arguments: Arguments) -> int:
         from tiffin.engine.gpudoctor import examine_gpus
 
         report = report._replace(checks=(*report.checks, *examine_gpus(settings.environ)))
-    form = arguments.text("format")
+    form = "json" if arguments.flag("json") else arguments.text("format")
     if form is not None:
         print_document(session, document(report), form)
     else:
@@ -70,6 +70,7 @@ COMMAND = Command(
     run,
     options=(
         value("-f, --format", "FORMAT", "Print as 'json' or through a TEMPLATE such as {{.Rung}}"),
+        flag("--json", "The same as --format json"),
         flag("--gpu", "Look at GPUs and other CDI devices too, and what a container would get of them"),
     ),
     examples=("tiffin doctor", "tiffin doctor --gpu", "tiffin doctor --format '{{.Rung}}'"),

@@ -17,9 +17,16 @@ from tiffin.network.leases import state_directory
 
 if TYPE_CHECKING:
     from tiffin.build.imported import ImportedCaches
+    from tiffin.build.ops.plainground import PlainGround
     from tiffin.engine.building.inputs import Lent
     from tiffin.engine.building.request import BuildRequest
     from tiffin.engine.engine import Engine
+
+_AUTOMATIC = ("", "default", "bridge", "private")
+_NO_WALL = (
+    "steps are isolated by chroot alone, because nothing can be mounted here: they see the processes and "
+    "the network of the surrounding container; `tiffin doctor` says what would change that"
+)
 
 
 def make_runner(
@@ -28,13 +35,16 @@ def make_runner(
     """Return what runs the RUN steps of `request`; new cache mounts are filled from what is `imported`."""
     steps = request.steps
     state = state_directory(engine.home.run)
-    connection = Connection(request.network, state, root=engine.rung is Rung.ROOT, extra=steps.hosts)
+    plain = engine.rung is Rung.CHROOT
+    network = request.network if not plain or request.network not in _AUTOMATIC else "host"
+    connection = Connection(network, state, root=engine.rung is Rung.ROOT, extra=steps.hosts)
     for notice in (*engine.footing.notices, *connection.notices):
         engine.emit(Notice(notice))
     settings = engine.settings
     place = engine.footing.place()
     lodging = Lodging(engine.layers.owners, settings.epoch, bool(place.users.uids), place.single_id)
-    caches = CacheMounts(engine.layers, settings.epoch, imported.restore if imported else None)
+    restore = imported.restore if imported else None
+    caches = CacheMounts(engine.layers, settings.epoch, restore, alone=plain)
     furnisher = Furnisher(caches, lent.secrets, lent.agents, lodging)
     same = StepSettings(
         settings.environ,
@@ -46,4 +56,11 @@ def make_runner(
         cgroup_parent=steps.cgroup_parent,
         tell=lambda message: engine.emit(Notice(message)),
     )
-    return StepRunner(engine.layers, place, connection, furnisher, same)
+    return StepRunner(engine.layers, place, connection, furnisher, same, _ground(engine) if plain else None)
+
+
+def _ground(engine: Engine) -> PlainGround:
+    from tiffin.build.ops.plainground import PlainGround  # of one rung only
+
+    engine.emit(Notice(_NO_WALL))
+    return PlainGround(engine.layers)

@@ -1,0 +1,154 @@
+"""Where a RUN step is run if nothing can be mounted: a plain root, with stand-ins for all mounts.
+
+What the step has changed is moved out of the root into the upper directory of the step, as if an overlay had
+been there; from then on both are treated alike.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from tiffin.errors import UnsupportedError
+from tiffin.linux import capability
+from tiffin.linux.remove import remove_tree
+from tiffin.runtime import kernelfiles
+from tiffin.runtime.chroot import chroot_plan
+from tiffin.runtime.model import LayersMount, MemoryFile
+from tiffin.snapshot.copy import PlainRoot, PlainRoots
+from tiffin.snapshot.merged import MergedTree
+from tiffin.snapshot.plain import write_tree
+from tiffin.snapshot.standins import StandIn, StandIns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tiffin.oci.digest import DiffID
+    from tiffin.oci.runtimespec import Mount, RuntimeSpec
+    from tiffin.runtime.model import Inlay, Plan
+    from tiffin.snapshot.layers import LayerStore
+
+_KERNELS = {"/proc": kernelfiles.make_proc, "/sys": kernelfiles.make_sys, "/dev": kernelfiles.make_dev}
+
+
+class _Site(NamedTuple):
+    root: PlainRoot
+    standins: StandIns
+
+
+class PlainGround:
+    """The roots of one build's steps, each known by the step's workspace. Safe for threads."""
+
+    def __init__(self, layers: LayerStore) -> None:
+        self._layers = layers
+        self._roots = PlainRoots(layers)
+        self._sites: dict[Path, _Site] = {}
+        self._caches = os.fspath(layers.home.cache)
+
+    def plan(
+        self, spec: RuntimeSpec, inlays: Sequence[Inlay], work: Path, stack: Sequence[DiffID], machine: str
+    ) -> Plan:
+        """Return the plan of the step, whose root is made first; again, for a shell in the same root."""
+        if any(each.type == "network" and not each.path for each in spec.linux.namespaces):
+            raise UnsupportedError(
+                "RUN --network=none is not possible on the rung chroot: a step shares the network of the "
+                "surrounding container",
+                code="no-private-network",
+                hint="give that container the capability SYS_ADMIN, or leave --network=none out",
+            )
+        if work not in self._sites:
+            root = self._roots.take(stack)
+            site = _Site(root, StandIns(root.path, root.place / "covered"))
+            self._sites[work] = site
+            place = work / "standins"
+            place.mkdir()
+            site.standins.put(self._standins(spec, inlays, place))
+        return chroot_plan(spec, self._sites[work].root.path, machine=machine, own=capability.effective())
+
+    def clear(self, work: Path) -> None:
+        """Take out of the step's root what is not its own. Raises FailedError if the step kept some of it."""
+        site = self._sites.get(work)
+        if site is None:
+            return
+        back = site.standins.take()
+        assert site.root.look is not None
+        for path in back:
+            site.root.look.renew(site.root.path, path)
+
+    def move_out(self, work: Path, upper: Path) -> None:
+        """Move what the step has changed into the empty directory `upper`."""
+        self._roots.move_out(self._sites[work].root, upper)
+
+    def give(self, work: Path, became: DiffID | None) -> None:
+        """Keep the root for other steps; what was moved out of it is the layer `became`, or nothing."""
+        self._roots.give(self._sites.pop(work).root, became)
+
+    def drop(self, work: Path) -> None:
+        """Remove the root of a step that came to nothing."""
+        site = self._sites.pop(work, None)
+        if site is not None:
+            self._roots.drop(site.root)
+
+    def close(self) -> None:
+        """Remove all roots."""
+        self._roots.close()
+
+    def _standins(self, spec: RuntimeSpec, inlays: Sequence[Inlay], place: Path) -> Iterator[StandIn]:
+        for target, make in _KERNELS.items():
+            made = place / target[1:]
+            make(made)
+            yield StandIn(target, str(made))
+        lent: dict[str, str] = {}
+        for number, mount in enumerate(spec.mounts):
+            if mount.type == "bind":
+                yield self._bound(mount, place / str(number), lent)
+            elif mount.type == "tmpfs" and not mount.destination.startswith("/dev"):
+                (place / str(number)).mkdir()
+                (place / str(number)).chmod(0o1777)
+                yield StandIn(mount.destination, str(place / str(number)))
+        for number, inlay in enumerate(inlays, len(spec.mounts)):
+            yield self._inlaid(inlay, place / str(number))
+
+    def _bound(self, mount: Mount, place: Path, lent: dict[str, str]) -> StandIn:
+        """A cache is lent, the first time that a step has it; anything else is a copy."""
+        if mount.source.startswith(f"{self._caches}/"):
+            first = lent.setdefault(mount.source, mount.destination)
+            if first == mount.destination:
+                return StandIn(mount.destination, mount.source, lent=True)
+            place.symlink_to(first)
+        elif os.path.isdir(mount.source):
+            place.mkdir()
+            write_tree(MergedTree([Path(mount.source)]), place, self._layers.owners)
+        elif _is_socket(mount.source):
+            os.link(mount.source, place)
+        else:
+            _copy_file(mount.source, place)
+        return StandIn(mount.destination, str(place))
+
+    def _inlaid(self, inlay: Inlay, place: Path) -> StandIn:
+        if isinstance(inlay, MemoryFile):
+            fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with open(fd, "wb") as file:
+                file.write(inlay.data)
+                os.fchown(fd, inlay.uid, inlay.gid)
+                os.fchmod(fd, inlay.mode)
+        elif isinstance(inlay, LayersMount):
+            place.mkdir()
+            write_tree(MergedTree([Path(lower) for lower in inlay.lowers]), place, self._layers.owners)
+        else:
+            remove_tree(place)
+        return StandIn(inlay.destination, str(place))
+
+
+def _is_socket(path: str) -> bool:
+    return stat.S_ISSOCK(os.stat(path).st_mode)
+
+
+def _copy_file(source: str, place: Path) -> None:
+    shutil.copy2(source, place)
+    status = os.stat(source)
+    os.chown(place, status.st_uid, status.st_gid)
+    os.chmod(place, status.st_mode & 0o7777)

@@ -1,0 +1,59 @@
+"""The plan of a process on the rung chroot: another root directory, fewer rights, no namespace of its own.
+
+Whoever starts it has put everything into that directory before: nothing is mounted. Pure, but for
+the capabilities of this process, which are an argument.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tiffin.errors import UnsupportedError
+from tiffin.linux import capability
+from tiffin.runtime.model import Plan
+from tiffin.runtime.plan import make_process
+from tiffin.runtime.rare_steps import ChangeRoot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tiffin.oci.runtimespec import RuntimeSpec
+    from tiffin.runtime.process import Process
+
+_DEATH = 9
+_NEVER = capability.mask(
+    capability.numbers(("CAP_SYS_CHROOT", "CAP_MKNOD", "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"))
+)
+"""With these a process gets out of its root, at disks, at other processes, at files by their numbers."""
+
+
+def chroot_plan(spec: RuntimeSpec, root: Path, *, machine: str, own: int, outlive: bool = False) -> Plan:
+    """Return the plan of the container of `spec` in the directory `root`; `own` are our capabilities.
+
+    Raises UnsupportedError for what takes a namespace or a device.
+    """
+    if spec.linux.devices or spec.hooks is not None:
+        raise UnsupportedError(
+            "devices cannot be given to a container on the rung chroot",
+            code="no-devices",
+            hint="a device that the surrounding container has cannot be passed on: run there directly",
+        )
+    process = lowered(make_process(spec.process, spec.linux.seccomp, machine=machine), own)
+    process = process._replace(death_signal=0 if outlive else _DEATH)
+    return Plan(0, (), (), (), (ChangeRoot(str(root)),), process)
+
+
+def lowered(process: Process, own: int) -> Process:
+    """Return the process with no more rights than it may have on this rung, where ours are `own`."""
+    allowed = own & ~_NEVER
+    # Who may not change the bounding set has to leave it, and root gets back with a program what is in it.
+    bounded = own >> capability.NAMES.index("CAP_SETPCAP") & 1
+    process = process._replace(
+        bounding=process.bounding & allowed if bounded else -1,
+        permitted=process.permitted & allowed,
+        inheritable=process.inheritable & allowed,
+        ambient=process.ambient & allowed,
+    )
+    if not process.no_new_privs and not own >> capability.SYS_ADMIN & 1:
+        process = process._replace(seccomp=())  # only with no_new_privs may others than SYS_ADMIN load one
+    return process

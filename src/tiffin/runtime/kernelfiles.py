@@ -1,0 +1,109 @@
+"""What stands in for /dev and /proc in a plain root, where neither can be mounted.
+
+Devices are nodes of our own. Of /proc there are copies of what tells of the machine, as it
+was when they were made, and nothing of processes.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from tiffin.errors import UnsupportedError
+from tiffin.runtime.mounts import DEVICES, LINKS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TELLING = (
+    *("cmdline", "cpuinfo", "devices", "filesystems", "loadavg", "meminfo", "misc", "partitions", "stat"),
+    *("swaps", "uptime", "version", "vmstat", "net/dev", "net/route", "net/if_inet6", "net/unix"),
+    *("sys/kernel/hostname", "sys/kernel/osrelease", "sys/kernel/ostype", "sys/kernel/pid_max"),
+    *(
+        "sys/kernel/threads-max",
+        "sys/kernel/random/boot_id",
+        "sys/kernel/random/uuid",
+        "sys/kernel/cap_last_cap",
+    ),
+    *("sys/fs/file-max", "sys/fs/nr_open", "sys/net/core/somaxconn", "sys/vm/overcommit_memory"),
+    *("sys/vm/max_map_count", "sys/vm/swappiness", "sys/crypto/fips_enabled"),
+)
+_OF_ITSELF = ("cgroup", "limits")
+_MOUNTS = "rootfs / rootfs rw 0 0\nproc /proc proc rw 0 0\n"
+_NUMBERS = {
+    "null": (1, 3),
+    "zero": (1, 5),
+    "full": (1, 7),
+    "random": (1, 8),
+    "urandom": (1, 9),
+    "tty": (5, 0),
+}
+
+
+def make_dev(place: Path) -> None:
+    """Make the directory `place` what /dev is to be: the usual nodes, /dev/shm, and links into /proc.
+
+    Raises UnsupportedError where no device can be made, or used.
+    """
+    _directory(place, 0o755)
+    for device in DEVICES:
+        name = device.rpartition("/")[2]
+        node = place / name
+        try:
+            os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(*_NUMBERS[name]))
+            node.chmod(0o666)
+            if name != "tty":
+                os.close(os.open(node, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK))
+        except PermissionError as error:
+            raise UnsupportedError(
+                f"the device {device} cannot be made or used in {place.parent}: {error.strerror}",
+                code="no-device-nodes",
+                hint="give the surrounding container the capability MKNOD, and put the store (TIFFIN_HOME) "
+                "on a file system that is not mounted nodev",
+                exit_status=125,
+            ) from error
+    for path, target in LINKS.items():
+        os.symlink(target, place / path.rpartition("/")[2])
+    for name, mode in (("shm", 0o1777), ("mqueue", 0o1777), ("pts", 0o755)):
+        _directory(place / name, mode)
+
+
+def make_proc(place: Path) -> None:
+    """Make the directory `place` what /proc is to be."""
+    _directory(place, 0o555)
+    for name in _TELLING:
+        _copy(f"/proc/{name}", place / name)
+    own = place / "self"
+    _directory(own, 0o555)
+    for name in _OF_ITSELF:
+        _copy(f"/proc/self/{name}", own / name)
+    for name in ("fd", "fdinfo", "task"):
+        _directory(own / name, 0o555)
+    (own / "mounts").write_text(_MOUNTS)
+    (own / "mountinfo").write_text("1 0 0:1 / / rw - rootfs rootfs rw\n2 1 0:2 / /proc rw - proc proc rw\n")
+    os.symlink("self/mounts", place / "mounts")
+    os.symlink("self", place / "thread-self")
+
+
+def make_sys(place: Path) -> None:
+    """Make the directory `place` what /sys is to be: how many processors there are, and nothing else."""
+    _directory(place, 0o555)
+    for name in ("online", "possible", "present"):
+        _copy(f"/sys/devices/system/cpu/{name}", place / "devices/system/cpu" / name)
+
+
+def _directory(place: Path, mode: int) -> None:
+    place.mkdir(parents=True, exist_ok=True)
+    place.chmod(mode)
+
+
+def _copy(source: str, target: Path) -> None:
+    try:
+        with open(source, "rb", buffering=0) as file:
+            data = file.read()
+    except OSError:
+        return  # masked, or not in this kernel
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data or b"")
+    target.chmod(0o444)

@@ -1,0 +1,155 @@
+"""Root of an ordinary container: no mounts, no namespaces, and the same images as everywhere."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+from tests.live import cases
+from tests.live.dockerd import CLIENT, DAEMON, Docker
+from tests.live.pod import Pod
+
+pytestmark = pytest.mark.live
+
+HERE = pytest.mark.parametrize("tiffin", ["chroot"], indirect=True)
+BESIDE = pytest.mark.parametrize("tiffin", ["root", "chroot"], indirect=True)
+
+DOCKERFILE = """\
+FROM {base} AS made
+COPY --chown=anna:wine a /srv/a
+RUN mkdir -p /home/anna /empty && chown -R anna:wine /home/anna && chmod 2775 /home/anna && rmdir /empty
+RUN rm /srv/a && rm -rf /tmp && mkdir -m 1777 /tmp && echo anna:x >> /etc/group && ln -s /srv /link
+RUN --mount=type=cache,target=/cache --mount=type=tmpfs,target=/srv/scratch \\
+    --mount=type=secret,id=token,target=/etc/token,uid=1000 --mount=type=bind,source=a,target=/seen \\
+    cp /seen /cache/a && (ln /cache/a /linked 2>/dev/null || cp /cache/a /linked) && \\
+    stat -c '%a %u' /etc/token > /token && touch /srv/scratch/x
+USER anna
+RUN echo hello > /home/anna/hello && (sleep 1000 &) && echo >> /etc/resolv.conf 2>/dev/null; true
+FROM {base}
+RUN --mount=from=made,target=/made cp -a /made/home /made/token /made/linked / && echo > /dev/null
+RUN chmod 755 /home /bin/busybox && true >> /home/anna/hello && chown 0:0 /etc/passwd
+WORKDIR /work
+RUN pwd > here && rm /bin/yes
+"""
+
+
+@BESIDE
+def test_the_layers_are_those_of_the_rung_root(tiffin, busybox, folder, first):
+    cases.write(folder, {"Dockerfile": DOCKERFILE.format(base=busybox), "a": "content\n", "token": "secret"})
+    tiffin("build", "-q", "-t", "same", "--secret", f"id=token,src={folder}/token", folder)
+    layers = json.loads(tiffin("inspect", "same").stdout)[0]["RootFS"]["Layers"]
+    assert layers == json.loads(first("chroot-layers", json.dumps(layers).encode()))
+    shown = tiffin(
+        "run", "--rm", "same", "sh", "-c", "pwd; cat here /token; ls -ln /home; ls /proc/self /etc"
+    )
+    assert "/work\n/work\n400 1000\n" in shown.stdout
+    assert "1000     2000" in shown.stdout
+    assert "token" not in shown.stdout.split()
+    assert not os.listdir(tiffin.store / "work")
+
+
+@HERE
+def test_a_step_has_no_rights_over_its_place(tiffin, busybox, folder):
+    text = (
+        f"FROM {busybox}\n"
+        "RUN grep -c . /proc/cpuinfo; head -c 1 /dev/urandom > /dev/null; ls /proc /dev > /listed\n"
+        "RUN chroot / true && exit 1; mknod /sda b 8 0 && exit 1; mount -t tmpfs x /tmp && exit 1; true\n"
+        "RUN cat /proc/mounts > /mounts; test ! -e /.dockerenv; hostname > /name\n"
+    )
+    cases.write(folder, {"Dockerfile": text})
+    done = tiffin("build", "--progress", "plain", "-t", "poor", folder)
+    assert "isolated by chroot alone" in done.stderr
+    listed = tiffin("run", "--rm", "poor", "cat", "/listed").stdout.split()
+    assert {"cpuinfo", "meminfo", "null", "urandom", "shm"} <= set(listed)
+    left = tiffin("run", "--rm", "poor", "ls", "-A", "/").stdout.split()
+    assert not {"sda", "proc.real", ".tiffin"} & set(left)
+
+
+@HERE
+def test_a_secret_that_a_step_moves_fails_it(tiffin, busybox, folder):
+    text = f"FROM {busybox}\nRUN --mount=type=secret,id=token,target=/token mv /token /kept\n"
+    cases.write(folder, {"Dockerfile": text, "token": "secret"})
+    done = tiffin("build", "--secret", f"id=token,src={folder}/token", folder, check=False)
+    assert done.returncode != 0
+    assert "moved or linked what was mounted at /token" in done.stderr
+
+
+@HERE
+def test_a_container_from_start_to_end(tiffin, busybox, folder):
+    script = "echo begun; (sleep 1111 &); echo $PPID > /tmp/parent; cd /tmp; sleep 2222"
+    name = tiffin("run", "-d", "--name", "served", busybox, "sh", "-c", script).stdout.strip()
+    assert tiffin("ps", "-q", "--no-trunc").stdout.strip() == name
+    assert tiffin("exec", "served", "sh", "-c", "echo more > /tmp/more; cat /etc/hostname").stdout.strip()
+    assert tiffin("exec", "-u", "anna", "served", "id", "-u").stdout == "1000\n"
+    assert tiffin("exec", "served", "cat", "/tmp/more").stdout == "more\n"
+    assert len(tiffin("top", "served").stdout.splitlines()) == 4
+    assert "A /tmp/more" in tiffin("diff", "served").stdout
+    (folder / "sent").write_text("sent")
+    tiffin("cp", folder / "sent", "served:/tmp/sent")
+    tiffin("stop", "-t", "0", "served")
+    assert tiffin("logs", "served").stdout == "begun\n"
+    assert subprocess.run(["pgrep", "-f", "sleep (1111|2222)"], check=False).returncode == 1
+    tiffin("commit", "served", "kept")
+    assert tiffin("run", "--rm", "kept", "cat", "/tmp/more", "/tmp/sent").stdout == "more\nsent"
+    assert not {"/proc", "/dev", "/sys"} & {line[2:] for line in tiffin("diff", "served").stdout.splitlines()}
+    tiffin("rm", "served")
+
+
+@HERE
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("-v", "/tmp:/x"), "-v"),
+        (("--read-only",), "--read-only"),
+        (("--network", "none"), "network none"),
+        (("--pid", "host"), "pid"),
+        (("--device", "/dev/null"), "devices"),
+    ],
+)
+def test_what_cannot_be_had_is_refused(tiffin, busybox, options, said):
+    done = tiffin("run", "--rm", *options, busybox, "true", check=False)
+    assert done.returncode == 125
+    assert said in done.stderr
+    assert "the rung chroot" in done.stderr
+    assert "SYS_ADMIN" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def pod(readable_tiffin, tmp_path_factory):
+    if os.geteuid() != 0 or not (DAEMON.exists() and CLIENT.exists()):
+        pytest.skip("the package docker.io is not installed")
+    docker = Docker(tmp_path_factory.mktemp("docker"))
+    docker.start()
+    place = Pod(docker, tmp_path_factory.mktemp("pod"), readable_tiffin)
+    yield place
+    place.stop()
+    docker.stop()
+
+
+def test_inside_a_container_of_docker(pod):
+    report = json.loads(pod("doctor", "--json").stdout)
+    assert report["Rung"] == "chroot"
+    checks = {check["Name"]: check for check in report["Checks"]}
+    assert not checks["user namespaces"]["Ok"]
+    files = pod.home / "files/bin"
+    files.mkdir(parents=True)
+    shutil.copy("/bin/busybox", files / "busybox")
+    for applet in ("sh", "cat", "chown", "id", "mkdir", "rm"):
+        (files / applet).symlink_to("busybox")
+    (pod.home / "Dockerfile").write_text(
+        "FROM scratch\nCOPY files /\nRUN mkdir -p /srv/a && chown 7:8 /srv/a && echo made > /srv/a/b\n"
+        "RUN rm /srv/a/b && rm -r /srv/a && mkdir /srv/a && echo again > /srv/a/c\n"
+    )
+    pod("build", "-q", "-t", "inside", pod.home)
+    inside = json.loads(pod("inspect", "inside").stdout)[0]["Id"]
+    assert pod("run", "--rm", "inside", "cat", "/srv/a/c").stdout == "again\n"
+    outside = subprocess.run(
+        [*pod.command, "build", "-q", pod.home],
+        env={**os.environ, "TIFFIN_HOME": str(pod.home / "store")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert outside.stdout.strip() == inside
+    shutil.rmtree(pod.home / "store")
