@@ -42,9 +42,7 @@ _CONVERSATION, _REQUEST = 3, 4
 _BY_RUNTIME = 3
 
 
-def entry(
-    pid: int, joins: Sequence[str], external: Sequence[Any], root: str = ""
-) -> tuple[str, ...]:
+def entry(pid: int, joins: Sequence[str], external: Sequence[Any], root: str = "") -> tuple[str, ...]:
     """How a container is entered: by its first process or its `root`, and its cgroups, or by its runtime."""
     words = (f"{pid}:{root}" if root else str(pid), json.dumps(joins))
     return (*words, json.dumps(external[:-1])) if external else words
