@@ -91,7 +91,7 @@ class Footing:
     @property
     def notices(self) -> tuple[str, ...]:
         """What containers here have less of than on other machines."""
-        return () if self._facts.whole_proc else (_OUTER_PROC,)
+        return () if self._facts.whole_proc or self.rung is Rung.CHROOT else (_OUTER_PROC,)
 
     @property
     def taken_ids(self) -> tuple[IdMap, ...]:

@@ -103,6 +103,8 @@ class PlainGround:
             yield StandIn(target, str(made))
         lent: dict[str, str] = {}
         for number, mount in enumerate(spec.mounts):
+            if mount.destination in _KERNELS:
+                continue
             if mount.type == "bind":
                 yield self._bound(mount, place / str(number), lent)
             elif mount.type == "tmpfs" and not mount.destination.startswith("/dev"):
