@@ -10,7 +10,7 @@ import io
 import threading
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, Protocol, runtime_checkable
 
 from tiffin.content.verify import fetch_bytes
 from tiffin.content.walk import links
@@ -35,6 +35,15 @@ class Copied(NamedTuple):
     copied: int
     present: int
     size: int
+
+
+@runtime_checkable
+class Taker(Protocol):
+    """A Pusher that fetches blobs by itself: in parts, or from the middle."""
+
+    def take(self, source: Fetcher, descriptor: Descriptor, told: Callable[[int], None]) -> bool:
+        """Have the content; whether it had to be fetched. `told` hears how much has come, and may raise."""
+        ...
 
 
 class _Graph(NamedTuple):
@@ -117,21 +126,28 @@ class _Work:
 
     def blob(self, descriptor: Descriptor) -> int | None:
         """Copy one blob; its size, or None when it was there."""
-        return self._push(descriptor, lambda: self._source.open(descriptor))
+        if isinstance(self._sink, Taker):
+            taker = self._sink
+            return self._step(
+                descriptor, lambda: taker.take(self._source, descriptor, self._teller(descriptor))
+            )
+        return self._step(descriptor, lambda: self._push(descriptor, self._source.open(descriptor)))
 
     def document(self, descriptor: Descriptor, data: bytes) -> int | None:
         """Push one manifest or index; its size, or None when it was there."""
-        return self._push(descriptor, lambda: io.BytesIO(data))
+        return self._step(descriptor, lambda: self._push(descriptor, io.BytesIO(data)))
 
-    def _push(self, descriptor: Descriptor, opener: Callable[[], BinaryIO]) -> int | None:
+    def _push(self, descriptor: Descriptor, opened: BinaryIO) -> bool:
+        with closing(opened) as stream, closing(self._watch(stream, descriptor)) as watched:
+            self._sink.push(descriptor, watched)
+        return True
+
+    def _step(self, descriptor: Descriptor, send: Callable[[], bool]) -> int | None:
         step = str(descriptor.digest)
         begun = time.monotonic()
         self._emit(StepStarted(step, _title(descriptor), self._group))
         try:
-            present = self._sink.has(descriptor)
-            if not present:
-                with closing(opener()) as stream, closing(self._watch(stream, descriptor)) as watched:
-                    self._sink.push(descriptor, watched)
+            present = self._sink.has(descriptor) or not send()
         except BaseException as error:
             status = StepDone(step, "canceled" if isinstance(error, _StoppedError) else "failed")
             self._emit(status._replace(seconds=time.monotonic() - begun))
@@ -139,13 +155,16 @@ class _Work:
         self._emit(StepDone(step, "cached" if present else "done", time.monotonic() - begun))
         return None if present else descriptor.size
 
-    def _watch(self, stream: BinaryIO, descriptor: Descriptor) -> BinaryIO:
+    def _teller(self, descriptor: Descriptor) -> Callable[[int], None]:
         def told(count: int) -> None:
             if self.stop.is_set():
                 raise _StoppedError(f"copy of {descriptor.digest} was stopped")
             self._emit(StepProgress(str(descriptor.digest), count, descriptor.size))
 
-        return io.BufferedReader(Watched(stream, told), _BUFFER)
+        return told
+
+    def _watch(self, stream: BinaryIO, descriptor: Descriptor) -> BinaryIO:
+        return io.BufferedReader(Watched(stream, self._teller(descriptor)), _BUFFER)
 
 
 class _StoppedError(FailedError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tiffin.engine.incoming import LocalFirst, Unpacking, present, turns
+from tiffin.engine.incoming import Arriving, LocalFirst, present, turns
 from tiffin.engine.lookup import find_image, need_image, of_platform, open_found
 from tiffin.engine.packing import AS_IT_IS
 from tiffin.engine.policyfile import admit
@@ -208,7 +208,7 @@ def _fetch(engine: Engine, registries: Registries, lease: Lease, wanted: _Wanted
     admit(engine, reference, [root.digest, image.descriptor.digest], registries)
     lease.add_all(_contents(image))
     check_room_for(engine, image, reference.familiar)
-    sink = Unpacking(engine, image)
+    sink = Arriving(engine, image, repository)
     with turns():
         copy_graph(source, sink, image.descriptor.bare(), emit=engine.emit, threads=_THREADS)
     absent = [diff_id for diff_id in image.config.rootfs.diff_ids if not engine.layers.has(diff_id)]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tiffin.errors import CorruptError, UnsupportedError
 from tiffin.linux.files import lock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tiffin.content.protocol import Fetcher
     from tiffin.oci.config import ImageConfig
     from tiffin.oci.descriptor import Descriptor
     from tiffin.oci.digest import DiffID
     from tiffin.oci.manifest import Manifest
     from tiffin.snapshot.layers import LayerStore
+
+_CHUNK: Final = 1 << 20
 
 
 def unpack_image(fetcher: Fetcher, manifest: Manifest, config: ImageConfig, layers: LayerStore) -> None:
@@ -40,11 +44,18 @@ def unpack_image(fetcher: Fetcher, manifest: Manifest, config: ImageConfig, laye
 
 
 def unpack_layer(
-    fetcher: Fetcher, descriptor: Descriptor, diff_id: DiffID, layers: LayerStore, *, keeps_blob: bool = True
+    fetcher: Fetcher,
+    descriptor: Descriptor,
+    diff_id: DiffID,
+    layers: LayerStore,
+    *,
+    keeps_blob: bool = True,
+    arrived: Callable[[], None] = lambda: None,
 ) -> None:
     """Apply the blob `descriptor` and commit it as the layer `diff_id`; once, also across processes.
 
-    Of a layer whose blob is not kept, the directory has to give the very same tar: CorruptError if not.
+    `arrived` is called when all of the blob was read, before anything is committed. Of a layer whose blob
+    is not kept, the directory has to give the very same tar: CorruptError if not.
     """
     # Most images are unpacked already: `run` does not pay for what unpacking needs.
     from tiffin.layer.apply import apply
@@ -61,6 +72,9 @@ def unpack_layer(
             tree.mkdir()
             with decompress(blob) as stream:
                 applied = apply(stream, tree, layers.owners, tell=keeps_blob)
+            # What is verified while it is read is verified when it was read to its end.
+            while blob.read(_CHUNK):
+                pass
             layers.write_out()
             if applied.diff_id != diff_id:
                 raise CorruptError(
@@ -72,6 +86,7 @@ def unpack_layer(
                 raise CorruptError(
                     f"the layer {descriptor.digest.short} is not written as tiffin writes layers"
                 )
+            arrived()
             layers.record_blob(descriptor, diff_id)
             info = LayerInfo(diff_id, applied.size, applied.usage)
             layers.commit(tree, info, tar=tar)

@@ -18,6 +18,7 @@ from tiffin.linux.remove import remove_tree
 from tiffin.oci.digest import DiffID
 from tiffin.store.blobs import BlobStore
 from tiffin.store.leases import Leases
+from tiffin.store.partials import Partials
 
 if TYPE_CHECKING:
     import sqlite3
@@ -85,7 +86,7 @@ def collect(
             finally:
                 remove_tree(trash)
                 trash.with_name(trash.name + _LOCK).unlink(missing_ok=True)
-    leftovers = 0 if dry_run else sweep_work(home)
+    leftovers = 0 if dry_run else sweep_work(home) + Partials(home).sweep()
     return swept._replace(leftovers=leftovers)
 
 

@@ -58,6 +58,11 @@ class Home(NamedTuple):
         return self.root / "work"
 
     @property
+    def partial(self) -> Path:
+        """What has come of blobs that are not all here yet; made when there is one."""
+        return self.root / "partial"
+
+    @property
     def database(self) -> Path:
         """Names, layers, build cache, containers, leases."""
         return self.root / "tiffin.db"

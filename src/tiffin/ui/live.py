@@ -27,6 +27,7 @@ from tiffin.events import (
 from tiffin.ui.columns import elapsed
 from tiffin.ui.diagnostic import notice
 from tiffin.ui.failed import Failed
+from tiffin.ui.pace import Pace
 from tiffin.ui.reporter import amount, headline, why_lines
 from tiffin.ui.text import LineSplitter, display_width, fit, sanitise
 
@@ -55,6 +56,7 @@ class _Step:
         self.splitters = {1: LineSplitter(), 2: LineSplitter()}
         self.lines: deque[str] = deque(maxlen=KEPT)
         self.amount = ""
+        self.pace = Pace()
 
     def tail(self) -> list[str]:
         """The last lines of output, the unfinished one included."""
@@ -104,7 +106,9 @@ class LiveReporter:
                         sanitise(line) for line in step.splitters[event.stream].feed(event.data)
                     )
                 case StepProgress() if event.step in self._steps:
-                    self._steps[event.step].amount = amount(event)
+                    step = self._steps[event.step]
+                    words = (amount(event), step.pace.told(event, self._clock()))
+                    step.amount = "  ".join(filter(None, words))
                 case StepWhy() if event.step in self._steps:
                     title = self._steps[event.step].title
                     self._draw([f"{title}: {self._paint(line, CYAN)}" for line in why_lines(event)])

@@ -27,6 +27,7 @@ from tiffin.events import (
 from tiffin.ui.columns import elapsed
 from tiffin.ui.diagnostic import notice
 from tiffin.ui.failed import KEPT, Failed
+from tiffin.ui.pace import Pace
 from tiffin.ui.reporter import amount, headline, why_lines
 from tiffin.ui.text import LineSplitter, sanitise
 
@@ -51,6 +52,7 @@ class _Step:
         self.waiting: list[str] = []
         self.recent: deque[str] = deque(maxlen=KEPT)
         self.progress_shown = started
+        self.pace = Pace()
 
 
 class PlainReporter:
@@ -140,11 +142,13 @@ class PlainReporter:
 
     def _progress(self, step: _Step, event: StepProgress) -> None:
         now = self._clock()
+        pace = step.pace.told(event, now)
         finished = event.total is not None and event.done >= event.total
         if not finished and now - step.progress_shown < PROGRESS_EVERY:
             return
         step.progress_shown = now
-        step.waiting.append(f"#{step.number} {amount(event)} {elapsed(now - step.started)}")
+        words = (amount(event), pace, elapsed(now - step.started))
+        step.waiting.append(f"#{step.number} {' '.join(filter(None, words))}")
         self._give_turns()
 
     def _done(self, step: _Step, event: StepDone) -> None:
