@@ -69,9 +69,11 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "artifact": (
         "Send and fetch models and other files that are no images",
         {
+            "attach": ("referrers:ATTACH", "Send files that are about an image, and refer to it"),
             "ls": ("artifact:LIST", "List the files of an artifact"),
             "pull": ("artifact:PULL", "Fetch the files of an artifact"),
             "push": ("artifact:PUSH", "Send files to a registry"),
+            "referrers": ("referrers:REFERRERS", "List what refers to an image: signatures, SBOMs, reports"),
         },
     ),
     "builder": (
@@ -186,6 +188,7 @@ GROUPS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
 }
 
 ALIASES = {
+    "artifact discover": "artifact referrers",
     "container list": "container ls",
     "container ps": "container ls",
     "container remove": "container rm",

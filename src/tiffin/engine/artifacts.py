@@ -59,22 +59,33 @@ def push_artifact(
     Nothing is packed: each file is one layer, and what the registry has is not sent again.
     Raises NotFoundError, InvalidError for two files of one name, and what registries raise.
     """
+    reference = _tagged(name)
+    with engine.registries() as registries:
+        repository = registries.to_push(reference)
+        sent = send_files(engine, repository, paths, artifact_type, annotations or {})
+        repository.tag(reference, sent)
+    return sent
+
+
+def send_files(
+    engine: Engine,
+    repository: Repository,
+    paths: Sequence[Path],
+    artifact_type: str,
+    annotations: Mapping[str, str],
+    subject: Descriptor | None = None,
+) -> Descriptor:
+    """Send the files as an artifact without a tag, about `subject` if there is one; return its descriptor."""
     from tiffin.engine.sending import deliver
 
-    reference = _tagged(name)
     files = list(_gathered(paths))
     if not files:
         raise NotFoundError("there are no files to send", code="no-such-file")
     check_paths([path for path, _ in files])
     layers = _hashed(files, artifact_type)
-    title = reference.repository.rpartition("/")[2]
-    artifact = compose(layers, title, artifact_type, annotations or {})
+    artifact = compose(layers, repository.name.rpartition("/")[2], artifact_type, annotations, subject)
     places = {layer.digest: place for layer, (_, place) in zip(layers, files, strict=True)}
-    source = _Files(places, artifact)
-    with engine.registries() as registries:
-        repository = registries.to_push(reference)
-        deliver(engine, source, artifact.descriptor, repository)
-        repository.tag(reference, artifact.descriptor)
+    deliver(engine, _Files(places, artifact), artifact.descriptor, repository)
     return artifact.descriptor
 
 

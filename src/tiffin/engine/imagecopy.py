@@ -53,12 +53,19 @@ def copy_image(
     target: Place,
     platform: Platform | None = None,
     before_tag: BeforeTag | None = None,
+    *,
+    referrers: bool = False,
 ) -> Descriptor:
     """Copy the image, or of an index that for `platform` alone; return its descriptor at the target.
 
-    Nothing has the name there before all of it is there, and in a registry before `before_tag` (see `send`).
+    With `referrers` what refers to it, and to what it is made of, comes along. Nothing has the name there
+    before all of it is there, and in a registry before `before_tag` (see `send`).
     Raises NotFoundError, DeniedError where the policy does not let it in, and all that places raise.
     """
+    if referrers:
+        from tiffin.engine.followers import check_places  # few copy them
+
+        check_places(source, target)
     engine.enter()
     with engine.leases.hold("copy") as lease, _opened(engine, source, target) as (fetcher, whole):
         root = whole
@@ -67,6 +74,10 @@ def copy_image(
         _admit(engine, source, [whole.digest, root.digest])
         lease.add_all([("blob", part.digest) for part in walk(fetcher, root)])
         _put(engine, _Opened(fetcher, root.bare()), source, target, before_tag)
+        if referrers:
+            from tiffin.engine.followers import copy_referrers
+
+            copy_referrers(engine, fetcher, root.bare(), target)
     return root
 
 

@@ -94,9 +94,16 @@ def described(path: str, digest: Digest, size: int, artifact_type: str) -> Descr
 
 
 def compose(
-    files: Sequence[Descriptor], name: str, artifact_type: str, annotations: Mapping[str, str]
+    files: Sequence[Descriptor],
+    name: str,
+    artifact_type: str,
+    annotations: Mapping[str, str],
+    subject: Descriptor | None = None,
 ) -> Artifact:
-    """Return the documents: the same files give the same bytes. `name` is the model's."""
+    """Return the documents: the same files give the same bytes. `name` is the model's.
+
+    `subject` is what it is about, if it refers to something.
+    """
     if artifact_type == MODEL:
         model = _Model({"name": name}, _ModelFiles(tuple(str(file.digest) for file in files)), {})
         config, media_type = codec.encode(model), _CONFIG
@@ -104,7 +111,7 @@ def compose(
         config, media_type = b"{}", MediaType.OCI_EMPTY
     described_config = Descriptor.of(config, media_type)
     manifest = codec.encode(
-        Manifest(described_config, tuple(files), dict(annotations), artifact_type=artifact_type)
+        Manifest(described_config, tuple(files), dict(annotations), subject, artifact_type)
     )
     return Artifact(config, described_config, manifest, Descriptor.of(manifest, MediaType.OCI_MANIFEST))
 

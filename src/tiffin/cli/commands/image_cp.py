@@ -26,7 +26,14 @@ def run(session: Session, arguments: Arguments) -> int:
     if signing is not None and target.kind != "docker":
         raise usage("only what goes to a registry (docker://NAME) can be signed", session.path)
     with session.reporter("quiet" if quiet else "auto") as reporter, session.engine(reporter.emit) as engine:
-        descriptor = copy_image(engine, source, target, platform_of(arguments), signing)
+        descriptor = copy_image(
+            engine,
+            source,
+            target,
+            platform_of(arguments),
+            signing,
+            referrers=arguments.flag("referrers"),
+        )
     session.print(str(descriptor.digest))
     return 0
 
@@ -34,7 +41,13 @@ def run(session: Session, arguments: Arguments) -> int:
 COMMAND = Command(
     "cp [OPTIONS] SOURCE TARGET",
     run,
-    options=(flag("-q, --quiet", "Show no progress"), PLATFORM, *SIGN, SIGNATURE_POLICY),
+    options=(
+        PLATFORM,
+        flag("-q, --quiet", "Show no progress"),
+        flag("--referrers", "Copy along what refers to the image: signatures, SBOMs, reports"),
+        *SIGN,
+        SIGNATURE_POLICY,
+    ),
     words=(2, 2),
     names="images",
     description=(
@@ -44,6 +57,7 @@ COMMAND = Command(
     ),
     examples=(
         "tiffin image cp docker://registry.example.org/serving:1 docker://registry.example.com/serving:1",
+        "tiffin image cp --referrers docker://registry.example.org/serving:1 oci:layout:1",
         "tiffin image cp finca-serving oci:layout:1.0",
         "tiffin image cp docker-daemon:finca-serving finca-serving",
     ),
