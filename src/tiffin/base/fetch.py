@@ -65,6 +65,15 @@ class Mirror:
             time.sleep(_PAUSE * 2**attempt)
         raise AssertionError
 
+    def check_online(self, names: Sequence[str]) -> None:
+        """Raise UnavailableError with all the names, if there are any and the network must not be used."""
+        if names and self._offline:
+            raise UnavailableError(
+                f"the network must not be used, and these packages are not here: {', '.join(names)}",
+                code="offline",
+                hint="run it once without --offline",
+            )
+
     def close(self) -> None:
         """Close the connections that were kept open."""
         for pool in self._pools.values():
@@ -72,8 +81,7 @@ class Mirror:
 
     @contextlib.contextmanager
     def _open(self, uri: str) -> Iterator[Any]:
-        scheme = urlsplit(uri).scheme
-        if scheme in {"file", "copy"}:
+        if _is_file(uri):
             with _open_file(uri) as stream:
                 yield stream
             return
@@ -139,6 +147,7 @@ def download(mirror: Mirror, wanted: Sequence[Download], blobs: Blobs, emit: Emi
     from concurrent.futures import ThreadPoolExecutor, as_completed
 
     missing = [item for item in wanted if not blobs.has(item.content)]
+    mirror.check_online([item.name for item in missing if not any(map(_is_file, item.uris))])
     total = sum(item.content.size for item in missing)
     started = time.monotonic()
     step = "base/download"
@@ -200,6 +209,10 @@ class _Limited:
                 f"{self._name} is longer than the {self._limit} bytes it should have", code="too-long"
             )
         return data
+
+
+def _is_file(uri: str) -> bool:
+    return urlsplit(uri).scheme in {"file", "copy"}
 
 
 def _open_file(uri: str) -> BinaryIO:

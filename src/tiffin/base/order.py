@@ -15,6 +15,7 @@ from tiffin.image.edit import Draft, uncompressed_layer
 from tiffin.layer.describe import describe
 from tiffin.linux.files import atomic_write
 from tiffin.oci.reference import Reference
+from tiffin.offline import is_offline
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,7 +85,7 @@ def _request(engine: Engine, order: BaseOrder) -> BaseRequest:
         mirrors=order.mirrors,
         keyring=order.keyring,
         lock=lock,
-        offline=order.offline,
+        offline=order.offline or is_offline(engine.settings.environ),
     )
 
 

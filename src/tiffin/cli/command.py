@@ -96,6 +96,8 @@ class Session:
         policy = self.overrides.get("signature-policy")
         if policy is not None:
             environ = {**environ, "TIFFIN_SIGNATURE_POLICY": policy}
+        if "offline" in self.overrides:
+            environ = {**environ, "TIFFIN_OFFLINE": self.overrides["offline"]}
         return Settings.load(environ, isolation=self.overrides.get("isolation"), root=root)
 
     def engine(self, emit: Emit | None = None) -> AbstractContextManager[Engine]:

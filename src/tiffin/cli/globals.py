@@ -11,6 +11,7 @@ OPTIONS = (
     flag("-D, --debug", "Show a traceback when something fails (as TIFFIN_DEBUG=1 does)"),
     value("--home", "DIR", "Keep images and containers in this folder (as TIFFIN_HOME does)"),
     value("--isolation", "RUNG", f"Force a rung of isolation: {', '.join(RUNGS)}", choices=RUNGS),
+    flag("--offline", "Use no network, and say what is missing (as TIFFIN_OFFLINE=1 does)"),
     value("--signature-policy", "FILE", "Let in only what this policy allows (policy.json)"),
     flag("-v, --version", "Print the version and exit"),
     *refuse(
@@ -36,5 +37,7 @@ def read(words: list[str]) -> tuple[dict[str, str], list[str], bool]:
         return {}, ["help"], False
     names = ("home", "isolation", "signature-policy")
     overrides = {name: text for name in names if (text := arguments.text(name)) is not None}
+    if arguments.flag("offline"):
+        overrides["offline"] = "1"
     rest = ["version"] if arguments.flag("version") else list(arguments.words)
     return overrides, rest or ["help"], arguments.flag("debug")

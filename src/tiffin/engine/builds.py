@@ -30,9 +30,10 @@ from tiffin.errors import FailedError, InvalidError
 from tiffin.events import Notice
 from tiffin.linux.files import atomic_write
 from tiffin.oci.reference import Reference
+from tiffin.offline import is_offline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tiffin.build.graph import Graph
     from tiffin.build.imported import ImportedCaches
@@ -78,7 +79,9 @@ def build(engine: Engine, request: BuildRequest) -> BuildResult:
             BuiltImage(each.platform, *store_image(engine, caches.carried(config, solved)))
             for each, config in zip(planned.requests, configs, strict=True)
         ]
-        attested = attester.attest(Built(planned.graphs, planned.requests, images, results, inputs, tags))
+        attested = attester.attest(
+            Built(planned.graphs, planned.requests, images, results, inputs, tags, planned.aliases)
+        )
         built = store_result(engine, images, tags, attested, index=planned.requests[0].several)
         stored = (built.descriptor, *attested, *(image.descriptor for image in images))
         lease.add_all([("blob", descriptor.digest) for descriptor in stored])
@@ -109,6 +112,7 @@ class _Planned(NamedTuple):
     requests: Sequence[PlanRequest]
     graphs: Sequence[Graph]
     linter: Linter
+    aliases: Mapping[str, str]
 
     @property
     def whole(self) -> Graph:
@@ -148,10 +152,14 @@ class _Builder:
         requests = plan_requests(engine, request)
         with linted(dockerfile, requests[0].build_args, engine.emit) as linter:
             graphs = merge([plan(dockerfile, each, bases.resolve, linter) for each in requests])
+            if is_offline(engine.settings.environ):
+                from tiffin.engine.building.absent import check_here
+
+                check_here(graphs[0], bases.absent, self.fetching)
             report_copies(graphs[0], dockerfile, inputs.contexts, linter)
         check_entitlements(graphs[0], request.steps.allow, request.network)
         check_steps(engine, graphs[0])
-        return _Planned(dockerfile, requests, graphs, linter)
+        return _Planned(dockerfile, requests, graphs, linter, bases.aliases)
 
     def solve(
         self, inputs: Inputs, planned: _Planned, beside: Iterable[int]

@@ -57,8 +57,18 @@ def examine(settings: Settings) -> Report:
         reasons = (error.message, *((error.hint,) if error.hint else ()))
         return Report("", reasons, tuple(_checks(facts, root=facts.euid == 0)))
     root = isolation.rung is Rung.ROOT
-    checks = (*_checks(facts, root=root), _network(root=root))
+    checks = (*_checks(facts, root=root), _network(root=root), _registries(settings))
     return Report(isolation.rung.value, tuple(_reasons(isolation)), checks)
+
+
+def _registries(settings: Settings) -> Check:
+    """Where images come from, by the settings of this machine."""
+    from tiffin.engine.registryinfo import registry_facts
+
+    try:
+        return Check("registries", True, registry_facts(settings.environ).summary())
+    except TiffinError as error:
+        return Check("registries", False, error.message, error.hint or "correct that file, or take it away")
 
 
 def _reasons(isolation: Isolation) -> Iterator[str]:

@@ -21,9 +21,21 @@ _RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 
 
 class Connection:
-    """How the steps of one build reach out. `requested` is `--network`; `state` a directory for leases."""
+    """How the steps of one build reach out. `requested` is `--network`; `state` a directory for leases.
 
-    def __init__(self, requested: str, state: Path, *, root: bool, extra: Sequence[ExtraHost] = ()) -> None:
+    With `offline` no step does, whatever it asks for.
+    """
+
+    def __init__(
+        self,
+        requested: str,
+        state: Path,
+        *,
+        root: bool,
+        extra: Sequence[ExtraHost] = (),
+        offline: bool = False,
+    ) -> None:
+        self._offline = offline
         facts = examine(root=root)
         self._choice = choose(requested, facts, fallback_host=True)
         self._facts = facts
@@ -34,6 +46,8 @@ class Connection:
 
     def _mode(self, wanted: str) -> str:
         """The mode of a step that asks for `wanted`: default, none or host."""
+        if self._offline:
+            return "none"
         return wanted if wanted in ("none", "host") else self._choice.mode
 
     def shares_host(self, wanted: str) -> bool:

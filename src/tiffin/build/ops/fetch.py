@@ -18,7 +18,7 @@ import msgspec
 from tiffin.build import cachekey
 from tiffin.build.canceled import LayerLost
 from tiffin.build.fetching import Fetched
-from tiffin.build.giturl import without_login
+from tiffin.build.giturl import is_commit, without_login
 from tiffin.build.graph import Git, Http
 from tiffin.build.ops.download import Downloads, Offer, Web
 from tiffin.build.ops.repository import Repositories
@@ -30,6 +30,7 @@ from tiffin.errors import CorruptError
 from tiffin.layer.apply import apply
 from tiffin.layer.compress import decompress
 from tiffin.layer.owners import NoOwners
+from tiffin.offline import is_offline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,6 +77,7 @@ class Fetcher:
     ) -> None:
         self._store = store
         self._emit = emit
+        self._offline = is_offline(environ)
         self._stop = threading.Event()
         self._web = Downloads(Web(environ, secrets), self._stop)
         self._repositories = Repositories(environ, secrets, self._stop)
@@ -88,6 +90,10 @@ class Fetcher:
     def close(self) -> None:
         """Close the connections that were kept open."""
         self._web.close()
+
+    def here(self, op: Git | Http) -> bool:
+        """Whether what `op` says is here, as far as it is known without asking anybody."""
+        return self._remembered(op) is not None
 
     def fetch(self, op: Git | Http, step: str) -> Fetched:
         """Return the layer of what `op` says, fetched if it is not here. Raises what fetching does."""
@@ -132,8 +138,7 @@ class Fetcher:
 
     def _fetch_file(self, op: Http, step: str) -> Fetched:
         urls = self._store.urls
-        known = _digest_of(op.checksum) or (urls.digest(op.checksum) if op.checksum else None)
-        hit = self._hit(op, known) if known else None
+        hit = self._remembered(op) if op.checksum or self._offline else None
         if hit is not None:
             return hit
         with patient_lock(self._lock(op.url), self._stop):
@@ -176,13 +181,31 @@ class Fetcher:
             patient_lock(self._lock(f"{op.remote} {op.ref}"), self._stop),
             self._store.layers.workspace() as place,
         ):
+            hit = self._remembered(op) if self._offline else None
+            if hit is not None:
+                return hit
             start = time.monotonic()
             commit = self._repositories.resolve(op, place)
+            if not is_commit(op.ref):
+                self._store.urls.put(_ref_of(op), commit.content)
 
             def lay() -> Path:
                 return settle(self._repositories.check_out(op, commit, place), self._store.epoch)
 
             return self._hit(op, commit.content) or self._make(op, commit.content, start, lay)
+
+    def _remembered(self, op: Git | Http) -> Fetched | None:
+        """What `op` gave last, or what its checksum or commit says; None if that is not here."""
+        urls = self._store.urls
+        if isinstance(op, Git):
+            content = op.ref if is_commit(op.ref) else urls.digest(_ref_of(op))
+            if content and not any(name.startswith(op.commit) for name in content.split()):
+                return None
+        elif op.checksum:
+            content = _digest_of(op.checksum) or urls.digest(op.checksum)
+        else:
+            content = urls.digest(op.url)
+        return self._hit(op, content) if content else None
 
     def _hit(self, op: Git | Http, content: str) -> Fetched | None:
         key = self._key(op, content)
@@ -213,6 +236,11 @@ class Fetcher:
     def _lock(self, subject: str) -> Path:
         name = hashlib.sha256(subject.encode("utf-8", "surrogateescape")).hexdigest()[:32]
         return self._store.layers.home.locks / f"fetch-{name}"
+
+
+def _ref_of(op: Git) -> str:
+    """By what it is remembered which commit a branch or tag stood for."""
+    return f"git {op.keep_git_dir} {op.remote} {op.ref}"
 
 
 def _digest_of(checksum: str | None) -> str | None:

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from tiffin.build.canceled import Canceled
+from tiffin.build.giturl import without_login
 from tiffin.errors import CorruptError, TiffinError, UnavailableError, UnsupportedError
+from tiffin.offline import check_online
 from tiffin.registry.hostfiles import HostFiles
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ class GitProgram:
 
         `main` is the repository that the build names; its secret is not for others. Raises TiffinError.
         """
+        check_online(self._environ, without_login(remote))
         environ = _connected(self._environ) | self._logins(remote, main)
         return self._run([f"--git-dir={repository}", *arguments], environ, repository)
 

@@ -12,6 +12,7 @@ from tiffin.cli.output import print_document
 if TYPE_CHECKING:
     from tiffin.cli.command import Session
     from tiffin.cli.options import Arguments
+    from tiffin.engine.settings import Settings
 
 LABELS = {
     "ServerVersion": "Version",
@@ -35,6 +36,13 @@ LABELS = {
 }
 
 
+_HEADINGS = {
+    "MirrorsByRegistry": "Registry Mirrors",
+    "InsecureRegistryCIDRs": "Insecure Registries",
+    "Aliases": "Image Aliases",
+}
+
+
 def run(session: Session, arguments: Arguments) -> int:
     """Show the set-up, in Docker's order and with its field names."""
     from tiffin.ui.columns import human_size
@@ -51,7 +59,23 @@ def run(session: Session, arguments: Arguments) -> int:
         elif isinstance(found, list | dict):
             found = ", ".join(found)
         session.print(f"{label}: {found}")
+    config = facts["RegistryConfig"]
+    assert isinstance(config, dict)
+    for field, heading in _HEADINGS.items():
+        if config[field]:
+            session.print(f"{heading}:")
+            for line in _lines(config[field]):
+                session.print(f" {line}")
     return 0
+
+
+def _lines(found: dict[str, object] | list[str]) -> list[str]:
+    if isinstance(found, list):
+        return found
+    return [
+        f"{name}: {', '.join(places) if isinstance(places, list) else places}"
+        for name, places in found.items()
+    ]
 
 
 def _facts(session: Session) -> dict[str, object]:
@@ -87,6 +111,7 @@ def _facts(session: Session) -> dict[str, object]:
         "NCPU": len(os.sched_getaffinity(0)),
         "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "Name": machine.nodename,
+        "RegistryConfig": _registries(settings),
         "SystemTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "ClientInfo": {
             "Version": VERSION,
@@ -95,6 +120,20 @@ def _facts(session: Session) -> dict[str, object]:
             "Plugins": [],
             "Warnings": None,
         },
+    }
+
+
+def _registries(settings: Settings) -> dict[str, object]:
+    from tiffin.engine.registryinfo import registry_facts
+
+    found = registry_facts(settings.environ)
+    return {
+        "Mirrors": list(found.mirrors.get("docker.io", ())),
+        "MirrorsByRegistry": {name: list(places) for name, places in found.mirrors.items()},
+        "InsecureRegistryCIDRs": list(found.insecure),
+        "Aliases": dict(found.aliases),
+        "SettingsFiles": list(found.files),
+        "Offline": found.offline,
     }
 
 

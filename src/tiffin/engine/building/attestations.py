@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class Built(NamedTuple):
-    """What was built from what: graph, request and image of each platform, and the names of the images."""
+    """What was built from what: graph, request and image of each platform, and the names of the images.
+
+    `aliases` has the images that were taken in place of others, by the names of those.
+    """
 
     graphs: Sequence[Graph]
     planned: Sequence[PlanRequest]
@@ -29,6 +32,7 @@ class Built(NamedTuple):
     results: Mapping[int, Result]
     inputs: Inputs
     tags: Sequence[Reference]
+    aliases: Mapping[str, str] = {}
 
 
 class Attester(Protocol):

@@ -76,6 +76,8 @@ class StoreAttester:
             # Paths are of this machine, and so are images that were built just now.
             elsewhere = isinstance(value, str) and "://" in value and not value.startswith(LAYOUT)
             arguments[f"context:{name}"] = without_login(str(value)) if elsewhere else f"local:{name}"
+        # An alias is what a named context would be.
+        arguments |= {f"context:{name}": f"docker-image://{real}" for name, real in built.aliases.items()}
         if request.target:
             arguments["target"] = request.target
         if request.no_cache or request.no_cache_filter:

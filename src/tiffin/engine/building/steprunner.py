@@ -14,6 +14,7 @@ from tiffin.build.ops.run import StepRunner, StepSettings
 from tiffin.events import Notice
 from tiffin.linux.isolation import Rung
 from tiffin.network.leases import state_directory
+from tiffin.offline import is_offline
 
 if TYPE_CHECKING:
     from tiffin.build.imported import ImportedCaches
@@ -35,9 +36,10 @@ def make_runner(
     """Return what runs the RUN steps of `request`; new cache mounts are filled from what is `imported`."""
     steps = request.steps
     state = state_directory(engine.home.run)
-    plain = engine.rung is Rung.CHROOT
+    plain, offline = engine.rung is Rung.CHROOT, is_offline(engine.settings.environ)
     network = request.network if not plain or request.network not in _AUTOMATIC else "host"
-    connection = Connection(network, state, root=engine.rung is Rung.ROOT, extra=steps.hosts)
+    network = "none" if offline else network
+    connection = Connection(network, state, root=engine.rung is Rung.ROOT, extra=steps.hosts, offline=offline)
     for notice in (*engine.footing.notices, *connection.notices):
         engine.emit(Notice(notice))
     settings = engine.settings
