@@ -32,7 +32,7 @@ def connect(monkeypatch, tmp_path):
 
 
 def packed(connection, wanted="default"):
-    plan, hosts, _ = marshal.loads(connection.pack(wanted, "box", Path("/w/hosts")))
+    plan, hosts, _, _ = marshal.loads(connection.pack(wanted, "box", Path("/w/hosts")))
     return NetworkPlan.from_wire(plan), hosts
 
 

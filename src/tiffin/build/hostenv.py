@@ -3,7 +3,8 @@
 Pure but for `find_bundle`, which looks where a bundle lies. What is lent is present while the step runs and
 nowhere else: not in the image, its history or any cache key. The bundle is
 mounted below /dev, which is a file system of the container's own, so not even
-a mount point is left behind. What the image or the Dockerfile sets wins.
+a mount point is left behind. What the image or the Dockerfile sets wins. With a relay (`build/relay`) package
+managers get other addresses, and nothing that carries a login is lent.
 """
 
 from __future__ import annotations
@@ -71,10 +72,15 @@ def find_bundle(environ: Mapping[str, str]) -> Path | None:
     return None
 
 
+def only_proxies(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return of the host's variables those that name proxies."""
+    names = [spelling for name in _PROXIES for spelling in (name, name.upper())]
+    return {name: environ[name] for name in names if environ.get(name)}
+
+
 def lend(environ: Mapping[str, str], bundle: Path | None, own: Mapping[str, str]) -> Loan:
     """Return what a step with the variables `own` borrows from the host's `environ` and `bundle`."""
-    wanted = [spelling for name in _PROXIES for spelling in (name, name.upper())]
-    found = {name: environ[name] for name in (*wanted, *_INDEXES) if environ.get(name)}
+    found = only_proxies(environ) | {name: environ[name] for name in _INDEXES if environ.get(name)}
     if bundle is not None:
         found |= dict.fromkeys(_CA_VARIABLES, BUNDLE)
     return Loan({name: value for name, value in found.items() if name not in own}, bundle)

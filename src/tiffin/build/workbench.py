@@ -89,7 +89,7 @@ class Workbench:
                 self._runner.stop()
 
     def finish(self) -> None:
-        """Keep what was learnt about the files of the contexts, and let go of a step that failed."""
+        """Keep what was learnt about the files of the contexts, and let go of what served the steps."""
         if (scene := self.scene) is not None:
             scene.close()
         if self._runner is not None:

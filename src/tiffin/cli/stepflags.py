@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tiffin.cli.options import number, optional, value, values
+from tiffin.cli.options import flag, number, optional, value, values
 
 if TYPE_CHECKING:
     from tiffin.cli.options import Arguments
@@ -38,6 +38,7 @@ OPTIONS = (
     ),
     value("-m, --memory", "BYTES", "The most memory of a RUN instruction, like 2g"),
     value("--memory-swap", "BYTES", "The most memory and swap of a RUN instruction, -1 for any swap"),
+    flag("--no-relay", "Let package managers fetch for themselves, and keep nothing of what they fetch"),
     value("--shm-size", "BYTES", "Size of /dev/shm of the RUN instructions, like 2g"),
     values("--ulimit", "NAME=SOFT[:HARD]", "Limit what a RUN instruction may use, like nofile=1024:4096"),
 )
@@ -67,6 +68,8 @@ def step_request(arguments: Arguments) -> StepRequest:
         asked = asked._replace(cgroup_parent=parent)
     if (command := arguments.text("debug-shell")) is not None:
         asked = asked._replace(debug=_shell(command))
+    if "no-relay" in arguments.given:
+        asked = asked._replace(relay=not arguments.flag("no-relay"))
     return asked
 
 

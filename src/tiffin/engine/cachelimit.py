@@ -77,7 +77,7 @@ def taken(entries: Iterable[Remembered], sizes: Mapping[str, int], spared: Colle
     return sum(sizes.get(layer, 0) for layer in layers) + sum(entry.size for entry in entries)
 
 
-def limit(text: str, disk: int) -> int | None:
+def limit(text: str, disk: int, variable: str = VARIABLE) -> int | None:
     """Return what the setting allows of a disk of that many bytes; None for no limit. Raises InvalidError."""
     if text == "none":
         return None
@@ -86,15 +86,18 @@ def limit(text: str, disk: int) -> int | None:
     found = size_in_bytes(text)
     if found is None:
         raise InvalidError(
-            f"{VARIABLE} is {text!r}", code="cache-limit", hint="set it to a size (20GB), to 20%, or to none"
+            f"{variable} is {text!r}", code="cache-limit", hint="set it to a size (20GB), to 20%, or to none"
         )
     return found
 
 
-def limit_of(engine: Engine) -> int | None:
-    """The bytes that the build cache of the store may take; None for no limit. Raises InvalidError."""
+def limit_of(engine: Engine, variable: str = VARIABLE, usual: str = _USUAL) -> int | None:
+    """The bytes that the build cache of the store may take; None for no limit. Raises InvalidError.
+
+    Other parts of the store have a `variable` of their own.
+    """
     room = os.statvfs(engine.home.root)
-    return limit(engine.settings.environ.get(VARIABLE) or _USUAL, room.f_blocks * room.f_frsize)
+    return limit(engine.settings.environ.get(variable) or usual, room.f_blocks * room.f_frsize, variable)
 
 
 def keep_to(engine: Engine, most: int) -> None:

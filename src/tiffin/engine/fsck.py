@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from tiffin.build.relay.shelf import Shelf
 from tiffin.container.record import Records
 from tiffin.content.walk import children
 from tiffin.engine.collection import collect
@@ -72,6 +73,7 @@ def fsck(engine: Engine, *, repair: bool = False) -> Report:
         *check.layers(layers),
         *check.images(images),
         *check.containers(records),
+        *check.packages(),
     ]
     if repair:
         collect(engine)
@@ -127,6 +129,12 @@ class _Check:
             lack = self._lack_of_container(record)
             if lack and Records(self._engine.db).find(record.id):
                 yield Problem(f"the container {record.name} cannot be started: {lack}")
+
+    def packages(self) -> Iterator[Problem]:
+        """Find files of the relay that were changed; they are fetched again when they are wanted."""
+        for digest in Shelf(self._engine.home).damaged(repair=self._repair):
+            text = f"the package sha256:{digest[:12]} that the relay keeps was changed on disk"
+            yield Problem(text, "it was removed" if self._repair else "")
 
     def _unpack(self, diff_id: DiffID) -> bool:
         engine = self._engine

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tiffin.build.ops.cachemounts import CacheMounts
+from tiffin.build.relay.shelf import Shelf
 from tiffin.container.state import RUNNING
 from tiffin.engine import containers, images, volumes
 from tiffin.engine.cachelimit import Bounds, Remembered, least_used, taken
@@ -42,7 +43,10 @@ class VolumeUsage(NamedTuple):
 
 
 class CacheUsage(NamedTuple):
-    """A remembered step or a cache mount: its bytes, and whether an image has them too (`shared`)."""
+    """A remembered step, a cache mount, or what the relay keeps of an address (`package`): its bytes.
+
+    `shared` says whether an image has them too.
+    """
 
     id: str
     kind: str
@@ -67,8 +71,9 @@ class DiskUsage(NamedTuple):
 class PruneRequest(NamedTuple):
     """What may go. `until` (seconds) spares what is younger; labels are `KEY` or `KEY=VALUE`.
 
-    Cache mounts go with `cache="all"` only: what they hold cannot be made again from layers. With
-    `bounds` only so much of the cache goes as they demand, what was used least recently first, and no mount.
+    Cache mounts, and what the relay keeps, go with `cache="all"` only: they cannot be made again from layers.
+    With `bounds` only so much of the cache goes as they demand, what was used least recently first, and
+    nothing of those.
     """
 
     containers: bool = False
@@ -143,9 +148,10 @@ def prune(engine: Engine, request: PruneRequest) -> PruneReport:
     forgotten = _prune_cache(engine, request) if request.cache != "none" else ()
     mounts = request.cache == "all" and request.bounds is None
     emptied, cache_bytes = _prune_cache_mounts(engine, request) if mounts else ((), 0)
+    packages, package_bytes = Shelf(engine.home).trim(0, before=request.until) if mounts else ([], 0)
     written = sum(size for _, size in gone)
-    reclaimed = collect(engine).size + written + volume_bytes + cache_bytes
-    caches = (*forgotten, *emptied)
+    reclaimed = collect(engine).size + written + volume_bytes + cache_bytes + package_bytes
+    caches = (*forgotten, *emptied, *(name[:12] for name in packages))
     return PruneReport(tuple(name for name, _ in gone), removed, dropped, caches, reclaimed, networks)
 
 
@@ -185,6 +191,9 @@ def _cache(engine: Engine, uses: Mapping[str, int]) -> Iterable[CacheUsage]:
             in_use=False,
             shared=False,
         )
+    for kept in Shelf(engine.home).all():
+        times = kept.created, kept.used
+        yield CacheUsage(kept.id[:12], "package", kept.size, *times, 1, in_use=False, shared=False)
 
 
 def _cache_mounts(engine: Engine) -> CacheMounts:

@@ -85,13 +85,15 @@ class TerminalStep(NamedTuple):
         os.close(self.presence)
 
 
-def start_in_terminal(plan: Plan, *, entry: str = ENTRY, extra: bytes = b"") -> TerminalStep:
+def start_in_terminal(
+    plan: Plan, *, entry: str = ENTRY, extra: bytes = b"", fds: tuple[int, ...] = ()
+) -> TerminalStep:
     """Start the plan, whose process has a terminal, of a size that the caller sets. Raises as `wait` does."""
     from tiffin.linux import terminal
 
     ours, theirs = terminal.socket_pair()
     try:
-        process = start(plan, stdin=theirs, stdout=2, stderr=2, entry=entry, extra=extra)
+        process = start(plan, stdin=theirs, stdout=2, stderr=2, entry=entry, extra=extra, fds=fds)
     except BaseException:
         os.close(ours)
         raise
@@ -106,10 +108,20 @@ def start_in_terminal(plan: Plan, *, entry: str = ENTRY, extra: bytes = b"") -> 
     return TerminalStep(process, console, ours)
 
 
-def start(
-    plan: Plan, *, stdin: int, stdout: int, stderr: int, entry: str = ENTRY, extra: bytes = b""
+def start(  # noqa: PLR0913  # what a process is started with
+    plan: Plan,
+    *,
+    stdin: int,
+    stdout: int,
+    stderr: int,
+    entry: str = ENTRY,
+    extra: bytes = b"",
+    fds: tuple[int, ...] = (),
 ) -> StepProcess:
-    """Start the plan; `extra` is what the entry module's attach function is given besides the pid."""
+    """Start the plan; `extra` is what the entry module's attach function is given besides the pid.
+
+    `fds` are descriptors that the entry module has too, by the same numbers; the container has not.
+    """
     import subprocess
 
     from tiffin.linux import interpreter
@@ -123,7 +135,7 @@ def start(
             stdout=stdout,
             stderr=stderr,
             env=interpreter.environment(),
-            pass_fds=(plan_read, report_write),
+            pass_fds=(plan_read, report_write, *fds),
             start_new_session=True,
         )
     except BaseException:

@@ -54,6 +54,10 @@ class Connection:
         """Whether such a step is in the host's network."""
         return self._mode(wanted) == "host"
 
+    def reaches_out(self, wanted: str) -> bool:
+        """Whether such a step reaches any other machine."""
+        return self._mode(wanted) not in ("none", "loopback")
+
     def hosts(self, name: str, wanted: str) -> str:
         """Return /etc/hosts for such a step, as far as it is known before it has its network."""
         if self.shares_host(wanted):
@@ -65,10 +69,18 @@ class Connection:
         texts = [_read(path) for path in _RESOLVERS]
         return resolver.resolv_conf(texts, private=not self.shares_host(wanted)).text
 
-    def pack(self, wanted: str, name: str, hosts: Path, joins: tuple[str, ...] = ()) -> bytes:
+    def pack(
+        self,
+        wanted: str,
+        name: str,
+        hosts: Path,
+        joins: tuple[str, ...] = (),
+        door: tuple[int, int] | None = None,
+    ) -> bytes:
         """Return the plan for one such step, as bytes for the process that runs it; `joins` are its groups.
 
         That completes the file `hosts` of the step called `name`, if the way to the host is asked for.
+        `door` is the descriptor by which it sends a socket that listens in the step's network, and its port.
         """
         mode = self._mode(wanted)
         # Without a network there is no way: the name is left out rather than the step refused.
@@ -82,7 +94,7 @@ class Connection:
             map_gateway=completed,
         )
         file = (os.fspath(hosts), name, tuple(map(tuple, self._extra))) if completed else None
-        return marshal.dumps((plan.to_wire(), file, joins))
+        return marshal.dumps((plan.to_wire(), file, joins, door))
 
 
 def _read(path: str) -> str:

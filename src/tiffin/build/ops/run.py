@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from tiffin.build.hostenv import BUNDLE, find_bundle, lend
+from tiffin.build.hostenv import BUNDLE
 from tiffin.build.ops import connected
+from tiffin.build.ops.lender import Lender, own_variables
 from tiffin.build.ops.scene import HISTORY, Scene, history_of, refresh
 from tiffin.build.ops.stepfailure import step_failure, tell_memory
 from tiffin.build.ops.stubs import missing_points, remove_points
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from tiffin.build.ops.furnish import Furnisher, Furniture
     from tiffin.build.ops.plainground import PlainGround
     from tiffin.build.reading import Shown
+    from tiffin.build.relay.relay import Entrance, Relay
     from tiffin.errors import FailedError
     from tiffin.events import Emit
     from tiffin.layer.diff import Repeated
@@ -52,7 +54,6 @@ if TYPE_CHECKING:
 
 HOSTNAME = "tiffin-build"
 _SCRIPTS = "/dev/pipes"
-_APT_CONFIG = "/dev/.tiffin/apt.conf"
 _TAIL = 8192  # bytes of output that an error carries
 
 
@@ -71,6 +72,8 @@ class StepSettings(NamedTuple):
     `shm_size` the size of /dev/shm in bytes, None for the usual one. With
     `keeps_failed` the first step that fails is left as it is, as the runner's `scene`.
     Each step gets `resources` for itself, in a cgroup below `cgroup_parent`. `tell` shows a notice.
+    `relay` makes the relay, by the CAs that are given, for the first step that has a network; None for none.
+    With `sealed` a step gets neither these CAs nor anything else of the host's.
     """
 
     environ: Mapping[str, str]
@@ -81,6 +84,8 @@ class StepSettings(NamedTuple):
     resources: Resources | None = None
     cgroup_parent: str = ""
     tell: Callable[[str], None] = lambda _message: None
+    relay: Callable[[Path | None], Relay] | None = None
+    sealed: bool = False
 
 
 class Ran(NamedTuple):
@@ -102,6 +107,7 @@ class _Site(NamedTuple):
     tree: MergedTree
     work: Path
     furniture: Furniture
+    entrance: Entrance | None
 
 
 class StepRunner:
@@ -122,7 +128,7 @@ class StepRunner:
         self._connection = connection
         self._furnisher = furnisher
         self._settings = settings
-        self._bundle = find_bundle(settings.environ)
+        self._lender = Lender(connection, settings, single_id=place.single_id)
         self._running: set[StepProcess] = set()
         self.scene: Scene | None = None
         self._guard = threading.Lock()
@@ -134,7 +140,8 @@ class StepRunner:
                 process.kill()
 
     def close(self) -> None:
-        """Let go of what was kept for further steps."""
+        """Let go of what was kept for further steps, and end what serves them."""
+        self._lender.close()
         if self._ground is not None:
             self._ground.close()
 
@@ -157,7 +164,8 @@ class StepRunner:
                 furniture = furnished.enter_context(self._furnisher.furnish(op, shown, work, report.stop))
                 if self._ground is not None:
                     furnished.callback(self._ground.clear, work)
-                site = _Site(op, parent, tree, work, furniture)
+                entrance = furnished.enter_context(self._lender.entrance(op))
+                site = _Site(op, parent, tree, work, furniture, entrance)
                 plan = self._plan(site)
                 stubs = missing_points(mount_targets(plan), tree)
                 with self._grouped() as group:
@@ -192,8 +200,8 @@ class StepRunner:
         def start(command: tuple[str, ...]) -> TerminalStep:
             refresh(site.work)
             plan = self._plan(site, shell=command)._replace(hooks=())  # they have been run
-            extra = self._connect(site, stack.enter_context(self._grouped()))
-            return step_process.start_in_terminal(plan, entry=connected.__name__, extra=extra)
+            extra, fds = self._connect(site, stack.enter_context(self._grouped()))
+            return step_process.start_in_terminal(plan, entry=connected.__name__, extra=extra, fds=fds)
 
         stack = ExitStack()
         with self._guard:
@@ -214,7 +222,7 @@ class StepRunner:
 
     def _plan(self, site: _Site, shell: tuple[str, ...] = ()) -> Plan:
         """Return the plan of the step's container, or that of a shell at a terminal in its place."""
-        op, parent, _, work, furniture = site
+        op, parent, _, work, furniture, _ = site
         spec = self._spec(site, shell)
         if op.devices:
             from tiffin.build.ops.devices import with_devices  # few steps have one
@@ -233,12 +241,9 @@ class StepRunner:
 
     def _spec(self, site: _Site, shell: tuple[str, ...]) -> RuntimeSpec:
         """Return the spec of the container, but for devices."""
-        op, _, tree, work, furniture = site
-        own = {name: value for name, _, value in (item.partition("=") for item in (*op.env, *op.ambient))}
-        loan = lend(self._settings.environ, self._bundle, own)
-        variables = dict(loan.variables)
-        if self._place.single_id:
-            variables.setdefault("APT_CONFIG", _APT_CONFIG)
+        op, _, tree, work, furniture, _ = site
+        own = own_variables(op)
+        variables, files = self._lender.lent(op, tree, site.entrance)
         options = Options(
             entrypoint=(),
             command=shell or op.arguments,
@@ -250,7 +255,7 @@ class StepRunner:
                 *([f"HISTFILE={HISTORY}"] if shell else []),
             ),
             working_dir=op.directory,
-            mounts=(*self._mounts(op, work), *furniture.mounts),
+            mounts=(*self._mounts(op, work, files), *furniture.mounts),
             no_new_privileges=False,  # a step may use sudo, as in Docker
             network=HOST if self._connection.shares_host(op.network) else NEW,
             compat=op.platform is not None and is_compat(self._place.machine, op.platform.architecture),
@@ -262,7 +267,7 @@ class StepRunner:
         spec = make_spec(ContainerConfig(env=op.env), find_user(op.user, tree), options, self._place)
         return msgspec.structs.replace(spec, hostname=op.hostname or HOSTNAME)
 
-    def _mounts(self, op: Run, work: Path) -> tuple[Mount, ...]:
+    def _mounts(self, op: Run, work: Path, files: Mapping[str, str]) -> tuple[Mount, ...]:
         """Write what the step is given as files, and return how they are mounted: read only."""
         given = {"/etc/hosts": work / "hosts", "/etc/resolv.conf": work / "resolv.conf"}
         (work / "hosts").write_text(self._connection.hosts(op.hostname or HOSTNAME, op.network))
@@ -272,12 +277,11 @@ class StepRunner:
             script.write_bytes(op.script.data)
             script.chmod(0o755)
             given[f"{_SCRIPTS}/{op.script.name}"] = script
-        if self._bundle is not None:
-            given[BUNDLE] = self._bundle
-        if self._place.single_id:
-            # Where there is one id, apt cannot become its download user, and says so instead of going on.
-            given[_APT_CONFIG] = work / "apt.conf"
-            given[_APT_CONFIG].write_text('APT::Sandbox::User "root";\n')
+        if (bundle := self._lender.bundle) is not None:
+            given[BUNDLE] = bundle
+        for number, (target, text) in enumerate(files.items()):
+            given[target] = work / f"lent-{number}"
+            given[target].write_text(text)
         return tuple(
             Mount(target, "bind", str(source), ("rbind", "rprivate", "rro"))
             for target, source in given.items()
@@ -295,24 +299,29 @@ class StepRunner:
         finally:
             group.delete()
 
-    def _connect(self, site: _Site, group: Group | None) -> bytes:
+    def _connect(self, site: _Site, group: Group | None) -> tuple[bytes, tuple[int, ...]]:
+        """Return what the process that starts the step is told of its network, and the descriptors for it."""
         joins = group.joins if group is not None else ()
-        return self._connection.pack(
-            site.op.network, site.op.hostname or HOSTNAME, site.work / "hosts", joins
+        door = site.entrance.door if site.entrance is not None else None
+        told = self._connection.pack(
+            site.op.network, site.op.hostname or HOSTNAME, site.work / "hosts", joins, door
         )
+        return told, (door[0],) if door is not None else ()
 
     def _execute(self, plan: Plan, site: _Site, report: Report, group: Group | None) -> tuple[int, bytes]:
         """Run the container to its end; return its exit status and the end of its output."""
         reading, writing = os.pipe()
         nothing = os.open(os.devnull, os.O_RDONLY)
         try:
+            extra, fds = self._connect(site, group)
             process = step_process.start(
                 plan,
                 stdin=nothing,
                 stdout=writing,
                 stderr=writing,
                 entry=connected.__name__,
-                extra=self._connect(site, group),
+                extra=extra,
+                fds=fds,
             )
         except BaseException:
             os.close(reading)

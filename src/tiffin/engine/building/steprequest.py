@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 class StepRequest(NamedTuple):
     """The options of `build` that are about steps; `shm_size` in bytes, 0 for the usual size.
 
+    `relay` says whether package managers are served by the relay; None for what the settings say.
     `debug` is the command of `--debug-shell`: empty for the step's own shell, None if it was not asked for.
     """
 
@@ -24,3 +25,4 @@ class StepRequest(NamedTuple):
     resources: Resources | None = None
     cgroup_parent: str = ""
     debug: tuple[str, ...] | None = None
+    relay: bool | None = None

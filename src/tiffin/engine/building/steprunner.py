@@ -5,20 +5,25 @@ Nothing of it is loaded for a build in which nothing changed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tiffin.build.ops.cachemounts import CacheMounts
 from tiffin.build.ops.connection import Connection
 from tiffin.build.ops.furnish import Furnisher, Lodging
 from tiffin.build.ops.run import StepRunner, StepSettings
+from tiffin.engine.cachelimit import limit_of
+from tiffin.errors import InvalidError
 from tiffin.events import Notice
 from tiffin.linux.isolation import Rung
 from tiffin.network.leases import state_directory
 from tiffin.offline import is_offline
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tiffin.build.imported import ImportedCaches
     from tiffin.build.ops.plainground import PlainGround
+    from tiffin.build.relay.relay import Relay
     from tiffin.engine.building.inputs import Lent
     from tiffin.engine.building.request import BuildRequest
     from tiffin.engine.engine import Engine
@@ -28,6 +33,10 @@ _NO_WALL = (
     "steps are isolated by chroot alone, because nothing can be mounted here: they see the processes and "
     "the network of the surrounding container; `tiffin doctor` says what would change that"
 )
+RELAY: Final = "TIFFIN_RELAY"
+LIMIT: Final = "TIFFIN_RELAY_LIMIT"
+_USUAL: Final = "10%"
+_MODES: Final = ("on", "only", "off")
 
 
 def make_runner(
@@ -43,6 +52,7 @@ def make_runner(
     for notice in (*engine.footing.notices, *connection.notices):
         engine.emit(Notice(notice))
     settings = engine.settings
+    mode = relay_mode(settings.environ.get(RELAY, ""), steps.relay)
     place = engine.footing.place()
     lodging = Lodging(engine.layers.owners, settings.epoch, bool(place.users.uids), place.single_id)
     restore = imported.restore if imported else None
@@ -57,6 +67,8 @@ def make_runner(
         resources=steps.resources,
         cgroup_parent=steps.cgroup_parent,
         tell=lambda message: engine.emit(Notice(message)),
+        relay=None if mode == "off" else lambda bundle: _relay(engine, bundle),
+        sealed=mode == "only",
     )
     return StepRunner(engine.layers, place, connection, furnisher, same, _ground(engine) if plain else None)
 
@@ -66,3 +78,25 @@ def _ground(engine: Engine) -> PlainGround:
 
     engine.emit(Notice(_NO_WALL))
     return PlainGround(engine.layers)
+
+
+def relay_mode(setting: str, asked: bool | None) -> str:
+    """Return `on`, `off`, or `only`: then steps get nothing of the host's besides. Raises InvalidError."""
+    if setting and setting not in _MODES:
+        raise InvalidError(
+            f"{RELAY} is {setting!r}", code="relay-mode", hint=f"set it to one of {', '.join(_MODES)}"
+        )
+    if asked is None:
+        return setting or "on"
+    return (setting if setting == "only" else "on") if asked else "off"
+
+
+def _relay(engine: Engine, bundle: Path | None) -> Relay:
+    """Return the relay of a build; loaded with the first step that has a network."""
+    from tiffin.build.relay.relay import Relay
+
+    def tell(message: str) -> None:
+        engine.emit(Notice(message))
+
+    most = limit_of(engine, LIMIT, _USUAL)
+    return Relay(engine.home, engine.settings.environ, bundle, tell, most)
