@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -52,9 +52,20 @@ def when(seconds):
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def der_octets(data):
+def der(tag, *parts):
+    """A value in DER."""
+    data = b"".join(parts)
     length = bytes([len(data)]) if len(data) < 128 else b"\x82" + len(data).to_bytes(2)
-    return b"\x04" + length + data
+    return bytes([tag]) + length + data
+
+
+def der_octets(data):
+    return der(4, data)
+
+
+SHA256 = der(0x30, bytes.fromhex("0609608648016503040201"))
+ECDSA_SHA256 = der(0x30, bytes.fromhex("06082a8648ce3d040302"))
+TST_INFO = bytes.fromhex("060b2a864886f70d0109100104")
 
 
 def tree_hash(leaves):
@@ -83,6 +94,10 @@ class Sigstore:
         self.root = self._authority("root", self.root_key, "root", self.root_key, 1)
         self.middle = self._authority("middle", self.middle_key, "root", self.root_key, 0)
         self.log_id = hashlib.sha256(der_of(self.log_key)).digest()
+        self.second_key = ed25519.Ed25519PrivateKey.generate()
+        self.time_root_key, self.time_key = new_key(), new_key()
+        self.time_root = self._authority("time root", self.time_root_key, "time root", self.time_root_key, 0)
+        self.time = self.timer()
         self.leaves = [b"something", b"else", b"before"]
 
     def _authority(self, subject, key, issuer, issuer_key, path_length):
@@ -149,6 +164,66 @@ class Sigstore:
             self.middle_key, hashes.SHA256()
         )
 
+    def timer(self, usage=ExtendedKeyUsageOID.TIME_STAMPING, at=NOW - 1000):
+        """A certificate for timestamps, of an hour."""
+        built = (
+            x509.CertificateBuilder()
+            .subject_name(name("time"))
+            .issuer_name(name("time root"))
+            .public_key(self.time_key.public_key())
+            .serial_number(4711)
+            .not_valid_before(when(at))
+            .not_valid_after(when(at + 3600))
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=True)
+        )
+        return built.sign(self.time_root_key, hashes.SHA256())
+
+    def stamp(self, signature, at=NOW + 60, *, certificate=None, by=None, named=None):
+        """A timestamp of a signature (RFC 3161)."""
+        certificate = certificate or self.time
+        imprint = der(0x30, SHA256, der_octets(hashlib.sha256(signature).digest()))
+        moment = der(0x18, f"{when(at):%Y%m%d%H%M%SZ}".encode())
+        content = der(0x30, b"\x02\x01\x01", b"\x06\x01\x2a", imprint, b"\x02\x01\x07", moment)
+        named = named or hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
+        signer = der(0x30, der(0x30, der(0x30, der_octets(named))))
+        attributes = b"".join(
+            der(0x30, bytes.fromhex(oid), der(0x31, value))
+            for oid, value in (
+                ("06092a864886f70d010903", TST_INFO),
+                ("06092a864886f70d010904", der_octets(hashlib.sha256(content).digest())),
+                ("060b2a864886f70d010910022f", signer),
+            )
+        )
+        signed = sign(by or self.time_key, der(0x31, attributes))
+        number = certificate.serial_number.to_bytes(2)
+        who = der(0x30, certificate.issuer.public_bytes(), der(2, number))
+        info = der(
+            0x30, b"\x02\x01\x01", who, SHA256, der(0xA0, attributes), ECDSA_SHA256, der_octets(signed)
+        )
+        inner = der(0x30, TST_INFO, der(0xA0, der_octets(content)))
+        along = der(0xA0, certificate.public_bytes(Encoding.DER))
+        data = der(0x30, b"\x02\x01\x03", der(0x31, SHA256), inner, along, der(0x31, info))
+        token = der(0x30, bytes.fromhex("06092a864886f70d010702"), der(0xA0, data))
+        return der(0x30, der(0x30, b"\x02\x01\x00"), token)
+
+    def second_record(self, kind, sha256, signature, certificate):
+        """The body of an entry in the second version of the log."""
+        signed = {
+            "content": b64(signature),
+            "verifier": {"x509Certificate": {"rawBytes": b64(certificate.public_bytes(Encoding.DER))}},
+        }
+        hashed = {"algorithm": "SHA2_256", "digest": b64(sha256)}
+        spec = {
+            "hashedrekord": {"hashedRekordV002": {"data": hashed, "signature": signed}},
+            "dsse": {"dsseV002": {"payloadHash": hashed, "signatures": [signed]}},
+        }
+        return json.dumps({"apiVersion": "0.0.2", "kind": kind, "spec": spec[kind]}).encode()
+
+    def second_entry(self, body):
+        """An entry of that log: a proof, and no time."""
+        log_id = hashlib.sha256(der_of(self.second_key)).digest()
+        return self.entry(body, 0, promise=False, log_id=log_id, sign_note=self.second_key.sign)
+
     def trusted_root(self):
         """trusted_root.json."""
         start = {"start": "2020-01-01T00:00:00Z"}
@@ -167,10 +242,20 @@ class Sigstore:
         return json.dumps(
             {
                 "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
-                "tlogs": [log(self.log_key)],
+                "tlogs": [log(self.log_key), log(self.second_key)],
                 "certificateAuthorities": [{"certChain": {"certificates": chain}, "validFor": start}],
                 "ctlogs": [log(self.ct_key)],
-                "timestampAuthorities": [],
+                "timestampAuthorities": [
+                    {
+                        "certChain": {
+                            "certificates": [
+                                {"rawBytes": b64(each.public_bytes(Encoding.DER))}
+                                for each in (self.time, self.time_root)
+                            ]
+                        },
+                        "validFor": start,
+                    }
+                ],
             }
         ).encode()
 
@@ -209,15 +294,17 @@ class Sigstore:
         signed = json.dumps(payload, separators=(",", ":"), sort_keys=True).encode()
         return {"SignedEntryTimestamp": b64(sign(self.log_key, signed)), "Payload": payload}
 
-    def entry(self, body, at=NOW + 60, *, promise=True, proof=True):
+    def entry(self, body, at=NOW + 60, *, promise=True, proof=True, log_id=None, sign_note=None):
         """An entry as bundles have it, in a log of four entries."""
+        log_id = log_id or self.log_id
+        sign_note = sign_note or (lambda data: sign(self.log_key, data))
         leaves = [*self.leaves, body]
         root = tree_hash(leaves)
         note = f"log.example.org - 1\n{len(leaves)}\n{b64(root)}\n"
-        signature = b64(self.log_id[:4] + sign(self.log_key, note.encode()))
+        signature = b64(log_id[:4] + sign_note(note.encode()))
         found = {
             "logIndex": "7",
-            "logId": {"keyId": b64(self.log_id)},
+            "logId": {"keyId": b64(log_id)},
             "kindVersion": {"kind": "hashedrekord", "version": "0.0.1"},
             "integratedTime": str(at),
             "canonicalizedBody": b64(body),
@@ -236,15 +323,16 @@ class Sigstore:
             }
         return found
 
-    def bundle(
-        self, signature, leaf, entries, *, payload=None, sha256=b"", kind="application/vnd.in-toto+json"
-    ):
+    def bundle(self, signature, leaf, entries, *, payload=None, sha256=b"", stamps=()):
         """A bundle of version 0.3, of an envelope with `payload` or of what has the hash."""
         found = {
             "mediaType": BUNDLE,
             "verificationMaterial": {
                 "certificate": {"rawBytes": b64(leaf.public_bytes(Encoding.DER))},
                 "tlogEntries": entries,
+                "timestampVerificationData": {
+                    "rfc3161Timestamps": [{"signedTimestamp": b64(each)} for each in stamps]
+                },
             },
         }
         if payload is None:
@@ -255,7 +343,7 @@ class Sigstore:
         else:
             found["dsseEnvelope"] = {
                 "payload": b64(payload),
-                "payloadType": kind,
+                "payloadType": "application/vnd.in-toto+json",
                 "signatures": [{"sig": b64(signature), "keyid": ""}],
             }
         return found

@@ -18,6 +18,7 @@ from tiffin.trust.bundle import parse_bundle
 from tiffin.trust.keys import load_public_key
 from tiffin.trust.log import Log
 from tiffin.trust.payload import Payload, compose
+from tiffin.trust.timestamp import check_timestamp
 from tiffin.trust.trustedroot import parse_trusted_root
 from tiffin.trust.verify import ByCertificate, ByKey, by_email, by_name, verify_attached, verify_bundle
 
@@ -200,7 +201,7 @@ def test_a_certificate_that_may_not_issue_others(world, key, trusted):
     ("changes", "words"),
     [
         ({"sct": False}, "no trusted log has entered the certificate"),
-        ({"usage": ExtendedKeyUsageOID.SERVER_AUTH}, "not made to sign code"),
+        ({"usage": ExtendedKeyUsageOID.SERVER_AUTH}, "not made to sign this"),
         (
             {"extra": [(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"x"), True)]},
             "unknown rule 1.2.3.4",
@@ -333,7 +334,7 @@ def test_an_envelope_may_be_entered_by_its_hash(world, key, trusted):
 
 def test_a_promise_without_a_proof_and_a_proof_without_a_promise(world, key, trusted):
     assert verify(bundled(world, key, proof=False), trusted)
-    with pytest.raises(DeniedError, match="when the signature was made"):
+    with pytest.raises(DeniedError, match="nobody who is trusted says when"):
         verify(bundled(world, key, promise=False), trusted)
     with pytest.raises(DeniedError, match="neither"):
         verify(bundled(world, key, promise=False, proof=False), trusted)
@@ -433,3 +434,104 @@ def test_roots_count_only_for_their_time(world, key, trusted):
     root["tlogs"][0]["publicKey"]["validFor"] = {"start": "2024-01-01T00:00:00Z"}
     new = parse_trusted_root(json.dumps(root).encode(), "new")
     assert "time for which" in refusal(made(world, key), trusted._replace(logs=new.logs))
+
+
+# The second version of the log, which leaves the time to an authority for it.
+
+
+@pytest.fixture(scope="module")
+def stamped(world, trusted):
+    root = parse_trusted_root(world.trusted_root(), "trusted_root.json")
+    return trusted._replace(stampers=root.stampers)
+
+
+def second(world, key, *, kind="hashedrekord", certificate=None, entered=None, stamps=None, **stamp):
+    certificate, text = certificate or world.certificate(key), statement(DIGEST)
+    signature = sign(key, pae(text))
+    hashed = pae(text) if kind == "hashedrekord" else text
+    body = world.second_record(kind, hashlib.sha256(hashed).digest(), entered or signature, certificate)
+    stamps = [world.stamp(signature, **stamp)] if stamps is None else stamps
+    return world.bundle(signature, certificate, [world.second_entry(body)], payload=text, stamps=stamps)
+
+
+@pytest.mark.parametrize("kind", ["hashedrekord", "dsse"])
+def test_a_timestamp_says_when(world, key, stamped, kind):
+    assert verify(second(world, key, kind=kind), stamped).time == NOW + 60
+
+
+def test_a_timestamp_beside_a_promise_has_to_hold_too(world, key, stamped):
+    found = bundled(world, key)
+    signature = base64.b64decode(found["dsseEnvelope"]["signatures"][0]["sig"])
+    found["verificationMaterial"]["timestampVerificationData"] = {
+        "rfc3161Timestamps": [{"signedTimestamp": b64(world.stamp(signature))}]
+    }
+    assert verify(found, stamped)
+    late = b64(world.stamp(signature, NOW + 700))
+    found["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"].append(
+        {"signedTimestamp": late}
+    )
+    with pytest.raises(DeniedError, match="was valid from"):
+        verify(found, stamped)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"stamps": []}, "nobody who is trusted says when"),
+        ({"at": NOW + 700}, "was valid from"),
+        ({"at": NOW + 5000}, "by nobody who is trusted for it"),
+        ({"named": bytes(32)}, "by nobody who is trusted for it"),
+        ({"by": new_key()}, "by nobody who is trusted for it"),
+        ({"entered": b"x"}, "another signature"),
+        ({"stamps": [b""]}, "malformed"),
+        ({"stamps": [b"\x30\x84\xff\xff\xff\xff"]}, "malformed"),
+        ({"stamps": [b"\x30\x80" * 1000]}, "malformed"),
+        ({"stamps": [b"\x30\x03\x02\x01\x00"]}, "malformed"),
+        ({"stamps": [bytes(70_000)]}, "malformed"),
+        ({"stamps": [b""] * 9}, "more than 8"),
+    ],
+)
+def test_timestamps_that_do_not_count(world, key, stamped, changes, words):
+    with pytest.raises(DeniedError, match=words):
+        verify(second(world, key, **changes), stamped)
+
+
+def test_a_timestamp_of_another_signature(world, key, stamped):
+    with pytest.raises(DeniedError, match="of another signature"):
+        verify(second(world, key, stamps=[world.stamp(b"other")]), stamped)
+
+
+def test_a_certificate_that_is_not_for_timestamps(world, key, stamped):
+    wrong = world.timer(ExtendedKeyUsageOID.CODE_SIGNING)
+    with pytest.raises(DeniedError, match="by nobody who is trusted for it"):
+        verify(_with_timer(world, key, wrong), stamped)
+
+
+def _with_timer(world, key, timer):
+    found = second(world, key)
+    signature = base64.b64decode(found["dsseEnvelope"]["signatures"][0]["sig"])
+    stamp = b64(world.stamp(signature, certificate=timer))
+    found["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"] = [
+        {"signedTimestamp": stamp}
+    ]
+    return found
+
+
+def test_a_timer_of_another_authority(world, key, stamped):
+    strange = parse_trusted_root(Sigstore().trusted_root(), "other")
+    with pytest.raises(DeniedError, match="by nobody who is trusted for it"):
+        verify(second(world, key), stamped._replace(stampers=strange.stampers))
+
+
+def test_no_flipped_bit_of_a_timestamp_moves_its_time(world, key, stamped):
+    found = second(world, key)
+    raw = base64.b64decode(
+        found["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"][0]["signedTimestamp"]
+    )
+    signature = base64.b64decode(found["dsseEnvelope"]["signatures"][0]["sig"])
+    for at in range(0, len(raw), 3):
+        flipped = raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
+        try:
+            assert check_timestamp(flipped, signature, stamped.stampers) == NOW + 60
+        except TiffinError:
+            continue

@@ -52,6 +52,7 @@ class Bundle(NamedTuple):
     leaf: bytes
     chain: tuple[bytes, ...]
     entries: tuple[Entry, ...]
+    stamps: tuple[bytes, ...] = ()
 
 
 def is_bundle(artifact_type: str) -> bool:
@@ -97,10 +98,19 @@ class _Entry(msgspec.Struct, rename="camel"):
     inclusion_proof: _Proof | None = None
 
 
+class _Stamp(msgspec.Struct, rename="camel"):
+    signed_timestamp: bytes
+
+
+class _Stamps(msgspec.Struct):
+    rfc3161_timestamps: list[_Stamp] = msgspec.field(default_factory=list, name="rfc3161Timestamps")
+
+
 class _Material(msgspec.Struct, rename="camel"):
     certificate: _Raw | None = None
     x509_certificate_chain: _Chain | None = None
     tlog_entries: list[_Entry] = []
+    timestamp_verification_data: _Stamps | None = None
 
 
 class _Digest(msgspec.Struct):
@@ -136,8 +146,10 @@ def parse_bundle(data: bytes, what: str) -> Bundle:
     if not is_bundle(found.media_type):
         raise refused(f"{what} is no bundle of a known version but {found.media_type[:80]!r}")
     material = found.verification_material
-    if len(material.tlog_entries) > _ENTRIES:
-        raise refused(f"{what} has more than {_ENTRIES} log entries")
+    stamps = material.timestamp_verification_data or _Stamps()
+    if max(len(material.tlog_entries), len(stamps.rfc3161_timestamps)) > _ENTRIES:
+        raise refused(f"{what} has more than {_ENTRIES} log entries or timestamps")
+    stamped = tuple(each.signed_timestamp for each in stamps.rfc3161_timestamps)
     chain = material.x509_certificate_chain.certificates if material.x509_certificate_chain else []
     ders = [each.raw_bytes for each in ([material.certificate] if material.certificate else chain)]
     entries = tuple(_entry(each, what) for each in material.tlog_entries)
@@ -149,12 +161,12 @@ def parse_bundle(data: bytes, what: str) -> Bundle:
         digest = message.message_digest
         if digest.algorithm != "SHA2_256" or len(digest.digest) != 32:
             raise refused(f"{what} signs by another hash than SHA-256")
-        return Bundle(message.signature, None, digest.digest, leaf, rest, entries)
+        return Bundle(message.signature, None, digest.digest, leaf, rest, entries, stamped)
     assert wrapped is not None
     if len(wrapped.signatures) != 1:
         raise refused(f"{what} has {len(wrapped.signatures)} signatures, and one is understood")
     envelope = Envelope(wrapped.payload, wrapped.payload_type)
-    return Bundle(wrapped.signatures[0].sig, envelope, b"", leaf, rest, entries)
+    return Bundle(wrapped.signatures[0].sig, envelope, b"", leaf, rest, entries, stamped)
 
 
 def _entry(found: _Entry, what: str) -> Entry:

@@ -25,6 +25,10 @@ _ISSUER: Final = "1.3.6.1.4.1.57264.1.1"
 _ISSUER_TEXT: Final = "1.3.6.1.4.1.57264.1.8"
 _OTHER_NAME: Final = "1.3.6.1.4.1.57264.1.7"
 _UTF8: Final = 0x0C
+CODE: Final = "1.3.6.1.5.5.7.3.3"
+TIMESTAMPS: Final = "1.3.6.1.5.5.7.3.8"
+"""What certificates are made for: to sign code, or timestamps."""
+_ANYTHING: Final = "2.5.29.37.0"
 
 
 class Authority(NamedTuple):
@@ -82,23 +86,26 @@ def check_chain(
 
     `between` are certificates that came with it, and prove nothing by themselves. Raises DeniedError.
     """
-    _check_valid(leaf, at, "the certificate of the signer")
-    _check_leaf(leaf)
+    check_leaf(leaf, at, CODE)
     reason = "no trusted authority has issued the certificate of the signer"
     for authority in authorities:
         if not authority.start <= at <= authority.end:
             reason = "the authority of the certificate does not count for the time of the signature"
             continue
-        issuer = _issuer(leaf, authority, [*authority.between, *between[:_MOST]], at)
+        issuer = issuer_of(leaf, authority, [*authority.between, *between[:_MOST]], at)
         if issuer is not None:
             return issuer
     raise refused(reason)
 
 
-def _issuer(
-    leaf: Certificate, authority: Authority, between: Sequence[Certificate], at: int
+def issuer_of(
+    leaf: Certificate,
+    authority: Authority,
+    between: Sequence[Certificate],
+    at: int,
+    purpose: str = CODE,
 ) -> Certificate | None:
-    """The issuer of `leaf`, if a way leads from it to a root.
+    """The issuer of `leaf`, if a way leads from it to a root of the authority; all are made for `purpose`.
 
     Level by level, and each certificate once: certificates that vouch for each other in all ways would keep
     a search of all ways busy for hours.
@@ -109,19 +116,23 @@ def _issuer(
         above: list[tuple[Certificate, Certificate | None]] = []
         for certificate, first in level:
             for anchor in authority.anchors:
-                if _issues(anchor, certificate, at, depth):
+                if _issues(anchor, certificate, at, depth, purpose):
                     return first or anchor
-            found = [each for each in left if _issues(each, certificate, at, depth)]
+            found = [each for each in left if _issues(each, certificate, at, depth, purpose)]
             left = [each for each in left if each not in found]
             above += [(each, first or each) for each in found]
         level = above
     return None
 
 
-def _issues(issuer: Certificate, certificate: Certificate, at: int, depth: int) -> bool:
+def _issues(issuer: Certificate, certificate: Certificate, at: int, depth: int, purpose: str) -> bool:
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-    if issuer.subject != certificate.issuer or not _may_issue(issuer, depth) or not _valid(issuer, at):
+    if (
+        issuer.subject != certificate.issuer
+        or not _valid(issuer, at)
+        or not _may_issue(issuer, depth, purpose)
+    ):
         return False
     try:
         certificate.verify_directly_issued_by(issuer)
@@ -130,9 +141,8 @@ def _issues(issuer: Certificate, certificate: Certificate, at: int, depth: int) 
     return True
 
 
-def _may_issue(certificate: Certificate, depth: int) -> bool:
+def _may_issue(certificate: Certificate, depth: int, purpose: str) -> bool:
     from cryptography import x509
-    from cryptography.x509.oid import ExtendedKeyUsageOID
 
     basic = usage = extended = None
     for extension in certificate.extensions:
@@ -147,21 +157,27 @@ def _may_issue(certificate: Certificate, depth: int) -> bool:
             return False
     if basic is None or not basic.ca or (basic.path_length is not None and basic.path_length < depth):
         return False
-    codes = (ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
+    made_for = None if extended is None else {each.dotted_string for each in extended}
     return (usage is None or usage.key_cert_sign) and (
-        extended is None or any(code in extended for code in codes)
+        made_for is None or bool(made_for & {purpose, _ANYTHING})
     )
 
 
-def _check_leaf(leaf: Certificate) -> None:
+def check_leaf(leaf: Certificate, at: int, purpose: str) -> None:
+    """See that the certificate is valid then, made for `purpose`, and no authority's. Raises DeniedError."""
     from cryptography import x509
-    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    if not _valid(leaf, at):
+        raise refused(
+            f"the certificate of the signer was valid from {leaf.not_valid_before_utc:%Y-%m-%d %H:%M:%S} to "
+            f"{leaf.not_valid_after_utc:%Y-%m-%d %H:%M:%S}, and the signature is of {shown_time(at)}"
+        )
 
     signs = False
     for extension in leaf.extensions:
         value = extension.value
         if isinstance(value, x509.ExtendedKeyUsage):
-            signs = ExtendedKeyUsageOID.CODE_SIGNING in value
+            signs = purpose in {each.dotted_string for each in value}
         elif isinstance(value, x509.KeyUsage):
             if not value.digital_signature:
                 raise refused("the certificate of the signer may not sign")
@@ -171,15 +187,7 @@ def _check_leaf(leaf: Certificate) -> None:
         elif extension.critical and not isinstance(value, x509.SubjectAlternativeName):
             raise refused(f"the certificate of the signer has the unknown rule {extension.oid.dotted_string}")
     if not signs:
-        raise refused("the certificate of the signer is not made to sign code")
-
-
-def _check_valid(certificate: Certificate, at: int, what: str) -> None:
-    if not _valid(certificate, at):
-        raise refused(
-            f"{what} was valid from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M:%S} to "
-            f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M:%S}, and the signature is of {shown_time(at)}"
-        )
+        raise refused("the certificate of the signer is not made to sign this")
 
 
 def _valid(certificate: Certificate, at: int) -> bool:

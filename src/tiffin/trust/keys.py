@@ -50,15 +50,16 @@ class VerifyingKey(NamedTuple):
 
     def signed_hash(self, signature: bytes, sha256: bytes) -> bool:
         """Whether it is this key's signature of what has this hash; never with Ed25519."""
-        return self._signed_hash(signature, sha256)
+        return self.signed_by(signature, sha256)
 
     def _signed_wide(self, signature: bytes, data: bytes) -> bool:
         """The same with the hash of the curve's size, which newer signers take for P-384 and P-521."""
         wide = {"secp384r1": "sha384", "secp521r1": "sha512"}
         name = wide.get(getattr(getattr(self.key, "curve", None), "name", ""))
-        return name is not None and self._signed_hash(signature, hashlib.new(name, data).digest())
+        return name is not None and self.signed_by(signature, hashlib.new(name, data).digest())
 
-    def _signed_hash(self, signature: bytes, hashed: bytes) -> bool:
+    def signed_by(self, signature: bytes, hashed: bytes) -> bool:
+        """The same with a hash of 32, 48 or 64 bytes, of the SHA-2 family."""
         from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
         from cryptography.hazmat.primitives.asymmetric.utils import Prehashed

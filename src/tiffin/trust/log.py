@@ -84,8 +84,8 @@ def parse_attached(data: bytes) -> Entry:
     return Entry(payload.body, payload.log_id, payload.log_index, payload.integrated_time, found.promise)
 
 
-def check_entry(entry: Entry, logs: Sequence[Log]) -> int | None:
-    """See that one of `logs` has made the entry; return when, None if it has not said so.
+def check_entry(entry: Entry, logs: Sequence[Log]) -> tuple[Log, int | None]:
+    """See that one of `logs` has made the entry; return which, and when, None if it has not said so.
 
     Raises DeniedError if none has, or if any part that is there does not hold.
     """
@@ -97,13 +97,17 @@ def check_entry(entry: Entry, logs: Sequence[Log]) -> int | None:
     if entry.proof is not None:
         _check_proof(entry, entry.proof, log)
     if not entry.promise:
-        return None
+        return log, None
     signed = _Payload(entry.body, entry.time, entry.log_id, entry.at)
     if not log.key.signed(entry.promise, codec.encode(signed)):
         raise refused("the log entry of the signature is forged: the log has not signed it")
-    if not log.start <= entry.time <= log.end:
+    return log, entry.time
+
+
+def check_time(log: Log, at: int) -> None:
+    """See that the log's key counts for that time. Raises DeniedError if it does not."""
+    if not log.start <= at <= log.end:
         raise refused("the log entry of the signature is of a time for which the log's key does not count")
-    return entry.time
 
 
 def _check_proof(entry: Entry, proof: Proof, log: Log) -> None:
@@ -143,6 +147,9 @@ def check_body(entry: Entry, made: Made) -> None:
     """
     record = codec.decode(entry.body, _Record, "the body of the log entry", limit=LARGEST)
     kind = f"{record.kind} {record.version}"
+    if record.version == "0.0.2" and record.kind in ("hashedrekord", "dsse"):
+        _check_second(record, made)
+        return
     if kind == "hashedrekord 0.0.1":
         spec = _convert(record.spec, _Hashed)
         expected = made.sha256
@@ -160,11 +167,36 @@ def check_body(entry: Entry, made: Made) -> None:
         )
     hashed, signature, signer = found
     if hashed.algorithm != "sha256" or hashed.value != expected.hex():
-        raise refused("the log entry is about something else than what was signed")
+        raise refused(_ELSE)
+    _check_signed(signature, _der(signer), made)
+
+
+def _check_signed(signature: bytes, signer: bytes, made: Made) -> None:
     if signature != made.signature:
         raise refused("the log entry is about another signature")
-    if _der(signer) != made.signer:
+    if signer != made.signer:
         raise refused("the log entry is about a signature by somebody else")
+
+
+def _check_second(record: _Record, made: Made) -> None:
+    """The same of the entries of Rekor 2."""
+    found = _convert(record.spec, _Second)
+    if record.kind == "hashedrekord" and found.hashed is not None:
+        hashed, signed, expected = found.hashed.data, found.hashed.signature, made.sha256
+    elif record.kind == "dsse" and found.wrapped is not None and made.payload:
+        if len(found.wrapped.signatures) != 1:
+            raise refused("the log entry is about several signatures")
+        hashed, signed, expected = found.wrapped.hash, found.wrapped.signatures[0], made.payload
+    else:
+        raise refused("the log entry is about something of another kind")
+    if hashed.algorithm != "SHA2_256" or hashed.digest != expected:
+        raise refused(_ELSE)
+    verifier = signed.verifier
+    raw = verifier.certificate or verifier.key
+    _check_signed(signed.content, raw.raw_bytes if raw else b"", made)
+
+
+_ELSE: Final = "the log entry is about something else than what was signed"
 
 
 class _Record(msgspec.Struct, rename="camel"):
@@ -204,6 +236,40 @@ class _Verified(msgspec.Struct):
 class _Wrapped(msgspec.Struct):
     hash: _Hash = msgspec.field(name="payloadHash")
     signatures: list[_Verified]
+
+
+class _Raw(msgspec.Struct, rename="camel"):
+    raw_bytes: bytes
+
+
+class _Verifier(msgspec.Struct):
+    certificate: _Raw | None = msgspec.field(default=None, name="x509Certificate")
+    key: _Raw | None = msgspec.field(default=None, name="publicKey")
+
+
+class _SecondHash(msgspec.Struct):
+    algorithm: str
+    digest: bytes
+
+
+class _SecondSignature(msgspec.Struct):
+    content: bytes
+    verifier: _Verifier
+
+
+class _SecondHashed(msgspec.Struct):
+    data: _SecondHash
+    signature: _SecondSignature
+
+
+class _SecondWrapped(msgspec.Struct):
+    hash: _SecondHash = msgspec.field(name="payloadHash")
+    signatures: list[_SecondSignature]
+
+
+class _Second(msgspec.Struct):
+    hashed: _SecondHashed | None = msgspec.field(default=None, name="hashedRekordV002")
+    wrapped: _SecondWrapped | None = msgspec.field(default=None, name="dsseV002")
 
 
 def _convert(spec: Any, kind: type[_Spec]) -> _Spec:

@@ -19,11 +19,12 @@ _FORMAT: Final = "application/vnd.dev.sigstore.trustedroot"
 
 
 class TrustedRoot(NamedTuple):
-    """Authorities for certificates, logs of signatures, and logs of certificates."""
+    """Authorities for certificates, logs of signatures, logs of certificates, and authorities for time."""
 
     authorities: tuple[Authority, ...]
     logs: tuple[Log, ...]
     certificate_logs: tuple[Log, ...]
+    stampers: tuple[Authority, ...] = ()
 
 
 class _Time(msgspec.Struct):
@@ -63,6 +64,7 @@ class _Root(msgspec.Struct, rename="camel"):
     certificate_authorities: list[_Authority]
     tlogs: list[_Log] = []
     ctlogs: list[_Log] = []
+    timestamp_authorities: list[_Authority] = []
 
 
 def parse_trusted_root(data: bytes, what: str) -> TrustedRoot:
@@ -71,12 +73,14 @@ def parse_trusted_root(data: bytes, what: str) -> TrustedRoot:
     root = codec.decode(data, _Root, what, fault=InvalidError, limit=LARGEST)
     if not root.media_type.startswith(_FORMAT):
         raise InvalidError(f"{what} is no trusted root but {root.media_type[:80]!r}", code="trusted-root")
-    if max(len(root.certificate_authorities), len(root.tlogs), len(root.ctlogs)) > _MOST:
+    kinds = (root.certificate_authorities, root.timestamp_authorities, root.tlogs, root.ctlogs)
+    if max(len(each) for each in kinds) > _MOST:
         raise InvalidError(f"{what} has more than {_MOST} roots of one kind", code="trusted-root")
     return TrustedRoot(
         tuple(_authority(each, what) for each in root.certificate_authorities),
         tuple(_log(each, what) for each in root.tlogs),
         tuple(_log(each, what) for each in root.ctlogs),
+        tuple(_authority(each, what) for each in root.timestamp_authorities),
     )
 
 

@@ -15,10 +15,11 @@ from tiffin.errors import InvalidError
 from tiffin.trust.bundle import signed_name
 from tiffin.trust.certificates import check_chain, holder_of, load_certificate, load_certificates
 from tiffin.trust.keys import verifying_key
-from tiffin.trust.log import Made, check_body, check_entry, parse_attached
+from tiffin.trust.log import Made, check_body, check_entry, check_time, parse_attached
 from tiffin.trust.payload import parse
 from tiffin.trust.refusal import refused
 from tiffin.trust.sct import check_timestamps
+from tiffin.trust.timestamp import check_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,13 +44,15 @@ class ByKey(NamedTuple):
 class ByCertificate(NamedTuple):
     """Trust in certificates of `authorities` for those whom `wanted` accepts, entered in `logs` while valid.
 
-    With `certificate_logs` also the certificate has to be in one.
+    With `certificate_logs` also the certificate has to be in one. Where a log does not say when, one of
+    `stampers` has to.
     """
 
     authorities: tuple[Authority, ...]
     logs: tuple[Log, ...]
     wanted: Callable[[Holder], bool]
     certificate_logs: tuple[Log, ...] = ()
+    stampers: tuple[Authority, ...] = ()
 
 
 Signer = ByKey | ByCertificate
@@ -75,6 +78,7 @@ class _Evidence(NamedTuple):
     between: Callable[[], Sequence[Certificate]]
     entries: Callable[[], Sequence[Entry]]
     payload: bytes = b""
+    stamps: tuple[bytes, ...] = ()
 
 
 def verify_attached(found: Attached, signer: Signer, digest: Digest) -> Verified:
@@ -118,6 +122,7 @@ def verify_bundle(found: Bundle, signer: Signer, digest: Digest) -> Verified:
         lambda: [load_certificate(der, "the chain of the signer") for der in found.chain[:16]],
         lambda: found.entries,
         inner,
+        found.stamps,
     )
     who = _who(evidence, signer)
     name = "" if envelope is None else signed_name(envelope, digest)
@@ -129,39 +134,48 @@ def _who(evidence: _Evidence, signer: Signer) -> tuple[str, str, int | None]:
     if isinstance(signer, ByKey):
         for key in signer.keys:
             if evidence.holds(key):
-                time = _entered(evidence, signer.logs, key.der) if signer.logs else None
-                return f"sha256:{key.id}", "", time
+                times = _entered(evidence, signer.logs, key.der) if signer.logs else []
+                return f"sha256:{key.id}", "", next(iter(times), None)
         raise refused("the signature is not by a key that is trusted")
     leaf = evidence.leaf()
     key = verifying_key(leaf.public_key(), "the key of the signer")
     if not evidence.holds(key):
         raise refused("the signature is not by the key in its certificate")
-    time = _entered(evidence, signer.logs, _der(leaf))
-    if time is None:
+    times = _entered(evidence, signer.logs, _der(leaf), signer.stampers)
+    if not times:
         raise refused(
-            "the log has not said when the signature was made, so that no certificate can vouch for it"
+            "nobody who is trusted says when the signature was made, so no certificate can vouch for it"
         )
-    issuer = check_chain(leaf, evidence.between(), signer.authorities, time)
-    if signer.certificate_logs:
-        check_timestamps(leaf, issuer, signer.certificate_logs)
+    for time in times:
+        issuer = check_chain(leaf, evidence.between(), signer.authorities, time)
+        if signer.certificate_logs:
+            check_timestamps(leaf, issuer, signer.certificate_logs)
     holder = holder_of(leaf)
     if not signer.wanted(holder):
         raise refused(
             f"the signature is by {', '.join(holder.names)[:200]}, vouched for by {holder.issuer[:200]}"
         )
-    return ", ".join(holder.names), holder.issuer, time
+    return ", ".join(holder.names), holder.issuer, times[0]
 
 
-def _entered(evidence: _Evidence, logs: Sequence[Log], signer: bytes) -> int | None:
-    """When one of `logs` entered the signature, None if it has not said. Every one has to hold."""
-    times = []
+def _entered(
+    evidence: _Evidence, logs: Sequence[Log], signer: bytes, stampers: Sequence[Authority] = ()
+) -> list[int]:
+    """When one of `logs` entered the signature, and when `stampers` have seen it; every entry has to hold."""
     made = Made(evidence.sha256, evidence.signature, signer, evidence.payload)
+    entered = []
     for entry in evidence.entries():
         check_body(entry, made)
-        times.append(check_entry(entry, logs))
-    if not times:
+        entered.append(check_entry(entry, logs))
+    if not entered:
         raise refused("the signature is in no log")
-    return next((time for time in times if time is not None), None)
+    times = [time for _, time in entered if time is not None]
+    if stampers:
+        times += [check_timestamp(stamp, evidence.signature, stampers) for stamp in evidence.stamps]
+    for log, _ in entered:
+        for time in times:
+            check_time(log, time)
+    return times
 
 
 def _one(text: bytes) -> Certificate:

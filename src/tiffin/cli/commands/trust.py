@@ -121,7 +121,7 @@ def _by_certificate(session: Session, arguments: Arguments) -> Signer:
     found = parse_trusted_root(read_file(root), root)
     logs = () if arguments.flag("insecure-ignore-sct") else found.certificate_logs
     wanted = by_name(name, issuer, pattern=named, issuer_pattern=issued)
-    return ByCertificate(found.authorities, found.logs, wanted, logs)
+    return ByCertificate(found.authorities, found.logs, wanted, logs, found.stampers)
 
 
 def _text_or_pattern(session: Session, arguments: Arguments, option: str) -> tuple[str, bool]:
