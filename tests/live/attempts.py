@@ -101,19 +101,26 @@ def content(path):
 
 
 def device(path, kind, number):
-    """Make a device. Where only one id is mapped that succeeds in name: nothing is made."""
+    """Make a device. Where only one id is mapped that succeeds in name: an empty file stands for it."""
     outcome = tried(os.mknod, path, kind | 0o600, number)
-    return outcome if outcome != "done" or os.path.exists(path) else "in name"
+    return outcome if outcome != "done" or not is_empty(path) else "in name"
+
+
+def is_empty(path):
+    with open(path, "rb") as file:
+        return not file.read(1)
 
 
 def user(number):
     outcome = tried(os.setresuid, number, number, number)
-    return outcome if outcome != "done" or os.geteuid() == number else "in name"
+    with open("/proc/self/status") as file:  # the kernel's word, and not that of who answers calls
+        return outcome if outcome != "done" or f"\t{number}\t" in file.read() else "in name"
 
 
 def owner(path, number):
     outcome = tried(os.chown, path, number, number)
-    return outcome if outcome != "done" or os.stat(path).st_uid == number else "in name"
+    recorded = outcome == "done" and "user.tiffin.owner" in os.listxattr(path)
+    return "in name" if recorded else outcome
 
 
 def tried(action, *args):

@@ -13,17 +13,13 @@ from typing import NamedTuple
 class Case(NamedTuple):
     """Dockerfiles of one context, built in their order; the last one is the result.
 
-    `{base}` stands for the image with a shell. `owners` says that there are
-    other users: a RUN gives files to them or is one, or links belong to them.
-    `identities` are files that tell who a RUN was.
+    `{base}` stands for the image with a shell.
     """
 
     name: str
     dockerfiles: tuple[str, ...]
     context: Callable[[Path], object] = lambda _folder: None
     options: tuple[str, ...] = ()
-    owners: bool = False
-    identities: tuple[str, ...] = ()
 
     def files(self):
         return [f"Dockerfile{number}" for number in range(len(self.dockerfiles))]
@@ -165,7 +161,7 @@ COPY other /link/
 COPY a.txt /to-f
 COPY b.txt /broken
 COPY other/x /d/nothing/
-""",), plain, owners=True),
+""",), plain),
     Case("copy-flags", (
         """\
 FROM {base}
@@ -176,7 +172,7 @@ COPY --chown=12:13 to-file /c
 COPY --chown=:wine a.txt /d
 COPY --chmod=640 a.txt b.txt /root/
 COPY --chmod=711 --chown=1000:2000 a.txt /root/g
-""",), plain, owners=True),
+""",), plain),
     Case("ignored", (
         "FROM {base}\nCOPY . /all\nCOPY dir /dir\n",
         ), lambda folder: (plain(folder), (folder / ".dockerignore").write_text(
@@ -191,7 +187,7 @@ ADD zipped-bz2 /bz2
 ADD false.tar.gz dir /false/
 ADD --chown=anna a.txt /a
 ADD plain.tar /l
-""",), archives, owners=True),
+""",), archives),
     Case("workdir", (
         """\
 FROM {base}
@@ -225,7 +221,7 @@ RUN echo $HOME $PATH > /home-and-path && env | cut -d= -f1 | sort \
 USER anna
 RUN echo "$HOME $(id -u) $(id -g) $(id -G)" > /tmp/anna
 COPY ${GIVEN}.txt /
-""",), plain, ("--build-arg", "GIVEN=a", "--build-arg", "GLOBAL=set"), owners=True, identities=("tmp/anna",)),
+""",), plain, ("--build-arg", "GIVEN=a", "--build-arg", "GLOBAL=set")),
     Case("run", (
         """\
 FROM {base}
@@ -239,7 +235,7 @@ RUN rm /moved && mkdir /moved && chown 1000:2000 /moved && ln /d/sub/new /moved/
 RUN chown 33:33 /d/f && chmod 6755 /d/f && chown 0:0 /d/f
 RUN umask > /umask && chmod 1777 /moved && rm -r /d/sub && true > /empty
 RUN ["/bin/sh", "-c", "echo exec form > /exec"]
-""",), owners=True),
+""",)),
     Case("names", (
         """\
 FROM {base}
@@ -248,7 +244,7 @@ RUN mkdir /n && cd /n && touch -- "-dash" "$(printf 'new\\nline')" " " "$(printf
  && mkdir -p "$(head -c 120 /dev/zero | tr '\\0' y)/$(head -c 120 /dev/zero | tr '\\0' z)" \
  && ln -s "$(head -c 200 /dev/zero | tr '\\0' t)" longlink && truncate -s 3000000 hole && echo end >> hole
 RUN chown 65534:65534 /n && chown -h 1000:2000 /n/longlink
-""",), owners=True),
+""",)),
     Case("stages", (
         """\
 FROM {base} AS First
@@ -267,7 +263,7 @@ RUN echo "$KEPT" > /said
 FROM scratch
 COPY --from=3 /said /a/f /deep/er/
 COPY --from=second /a /
-""",), owners=True),
+""",)),
     Case("metadata", (
         """\
 FROM {base}
@@ -316,7 +312,7 @@ ONBUILD USER 1000
 FROM onbuild0
 RUN id -u > /tmp/id
 ENV U=$T
-"""), plain, owners=True, identities=("tmp/id",)),
+"""), plain),
     Case("capabilities", (
         """\
 FROM {base} AS tools
@@ -327,6 +323,6 @@ RUN chown 1000 /lost
 FROM {base}
 COPY --from=tools /ping /lost /bin/
 RUN mv /bin/ping /ping
-""",), capabilities, owners=True),
+""",), capabilities),
     Case("scratch", ('FROM scratch\nCOPY a.txt /x/y/z\nENV A=b\nCMD ["/x"]\n',), plain),
 ]  # fmt: skip

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from tiffin.base.making import STEP
 from tiffin.events import StepLog
+from tiffin.layer.links import settle
 from tiffin.oci.config import ContainerConfig
 from tiffin.runtime import step_process
 from tiffin.runtime.model import Rootfs
 from tiffin.runtime.plan import make_plan
+from tiffin.runtime.recording import JOURNAL, recording
 from tiffin.runtime.spec import Options, make_spec
 from tiffin.runtime.users import User
 
@@ -41,6 +43,10 @@ class Dpkg:
         spec = make_spec(config, User(0, 0, home="/root"), Options(entrypoint=tuple(argv)), self._place)
         rootfs = Rootfs((str(self._work / "empty"),), str(directory), str(work), volatile=True)
         plan = make_plan(spec, rootfs, machine=self._place.machine)
+        if self._place.recorded:
+            journal, machine = str(self._work / JOURNAL), self._place.machine
+            kept = recording(plan.process, spec.linux.seccomp, machine, journal, ())
+            plan = plan._replace(process=kept)
         nothing = os.open(os.devnull, os.O_RDONLY)
         reading, writing = os.pipe()
         try:
@@ -54,4 +60,6 @@ class Dpkg:
         with open(reading, "rb", buffering=0) as output:  # noqa: PTH123  # it is a descriptor
             while data := output.read(65536):
                 self._emit(StepLog(STEP, data))
-        return process.wait()
+        status = process.wait()
+        settle(directory, self._work / JOURNAL, lambda _path: None)
+        return status

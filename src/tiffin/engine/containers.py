@@ -210,7 +210,8 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int | None:
         user = _same_user(spec)
     else:
         user = find_user(request.user, tree_of(engine, record))
-        if engine.rung is Rung.SINGLE_ID:
+        kept = engine.footing.records and not (record.runtime or spec.linux.uid_mappings)
+        if engine.rung is Rung.SINGLE_ID and not kept:
             first = spec.process.user  # there is no other
             user = user._replace(uid=first.uid, gid=first.gid, groups=())
     _, asked = environment.merge((), variables(request.env, request.env_files, engine))
@@ -228,6 +229,10 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int | None:
         from tiffin.engine import chrooted  # of one rung only
 
         process = chrooted.limited(process)
+    if engine.footing.records and not (record.runtime or spec.linux.uid_mappings):
+        from tiffin.engine.recorded import keep_owners
+
+        process = keep_owners(engine, record, process, spec.linux.seccomp)
     if ("userns", "host") in record.security and engine.rung is Rung.ROOT:
         from tiffin.engine.hostusers import held
 

@@ -264,11 +264,14 @@ def _spec(
 ) -> RuntimeSpec:
     """The runtime spec of the container, whose directory is not made yet."""
     config, place = image.config, engine.footing.place()
+    if record.runtime:
+        place = place._replace(recorded=False)  # other runtimes answer no calls
     own = None
     if any(name == "userns" for name, _ in request.security):
         from tiffin.engine import userns
 
         place, own = userns.place(engine, record, place), userns.kept(engine, request.security)
+        place = place._replace(recorded=place.recorded and not place.users.uids)
     kept, asked = environment.merge(config.env, variables(request.env, request.env_files, engine))
     options = Options(
         command=request.command,

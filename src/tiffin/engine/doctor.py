@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MEANING = {
     Rung.ROOT: "each container has ids of its own, nobody's on this machine; owners in layers are true",
     Rung.ROOTLESS: "containers have your subordinate ids; owners in layers are true",
-    Rung.SINGLE_ID: "containers have your id alone; owners are emulated, recorded for what is copied",
+    Rung.SINGLE_ID: "containers have your id alone; owners and users are kept beside the files",
     Rung.CHROOT: "containers have another root directory and share all else with this place, which is no "
     "wall; owners in layers are true",
 }
@@ -57,7 +57,8 @@ def examine(settings: Settings) -> Report:
         reasons = (error.message, *((error.hint,) if error.hint else ()))
         return Report("", reasons, tuple(_checks(facts, root=facts.euid == 0)))
     root = isolation.rung is Rung.ROOT
-    checks = (*_checks(facts, root=root), _network(root=root), _registries(settings))
+    network = _network(root=root)
+    checks = (*_checks(facts, root=root), *_answers(isolation), network, _registries(settings))
     return Report(isolation.rung.value, tuple(_reasons(isolation)), checks)
 
 
@@ -99,6 +100,17 @@ def _checks(facts: Facts, *, root: bool) -> Iterator[Check]:
     )
     yield Check("cgroups", bool(facts.cgroups), facts.cgroups or "none", "mount cgroup2 at /sys/fs/cgroup")
     yield Check("store", True, f"on {facts.store_filesystem or 'an unknown file system'}")
+
+
+def _answers(isolation: Isolation) -> Iterator[Check]:
+    """Where there is one id: whether the calls of containers can be answered, so that owners are kept."""
+    if isolation.rung is Rung.SINGLE_ID:
+        from tiffin.linux import notify  # one rung needs it
+
+        reason = notify.missing()
+        remedy = "use Linux 5.9 or newer, outside of a container whose own calls are answered"
+        found = f"changes of owner succeed in name only: {reason}" if reason else "recorded"
+        yield Check("owners", not reason, found, remedy)
 
 
 def _subordinate(facts: Facts) -> Check:

@@ -14,6 +14,7 @@ from tiffin.runtime.targets import resolve
 if TYPE_CHECKING:
     from tiffin.container.record import MountRecord
     from tiffin.engine.engine import Engine
+    from tiffin.layer.owners import Owners
 
 __all__ = ["give"]
 
@@ -35,11 +36,11 @@ def give(engine: Engine, mount: MountRecord, uid: int, gid: int) -> None:
             hint="leave U out, or mount a folder that is the container's alone",
             exit_status=125,
         )
-    if engine.rung is Rung.SINGLE_ID:
+    if engine.rung is Rung.SINGLE_ID and not engine.footing.records:
         say(engine, _ONE_ID)
         return
     try:
-        _give(place, uid, gid)
+        _give(place, engine.owners, uid, gid)
     except OSError as error:
         raise FailedError(
             f"{error.filename or place} cannot be given to the user {uid}:{gid}: {error.strerror}",
@@ -49,7 +50,7 @@ def give(engine: Engine, mount: MountRecord, uid: int, gid: int) -> None:
         ) from error
 
 
-def _give(place: str, uid: int, gid: int) -> None:
+def _give(place: str, owners: Owners, uid: int, gid: int) -> None:
     """Change owners by descriptors: a container that has the folder too cannot lead us elsewhere by links."""
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     above, name = os.path.split(place)
@@ -60,22 +61,23 @@ def _give(place: str, uid: int, gid: int) -> None:
     try:
         status = os.stat(name, dir_fd=top, follow_symlinks=False)
         device = status.st_dev
-        _change(top, name, device, uid, gid)
+        _change(top, name, device, owners, (uid, gid))
         if not stat.S_ISDIR(status.st_mode):
             return
         for _, folders, names, fd in os.fwalk(name, dir_fd=top, follow_symlinks=False):
             for each in [*names, *folders]:
-                if not _change(fd, each, device, uid, gid) and each in folders:
+                if not _change(fd, each, device, owners, (uid, gid)) and each in folders:
                     folders.remove(each)
     finally:
         os.close(top)
 
 
-def _change(fd: int, name: str, device: int, uid: int, gid: int) -> bool:
+def _change(fd: int, name: str, device: int, owners: Owners, new: tuple[int, int]) -> bool:
     """Change the owner of what is on the device; return whether it is."""
     status = os.stat(name, dir_fd=fd, follow_symlinks=False)
     if status.st_dev != device:
         return False
-    if (status.st_uid, status.st_gid) != (uid, gid):
-        os.chown(name, uid, gid, dir_fd=fd, follow_symlinks=False)
+    host = f"/proc/self/fd/{fd}/{name}"
+    if owners.read(host, status) != new:
+        owners.change(host, *new)
     return True

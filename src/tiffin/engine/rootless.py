@@ -31,6 +31,7 @@ class Footing:
         self._facts: Facts = examine(settings.home.root)
         self._isolation: Isolation = decide(self._facts, settings.isolation or AUTO)
         self._entered = False
+        self._unanswered: str | None = None
         self.networks: Inside | None = None
         """What `networking.go_home` has opened."""
 
@@ -86,12 +87,27 @@ class Footing:
             ids=isolation.uids,
             single_id=isolation.rung is Rung.SINGLE_ID,
             own_proc=facts.whole_proc,
+            recorded=self.records,
         )
 
     @property
     def notices(self) -> tuple[str, ...]:
         """What containers here have less of than on other machines."""
         return () if self._facts.whole_proc or self.rung is Rung.CHROOT else (_OUTER_PROC,)
+
+    @property
+    def records(self) -> bool:
+        """Whether owners are recorded as containers change them, by answering their calls."""
+        return self._isolation.rung is Rung.SINGLE_ID and not self.unanswered
+
+    @property
+    def unanswered(self) -> str:
+        """Why the calls of containers cannot be answered here; empty if they can."""
+        if self._unanswered is None:
+            from tiffin.linux import notify  # one rung needs it
+
+            self._unanswered = notify.missing()
+        return self._unanswered
 
     @property
     def taken_ids(self) -> tuple[IdMap, ...]:
@@ -102,7 +118,8 @@ class Footing:
         """Return all that `place` depends on, as plain values."""
         facts, isolation = self._facts, self._isolation
         maps = (tuple(map(tuple, isolation.uids)), tuple(map(tuple, isolation.gids)))
-        return isolation.rung.value, *maps, facts.machine, facts.kernel, facts.memory, facts.whole_proc
+        known = facts.machine, facts.kernel, facts.memory, facts.whole_proc
+        return isolation.rung.value, *maps, *known, self.records
 
 
 def machine() -> str:

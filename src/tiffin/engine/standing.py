@@ -112,6 +112,10 @@ def settle(engine: Engine, record: Record) -> None:
         from tiffin.engine.chrooted import refresh  # of one rung only
 
         refresh(engine, record)
+    if engine.rung is Rung.SINGLE_ID:
+        from tiffin.engine.recorded import settle_owners  # of another one
+
+        settle_owners(engine, record)
 
 
 def volumes_of(engine: Engine) -> Volumes:

@@ -112,6 +112,10 @@ def plan_of(engine: Engine, record: Record, spec: RuntimeSpec) -> bytes:
         from tiffin.engine.sharing import inode  # the process of that number may be another one later
 
         plan = plan._replace(joins=tuple(join._replace(inode=inode(join.path)) for join in plan.joins))
+    if engine.footing.records and not (record.runtime or plan.uid_maps):
+        from tiffin.engine.recorded import keep_owners
+
+        plan = plan._replace(process=keep_owners(engine, record, plan.process, spec.linux.seccomp))
     if ("userns", HOST) in record.security and engine.rung is Rung.ROOT:
         from tiffin.engine.hostusers import guarded
 
@@ -167,8 +171,10 @@ def job_of(engine: Engine, made: Made, *, interactive: bool = False) -> job.Job:
     directory = directory_of(engine, record)
     if state.read(directory).running:
         raise ConflictError(f"the container {record.name} is already running", code="already-running")
-    if engine.rung is Rung.SINGLE_ID and any(name == "group-add" for name, _ in record.security):
-        say(engine, _NO_GROUPS)
+    if engine.rung is Rung.SINGLE_ID and (record.runtime or not engine.footing.records):
+        from tiffin.engine.recorded import tell
+
+        tell(engine, record)
     for notice in engine.footing.notices:
         say(engine, notice)
     network = _network(engine, record)
@@ -300,10 +306,6 @@ def _beside_its_own(engine: Engine, ports: tuple[publish.Published, ...]) -> tup
     return tuple(port for port in ports if port.host != port.container)
 
 
-_NO_GROUPS = (
-    "--group-add has no effect: without subordinate ids a container has one user and one group; "
-    "`tiffin doctor` says how to get them"
-)
 _WHY = {"host": "its ports are the host's own", "none": "the container has no network"}
 
 

@@ -1,7 +1,7 @@
 """Who owns the files of a layer: by true ownership, or recorded where there is only one id.
 
-An attribute of the file, `user.tiffin.owner`, holds what the file system cannot:
-`uid:gid`, or `uid:gid:mode:device` for an empty file that stands for a device node.
+How records are spelled is in `linux.ownerrecord`: an attribute of a file or directory, and one of a
+directory for the links and fifos in it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tiffin.errors import CorruptError, UnsupportedError
+from tiffin.layer.links import owner_of_link, set_owner_of_link
+from tiffin.linux.ownerrecord import OWNER, Record, parse, spell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-OWNER: Final = "user.tiffin.owner"
 _ABSENT: Final = (errno.ENODATA, errno.EOPNOTSUPP, errno.EPERM)
 _DEVICE: Final = (stat.S_IFCHR, stat.S_IFBLK)
 
@@ -92,12 +93,12 @@ class NoOwners:
 
 
 class RecordedOwners:
-    """Owners are recorded: everything belongs to the one id there is. Links and fifos stay 0:0."""
+    """Owners are recorded: everything belongs to the one id there is."""
 
     def read(self, host: str, status: os.stat_result) -> tuple[int, int]:
         """The recorded owners; root where nothing is recorded."""
         if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-            return 0, 0
+            return owner_of_link(host)
         record = _record(host)
         return (record.uid, record.gid) if record else (0, 0)
 
@@ -105,14 +106,14 @@ class RecordedOwners:
         """Record them; only what differs from root needs a record."""
         mode = os.stat(target, follow_symlinks=isinstance(target, int)).st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            if isinstance(target, str):
+                set_owner_of_link(target, (uid, gid))
             return
         record = _record(target)
         if record is None and uid == gid == 0:
             return
-        text = f"{uid}:{gid}"
-        if record is not None and record.device is not None:
-            text = f"{text}:{record.mode:o}:{record.device}"
-        os.setxattr(target, OWNER, text.encode(), follow_symlinks=isinstance(target, int))
+        text = spell((record or Record(0, 0))._replace(uid=uid, gid=gid))
+        os.setxattr(target, OWNER, text, follow_symlinks=isinstance(target, int))
 
     def make_node(self, host: str, mode: int, device: int) -> None:
         """Make the fifo, or an empty file that stands for the device."""
@@ -120,15 +121,6 @@ class RecordedOwners:
             _record_node(host, mode, device, (0, 0))
         else:
             os.mknod(host, mode, device)
-
-
-class Record(NamedTuple):
-    """What `user.tiffin.owner` says; `mode` (octal, type included) and `device` only of a device node."""
-
-    uid: int
-    gid: int
-    mode: int = 0
-    device: int | None = None
 
 
 def recorded_node(host: str, xattrs: Mapping[str, bytes]) -> Record | None:
@@ -141,7 +133,7 @@ def recorded_node(host: str, xattrs: Mapping[str, bytes]) -> Record | None:
 def _record_node(host: str, mode: int, device: int, owner: tuple[int, int]) -> None:
     fd = os.open(host, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        os.setxattr(fd, OWNER, f"{owner[0]}:{owner[1]}:{mode:o}:{device}".encode())
+        os.setxattr(fd, OWNER, spell(Record(*owner, mode, device)))
         os.fchmod(fd, stat.S_IMODE(mode))
     finally:
         os.close(fd)
@@ -158,16 +150,8 @@ def _record(target: int | str) -> Record | None:
 
 
 def _parse(text: bytes, target: int | str) -> Record:
-    parts = text.split(b":")
-    try:
-        if len(parts) == 2:
-            record = Record(int(parts[0]), int(parts[1]))
-        else:
-            uid, gid, mode, device = parts
-            record = Record(int(uid), int(gid), int(mode, 8), int(device))
-    except ValueError:
-        record = None
-    if record is None or not (0 <= record.uid < 2**32 - 1 and 0 <= record.gid < 2**32 - 1):
+    record = parse(text)
+    if record is None:
         raise CorruptError(
             f"the attribute {OWNER} of {target} reads {text[:80]!r}, which is no owner",
             code="owner-record",

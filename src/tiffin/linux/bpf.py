@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
 from tiffin.linux.libc import syscall
@@ -19,6 +20,7 @@ RETURN = 0x06
 KILL_PROCESS = 0x80000000
 ERRNO = 0x00050000
 ALLOW = 0x7FFF0000
+NOTIFY = 0x7FC00000
 
 NUMBER_AT = 0
 ARCH_AT = 4
@@ -26,8 +28,13 @@ ARGS_AT = 16
 
 MOST_INSTRUCTIONS = 4096
 
+ARCHITECTURES = {"x86_64": 0xC000003E, "i386": 0x40000003, "aarch64": 0xC00000B7, "arm": 0x40000028}
+"""What the kernel calls the architectures of calls (AUDIT_ARCH_…), by the names of `sysnum`."""
+
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 _SET_MODE_FILTER = 1
+_NEW_LISTENER = 8
+_WAIT_KILLABLE = 32
 
 
 class _Program(ctypes.Structure):
@@ -42,8 +49,25 @@ def instruction(code: int, k: int, on_true: int = 0, on_false: int = 0) -> bytes
 def install(programs: tuple[bytes, ...]) -> None:
     """Load filters, for ever; all of them are asked, and the strictest answer counts."""
     for program in programs:
-        buffer = ctypes.create_string_buffer(program, len(program))
-        header = _Program(len(program) // 8, ctypes.addressof(buffer))
-        address = ctypes.addressof(header)
-        number = _SECCOMP[os.uname().machine]
-        syscall("loading the seccomp filter", number, _SET_MODE_FILTER, 0, address)
+        _load(program, 0)
+
+
+def listen(program: bytes) -> int:
+    """Load a filter, for ever, and return the descriptor at which calls are heard and answered.
+
+    A call that was heard is interrupted by nothing but death, from Linux 5.19 on. A process can have one
+    such filter (EBUSY).
+    """
+    try:
+        return _load(program, _NEW_LISTENER | _WAIT_KILLABLE)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return _load(program, _NEW_LISTENER)
+
+
+def _load(program: bytes, flags: int) -> int:
+    buffer = ctypes.create_string_buffer(program, len(program))
+    header = _Program(len(program) // 8, ctypes.addressof(buffer))
+    number = _SECCOMP[os.uname().machine]
+    return syscall("loading the seccomp filter", number, _SET_MODE_FILTER, flags, ctypes.addressof(header))

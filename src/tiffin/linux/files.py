@@ -67,13 +67,21 @@ def open_in_root(root_fd: int, path: RootPath | str, flags: int, mode: int = 0, 
     return _openat2(root_fd, path, flags, mode, _RESOLVE_IN_ROOT | (0 if links else _RESOLVE_NO_SYMLINKS))
 
 
+def open_here(directory_fd: int, path: bytes, flags: int, *, inside: bool = False) -> int:
+    """Return a descriptor for what `path` means from the directory on; no link of /proc is followed (ELOOP).
+
+    With `inside` the directory is its `/`.
+    """
+    return _openat2(directory_fd, path, flags, 0, _RESOLVE_IN_ROOT if inside else 0)
+
+
 def open_directory_here(directory_fd: int, name: str) -> int:
     """Return a descriptor for the directory `name`; refuses links (ELOOP) and mount points (EXDEV)."""
     flags = os.O_RDONLY | os.O_DIRECTORY
     return _openat2(directory_fd, name, flags, 0, _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_XDEV)
 
 
-def _openat2(root_fd: int, path: str, flags: int, mode: int, resolve: int) -> int:
+def _openat2(root_fd: int, path: str | bytes, flags: int, mode: int, resolve: int) -> int:
     name = os.fsencode(path) or b"."
     if b"\0" in name:
         raise OSError(errno.EINVAL, "open: the path holds a zero byte", path)

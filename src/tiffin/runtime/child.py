@@ -11,6 +11,7 @@ from tiffin.linux.record import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tiffin.errors import TiffinError
+    from tiffin.runtime.process import Process
 
 OUR_FAILURE = 125
 NOT_EXECUTABLE = 126
@@ -80,7 +81,7 @@ class Handshake:
     nothing: its end of the report closes when the program begins. Either sees when the other has ended.
     """
 
-    def __init__(self, *, terminal: bool, hooks: bool = False) -> None:
+    def __init__(self, *, terminal: bool, hooks: bool = False, owners: bool = False) -> None:
         self._childs_control, self._control = os.pipe()
         self._report, self._childs_report = os.pipe()
         self._console = self._childs_console = -1
@@ -88,24 +89,46 @@ class Handshake:
         self._terminal: tuple[int, int] | None = None
         self.interpreter = os.open("/proc/self/exe", os.O_PATH | os.O_CLOEXEC)
         """The program that runs this code, for the child to find out who may write to it."""
-        if terminal:
+        self._owners = self._childs_owners = -1
+        if terminal or owners:
             from tiffin.linux import terminal as tty
 
-            self._console, self._childs_console = tty.socket_pair()
+            if terminal:
+                self._console, self._childs_console = tty.socket_pair()
+            if owners:
+                from tiffin.runtime.emulation import notifier as _notifier  # noqa: F401 - for the child, too
+
+                self._owners, self._childs_owners = tty.socket_pair()
 
     def take_launchers_side(self) -> None:
         """Close what the child holds."""
-        for fd in (self._childs_control, self._childs_report, self._childs_console, self._childs_ready):
+        theirs = (self._childs_control, self._childs_report, self._childs_console, self._childs_ready)
+        for fd in (*theirs, self._childs_owners):
             if fd >= 0:
                 os.close(fd)
         self._childs_control = self._childs_report = self._childs_console = self._childs_ready = -1
+        self._childs_owners = -1
 
     def take_childs_side(self) -> None:
         """Close what the launcher holds."""
-        for fd in (self._control, self._report, self._console, self._ready):
+        for fd in (self._control, self._report, self._console, self._ready, self._owners):
             if fd >= 0:
                 os.close(fd)
-        self._control = self._report = self._console = self._ready = -1
+        self._control = self._report = self._console = self._ready = self._owners = -1
+
+    def answer_calls(self, process: Process, pid: int) -> None:
+        """Start what keeps the owners of files for the child, if anything is to."""
+        if self._owners >= 0:
+            from tiffin.runtime.emulation import notifier  # one rung needs it
+
+            notifier.start(process, pid, self._owners)
+            os.close(self._owners)
+            self._owners = -1
+
+    def take_owners(self) -> int:
+        """Return, in the child, the socket at whose other end that waits; it is the caller's now."""
+        fd, self._childs_owners = self._childs_owners, -1
+        return fd
 
     def close(self) -> None:
         """Close what is left."""

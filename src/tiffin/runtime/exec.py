@@ -45,8 +45,9 @@ def join(pid: int, process: Process, streams: Streams) -> Child:
         target = namespace.pidfd_open(pid)
         kinds = _differing(pid)
         give_streams(streams, process.uid, read_map(pid, "uid") if kinds & namespace.NEWUSER else ())
-        handshake = Handshake(terminal=process.terminal)
+        handshake = Handshake(terminal=process.terminal, owners=bool(process.owners))
         child = _enter(target, kinds, process, streams, handshake)
+        handshake.answer_calls(process, child.pid)
         if process.terminal:
             child.console = handshake.receive_console(streams.terminal)
         limit(process, child.pid)

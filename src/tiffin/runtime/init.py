@@ -124,7 +124,7 @@ def finish(
         os.setsid()
         if not process.terminal:
             _connect(streams)
-        elif not handshake.open_console(process.uid):
+        elif not handshake.open_console(0 if process.owners else process.uid):
             raise LauncherGoneError  # noqa: TRY301 - ends as every other failure does
         doing("wait for the network")
         # Until it is there nobody else: of a process that changed its user, without a new program, the
@@ -141,6 +141,11 @@ def finish(
             from tiffin.runtime.gate import wait_at  # the launcher has loaded it
 
             handshake = wait_at(process, handshake)  # type: ignore[assignment] # who hears of a failure now
+        if process.owners:
+            doing("have the owners of files kept")
+            from tiffin.runtime.emulation.notifier import hand_over  # the launcher has loaded it
+
+            hand_over(process.owners[0], handshake.take_owners())
         doing(f"become user {process.uid}:{process.gid} in {process.cwd}")
         become(process)
         doing("confine the process")

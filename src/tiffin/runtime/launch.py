@@ -45,9 +45,10 @@ def launch(
         sources += map(_open_source, plan.sources)
         give_streams(streams, plan.process.uid, plan.uid_maps)
         tells = bool(plan.hooks or look) or plan.nested
-        handshake = Handshake(terminal=plan.process.terminal, hooks=tells)
+        handshake = Handshake(terminal=plan.process.terminal, hooks=tells, owners=bool(plan.process.owners))
         child = Child(*_clone(plan, sources, streams, handshake))
         handshake.take_launchers_side()
+        handshake.answer_calls(plan.process, child.pid)
         _map_ids(plan, sources, child.pid)
         handshake.release()
         if plan.nested:

@@ -65,6 +65,8 @@ class Process(NamedTuple):
     """So many descriptors from 3 on pass to the program."""
     keyring: bool = True
     """Whether it gets a session keyring of its own."""
+    owners: tuple[Any, ...] = ()
+    """How owners are kept where there is one id, as `emulation.notifier.Emulation`; `uid` may be any then."""
 
 
 def limit(process: Process, pid: int) -> None:
@@ -150,7 +152,8 @@ def _change_user(process: Process) -> None:
     if process.ambient:
         prctl.set_keep_capabilities(True)
     try:
-        os.setgroups(process.groups)
+        if not process.owners:
+            os.setgroups(process.groups)
     except PermissionError:
         # Where only one id is mapped the kernel denies the call, and the groups are those of the caller.
         if process.groups and process.groups != (process.gid,):

@@ -18,13 +18,13 @@ from tiffin.linux.sysnum import numbers
 from tiffin.oci.runtimespec import Seccomp, SeccompArg, SeccompRule
 
 _ARCHITECTURES = {
-    "x86_64": ("amd64", 0xC000003E, "SCMP_ARCH_X86_64"),
-    "aarch64": ("arm64", 0xC00000B7, "SCMP_ARCH_AARCH64"),
+    "x86_64": ("amd64", bpf.ARCHITECTURES["x86_64"], "SCMP_ARCH_X86_64"),
+    "aarch64": ("arm64", bpf.ARCHITECTURES["aarch64"], "SCMP_ARCH_AARCH64"),
 }
 # The 32-bit calls of a machine: in an image's words, the kernel's, the profile's, and our tables'.
 _COMPAT = {
-    "x86_64": ("386", 0x40000003, "SCMP_ARCH_X86", "i386"),
-    "aarch64": ("arm", 0x40000028, "SCMP_ARCH_ARM", "arm"),
+    "x86_64": ("386", bpf.ARCHITECTURES["i386"], "SCMP_ARCH_X86", "i386"),
+    "aarch64": ("arm", bpf.ARCHITECTURES["arm"], "SCMP_ARCH_ARM", "arm"),
 }
 _X32_BIT = 0x40000000
 _EPERM = 1
@@ -36,6 +36,9 @@ _ACTIONS = {
     "SCMP_ACT_KILL_THREAD": 0,
     "SCMP_ACT_KILL_PROCESS": bpf.KILL_PROCESS,
 }
+NOTIFY = "SCMP_ACT_NOTIFY"
+"""Another process answers; only a filter of ours has that."""
+
 _WORD = 0xFFFFFFFF
 _NEAR = 255  # the farthest that a conditional jump reaches
 
@@ -162,9 +165,9 @@ def _version(text: str) -> tuple[int, int]:
 def with_emulated_ownership(seccomp: Seccomp) -> Seccomp:
     """Return a filter by which changing owners, users and groups, and making devices, succeeds idly.
 
-    Images are built with it where only one id is mapped: package managers go on, and every file stays ours.
-    The owners that were asked for are not recorded yet, so all files of such an image are root's. Extended
-    attributes are left to the kernel: a filter sees the address of their name, not the name.
+    Images are built with it where only one id is mapped and nobody can answer calls (see `recording`):
+    package managers go on, and every file stays ours. Extended attributes are left to the kernel: a filter
+    sees the address of their name, not the name.
     """
     nodes = [
         SeccompRule((name,), "SCMP_ACT_ERRNO", 0, (SeccompArg(index, _KIND, "SCMP_CMP_MASKED_EQ", kind),))
@@ -186,10 +189,15 @@ def supported() -> dict[str, list[str]]:
     }
 
 
-def compile_filter(seccomp: Seccomp, machine: str) -> bytes:
-    """Return the program. Names that the machine does not have are passed over."""
+def compile_filter(seccomp: Seccomp, machine: str, *, listens: bool = False) -> bytes:
+    """Return the program. Names that the machine does not have are passed over.
+
+    It may let another process answer if there is one that `listens`.
+    """
     if machine not in _ARCHITECTURES:
         raise UnsupportedError(f"there is no seccomp filter for {machine} machines yet")
+    if not listens and any(rule.action == NOTIFY for rule in seccomp.syscalls):
+        raise InvalidError(f"the seccomp action {NOTIFY} is not supported")
     compat = _COMPAT[machine]
     program = _by_architecture(_ARCHITECTURES[machine][1], _native(seccomp, machine))
     if compat[2] in seccomp.architectures:
@@ -217,6 +225,8 @@ def _calls(seccomp: Seccomp, architecture: str) -> bytes:
 def _result(action: str, errno: int | None) -> int:
     if action == "SCMP_ACT_ERRNO":
         return bpf.ERRNO | (_EPERM if errno is None else errno & 0xFFFF)
+    if action == NOTIFY:
+        return bpf.NOTIFY
     if action not in _ACTIONS:
         raise InvalidError(f"the seccomp action {action} is not supported")
     return _ACTIONS[action]

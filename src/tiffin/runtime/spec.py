@@ -50,8 +50,9 @@ class Place(NamedTuple):
     """Where a container is to run: the facts that its spec depends on.
 
     `users` is the new user namespace, empty where the caller's own is used, whose ids are then `ids`.
-    `single_id`: only one id is mapped, so owners are emulated. `own_proc`: the kernel lets a container have
-    a /proc of its own; else it sees the one outside.
+    `single_id`: only one id is mapped, so owners are emulated: kept by a process that answers the container's
+    calls if `recorded`, else changed in name only. `own_proc`: the kernel lets a container have a /proc of
+    its own; else it sees the one outside.
     """
 
     machine: str
@@ -61,6 +62,7 @@ class Place(NamedTuple):
     ids: tuple[IdMap, ...]
     single_id: bool = False
     own_proc: bool = True
+    recorded: bool = False
 
 
 class Options(NamedTuple):
@@ -194,6 +196,8 @@ def _arguments(config: ContainerConfig, options: Options) -> tuple[str, ...]:
 
 def _process_user(user: User, place: Place) -> ProcessUser:
     """Return the user with its groups, as far as the namespace has them."""
+    if place.recorded:
+        return _numbers(user)
     if place.single_id:
         # There is no other user: to be another one succeeds in name only, as changing owners does.
         uids, gids = place.users
@@ -304,6 +308,6 @@ def _seccomp(options: Options, place: Place) -> Seccomp | None:
         chosen = Seccomp("SCMP_ACT_ALLOW", architectures=seccomp.architectures(where))
     else:
         chosen = seccomp.choose(options.profile or seccomp.default_profile(), where)
-    if place.single_id:
+    if place.single_id and not place.recorded:
         return seccomp.with_emulated_ownership(chosen)
     return None if chosen.default_action == "SCMP_ACT_ALLOW" and not chosen.syscalls else chosen

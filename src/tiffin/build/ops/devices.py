@@ -41,5 +41,9 @@ def give(spec: RuntimeSpec, offers: Iterable[Offer], place: Place) -> RuntimeSpe
     """Return the spec with these devices in it. Raises NotFoundError or UnsupportedError, as above."""
     edits = edits_of(offers)
     check_devices(edits)
-    # A group that is not mapped can be nobody's in there, and where there is one id nobody has others.
-    return apply_edits(spec, edits, lambda gid: not place.single_id and host_id(place.ids, gid) is not None)
+    # A group that is not mapped can be nobody's in there, unless it is kept beside the ids that there are.
+    return apply_edits(spec, edits, lambda gid: place.recorded or _has(place, gid))
+
+
+def _has(place: Place, gid: int) -> bool:
+    return not place.single_id and host_id(place.ids, gid) is not None

@@ -21,12 +21,14 @@ from tiffin.build.ops.stubs import missing_points, remove_points
 from tiffin.build.owner import find_user
 from tiffin.events import StepLog
 from tiffin.layer.diff import normalise
+from tiffin.layer.links import settle
 from tiffin.oci.config import ContainerConfig
 from tiffin.oci.runtimespec import Mount, Resources
 from tiffin.runtime import step_process
 from tiffin.runtime.cgroups.manager import make_group
 from tiffin.runtime.model import MemoryFile, Rootfs
 from tiffin.runtime.plan import make_plan, mount_targets
+from tiffin.runtime.recording import JOURNAL, recording
 from tiffin.runtime.seccomp import is_compat
 from tiffin.runtime.spec import HOST, NEW, Options, make_spec
 
@@ -128,7 +130,7 @@ class StepRunner:
         self._connection = connection
         self._furnisher = furnisher
         self._settings = settings
-        self._lender = Lender(connection, settings, single_id=place.single_id)
+        self._lender = Lender(connection, settings, single_id=place.single_id and not place.recorded)
         self._running: set[StepProcess] = set()
         self.scene: Scene | None = None
         self._guard = threading.Lock()
@@ -186,6 +188,7 @@ class StepRunner:
 
                 withdraw_libraries(work / "upper", plan, tree)
             remove_points(work / "upper", stubs)
+            settle(work / "upper", work / JOURNAL, tree.status)
             upper, epoch, owners = work / "upper", self._settings.epoch, self._layers.owners
             repeated = normalise(upper, tree.status, epoch, owners, place=tree.host, began=began)
             yield Ran(upper, repeated, partial(self._became, work))
@@ -237,7 +240,12 @@ class StepRunner:
         if self._ground is not None:
             return self._ground.plan(spec, inlays, work, parent, self._place.machine)
         rootfs = Rootfs(lowers, str(work / "upper"), str(work / "work"), volatile=True)
-        return make_plan(spec, rootfs, machine=self._place.machine, extra=inlays)
+        plan = make_plan(spec, rootfs, machine=self._place.machine, extra=inlays)
+        if self._place.recorded:
+            journal, machine = str(work / JOURNAL), self._place.machine
+            process = recording(plan.process, spec.linux.seccomp, machine, journal, lowers)
+            plan = plan._replace(process=process)
+        return plan
 
     def _spec(self, site: _Site, shell: tuple[str, ...]) -> RuntimeSpec:
         """Return the spec of the container, but for devices."""

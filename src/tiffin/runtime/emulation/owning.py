@@ -1,0 +1,99 @@
+"""Answers to the calls that change owners, and to those that set attributes."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from tiffin.runtime.emulation.caller import AT_FDCWD
+from tiffin.runtime.emulation.credentials import NOBODY, may_give
+from tiffin.runtime.emulation.site import CHOWN, descriptor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tiffin.linux.notify import Call
+    from tiffin.runtime.emulation.calls import Meaning
+    from tiffin.runtime.emulation.site import Answer, Site
+
+_NOFOLLOW = 0x100
+_EMPTY_PATH = 0x1000
+_SHORT_NOBODY = 0xFFFF
+_CAPABILITY = b"security.capability"
+_OURS = (b"user.tiffin.", b"user.overlay.")
+_HIGHER = (b"security.", b"trusted.")
+
+
+def chown(site: Site, call: Call, meaning: Meaning) -> Answer:
+    """Change the owners of a file: the kernel does what belongs to it, and the owners are recorded."""
+    args = call.args
+    if meaning.name == "fchownat":
+        directory, path_at, ids, flags = descriptor(args[0]), args[1], args[2:4], args[4]
+    else:
+        directory, path_at, ids = AT_FDCWD, args[0], args[1:3]
+        flags = _NOFOLLOW if meaning.name == "lchown" else 0
+    try:
+        if meaning.name == "fchown":
+            fd = site.callers.opened(call, descriptor(args[0]))
+        else:
+            fd = _find(site, call, directory, path_at, flags)
+    except OSError:
+        return None  # the kernel finds the same, and tells it
+    try:
+        return _give(site, call, fd, *(_id(each, narrow=meaning.narrow) for each in ids))
+    finally:
+        os.close(fd)
+
+
+def _find(site: Site, call: Call, directory: int, path_at: int, flags: int) -> int:
+    path = site.callers.memory.string(call.pid, path_at)
+    if not path and flags & _EMPTY_PATH:
+        if directory == AT_FDCWD:
+            return site.callers.open(call, directory, b".", 0)
+        return site.callers.opened(call, directory)
+    if not path:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return site.callers.open(call, directory, path, os.O_NOFOLLOW if flags & _NOFOLLOW else 0)
+
+
+def _id(value: int, *, narrow: bool) -> int:
+    if narrow:
+        return NOBODY if value & _SHORT_NOBODY == _SHORT_NOBODY else value & _SHORT_NOBODY
+    return value & NOBODY
+
+
+def _give(site: Site, call: Call, fd: int, uid: int, gid: int) -> int:
+    who = site.callers.who(call.pid)
+    owner = site.records.of(fd)
+    if not site.may(who, CHOWN) and not may_give(who, owner[:2], (uid, gid)):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+    if not site.callers.listener.is_waiting(call):
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+    # To the only owner that there is: the layer gets its copy, set-id bits and capabilities go, the time of
+    # the change is now, and what cannot be changed, such as a read-only mount, is an error.
+    os.chown(b"self/fd/%d" % fd, -1 if uid == NOBODY else 0, -1 if gid == NOBODY else 0)
+    new = owner.uid if uid == NOBODY else uid, owner.gid if gid == NOBODY else gid
+    if new != owner[:2]:
+        site.records.set(fd, *new)
+    return 0
+
+
+def setxattr(site: Site, call: Call, _meaning: Meaning) -> Answer:
+    """Let attributes that only root of the machine may set seem set: no layer has them, here or in Docker.
+
+    Capabilities of files are the kernel's matter, which keeps them; the records are ours.
+    """
+    try:
+        name = site.callers.memory.string(call.pid, call.args[1])
+    except OSError:
+        return None
+    if name.startswith(_OURS):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+    if name.startswith(_HIGHER) and name != _CAPABILITY:
+        return 0
+    return None
+
+
+def chroot(site: Site, _call: Call, _meaning: Meaning) -> Answer:
+    """Note that paths mean different things to different processes from now on."""
+    site.callers.changed_root = True
+    return None

@@ -1,0 +1,154 @@
+"""Whose the files of a container are: read from what was recorded, and recorded, while it runs.
+
+Files and directories carry their owner. Links, fifos and the like cannot: what is asked of them in this life
+of the container is in a file of entries beside its upper directory, what layers say of theirs in the
+attributes of their directories.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from tiffin.linux import files, statx
+from tiffin.linux.ownerrecord import ENTRY, LINKS, OWNER, Record, entries, entry, parse, parse_links, spell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tiffin.linux.ownerrecord import Birth
+
+NONE = Record(0, 0)
+_CARRIERS = (stat.S_IFREG, stat.S_IFDIR)
+_ABSENT = (errno.ENODATA, errno.EOPNOTSUPP, errno.EPERM)
+_MOST_REMEMBERED = 1 << 16
+
+
+class Records:
+    """The owners of one container: `journal` is its file of entries, or -1; `layers`, top first, are open."""
+
+    def __init__(self, journal: int, layers: list[int]) -> None:
+        self._journal = journal
+        self._layers = layers
+        self._links: dict[Birth, tuple[int, int]] = {}
+        self._lower: dict[tuple[int, int], tuple[int, int]] = {}
+        self._read = 0
+        self._device = os.lstat("/").st_dev
+
+    def at(self, path: bytes, *, follow: bool) -> Record | None:
+        """Return what is recorded of what is at the path, None for nothing. Raises OSError."""
+        try:
+            return parse(os.getxattr(path, OWNER, follow_symlinks=follow))
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                raise
+        if follow and not self._knows_links():
+            return None
+        status = os.stat(path, follow_symlinks=follow)
+        if stat.S_IFMT(status.st_mode) in _CARRIERS:
+            return None
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
+        try:
+            owner = self._of_link(fd, os.fstat(fd))
+        finally:
+            os.close(fd)
+        return Record(*owner) if owner != (0, 0) else None
+
+    def of(self, fd: int) -> Record:
+        """Return the owner of what is open as O_PATH."""
+        status = os.fstat(fd)
+        if stat.S_IFMT(status.st_mode) in _CARRIERS:
+            return _carried(_self(fd)) or NONE
+        return Record(*self._of_link(fd, status))
+
+    def set(self, fd: int, uid: int, gid: int) -> None:
+        """Record these owners of what is open as O_PATH. Raises OSError where nothing can be written."""
+        path = _self(fd)
+        status = os.fstat(fd)
+        if stat.S_IFMT(status.st_mode) not in _CARRIERS:
+            self._set_link(fd, status, (uid, gid))
+            return
+        known = _carried(path)
+        if known is None and (uid, gid) == (0, 0):
+            return
+        record = (known or NONE)._replace(uid=uid, gid=gid)
+        try:
+            if record == NONE:
+                os.removexattr(path, OWNER)
+            else:
+                os.setxattr(path, OWNER, spell(record))
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:  # what is in memory, and in no layer, may have none
+                raise
+
+    def set_node(self, fd: int, mode: int, device: int, owner: tuple[int, int]) -> None:
+        """Let the empty file that is open stand for a device node."""
+        os.setxattr(fd, OWNER, spell(Record(*owner, mode, device)))
+
+    def _set_link(self, fd: int, status: os.stat_result, owner: tuple[int, int]) -> None:
+        if self._of_link(fd, status) == owner:
+            return
+        birth = status.st_ino, statx.born(fd)
+        self._links[birth] = owner
+        if self._journal >= 0 and status.st_dev == self._device:
+            os.write(self._journal, entry(birth, owner))
+
+    def _knows_links(self) -> bool:
+        """Tell whether any link has got an owner while the container runs; others may have written of it."""
+        if self._journal >= 0:
+            size = os.fstat(self._journal).st_size
+            if size > self._read:
+                data = os.pread(self._journal, size - self._read, self._read)
+                self._links |= entries(data)
+                self._read += len(data) - len(data) % ENTRY
+        return bool(self._links)
+
+    def _of_link(self, fd: int, status: os.stat_result) -> tuple[int, int]:
+        if self._knows_links():
+            found = self._links.get((status.st_ino, statx.born(fd)))
+            if found is not None:
+                return found
+        if status.st_dev != self._device:
+            return 0, 0
+        key = status.st_dev, status.st_ino
+        if key not in self._lower:
+            if len(self._lower) >= _MOST_REMEMBERED:
+                self._lower.clear()
+            self._lower[key] = self._in_layers(fd)
+        return self._lower[key]
+
+    def _in_layers(self, fd: int) -> tuple[int, int]:
+        """Return what the topmost layer says that has the link."""
+        real = os.readlink(_self(fd))
+        directory, _, name = real.rpartition(b"/")
+        for layer in self._layers:
+            try:
+                parent = files.open_in_root(
+                    layer, files.RootPath(os.fsdecode(directory)), os.O_PATH, links=False
+                )
+            except OSError:
+                continue
+            try:
+                os.stat(name, dir_fd=parent, follow_symlinks=False)
+                links = parse_links(os.getxattr(_self(parent), LINKS))
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return 0, 0
+            finally:
+                os.close(parent)
+            return links.owner(name) if links else (0, 0)
+        return 0, 0
+
+
+def _carried(path: bytes) -> Record | None:
+    try:
+        return parse(os.getxattr(path, OWNER))
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            raise
+        return None
+
+
+def _self(fd: int) -> bytes:
+    return b"self/fd/%d" % fd

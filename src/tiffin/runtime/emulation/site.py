@@ -1,0 +1,49 @@
+"""What those who answer know, and what they answer with."""
+
+from __future__ import annotations
+
+from tiffin.linux.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from tiffin.runtime.emulation.caller import Callers
+    from tiffin.runtime.emulation.credentials import Credentials
+    from tiffin.runtime.emulation.records import Records
+
+CHOWN, SETGID, SETUID, MKNOD = 0, 6, 7, 27
+"""Capabilities of which something depends here."""
+
+_FD_BITS = 32
+
+
+class Gift(NamedTuple):
+    """An answer that is an open file, which the caller gets."""
+
+    fd: int
+    cloexec: bool
+
+
+if TYPE_CHECKING:
+    Answer: TypeAlias = int | Gift | None
+    """What the call returns; None leaves it to the kernel. An OSError is raised for a failure."""
+
+
+class Site(NamedTuple):
+    """The container whose calls are answered, with the capabilities that its root has, as bits."""
+
+    callers: Callers
+    records: Records
+    capabilities: int
+    no_new_privs: bool
+
+    def may(self, who: Credentials, capability: int) -> bool:
+        """Tell whether the process is privileged in this."""
+        return who.user.effective == 0 and bool(self.capabilities >> capability & 1)
+
+
+def descriptor(value: int) -> int:
+    """Return the signed number of a descriptor that is in a register."""
+    value &= (1 << _FD_BITS) - 1
+    return value - (1 << _FD_BITS) if value >> (_FD_BITS - 1) else value

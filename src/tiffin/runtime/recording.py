@@ -1,0 +1,51 @@
+"""How owners are kept where there is one id: the filter that lets a process answer, in a profile's words.
+
+The profile of a container stays a filter of its own, whose refusals come first. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tiffin.oci.runtimespec import Seccomp, SeccompArg, SeccompRule
+from tiffin.runtime.emulation.calls import COMPAT, LIMITING, MARK, O_CREAT, O_TMPFILE, OPENING, answered
+from tiffin.runtime.seccomp import NOTIFY, Circumstances, architectures, compile_filter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tiffin.runtime.process import Process
+
+__all__ = ["JOURNAL", "recording"]
+
+JOURNAL = "links"
+"""The name of the file of entries beside an upper directory."""
+
+
+def recording(
+    process: Process, profile: Seccomp | None, machine: str, journal: str, layers: Sequence[str]
+) -> Process:
+    """Return the process with its owners kept: of links by the file `journal` and by `layers`, top first.
+
+    The calls of 32-bit programs are answered if the profile lets them through.
+    """
+    native = architectures(Circumstances(machine, (0, 0), frozenset()))
+    allowed = architectures(Circumstances(machine, (0, 0), frozenset(), compat=True))
+    compat = profile is None or set(allowed) <= set(profile.architectures)
+    names = dict.fromkeys((*answered(machine), *(answered(COMPAT[machine]) if compat else ())))
+    opening = tuple(
+        SeccompRule((name,), NOTIFY, args=(SeccompArg(index, flag, "SCMP_CMP_MASKED_EQ", flag),))
+        for name, index in OPENING.items()
+        for flag in (O_CREAT, O_TMPFILE)
+    )
+    limiting = tuple(
+        SeccompRule((name,), NOTIFY, args=(SeccompArg(index, MARK, "SCMP_CMP_EQ"),))
+        for name, index in LIMITING.items()
+    )
+    seccomp = Seccomp(
+        "SCMP_ACT_ALLOW",
+        architectures=allowed if compat else native,
+        syscalls=(SeccompRule(tuple(names), NOTIFY), *opening, *limiting),
+    )
+    program = compile_filter(seccomp, machine, listens=True)
+    return process._replace(owners=(program, journal, tuple(layers)))
