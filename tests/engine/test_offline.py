@@ -10,6 +10,8 @@ from tiffin.base.fetch import Download, Mirror, download
 from tiffin.build.ops.connection import Connection
 from tiffin.engine.building.request import BuildRequest
 from tiffin.engine.builds import build
+from tiffin.engine.request import RunRequest
+from tiffin.engine.running import aliased
 from tiffin.engine.transfers import pull, push
 from tiffin.errors import UnavailableError
 from tiffin.events import Notice
@@ -143,3 +145,24 @@ def test_an_alias_is_taken_announced_and_recorded(engine, folder, events, double
     assert f'"context:python:3.11-slim":"docker-image://{target}"'.encode() in statement.replace(b" ", b"")
     assert b"bases/python" in statement
     assert b"docker/python@3.11-slim" not in statement
+
+
+def test_containers_are_made_from_what_an_alias_stands_for(engine, events, double, tmp_path):
+    serve_image(double, "bases/python", "3.11")
+    target = f"{double.address}/bases/python:3.11"
+    settings = tmp_path / "tiffin.toml"
+    settings.write_text(f'[aliases]\n"python:3.11*" = "{target}"\n')
+    assert aliased(engine, RunRequest("python:3.11")).image == "python:3.11"
+    environ = {**engine.settings.environ, "TIFFIN_CONFIG": str(settings)}
+    engine.settings = engine.settings._replace(environ=environ)
+    assert aliased(engine, RunRequest("python:3.11")).image == target
+    assert [event.level for event in events] == ["warning"]
+
+
+def test_what_is_here_stays_when_it_cannot_be_pulled_again(engine, offline, double):
+    serve_image(double, "a/b", "1")
+    name = f"{double.address}/a/b:1"
+    pull(engine, name)
+    offline()
+    with pytest.raises(UnavailableError, match="cannot be pulled, and stays as it is in the store"):
+        pull(engine, name)

@@ -90,7 +90,7 @@ def test_an_index_its_images_and_their_attestations(engine, double, sbom, tmp_pa
     assert beside(engine, name, SBOM) == [(SBOM, "linux/arm64", "referrer")]
 
 
-@pytest.mark.parametrize("layout_first", [True, False])
+@pytest.mark.parametrize(("registry", "layout_first"), [(True, True), (False, False)], indirect=["registry"])
 def test_what_refers_to_an_image_is_copied_along(engine, registry, sbom, tmp_path, layout_first):
     serve_image(registry, "a/b", "1")
     name = f"{registry.address}/a/b:1"

@@ -9,7 +9,7 @@ import tarfile
 
 import pytest
 from tests.doubles.web import Page, Repository, WebDouble
-from tests.live import cases, trees
+from tests.live import cases, test_registry, trees
 from tests.live.dockerd import CLIENT, DAEMON, Docker
 
 pytestmark = pytest.mark.live
@@ -461,3 +461,27 @@ def test_images_go_to_docker_and_come_back_as_they_are(tiffin, base, docker):
     assert "there is no image none" in tiffin("image", "cp", "none", "x", check=False).stderr
     missing = tiffin("image", "cp", "docker-daemon:none", "x", env=env, check=False)
     assert (missing.returncode, "Docker has no image none" in missing.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("tiffin", ["root"], indirect=True)
+def test_docker_pulls_what_tiffin_pushes_and_the_reverse(tiffin, base, docker, tmp_path):
+    if test_registry.DAEMON is None:
+        pytest.skip("the package docker-registry is not installed")
+    process, registry = test_registry.serve(tmp_path / "registry")
+    try:
+        tiffin("tag", base, f"{registry}/ours:1")
+        tiffin("push", "-q", f"{registry}/ours:1")
+        docker("pull", "-q", f"{registry}/ours:1")
+        told = docker("run", "--rm", "--network", "none", f"{registry}/ours:1", "echo", "here").stdout
+        docker("tag", base, f"{registry}/theirs:1")
+        docker("push", "-q", f"{registry}/theirs:1")
+        tiffin("pull", "-q", f"{registry}/theirs:1")
+        assert tiffin("run", "--rm", f"{registry}/theirs:1", "echo", "here").stdout == told == "here\n"
+        names = [f"{registry}/{name}:1" for name in ("ours", "theirs")]
+        ids = {
+            engine("inspect", "-f", "{{.Id}}", name).stdout for name in names for engine in (tiffin, docker)
+        }
+        assert len(ids) == 1
+    finally:
+        process.terminate()
+        process.wait(10)

@@ -2,6 +2,7 @@
 
 import ctypes
 import ctypes.util
+import io
 import json
 import os
 import shutil
@@ -311,3 +312,15 @@ def test_a_cache_is_an_artifact_that_this_registry_takes(registry, make, skopeo,
     assert build(two, BuildRequest(context, cache_from=(option,))) == first
     steps = [event.status for event in events if isinstance(event, StepDone) and event.step.isdigit()]
     assert steps == ["cached", "cached"]
+
+
+def test_this_registry_gives_pieces_of_blobs(registry, tmp_path):
+    data = bytes(range(256)) * 10_000
+    blob = Descriptor.of(data, MediaType.OCI_LAYER)
+    with Registries({"HOME": str(tmp_path)}) as registries:
+        repository = registries.to_push(Reference.parse(f"{registry}/ours/pieces"))
+        with io.BytesIO(data) as stream:
+            repository.push(blob, stream)
+        for start, stop in ((0, 1), (1000, 2000), (len(data) - 5, len(data))):
+            with repository.open_piece(blob, start, stop) as piece:
+                assert piece.read() == data[start:stop]

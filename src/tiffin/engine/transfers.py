@@ -267,15 +267,15 @@ def _explained(engine: Engine, reference: Reference, error: TiffinError) -> Tiff
     hints = []
     if find_image(engine, familiar) is not None:
         message = f"{familiar} cannot be pulled, and stays as it is in the store: {error.message}"
+    elif error.code == "offline":
+        message = f"the image {familiar} is not here, and the network must not be used"
     else:
         message = f"the image {familiar} is not in the store, nor to be had from {reference.registry}"
         message += f": {error.message}"
         near = engine.tags.nearest(familiar)
         hints += [f"did you mean {' or '.join(near)}, which is here?"] if near else []
-        if isinstance(error, UnavailableError) and error.code != "offline":
+        if isinstance(error, UnavailableError):
             python = " --python" if reference.repository.rpartition("/")[2].startswith("python") else ""
             hints.append(f"an image from packages needs no registry: tiffin base{python} -t {familiar}")
-    if error.code == "offline":
-        message = f"the image {familiar} is not here, and the network must not be used"
     hints += [error.hint] if error.hint else []
     return type(error)(message, code=error.code, hint="; ".join(hints), exit_status=error.exit_status)
