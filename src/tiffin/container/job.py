@@ -43,7 +43,8 @@ class Job(NamedTuple):
     has the driver, the bytes of a file and how many there are, and the fields that a journal gets;
     `init` puts an init before the program, and `pidfile` gets the number of the first process. `journal` is
     the directory of the store's journal, and `about` what its events tell of the container. `external`, if
-    it is not our own runtime that starts the container, is as `runtime.external.Runtime`.
+    it is not our own runtime that starts the container, is as `runtime.external.Runtime`. One that `stays`
+    after its end has its end on the disk before anybody hears of it.
     """
 
     identity: str
@@ -66,6 +67,7 @@ class Job(NamedTuple):
     about: tuple[tuple[str, str], ...] = ()
     log: Log = ("json-file", 50 << 20, 2, ())
     external: tuple[Any, ...] = ()
+    stays: bool = True
 
     def note_networks(self, action: str) -> None:
         """Write into the journal that it came into its networks, or left them."""

@@ -168,7 +168,7 @@ class Records:
 
         row = (record.id, record.name, json.dumps(record.to_wire()).encode(), record.created)
         try:
-            with self._db.transaction() as connection:
+            with self._db.transaction(durable=not record.remove) as connection:
                 connection.execute("INSERT INTO container (id, name, record, created) VALUES (?,?,?,?)", row)
                 connection.executemany(
                     "INSERT INTO container_item (container, kind, key) VALUES (?,?,?)",
@@ -183,7 +183,7 @@ class Records:
 
         renamed = json.dumps(record._replace(name=name).to_wire()).encode()
         try:
-            with self._db.transaction() as connection:
+            with self._db.transaction(durable=True) as connection:
                 connection.execute(
                     "UPDATE container SET name = ?, record = ? WHERE id = ?", (name, renamed, record.id)
                 )
@@ -192,15 +192,15 @@ class Records:
 
     def change(self, identity: str, fields: Mapping[str, Any]) -> Record:
         """Keep the record with other fields, and return it. Raises NotFoundError if it is gone."""
-        with self._db.transaction() as connection:
+        with self._db.transaction(durable=True) as connection:
             changed = self.need(identity)._replace(**fields)
             wire = json.dumps(changed.to_wire()).encode()
             connection.execute("UPDATE container SET record = ? WHERE id = ?", (wire, identity))
         return changed
 
-    def remove(self, identity: str) -> None:
+    def remove(self, identity: str, *, durable: bool = False) -> None:
         """Forget the container."""
-        with self._db.transaction() as connection:
+        with self._db.transaction(durable=durable) as connection:
             connection.execute("DELETE FROM container WHERE id = ?", (identity,))
 
     def all(self) -> list[Record]:

@@ -71,11 +71,14 @@ class State(NamedTuple):
         return ended._replace(freezer="")
 
 
-def write(directory: Path, state: State) -> None:
-    """Put the state in the place of the old one at once; where the disk is full, write over it."""
+def write(directory: Path, state: State, *, sync: bool = False) -> None:
+    """Put the state in the place of the old one at once; where the disk is full, write over it.
+
+    How a container ended is worth a `sync`: after a power cut nobody could find it out.
+    """
     data = json.dumps(state._asdict()).encode()
     try:
-        files.atomic_write(directory / FILE, data, sync=False)
+        files.atomic_write(directory / FILE, data, sync=sync)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not _overwrite(directory / FILE, data):
             raise

@@ -369,7 +369,7 @@ class Supervisor:
         self._undo.close()
         self._state = self._over("exited", code)
         with contextlib.suppress(OSError):  # removed, or on a disk that is full: it is exited all the same
-            state.write(self.directory, self._state)
+            state.write(self.directory, self._state, sync=self.job.stays)
         self._tell(code, last=True)
         self.loop.close()
 

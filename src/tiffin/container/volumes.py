@@ -78,9 +78,10 @@ class Volumes:
             (beside / USERS).mkdir()
             (beside / USERS / user).touch()
         volume = Volume(name, now, dict(labels or {}), anonymous, dict(options or {}))
-        (beside / "volume.json").write_bytes(msgspec.json.encode(volume))
+        files.atomic_write(beside / "volume.json", msgspec.json.encode(volume))
         try:
             files.rename_noreplace(beside, self._root / name)
+            files.sync_directory(self._root)
         except FileExistsError:
             remove_tree(beside)
             return False
@@ -111,6 +112,7 @@ class Volumes:
         self.find(name)
         away = self._root / f".gone-{os.urandom(8).hex()}"
         (self._root / name).rename(away)
+        files.sync_directory(self._root)
         remove_tree(away)
 
     def share(self, name: str, user: str) -> None:
@@ -140,11 +142,17 @@ class Volumes:
             begun = bool(os.fstat(mark).st_size)
             if source is not None and source.is_directory and (begun or not any(data.iterdir())):
                 os.write(mark, b"begun")
+                os.fsync(mark)
                 for half in data.iterdir():
                     remove_tree(half)
                 self._copy_children(tree, source, data, {})
                 self._settle(source, data)
-            os.ftruncate(mark, 0)
+                if any(data.iterdir()):  # or a power cut would leave holes, and no mark
+                    files.sync_filesystem(data)
+                begun = True
+            if begun:
+                os.ftruncate(mark, 0)
+                os.fsync(mark)  # what a container writes from now on must not be taken for a half copy
 
     def _copy_children(
         self, tree: MergedTree, directory: Node, place: Path, seen: dict[tuple[int, int], Path]

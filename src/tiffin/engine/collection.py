@@ -70,6 +70,7 @@ def _sweep_containers(engine: Engine) -> int:
     with engine.db.read() as connection:
         known = {row[0] for row in connection.execute("SELECT id FROM container")}
     strays = [path for path in engine.home.containers.iterdir() if path.name not in known]
+    strays += (engine.home.root / "volumes").glob(".*")  # volumes that were never wholly made, or removed
     oldest = time.time() - _HOUR  # a younger one may be about to be recorded
     count = 0
     for path in strays:

@@ -98,10 +98,10 @@ def make(engine: Engine, request: RunRequest) -> Made:
 
                 own = keep_id(engine, record, spec, top, tree)
                 spec, top = own.spec, own.top
-                furnish(engine, directory, top, encode(spec))
+                furnish(engine, directory, top, encode(spec), stays=not record.remove)
                 own.write(directory)
             else:
-                furnish(engine, directory, top, encode(spec))
+                furnish(engine, directory, top, encode(spec), stays=not record.remove)
             plan = b"" if shares(record.network, record.security) else plan_of(engine, record, spec)
             records.add(record)
         except BaseException:

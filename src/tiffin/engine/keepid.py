@@ -10,6 +10,7 @@ from tiffin.engine.shifted import Swapped
 from tiffin.engine.standing import Top, directory_of
 from tiffin.engine.userns import accounts, exchanged, kept
 from tiffin.errors import UnsupportedError
+from tiffin.linux.files import atomic_write
 from tiffin.oci.runtimespec import Mount
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ class Kept(NamedTuple):
         """Write the files."""
         for name, data in self.files:
             path = directory / name
-            path.write_bytes(data)
-            path.chmod(0o644)
+            atomic_write(path, data)
 
 
 def keep_id(engine: Engine, record: Record, spec: RuntimeSpec, top: Top, tree: MergedTree) -> Kept:

@@ -95,7 +95,8 @@ def make_again(engine: Engine, request: RunRequest) -> Made | None:
     record = Record.from_wire(wire)
     directory = engine.home.containers / identity
     try:
-        furnish(engine, directory, Top(*top), _renamed(config, old, identity))
+        spec = _renamed(config, old, identity)
+        furnish(engine, directory, Top(*top), spec, stays=not record.remove)
         with engine.db.transaction() as connection:
             ready = is_ready(connection, engine.home, name, digest, record.layers)
             if ready:

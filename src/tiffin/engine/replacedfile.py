@@ -8,13 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from tiffin.linux.files import sync_directory
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @contextmanager
 def replaced_file(dest: str) -> Iterator[BinaryIO]:
-    """Give a file that takes the place of `dest` when all went well; `-` is standard output.
+    """Give a file that takes the place of `dest`, on the disk, when all went well; `-` is standard output.
 
     What is no plain file, a device or a pipe, is written into as it is.
     """
@@ -30,6 +32,9 @@ def replaced_file(dest: str) -> Iterator[BinaryIO]:
         try:
             with beside.open("xb") as out:
                 yield out
+                out.flush()
+                os.fsync(out.fileno())
             beside.replace(path)
+            sync_directory(path.parent)
         finally:
             beside.unlink(missing_ok=True)

@@ -217,7 +217,7 @@ def remove(engine: Engine, record: Record, *, volumes: bool) -> None:
     directory = directory_of(engine, record)
     there = directory.exists()  # with --rm the supervisor may have removed it, and told so
     put_away(directory)
-    Records(engine.db).remove(record.id)
+    Records(engine.db).remove(record.id, durable=not record.remove)
     remove_lock(lock_of(engine, record))
     _discard_control(engine, record, found)
     anonymous = [mount.name for mount in record.mounts if mount.anonymous] if volumes else []

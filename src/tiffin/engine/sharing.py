@@ -55,7 +55,7 @@ def enter_beside(engine: Engine, records: Iterable[tuple[str, Words]]) -> None:
     names = {
         name for network, words in records for name in (*partners(words).values(), *_of_network(network))
     }
-    found = {_need(engine, name, f"{PREFIX}{name}")[1] for name in names}
+    found = {partner(engine, name, f"{PREFIX}{name}")[1] for name in names}
     if len(found) > 1:
         raise UnsupportedError(
             "without root only containers that share with the same one can be started at a time",
@@ -71,7 +71,7 @@ def shared(engine: Engine, record: Record, spec: RuntimeSpec) -> RuntimeSpec:
     asked = partners(record.security)
     if not asked:
         return spec
-    if len({_need(engine, name, f"--{kind} {PREFIX}{name}")[0].id for kind, name in asked.items()}) > 1:
+    if len({partner(engine, name, f"--{kind} {PREFIX}{name}")[0].id for kind, name in asked.items()}) > 1:
         raise UnsupportedError(
             "--pid and --ipc can be shared with one container only: they belong to its user namespace",
             code="other-user-namespace",
@@ -79,7 +79,7 @@ def shared(engine: Engine, record: Record, spec: RuntimeSpec) -> RuntimeSpec:
             exit_status=125,
         )
     kind, name = next(iter(asked.items()))
-    other, pid = _need(engine, name, f"--{kind} {PREFIX}{name}")
+    other, pid = partner(engine, name, f"--{kind} {PREFIX}{name}")
     if "ipc" in asked and dict(other.security).get("ipc") != "shareable":
         raise ConflictError(
             f"--ipc {PREFIX}{name}: the IPC of {other.name} is its own",
@@ -134,7 +134,8 @@ def _of_network(network: str) -> tuple[str, ...]:
     return (network.removeprefix(PREFIX),) if network.startswith(PREFIX) else ()
 
 
-def _need(engine: Engine, name: str, option: str) -> tuple[Record, int]:
+def partner(engine: Engine, name: str, option: str) -> tuple[Record, int]:
+    """Return the container that an option names, and its first process. ConflictError if it has none."""
     if not name:
         raise InvalidError(f"{option}: the name of the container is missing", code="usage", exit_status=125)
     other = Records(engine.db).find(name)

@@ -16,7 +16,7 @@ from tiffin.layer.apply import apply
 from tiffin.layer.owners import TrueOwners
 from tiffin.layer.tar import open_tar
 from tiffin.layer.tree import scan
-from tiffin.linux.files import lock
+from tiffin.linux.files import lock, sync_filesystem
 from tiffin.linux.remove import remove_tree
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def _copy(engine: Engine, place: Path, layer: str, own: tuple[int, int]) -> Path
     unfinished.mkdir()
     with open_tar(original, engine.owners) as stream:
         apply(stream, unfinished, Swapped(own))
+    sync_filesystem(place)  # whoever finds the copy believes it, also after a power cut
     unfinished.rename(copy)
     return copy
 

@@ -125,8 +125,11 @@ def volumes_of(engine: Engine) -> Volumes:
     return Volumes(engine.home.root / "volumes", engine.layers.owners)
 
 
-def furnish(engine: Engine, directory: Path, top: Top, config: bytes) -> None:
-    """Make a container's directory: its writable layer, its files, its runtime spec."""
+def furnish(engine: Engine, directory: Path, top: Top, config: bytes, *, stays: bool) -> None:
+    """Make a container's directory: its writable layer, its files, its runtime spec.
+
+    That of one which `stays` is on the disk then: a power cut must not leave a record of it without the rest.
+    """
     os.mkdir(directory, 0o700)  # noqa: PTH102 - a dozen of these, each time: Path would double what they cost
     for name in (UPPER, WORK, EMPTY):
         os.mkdir(f"{directory}/{name}")  # noqa: PTH102 - the same
@@ -139,8 +142,15 @@ def furnish(engine: Engine, directory: Path, top: Top, config: bytes) -> None:
         try:
             os.fchmod(fd, 0o644)  # whatever our umask: users in the container read them
             write_all(fd, content)
+            if stays and content:
+                os.fsync(fd)
         finally:
             os.close(fd)
+    if stays:
+        from tiffin.linux.files import sync_directory
+
+        sync_directory(directory)
+        sync_directory(directory.parent)
 
 
 def about(record: Record) -> tuple[tuple[str, str], ...]:

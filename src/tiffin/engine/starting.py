@@ -22,7 +22,7 @@ from tiffin.engine.standing import (
     volumes_of,
 )
 from tiffin.errors import ConflictError, InvalidError
-from tiffin.linux.files import lock
+from tiffin.linux.files import lock, sync_file
 from tiffin.linux.isolation import Rung
 from tiffin.network import publish, resolver
 from tiffin.network.attach import examine
@@ -56,6 +56,8 @@ def start_detached(engine: Engine, made: Made) -> None:
     record = made.record
     with locked(engine, record):
         notices, _ = spawn.spawn(job_of(engine, made))
+        if not record.remove:
+            sync_file(directory_of(engine, record) / state.FILE)  # that it ran is to be known
     for notice in notices:
         say(engine, notice)
 
@@ -205,6 +207,7 @@ def job_of(engine: Engine, made: Made, *, interactive: bool = False) -> job.Job:
         journal=str(engine.home.journal),
         about=about(record),
         external=_external(engine, record, network) if record.runtime else (),
+        stays=not record.remove,
     )
 
 
@@ -281,7 +284,9 @@ def _network(engine: Engine, record: Record) -> NetworkPlan:
         ports = ()
     join = ""
     if choice.mode == "container":
-        join = f"/proc/{_pid_of(engine, choice.target)}/ns/net"
+        from tiffin.engine.sharing import partner  # few share the network of another
+
+        join = f"/proc/{partner(engine, choice.target, f'--network container:{choice.target}')[1]}/ns/net"
     extra = [resolver.parse_extra_host(line) for line in record.extra_hosts]
     return NetworkPlan(
         mode=choice.mode,
@@ -307,18 +312,6 @@ def _beside_its_own(engine: Engine, ports: tuple[publish.Published, ...]) -> tup
 
 
 _WHY = {"host": "its ports are the host's own", "none": "the container has no network"}
-
-
-def _pid_of(engine: Engine, name: str) -> int:
-    other = Records(engine.db).need(name)
-    found = state.read(directory_of(engine, other))
-    if not found.pid:
-        raise ConflictError(
-            f"--network container:{name}: the container {other.name} is not running",
-            code="not-running",
-            hint=f"start it first: tiffin start {other.name}",
-        )
-    return found.pid
 
 
 def _resolver(

@@ -15,7 +15,7 @@ from tiffin.content.verify import VerifyingReader
 from tiffin.content.walk import walk
 from tiffin.errors import CorruptError, NotFoundError, TiffinError, UnsupportedError
 from tiffin.image.naming import find, name_of, named, unnamed
-from tiffin.linux.files import lock
+from tiffin.linux.files import lock, sync_directory
 from tiffin.oci.codec import decode, encode
 from tiffin.oci.descriptor import Annotation
 from tiffin.oci.manifest import LIMIT, Index
@@ -191,6 +191,7 @@ def _replacing(beside: Path, target: Path) -> Iterator[BinaryIO]:
             out.flush()
             os.fsync(out.fileno())
         draft.replace(target)
+        sync_directory(target.parent)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise

@@ -214,6 +214,19 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
+def sync_file(path: Path) -> None:
+    """Make the file at `path`, and its name, survive a crash; nothing if it is gone."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    sync_directory(path.parent)
+
+
 def sync_filesystem(path: Path) -> None:
     """Make everything on the file system of the directory `path` survive a crash.
 

@@ -97,6 +97,7 @@ class Definitions:
         """Forget it."""
         with files.lock(self._root / ".lock"):
             (self._root / f"{name}.json").unlink(missing_ok=True)
+            files.sync_directory(self._root)
 
     def _read(self, name: str) -> Definition | None:
         try:

@@ -221,7 +221,7 @@ class LayerStore:
 
     def discard(self, diff_id: DiffID) -> None:
         """Throw away a layer, whatever needs it: what lies there is not what it is called."""
-        with self.workspace() as place, self._db.transaction() as connection:
+        with self.workspace() as place, self._db.transaction(durable=True) as connection:
             connection.execute("DELETE FROM layer WHERE diff_id = ?", (diff_id,))
             if self.path(diff_id).exists():
                 self.path(diff_id).rename(place / "damaged")
@@ -251,7 +251,7 @@ class LayerStore:
         """
         whole = self.is_canonical(diff_id) and self._digest_of(diff_id) == diff_id
         same = "WHERE diff_id = ? AND boot = ?"
-        with self.workspace() as place, self._db.transaction() as connection:
+        with self.workspace() as place, self._db.transaction(durable=True) as connection:
             if whole:
                 connection.execute(f"UPDATE layer SET boot = '' {same}", (diff_id, boot))  # noqa: S608  # ours
             elif connection.execute(f"DELETE FROM layer {same}", (diff_id, boot)).rowcount:  # noqa: S608  # ours

@@ -44,10 +44,16 @@ class Database:
         self._ready = False
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection that may write; commit at the end of the block, roll back if it raises."""
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """Give a connection that may write; commit at the end of the block, roll back if it raises.
+
+        What was committed is seen by all at once, but a power cut may undo it; not so if it is `durable`,
+        which waits for the disk, and holds for the whole of the outermost block, and for all that was before.
+        """
         with self._block("BEGIN IMMEDIATE") as connection:
             yield connection
+            if durable:
+                self._current.durable = True
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -62,6 +68,17 @@ class Database:
             strays = connection.execute("PRAGMA foreign_key_check").fetchall()
         lines = [] if found == ["ok"] else found
         return lines + [f"a row of {row['table']} refers to a {row['parent']} that is gone" for row in strays]
+
+    def settle(self) -> None:
+        """Have all that was committed so far, by whomever, survive a crash of the machine."""
+        try:
+            log = os.open(self._path.with_name(f"{self._path.name}-wal"), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return  # it was written back, and who does that waits for the disk; or there never was one
+        try:
+            os.fdatasync(log)
+        finally:
+            os.close(log)
 
     def close(self) -> None:
         """Close what is open; the next block opens anew."""
@@ -94,11 +111,14 @@ class Database:
             try:
                 connection.execute(begin)
                 self._current.block = (connection, writes)
+                self._current.durable = False
                 try:
                     yield connection
                 finally:
                     self._current.block = None
                 connection.execute("COMMIT")
+                if self._current.durable:
+                    self.settle()
             except BaseException:
                 connection.close()  # rolls back, also when the failure was the disk's
                 raise
@@ -115,7 +135,7 @@ class Database:
                 self._prepare(connection)
                 self._ready = True
             if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-                # A power cut may undo the last transactions, never break the file.
+                # A power cut may undo the last transactions, never break the file; see `durable`.
                 connection.execute("PRAGMA synchronous=NORMAL")
                 connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
         except BaseException:

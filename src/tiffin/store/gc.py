@@ -141,7 +141,10 @@ class _Collector:
     def sweep(
         self, roots: Callable[[], Iterable[Node]], links: Callable[[Node], Iterable[Node]], trash: Path
     ) -> Swept:
-        with self._db.transaction() as connection:
+        # Durable: were the disk to forget that a layer went, it would believe in one that came again since.
+        with self._db.transaction(durable=not self._dry_run) as connection:
+            if not self._dry_run:
+                self._db.settle()  # what is to go must not have its name back after a power cut
             holding = Leases(self._db).holding()
             held = [Node(kind, key) for kind, key in holding.items if kind in ("blob", "layer")]  # type: ignore[arg-type]  # just compared
             marked = mark([*held, *roots()], links)

@@ -33,7 +33,7 @@ class Images:
 
     def add(self, descriptor: Descriptor, image_id: Digest) -> None:
         """Keep the image; one that is here already counts as new. Of an index, the id may change."""
-        with self._db.transaction() as connection:
+        with self._db.transaction(durable=True) as connection:
             connection.execute(
                 "INSERT INTO image(digest, image_id, media_type, size, created) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT(digest) DO UPDATE SET image_id = excluded.image_id, created = excluded.created",
@@ -59,7 +59,7 @@ class Images:
 
     def remove(self, digest: Digest) -> bool:
         """Let the image go; whether it was here."""
-        with self._db.transaction() as connection:
+        with self._db.transaction(durable=True) as connection:
             return connection.execute("DELETE FROM image WHERE digest = ?", (digest,)).rowcount > 0
 
 

@@ -65,7 +65,7 @@ class Tags:
             "size": descriptor.size,
             "created": self._clock(),
         }
-        with self._db.transaction() as c:
+        with self._db.transaction(durable=True) as c:
             c.execute("INSERT OR REPLACE INTO tag VALUES (:key, :type, :digest, :size, :created)", row)
 
     def tag(self, reference: Reference, descriptor: Descriptor) -> None:
@@ -74,7 +74,7 @@ class Tags:
 
     def remove(self, reference: Reference) -> bool:
         """Forget the name; whether there was one."""
-        with self._db.transaction() as c:
+        with self._db.transaction(durable=True) as c:
             return c.execute("DELETE FROM tag WHERE reference = ?", (_key(reference),)).rowcount > 0
 
     def all(self) -> list[Tag]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tiffin.build.ops.materialise import materialise
 from tiffin.build.patience import patient_lock
 from tiffin.errors import InvalidError
-from tiffin.linux.files import lock, rename_noreplace, tree_size
+from tiffin.linux.files import lock, rename_noreplace, sync_filesystem, tree_size
 from tiffin.linux.remove import remove_tree
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ class CacheMounts:
             with self._layers.workspace() as work:
                 made = self._make(work, mount, shown)
                 (made / "about.json").write_text(json.dumps({"id": mount.id, "created": time.time()}))
+                if any((made / "data").iterdir()):
+                    sync_filesystem(work)  # it is believed to be filled from here on
                 with suppress(FileExistsError):  # another step was faster
                     rename_noreplace(made, place)
         os.utime(about)
