@@ -60,6 +60,11 @@ class Bench:
         self.context = "context content"
         self.reader = self
 
+    def foresee(self, _name, _readings):
+        """There is always room."""
+
+    foresee_run = foresee
+
     def keep(self, diff_id):
         self.held.append(diff_id)
 

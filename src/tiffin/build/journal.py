@@ -86,6 +86,16 @@ class Journal:
         self._causes[index] = record.text if own else self._causes.get(ground, record.ground.name)
         self._emit(StepWhy(str(index), "miss", (*own, *below)))
 
+    def size_before(self, index: int) -> int | None:
+        """The bytes that the result of the step took the last time, if it is remembered still."""
+        last = self._last(index)
+        if last is None:
+            return None
+        query = "SELECT usage FROM cache JOIN layer USING (diff_id) WHERE key = ?"
+        with self._db.read() as connection:
+            row = connection.execute(query, (last.key,)).fetchone()
+        return None if row is None else int(row[0])
+
     def made(self, index: int, key: str, record: StepRecord) -> None:
         """Keep the record of a step that was built."""
         from tiffin.build.steprecord import pack

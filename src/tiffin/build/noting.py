@@ -62,6 +62,10 @@ class Noting:
         if self._journal is not None and self._journal.hit(index, key, hit):
             self._journal.made(index, key, self._record(self._journal, index, reads, here=False))
 
+    def size_before(self, index: int) -> int | None:
+        """The bytes that the step's result took the last time that it was built, if that is known."""
+        return self._journal.size_before(index) if self._journal is not None else None
+
     def finish(self) -> None:
         """Keep what was noted."""
         if self._journal is not None:

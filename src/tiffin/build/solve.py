@@ -200,6 +200,7 @@ class Solver:
         def execute() -> DiffID | None:
             from tiffin.build.ops.run import Report  # with it comes all that starts containers
 
+            self._bench.foresee_run(vertex.name, self._noting.size_before(index))
             return self._bench.run(op, parent, shown, Report(step, self._stop, self._emit))
 
         reads = [
@@ -222,6 +223,7 @@ class Solver:
 
         def execute() -> DiffID | None:
             self._bench.look(index, readings)
+            self._bench.foresee(vertex.name, readings)
             return self._bench.copy(op, readings, parent)
 
         return self._remember(index, vertex, key, execute, reads)

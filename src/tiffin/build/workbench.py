@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tiffin.build.graph import Copy, Git, Http, MakeDirectory, Run
     from tiffin.build.ops.run import Report, StepRunner
     from tiffin.build.ops.scene import Scene
+    from tiffin.build.outlook import Outlook
     from tiffin.build.reading import Origin, Reading, Shown
     from tiffin.layer.describe import LayerInfo
     from tiffin.oci.digest import DiffID
@@ -54,6 +55,7 @@ class Workbench:
         fetching: Fetching,
         epoch: int,
         inspector: Callable[[], Inspector] | None = None,
+        outlook: Callable[[], Outlook] | None = None,
     ) -> None:
         self.layers = layers
         self.cache = cache
@@ -65,6 +67,7 @@ class Workbench:
         self._make_runner = runner
         self._fetching = fetching
         self._make_inspector = inspector
+        self._make_outlook = outlook
         self._runner: StepRunner | None = None
         self._guard = threading.Lock()
 
@@ -78,6 +81,16 @@ class Workbench:
         for reading in readings:
             if self._make_inspector is not None and reading.context is not None:
                 self._make_inspector().copied(index, reading.context, reading.entries())
+
+    def foresee(self, name: str, readings: Sequence[Reading]) -> None:
+        """Look whether the disk has room for what a step copies. Raises FailedError if it cannot have."""
+        if self._make_outlook is not None:
+            self._make_outlook().copy(name, [(each.entries(), each.unpack) for each in readings])
+
+    def foresee_run(self, name: str, before: int | None) -> None:
+        """Look whether the disk has room for what a command made the last time, if that is known."""
+        if self._make_outlook is not None and before:
+            self._make_outlook().run(name, before)
 
     def stop_processes(self) -> None:
         """End every process of a step that runs, and what is being fetched."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 from tiffin.content.verify import fetch_bytes
 from tiffin.content.walk import walk
 from tiffin.engine.lookup import is_whole, need_image, of_platform, open_best
 from tiffin.engine.policyfile import admit_file
+from tiffin.engine.room import foresee
 from tiffin.errors import NotFoundError
 from tiffin.image.archive import open_archive
 from tiffin.image.platforms import open_platforms
@@ -56,6 +58,7 @@ def save(
         if found.reference is not None:
             own.append(found.reference)
     images = [saved(engine, descriptor, tuple(references)) for descriptor, references in chosen.items()]
+    _foresee(engine, out, images)
     write_archive(out, images, docker=form == "docker")
     for image_id, name in told:
         engine.happened("image", "save", image_id, name=name)
@@ -93,6 +96,15 @@ def saved(engine: Engine, descriptor: Descriptor, references: tuple[Reference, .
     if descriptor.is_index and is_whole(engine, descriptor):
         return SavedGraph(engine.fetcher, descriptor.bare(), references, image)
     return Saved(image, references)
+
+
+def _foresee(engine: Engine, out: BinaryIO, images: Sequence[Saved | SavedGraph]) -> None:
+    """Look whether the disk has room for an archive that goes into a file."""
+    place = getattr(out, "name", None)
+    if isinstance(place, Path | str) and Path(place).is_file():
+        layers = [layer.descriptor for each in images if each.image for layer in each.image.layers]
+        sizes = {layer.digest: layer.size for layer in layers}
+        foresee(engine, Path(place).absolute().parent, sum(sizes.values()), "the archive")
 
 
 class _Loading:

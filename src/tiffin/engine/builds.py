@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tiffin.build.imported import ImportedCaches
     from tiffin.build.ops.fetch import Fetcher
     from tiffin.build.ops.run import StepRunner
+    from tiffin.build.outlook import Outlook
     from tiffin.build.plan import PlanRequest
     from tiffin.build.solve import Result
     from tiffin.dockerfile.ast import Dockerfile
@@ -178,6 +179,7 @@ class _Builder:
             inspector=lambda: make_inspector(
                 engine, graph, planned.wants, planned.dockerfile, planned.linter
             ),
+            outlook=self._outlook,
         )
         fresh = _fresh(engine, request, planned.dockerfile, graph)
         try:
@@ -187,6 +189,14 @@ class _Builder:
                 return solver.solve([*planned.wants, *beside]), bench
         finally:
             bench.finish()
+
+    def _outlook(self) -> Outlook:
+        """Return what looks at the disk before a step; called when there is one to execute."""
+        from tiffin.build.outlook import Outlook
+        from tiffin.engine.room import advice
+
+        engine = self._engine
+        return Outlook(engine.home.root, engine.emit, lambda: advice(engine))
 
     def _runner(self) -> StepRunner:
         """Return what runs RUN steps; called when there is one to run, and loaded then."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from functools import cached_property
 
 from tiffin.engine.rootless import Footing, machine
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from tiffin.store.images import Images
     from tiffin.store.leases import Leases
     from tiffin.store.tags import Tags
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _ignore(_event: Event) -> None:
@@ -168,5 +172,11 @@ class Engine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the database."""
-        self.db.close()
+        """Close the database; of a disk that has become full, tell how full, and what would make room."""
+        try:
+            if isinstance(error, OSError) and error.errno in _FULL:
+                from tiffin.engine.room import full  # hardly ever
+
+                raise full(self, error) from error
+        finally:
+            self.db.close()

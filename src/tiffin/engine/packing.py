@@ -6,6 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
+from tiffin.engine.room import foresee
 from tiffin.errors import CorruptError
 from tiffin.events import StepDone, StepProgress, StepStarted
 from tiffin.oci.descriptor import FOREIGN_LAYERS, Descriptor, MediaType
@@ -74,6 +75,7 @@ class PushOptions(NamedTuple):
     before_tag: BeforeTag | None = None
 
 
+_THIRD: Final = 3  # of a layer is left when it is compressed, or more
 AS_IT_IS: Final = PushOptions()
 """How an image is sent if nobody asks for anything."""
 
@@ -121,6 +123,9 @@ class Packer:
         from tiffin.layer.compress import compress
 
         engine, wanted = self._engine, self._compression
+        foresee(
+            engine, engine.home.root, descriptor.size // _THIRD, f"the compressed {descriptor.digest.short}"
+        )
         begun, step = time.monotonic(), f"compress {descriptor.digest}"
         engine.emit(StepStarted(step, f"compress {descriptor.digest.short}"))
         try:

@@ -16,7 +16,7 @@ from tiffin.build.hostenv import BUNDLE
 from tiffin.build.ops import connected
 from tiffin.build.ops.lender import Lender, own_variables
 from tiffin.build.ops.scene import HISTORY, Scene, history_of, refresh
-from tiffin.build.ops.stepfailure import step_failure, tell_memory
+from tiffin.build.ops.stepfailure import step_failure, tell_memory, tell_room
 from tiffin.build.ops.stubs import missing_points, remove_points
 from tiffin.build.owner import find_user
 from tiffin.events import StepLog
@@ -177,6 +177,7 @@ class StepRunner:
                     error = step_failure(op, status, tail)
                     if usage is not None:
                         tell_memory(error, self._settings.resources, usage)
+                    tell_room(error, tail, work)
                     if self._settings.keeps_failed and not report.stop.is_set():
                         self._keep(site, error, furnished, held)
                     raise error

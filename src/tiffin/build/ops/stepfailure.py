@@ -1,4 +1,4 @@
-"""What is said of a step that failed. Pure."""
+"""What is said of a step that failed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING
 
 from tiffin.build.oneline import short
 from tiffin.errors import FailedError
+from tiffin.linux.room import room_of
 from tiffin.runtime.cgroups.limits import killed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tiffin.build.graph import Run
     from tiffin.oci.runtimespec import Resources
     from tiffin.runtime.cgroups.stats import Usage
 
 _WIDEST = 80
+_FULL = (b"No space left on device", b"Disk quota exceeded", b"ENOSPC", b"EDQUOT", b"disk is full")
 
 
 def step_failure(op: Run, status: int, tail: bytes) -> FailedError:
@@ -33,3 +37,10 @@ def tell_memory(error: FailedError, resources: Resources | None, usage: Usage) -
     processes = "a process was" if usage.killed == 1 else f"{usage.killed} processes were"
     error.message += f": out of memory, {processes} {killed(limit, usage.peak)}"
     error.hint = "give the steps more with --memory, or let them do less at once"
+
+
+def tell_room(error: FailedError, tail: bytes, folder: Path) -> None:
+    """Add to the error what the disk has left, if the command has complained of that and is there still."""
+    if any(words in tail for words in _FULL):
+        error.message += f": {room_of(folder).told(folder)}"
+        error.hint = error.hint or "make room with 'tiffin system prune -a', or have the step write less"
