@@ -13,7 +13,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, Protocol, runtime_checkable
 
 from tiffin.content.verify import fetch_bytes
-from tiffin.content.walk import links
+from tiffin.content.walk import check_documents, links
 from tiffin.errors import CorruptError, FailedError
 from tiffin.events import Emit, StepDone, StepProgress, StepStarted, ignore
 from tiffin.oci.descriptor import CONFIGS, FOREIGN_LAYERS, Descriptor
@@ -93,7 +93,10 @@ def _survey(source: Fetcher, root: Descriptor) -> _Graph:
     graph = _Graph([], [])
     seen: set[tuple[str, bool]] = set()
 
+    size = 0
+
     def visit(descriptor: Descriptor, depth: int) -> None:
+        nonlocal size
         document = descriptor.is_index or descriptor.is_manifest
         if (descriptor.digest, document) in seen:
             return
@@ -105,6 +108,8 @@ def _survey(source: Fetcher, root: Descriptor) -> _Graph:
                 graph.blobs.append(descriptor)
             return
         data = fetch_bytes(source, descriptor)
+        size += len(data)
+        check_documents(size, root)
         parsed = parse_manifest(data, descriptor.media_type, f"manifest {descriptor.digest}")
         for child in links(parsed):
             visit(child, depth + 1)

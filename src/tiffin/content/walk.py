@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tiffin.content.verify import read_manifest
+from tiffin.errors import CorruptError
 from tiffin.oci.manifest import Index, Manifest
 
 if TYPE_CHECKING:
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
     from tiffin.content.protocol import Fetcher
     from tiffin.oci.descriptor import Descriptor
+
+
+_DOCUMENTS: Final = 64 << 20  # all that describes the images of one index, and is held in memory
 
 
 def links(document: Manifest | Index) -> tuple[Descriptor, ...]:
@@ -22,6 +26,14 @@ def links(document: Manifest | Index) -> tuple[Descriptor, ...]:
     if isinstance(document, Index):
         return document.manifests
     return (document.config, *document.layers)
+
+
+def check_documents(size: int, root: Descriptor) -> None:
+    """Raise CorruptError if the documents of an image so far take more bytes than those of any real one."""
+    if size > _DOCUMENTS:
+        raise CorruptError(
+            f"the manifests of {root.digest} take more than {_DOCUMENTS >> 20} MiB", code="too-many-manifests"
+        )
 
 
 def children(fetcher: Fetcher, descriptor: Descriptor) -> tuple[Descriptor, ...]:
@@ -38,6 +50,7 @@ def walk(fetcher: Fetcher, root: Descriptor) -> Iterator[Descriptor]:
     or what lies below the manifest would be missed.
     """
     seen: set[tuple[str, bool]] = set()
+    size = 0
     pending = [root]
     while pending:
         descriptor = pending.pop()
@@ -45,5 +58,8 @@ def walk(fetcher: Fetcher, root: Descriptor) -> Iterator[Descriptor]:
         if key in seen:
             continue
         seen.add(key)
+        if key[1]:
+            size += descriptor.size
+            check_documents(size, root)
         yield descriptor
         pending.extend(reversed(children(fetcher, descriptor)))

@@ -211,7 +211,7 @@ def _fetch(engine: Engine, registries: Registries, lease: Lease, wanted: _Wanted
     sink = Arriving(engine, image, repository)
     with turns():
         copy_graph(source, sink, image.descriptor.bare(), emit=engine.emit, threads=_THREADS)
-    absent = [diff_id for diff_id in image.config.rootfs.diff_ids if not engine.layers.has(diff_id)]
+    absent = [diff_id for diff_id in set(image.config.rootfs.diff_ids) if not engine.layers.has(diff_id)]
     if absent:
         raise UnsupportedError(
             f"{reference.familiar} has layers that its registry must not hand out", code="foreign-layers"

@@ -27,23 +27,28 @@ from tiffin.linux.files import RootPath, write_all
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-    from typing import BinaryIO
 
     from tiffin.layer.owners import Owners
     from tiffin.layer.tree import Kind
-    from tiffin.layer.untar import Member
+    from tiffin.layer.untar import Member, Readable
     from tiffin.oci.digest import DiffID
 
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _ID_LIMIT: Final = 2**32 - 1  # the last one, -1, means "do not change" to the kernel
 _NODES: Final = {"3": stat.S_IFCHR, "4": stat.S_IFBLK, "6": stat.S_IFIFO}
 _PAGE: Final = 4096
+_EACH_NAME: Final = 160  # bytes that a name takes beside its letters
 
 
 class Limits(NamedTuple):
-    """How much a tar may ask for: entries, and bytes of one file and of all, holes counted."""
+    """How much a tar may ask for: entries, and bytes of one file and of all, holes counted.
+
+    `names` is the memory that all their names may take, whoever sorts them; of short ones that are some
+    six million.
+    """
 
     entries: int = 10_000_000
+    names: int = 1 << 30
     file: int = 1 << 42
     total: int = 1 << 44
 
@@ -62,7 +67,7 @@ class Applied(NamedTuple):
 
 
 def apply(  # noqa: PLR0913  # each caller leaves out most of them
-    stream: BinaryIO,
+    stream: Readable,
     root: Path,
     owners: Owners,
     limits: Limits = Limits(),  # noqa: B008  # frozen
@@ -111,6 +116,7 @@ class _Applier:
         self._owners = owners
         self._limits = limits
         self._total = 0
+        self._names = 0
         self.entries = 0
         self.usage = 0
 
@@ -154,8 +160,9 @@ class _Applier:
         limits = self._limits
         self.entries += 1
         self._total += member.size
-        if self.entries > limits.entries:
-            raise invalid(member.name, f"the layer has more than {limits.entries} entries")
+        self._names += len(path) + _EACH_NAME
+        if self.entries > limits.entries or self._names > limits.names:
+            raise invalid(member.name, f"the layer has more entries than can be held: {self.entries:,}")
         if member.size > limits.file or self._total > limits.total:
             raise invalid(member.name, f"its {member.size} bytes are more than a layer may have")
         if member.uid >= _ID_LIMIT or member.gid >= _ID_LIMIT:

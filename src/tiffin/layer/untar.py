@@ -8,7 +8,7 @@ memory stays bounded whatever a header claims. Knows nothing of file systems.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from zlib import adler32
 
 from tiffin.errors import CorruptError
@@ -17,13 +17,19 @@ from tiffin.layer.sparse import Segment, check_map, old_map, read_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import BinaryIO
 
 BLOCK: Final = 512
 _CHUNK: Final = 1 << 20
 _EXTENSION_LIMIT: Final = 1 << 20  # of a PAX header or a GNU long name: the same as Go's reader has
 _HEADER_ONLY: Final = frozenset(b"123456")  # links, nodes and directories have no content, whatever size says
 _ZERO: Final = bytes(BLOCK)
+
+
+class Readable(Protocol):
+    """What gives bytes, as any stream does."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """At most so many of the next bytes, none at the end."""
 
 
 class Member(NamedTuple):
@@ -49,7 +55,7 @@ class TarReader:
     Every byte of the stream, to its very end, is also given to `seen`.
     """
 
-    def __init__(self, stream: BinaryIO, seen: Callable[[bytes], object] = lambda _data: None) -> None:
+    def __init__(self, stream: Readable, seen: Callable[[bytes], object] = lambda _data: None) -> None:
         self._stream = stream
         self._seen = seen
         self._buffer = b""

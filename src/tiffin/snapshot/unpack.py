@@ -61,6 +61,7 @@ def unpack_layer(
     from tiffin.layer.apply import apply
     from tiffin.layer.compress import decompress
     from tiffin.layer.describe import LayerInfo
+    from tiffin.snapshot.roomwatch import RoomWatch
 
     if not descriptor.is_layer:
         raise UnsupportedError(f"{descriptor.media_type} is not a layer that can be unpacked")
@@ -71,7 +72,8 @@ def unpack_layer(
             tree = place / "tree"
             tree.mkdir()
             with decompress(blob) as stream:
-                applied = apply(stream, tree, layers.owners, tell=keeps_blob)
+                watched = RoomWatch(stream, tree, f"the layer {descriptor.digest.short}")
+                applied = apply(watched, tree, layers.owners, tell=keeps_blob)
             # What is verified while it is read is verified when it was read to its end.
             while blob.read(_CHUNK):
                 pass
