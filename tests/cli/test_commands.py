@@ -497,7 +497,13 @@ def test_logs_go_to_the_stream_that_they_came_from(engine, capfdbinary, monkeypa
     )
     captured = capfdbinary.readouterr()
     assert (captured.out, captured.err) == (b"out \xff\n", b"err\n")
-    options = {"follow": True, "tail": 5, "timestamps": True, "since": 1000.0 - 42 * 60, "until": 960.0}
+    options = {
+        "follow": True,
+        "tail": 5,
+        "timestamps": True,
+        "since": (1000 - 42 * 60) * 10**9,
+        "until": 960 * 10**9,
+    }
     assert engine.calls[-1] == ("logs", "serving", options)
 
 

@@ -434,7 +434,7 @@ def test_logs_follow_ends_with_the_container_and_filters(engine):
     assert list(logs(engine, name, tail=0)) == []
     [(_, stamped)] = list(logs(engine, name, tail=1, timestamps=True))
     assert re.fullmatch(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z no-newline", stamped)
-    assert list(logs(engine, name, since=time.time() + 60)) == []
+    assert list(logs(engine, name, since=time.time_ns() + 60 * 10**9)) == []
     awaiting.wait(engine, [name])
     containers.rm(engine, [name])
 

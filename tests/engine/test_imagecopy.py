@@ -73,7 +73,7 @@ def test_names_in_layouts_and_archives(engine, app, tmp_path):
     copy(engine, "second", f"oci:{place}:1.1")
     with pytest.raises(InvalidError, match="holds 2 images"):
         copy(engine, f"oci:{place}", "x")
-    with pytest.raises(NotFoundError, match="no image"):
+    with pytest.raises(NotFoundError, match="no such image"):
         copy(engine, f"oci:{place}:9", "x")
     first, second = (copy(engine, f"oci:{place}:{name}", "x").digest for name in ("1.0", "1.1"))
     assert first != second

@@ -57,7 +57,7 @@ def test_entries_are_lines_with_their_stream_and_time(journal):
         document(None, number=4),
     ]
     (journal / "answer").write_text("".join(answer))
-    found = list(systemjournal.read(RECORD, environ(journal), tail=7, since=12.5))
+    found = list(systemjournal.read(RECORD, environ(journal), tail=7, since=12_500_000_000))
     assert [(entry.text, entry.stream) for entry in found] == [
         ("plain\n", "stdout"), ("\udcff\nb\n", "stderr"), ("part", "stdout"), ("\n", "stdout"),
     ]  # fmt: skip

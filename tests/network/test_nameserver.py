@@ -13,7 +13,7 @@ from tests.network.test_dnsmessage import query
 
 from tiffin.container.loop import Loop
 from tiffin.linux.process import Identity
-from tiffin.network import nameserver
+from tiffin.network import nameserver, upstream
 from tiffin.network.dnsmessage import AAAA, PTR
 from tiffin.network.leases import DIRECTORY
 from tiffin.network.segment import Lease, rename
@@ -125,7 +125,7 @@ class Upstream(threading.Thread):
         self.stream = socket.create_server(("127.0.0.1", 0))
         self.datagrams = socket.socket(type=socket.SOCK_DGRAM)
         self.datagrams.bind(self.stream.getsockname())
-        monkeypatch.setattr(nameserver, "_PORT", self.stream.getsockname()[1])
+        monkeypatch.setattr(upstream, "PORT", self.stream.getsockname()[1])
         self.cut, self.wrong, self.asked = cut, wrong, []
         self.start()
 
@@ -172,7 +172,7 @@ def test_who_does_not_answer_is_left_for_the_next(ask, monkeypatch):
     with socket.socket(type=socket.SOCK_DGRAM) as nobody:
         nobody.bind(("127.0.0.1", 0))
         port = nobody.getsockname()[1]
-    monkeypatch.setattr(nameserver, "_PORT", port)
+    monkeypatch.setattr(upstream, "PORT", port)
     ask.upstream = ["127.0.0.1"]
     assert code(ask(query("example.org"))) == 2
     assert code(ask(query("example.org"), stream=True)) == 2

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from tiffin.cli.commands.ps import FILTERS
 from tiffin.cli.portcolumn import offered
-from tiffin.cli.units import has_labels, parse_filters, parse_truth
-from tiffin.errors import InvalidError, NotFoundError
+from tiffin.cli.units import has_labels, nobody, parse_filters, parse_truth
+from tiffin.errors import InvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -137,13 +137,7 @@ def _moment_of(containers: Sequence[ContainerSummary], filter_: str, name: str) 
     for container in containers:
         if container.name == name or container.id.startswith(name):
             return container.created
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, [container.name for container in containers], 2)
-    raise NotFoundError(
-        f"the filter {filter_} names the container {name}, and there is none",
-        hint=f"did you mean {' or '.join(near)}?" if near else "see 'tiffin ps -a'",
-    )
+    raise nobody(filter_, "container", name, (container.name for container in containers), "tiffin ps -a")
 
 
 def _wrong(name: str, text: str, why: str, allowed: Sequence[str] = ()) -> InvalidError:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
 import hashlib
 import io
 import os
 import stat
-import threading
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from tiffin.content.verify import read_manifest
+from tiffin.engine.artifactfolder import ArtifactFolder
 from tiffin.engine.policyfile import admit
 from tiffin.engine.room import check_room
-from tiffin.errors import CorruptError, InvalidError, NotFoundError
-from tiffin.events import StepDone, StepProgress, StepStarted
+from tiffin.errors import InvalidError, NotFoundError
 from tiffin.image.artifact import MODEL, Artifact, Part, check_paths, compose, described, parts_of
-from tiffin.linux.files import open_in_root, write_all
 from tiffin.oci.descriptor import CONFIGS, Descriptor
 from tiffin.oci.digest import Digest
 from tiffin.oci.manifest import Index
@@ -33,9 +27,7 @@ if TYPE_CHECKING:
     from tiffin.registry.client import Repository
 
 _THREADS: Final = 4
-_CHUNK: Final = 1 << 20
 _LEFT_OUT: Final = (".git", ".cache", "__pycache__")
-_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Listed(NamedTuple):
@@ -113,7 +105,7 @@ def pull_artifact(engine: Engine, name: str, folder: Path) -> Listed:
         admit(engine, reference, [listed.descriptor.digest], registries)
         folder.mkdir(parents=True, exist_ok=True)
         _check_room(folder, listed.parts)
-        with _Target(engine, folder, repository) as target, ThreadPoolExecutor(_THREADS) as pool:
+        with ArtifactFolder(engine, folder, repository) as target, ThreadPoolExecutor(_THREADS) as pool:
             for _ in pool.map(target.take, listed.parts):
                 pass
     return listed
@@ -183,140 +175,3 @@ def _check_room(folder: Path, parts: Sequence[Part]) -> None:
     wanted = sum(part.descriptor.size for part in parts)
     here = sum((folder / part.path).stat().st_size for part in parts if (folder / part.path).is_file())
     check_room(folder, wanted - here, "the artifact", "make room, or choose another folder with -o")
-
-
-class _Target:
-    """A folder that files of an artifact come into, by any number of threads."""
-
-    def __init__(self, engine: Engine, folder: Path, repository: Repository) -> None:
-        self._engine = engine
-        self._folder = folder
-        self._repository = repository
-        self._root = os.open(folder, _DIRECTORY)
-        self._unpacking = threading.Lock()  # what unpacks counts on being alone in the folder
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._root)
-
-    def take(self, part: Part) -> None:
-        """Fetch one file, or unpack one archive, unless it is there."""
-        step, begun = str(part.descriptor.digest), time.monotonic()
-        self._engine.emit(StepStarted(step, part.path))
-        try:
-            fetched = self._unpack(part) if part.is_archive else self._fetch(part)
-        except BaseException:
-            self._engine.emit(StepDone(step, "failed", time.monotonic() - begun))
-            raise
-        self._engine.emit(StepDone(step, "done" if fetched else "cached", time.monotonic() - begun))
-
-    def _unpack(self, part: Part) -> bool:
-        from tiffin.content.verify import VerifyingReader
-        from tiffin.layer.compress import decompress
-        from tiffin.layer.existing import apply_to_existing
-        from tiffin.layer.owners import NoOwners
-
-        with VerifyingReader(self._repository.open(part.descriptor), part.descriptor) as stored:
-            with self._unpacking, decompress(stored) as plain:
-                apply_to_existing(plain, self._folder, NoOwners())
-            while stored.read(_CHUNK):
-                pass
-        return True
-
-    def _fetch(self, part: Part) -> bool:
-        folder, _, name = part.path.rpartition("/")
-        parent = self._open_folder(folder)
-        try:
-            if _has(parent, name, part.descriptor):
-                return False
-            draft = f".tiffin-{Digest.of(os.fsencode(name)).short}-{part.descriptor.digest.encoded[:32]}"
-            fd = _lock_draft(parent, draft)
-            try:
-                if _has(parent, name, part.descriptor):  # another process was faster
-                    os.unlink(draft, dir_fd=parent)
-                    return False
-                self._fill(fd, part)
-                os.fsync(fd)
-                os.rename(draft, name, src_dir_fd=parent, dst_dir_fd=parent)
-            except CorruptError:
-                os.unlink(draft, dir_fd=parent)
-                raise
-            finally:
-                os.close(fd)
-        finally:
-            os.close(parent)
-        return True
-
-    def _fill(self, fd: int, part: Part) -> None:
-        """Fetch what the draft lacks; all of it has to be what its digest says."""
-        descriptor = part.descriptor
-        state, at = descriptor.digest.hasher(), 0
-        while data := os.read(fd, _CHUNK):
-            state.update(data)
-            at += len(data)
-        if at < descriptor.size:
-            with self._repository.open_at(descriptor, at) as stream:
-                while at <= descriptor.size and (data := stream.read(_CHUNK)):
-                    state.update(data)
-                    write_all(fd, data)
-                    at += len(data)
-                    self._engine.emit(StepProgress(str(descriptor.digest), at, descriptor.size))
-        if at != descriptor.size or Digest.from_hash(state) != descriptor.digest:
-            raise CorruptError(
-                f"{part.path} is not what its digest says: it has {at} bytes of {descriptor.size}, or others",
-                code="blob-digest",
-                hint="fetch it again; if that does not help, it was damaged where it was made",
-            )
-
-    def _open_folder(self, path: str) -> int:
-        """Open, and make, the folder; no link on the way is followed."""
-        at = os.dup(self._root)
-        for name in filter(None, path.split("/")):
-            try:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(name, 0o755, dir_fd=at)
-                inner = open_in_root(at, name, _DIRECTORY, links=False)
-            except OSError as error:
-                if error.errno not in (errno.ELOOP, errno.ENOTDIR):
-                    raise
-                raise InvalidError(
-                    f"{self._folder} has something at {path} that is no folder", code="output-in-the-way"
-                ) from error
-            finally:
-                os.close(at)
-            at = inner
-        return at
-
-
-def _lock_draft(parent: int, draft: str) -> int:
-    """Open the draft, made if need be, as the only one; it may hold the beginning that a process left."""
-    while True:
-        fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            with contextlib.suppress(FileNotFoundError):
-                if os.fstat(fd).st_ino == os.stat(draft, dir_fd=parent, follow_symlinks=False).st_ino:
-                    return fd
-        except BaseException:
-            os.close(fd)
-            raise
-        os.close(fd)  # it got its name while we waited
-
-
-def _has(parent: int, name: str, descriptor: Descriptor) -> bool:
-    """Whether the file is there and is the right one."""
-    try:
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            return False  # a link is replaced, and not followed
-        raise
-    with os.fdopen(fd, "rb") as stream:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or status.st_size != descriptor.size:
-            return False
-        return Digest.from_hash(hashlib.file_digest(stream, descriptor.digest.hasher)) == descriptor.digest

@@ -70,7 +70,7 @@ def _asking(environ: Mapping[str, str]) -> Iterator[HTTPConnection]:
     except OSError as error:
         channel.close()
         raise UnavailableError(
-            f"there is no Docker daemon at {path}: {error.strerror}",
+            f"there is no Docker daemon at {path}: {error.strerror or error}",
             code="docker-unavailable",
             hint="start it, or name its socket in DOCKER_HOST",
         ) from error

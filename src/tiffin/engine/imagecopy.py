@@ -20,16 +20,17 @@ from tiffin.engine.outgoing import GZIP, prepare
 from tiffin.engine.policyfile import admit, admit_file
 from tiffin.engine.replacedfile import replaced_file
 from tiffin.engine.sending import deliver, to_send
-from tiffin.errors import InvalidError, NotFoundError
+from tiffin.errors import NotFoundError
 from tiffin.image.archive import open_archive
 from tiffin.image.layout import Layout
+from tiffin.image.naming import choose
 from tiffin.image.save import Saved, SavedGraph, write_archive
 from tiffin.image.view import open_image
 from tiffin.oci.descriptor import Annotation
 from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from tiffin.content.protocol import Fetcher
     from tiffin.engine.engine import Engine
@@ -134,27 +135,14 @@ def _archived(stack: ExitStack, stream: BinaryIO, place: Place) -> _Opened:
     archive = stack.enter_context(open_archive(stream, what=place.path or "Docker's archive"))
     if place.kind != "docker-daemon" and place.name:
         return _Opened(archive, archive.resolve(_reference(place)))
-    return _Opened(archive, _only([image.descriptor for image in archive.images], place))
+    where = place.path or f"Docker's {place.name}"
+    return _Opened(archive, choose([image.descriptor for image in archive.images], where))
 
 
 def _in_layout(layout: Layout, place: Place) -> Descriptor:
-    if not place.name:
-        return _only(layout.entries(), place)
-    return layout.resolve(_reference(place))
-
-
-def _only(entries: Sequence[Descriptor], place: Place) -> Descriptor:
-    found = {entry.digest: entry for entry in entries}
-    if len(found) == 1:
-        return next(iter(found.values()))
-    where = place.path or f"Docker's {place.name}"
-    if not found:
-        raise NotFoundError(f"{where} holds no image", code="image-not-found")
-    raise InvalidError(
-        f"{where} holds {len(found)} images",
-        code="ambiguous-image",
-        hint=f"name one: {place.kind}:{place.path or place.name}:TAG",
-    )
+    if any(mark in place.name for mark in "/:@"):
+        return layout.resolve(_reference(place))
+    return choose(layout.entries(), place.path, place.name)
 
 
 def _reference(place: Place) -> Reference:

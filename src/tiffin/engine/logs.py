@@ -29,13 +29,16 @@ def logs(  # noqa: PLR0913 - Docker's options, each a filter of its own
     follow: bool = False,
     tail: int | None = None,
     timestamps: bool = False,
-    since: float | None = None,
-    until: float | None = None,
+    since: int | None = None,
+    until: int | None = None,
 ) -> Iterator[tuple[int, bytes]]:
-    """What the container wrote, as pairs of 1 (output) or 2 (errors) and bytes; `follow` until it ends."""
+    """What the container wrote, as pairs of 1 (output) or 2 (errors) and bytes; `follow` until it ends.
+
+    `since` and `until` are nanoseconds since 1970.
+    """
     record = Records(engine.db).need(name)
     directory = directory_of(engine, record)
-    first, last = (None if moment is None else journal.stamp(int(moment * 1e9)) for moment in (since, until))
+    first, last = (None if moment is None else journal.stamp(moment) for moment in (since, until))
     if record.log_driver == "none":
         raise UnsupportedError(
             f"the log driver of {record.name}, none, does not support reading",
@@ -63,7 +66,7 @@ def _follow(engine: Engine, record: Record, tail: int | None) -> Iterator[journa
 
 
 def _of_journal(
-    engine: Engine, record: Record, *, follow: bool, tail: int | None, since: float | None
+    engine: Engine, record: Record, *, follow: bool, tail: int | None, since: int | None
 ) -> Iterator[journal.Entry]:
     from tiffin.engine import systemjournal  # few containers write there
 

@@ -128,14 +128,16 @@ def connect(engine: Engine, name: str, container: str, place: EndpointRecord) ->
     """Put a container on one more network, now if it runs, and whenever it is started."""
     records = Records(engine.db)
     record, network = records.need(container), definitions_of(engine).need(_joinable(engine, name))
-    _check_mode(engine, record)
-    if any(one.name == network.name for one in record.networks):
-        raise ConflictError(
-            f"the container {record.name} is on the network {network.name} already", code="already-on-network"
-        )
-    place = place._replace(name=network.name)
-    joined = endpoint(network, place, names_of(record, place))
     with lock(engine.home.locks / f"networks-{record.short}"):
+        record = records.need(record.id)  # another command may have changed its networks while we waited
+        _check_mode(engine, record)
+        if any(one.name == network.name for one in record.networks):
+            raise ConflictError(
+                f"the container {record.name} is on the network {network.name} already",
+                code="already-on-network",
+            )
+        place = place._replace(name=network.name)
+        joined = endpoint(network, place, names_of(record, place))
         if state_of(engine, record).running:
             joining.ask(control_of(engine, record), {"connect": list(joined)})
         mode = network.name if record.network == "none" else record.network
@@ -148,25 +150,33 @@ def disconnect(engine: Engine, name: str, container: str, *, force: bool = False
     records = Records(engine.db)
     record, network = records.need(container), definitions_of(engine).find(name)
     known = network.name if network is not None else name
+    with lock(engine.home.locks / f"networks-{record.short}"):
+        record = records.need(record.id)
+        if not _leave(engine, record, network, known, force=force):
+            return
+    if network is not None:
+        _happened(engine, "disconnect", network, container=record.id)
+
+
+def _leave(engine: Engine, record: Record, network: Definition | None, known: str, *, force: bool) -> bool:
+    """Take the container, whose lock is held, off the network; False if it is not there, by `force`."""
     if not any(one.name == known for one in record.networks):
         if force and network is not None:
-            return
+            return False
         if network is None:
-            _joinable(engine, name)
-            definitions_of(engine).need(name)
+            _joinable(engine, known)
+            definitions_of(engine).need(known)
         raise NotFoundError(
             f"the container {record.name} is not on the network {known}", code="not-on-network"
         )
     left = tuple(one for one in record.networks if one.name != known)
-    with lock(engine.home.locks / f"networks-{record.short}"):
-        if network is not None and state_of(engine, record).running:
-            joining.ask(control_of(engine, record), {"disconnect": network.id})
-        mode = record.network
-        if mode == known:
-            mode = left[0].name if left else "none"
-        records.change(record.id, {"networks": left, "network": mode})
-    if network is not None:
-        _happened(engine, "disconnect", network, container=record.id)
+    if network is not None and state_of(engine, record).running:
+        joining.ask(control_of(engine, record), {"disconnect": network.id})
+    mode = record.network
+    if mode == known:
+        mode = left[0].name if left else "none"
+    Records(engine.db).change(record.id, {"networks": left, "network": mode})
+    return True
 
 
 def renamed(engine: Engine, record: Record, new: str) -> None:

@@ -11,6 +11,7 @@ from tiffin.engine import containers, images, volumes
 from tiffin.engine.cachelimit import Bounds, Remembered, least_used, taken
 from tiffin.engine.collection import collect
 from tiffin.engine.room import free_bytes
+from tiffin.events import Notice
 from tiffin.oci.digest import Digest
 
 if TYPE_CHECKING:
@@ -145,6 +146,12 @@ def prune(engine: Engine, request: PruneRequest) -> PruneReport:
     networks = _prune_networks(engine, request) if request.networks else ()
     removed = _prune_images(engine, request) if request.images != "none" else ()
     dropped, volume_bytes = _prune_volumes(engine, request) if request.volumes != "none" else ((), 0)
+    if request.cache != "none" and (request.labels or request.not_labels):
+        # Docker removes it all the same, whatever the labels say.
+        engine.emit(
+            Notice("the build cache stays: nothing in it has labels, and a filter asks for some", "info")
+        )
+        request = request._replace(cache="none")
     forgotten = _prune_cache(engine, request) if request.cache != "none" else ()
     mounts = request.cache == "all" and request.bounds is None
     emptied, cache_bytes = _prune_cache_mounts(engine, request) if mounts else ((), 0)

@@ -28,7 +28,7 @@ _DENIED = "insufficient permissions"
 
 
 def read(
-    record: Record, environ: Mapping[str, str], *, tail: int | None = None, since: float | None = None
+    record: Record, environ: Mapping[str, str], *, tail: int | None = None, since: int | None = None
 ) -> Iterator[Entry]:
     """Return the entries of the container, the oldest first; the last `tail`, from `since` on."""
     yield from _entries(_command(record, environ, tail, since))
@@ -40,7 +40,7 @@ def follow(
     alive: int,
     *,
     tail: int | None = None,
-    since: float | None = None,
+    since: int | None = None,
 ) -> Iterator[Entry]:
     """Return the same, and what comes until the process of the pidfd `alive` has ended."""
     import subprocess
@@ -64,7 +64,7 @@ def follow(
     yield from _entries(_command(record, environ, None if cursor else tail, None if cursor else since) + rest)
 
 
-def _command(record: Record, environ: Mapping[str, str], tail: int | None, since: float | None) -> list[str]:
+def _command(record: Record, environ: Mapping[str, str], tail: int | None, since: int | None) -> list[str]:
     import shutil
 
     program = shutil.which(PROGRAM, path=environ.get("PATH") or os.defpath)
@@ -76,7 +76,7 @@ def _command(record: Record, environ: Mapping[str, str], tail: int | None, since
         )
     command = [program, "--output=json", "--all", "--no-pager"]
     command += [] if tail is None else [f"--lines={tail}"]
-    command += [] if since is None else [f"--since=@{int(since)}"]
+    command += [] if since is None else [f"--since=@{since // 10**9}"]
     return [*command, f"CONTAINER_ID_FULL={record.id}"]
 
 

@@ -75,6 +75,38 @@ def find(entries: Sequence[Descriptor], reference: Reference, where: str) -> Des
     return unnamed(hits[0])
 
 
+def choose(
+    entries: Sequence[Descriptor], where: str, tag: str = "", digest: str = "", *, usual: str = ""
+) -> Descriptor:
+    """The entry with the digest, or with the tag, alone or at the end of a name; without both the only one.
+
+    Of several, that with the `usual` tag is taken if there is one. NotFoundError lists the names that there
+    are, InvalidError says that several would do.
+    """
+    if digest:
+        hits = [entry for entry in entries if entry.digest == digest]
+    elif tag or usual:
+        hits = [entry for entry in entries if _has_tag(entry, tag or usual)]
+    else:
+        hits = list(entries)
+    if not hits and not tag and not digest and len({entry.digest for entry in entries}) == 1:
+        hits = list(entries)
+    found = {entry.digest: entry for entry in hits}
+    if len(found) == 1:
+        return hits[0]
+    if not entries:
+        raise NotFoundError(f"{where} holds no image", code="image-not-found")
+    if not found:
+        raise NotFoundError(f"{where} has no such image", code="image-not-found", hint=_offer(entries))
+    such = "such images" if tag or digest or usual else "images"
+    raise InvalidError(f"{where} holds {len(found)} {such}", code="ambiguous-image", hint=_offer(entries))
+
+
+def _has_tag(entry: Descriptor, tag: str) -> bool:
+    names = (entry.annotations.get(Annotation.REF_NAME, ""), entry.annotations.get(Annotation.IMAGE_NAME, ""))
+    return any(name == tag or name.endswith(f":{tag}") for name in names)
+
+
 def _offer(entries: Iterable[Descriptor]) -> str:
     names = {name.familiar for entry in entries if (name := name_of(entry)) is not None}
     tags = {

@@ -19,30 +19,17 @@ from tiffin.network import dnsmessage
 from tiffin.network.dnsmessage import Question
 from tiffin.network.nametcp import Caller
 from tiffin.network.resolver import NAME_SERVER
+from tiffin.network.upstream import PORT, open_to
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Protocol
 
+    from tiffin.network.upstream import Alarm, Waiting
     from tiffin.network.zone import Zone
-
-    class Waiting(Protocol):
-        """The loop that the supervisor waits in."""
-
-        def watch(self, fd: int, handler: Callable[[], None], events: int = ...) -> None: ...
-        def forget(self, fd: int) -> None: ...
-        def later(self, seconds: float, handler: Callable[[], None]) -> Alarm: ...
-
-    class Alarm(Protocol):
-        """A moment that may be cancelled."""
-
-        def cancel(self) -> None: ...
-
 
 __all__ = ["NameServer"]
 
-_PORT = 53
 _TABLE = "tiffin-names"
 _OUTPUT, _REDIRECT = 3, -100
 _LARGEST = 1 << 16
@@ -215,19 +202,6 @@ class Asking:
             self._socket = None
 
 
-def open_to(server: str, kind: int) -> socket.socket:
-    """Return a socket that is connected to the server, or on its way. Raises OSError."""
-    family, _, _, _, address = socket.getaddrinfo(server, _PORT, type=kind, flags=socket.AI_NUMERICHOST)[0]
-    made = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    try:
-        with contextlib.suppress(BlockingIOError):
-            made.connect(address)
-    except BaseException:
-        made.close()
-        raise
-    return made
-
-
 def _sockets() -> tuple[socket.socket, ...]:
     """The sockets inside the container, and one that the rules belong to which lead from port 53 to them.
 
@@ -237,17 +211,17 @@ def _sockets() -> tuple[socket.socket, ...]:
         made = _bound(0)
         port = made[0].getsockname()[1]
         rules = tuple(
-            nftables.goes_to(NAME_SERVER) + kind(_PORT) + nftables.redirect(NAME_SERVER, port)
+            nftables.goes_to(NAME_SERVER) + kind(PORT) + nftables.redirect(NAME_SERVER, port)
             for kind in (nftables.is_udp_to, nftables.is_tcp_to)
         )
     except OSError:
-        return _bound(_PORT)
+        return _bound(PORT)
     try:
         return *made, nftables.own_table(_TABLE, (nftables.Chain("names", "nat", _OUTPUT, _REDIRECT, rules),))
     except OSError:
         for listener in made:
             listener.close()
-        return _bound(_PORT)
+        return _bound(PORT)
 
 
 def _bound(port: int) -> tuple[socket.socket, socket.socket]:

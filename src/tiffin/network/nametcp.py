@@ -11,12 +11,14 @@ import socket
 
 from tiffin.network import dnsmessage
 from tiffin.network.dnsmessage import Question
+from tiffin.network.upstream import open_to
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tiffin.network.nameserver import Alarm, NameServer, Waiting
+    from tiffin.network.nameserver import NameServer
+    from tiffin.network.upstream import Alarm, Waiting
 
 __all__ = ["Caller"]
 
@@ -80,8 +82,6 @@ class Caller:
             self._ask()
 
     def _ask(self) -> None:
-        from tiffin.network.nameserver import open_to
-
         self._hang_up()
         while self._left:
             try:

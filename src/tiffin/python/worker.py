@@ -203,6 +203,9 @@ def _exec(engine: Engine, name: str, **fields: Any) -> int:
 def _logs(engine: Engine, name: str, streams: tuple[int, ...], **options: Any) -> None:
     from tiffin.engine.logs import logs
 
+    for moment in ("since", "until"):
+        if options.get(moment) is not None:
+            options[moment] = round(options[moment] * 1e9)
     for stream, data in logs(engine, name, **options):
         if stream in streams:
             sys.stdout.buffer.write(data)

@@ -25,7 +25,7 @@ def run(session: Session, arguments: Arguments) -> int:
     filters = parse_filters(arguments.texts("filter"), FILTERS)
     show = form_of(arguments.text("format"))
     with session.engine() as engine:
-        for event in events(engine, filters, moment(arguments, "since"), moment(arguments, "until")):
+        for event in events(engine, filters, *(_seconds(arguments, name) for name in ("since", "until"))):
             session.print(show(event))
             session.stdout.flush()
     return 0
@@ -89,6 +89,11 @@ def _stamp(nanoseconds: int) -> str:
     zone = time.strftime("%z", local)
     offset = "Z" if zone == "+0000" else f"{zone[:3]}:{zone[3:]}"
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', local)}.{nanoseconds % 1_000_000_000:09}{offset}"
+
+
+def _seconds(arguments: Arguments, name: str) -> float | None:
+    found = moment(arguments, name)
+    return None if found is None else found / 1e9
 
 
 COMMAND = Command(

@@ -149,15 +149,10 @@ def _moment_of(images: Sequence[ImageSummary], filter_: str, name: str) -> float
             return image.created
         if len(name) >= 4 and image.id.partition(":")[2].startswith(name.removeprefix("sha256:")):
             return image.created
-    from difflib import get_close_matches
+    from tiffin.cli.units import nobody
 
-    from tiffin.errors import NotFoundError
-
-    near = get_close_matches(name, [known for image in images for known in image.references], 2)
-    raise NotFoundError(
-        f"the filter {filter_} names the image {name}, and there is none",
-        hint=f"did you mean {' or '.join(near)}?" if near else "see 'tiffin images'",
-    )
+    known = (reference for image in images for reference in image.references)
+    raise nobody(filter_, "image", name, known, "tiffin images")
 
 
 COMMAND = Command(

@@ -47,14 +47,14 @@ def _tail(arguments: Arguments, path: str) -> int | None:
     return None if count < 0 else count
 
 
-def moment(arguments: Arguments, name: str) -> float | None:
-    """Seconds since 1970 for an option like --since, None if it was not given."""
+def moment(arguments: Arguments, name: str) -> int | None:
+    """Nanoseconds since 1970 for an option like --since, None if it was not given."""
     text = arguments.text(name)
     if not text:
         return None
-    from tiffin.cli.units import parse_moment
+    from tiffin.cli.units import parse_nanoseconds
 
-    return parse_moment(text, time.time(), f"--{name}")
+    return parse_nanoseconds(text, int(time.time() * 1e9), f"--{name}")
 
 
 COMMAND = Command(

@@ -35,6 +35,7 @@ class What(NamedTuple):
 def run_system(session: Session, arguments: Arguments) -> int:
     """Remove stopped containers, unused networks, images and cache, and volumes if asked."""
     everything, volumes = arguments.flag("all"), arguments.flag("volumes")
+    by_label = {"label", "label!"} & _filters(arguments).keys()
     losses = [
         "all stopped containers",
         "all networks not used by at least one container",
@@ -42,7 +43,7 @@ def run_system(session: Session, arguments: Arguments) -> int:
         "all images without at least one container associated to them"
         if everything
         else "all dangling images",
-        "all build cache" if everything else "unused build cache",
+        *([] if by_label else ["all build cache" if everything else "unused build cache"]),
         "whatever an ended process has left behind",
     ]
     warning = "WARNING! This will remove:\n" + "".join(f"  - {loss}\n" for loss in losses)
