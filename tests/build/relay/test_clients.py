@@ -1,11 +1,14 @@
 """Real clients against an index over TLS and behind a login, both of which only the relay knows."""
 
+import hashlib
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from tests.build.relay.conftest import LOGIN
+from tests.doubles.web import Page, WebDouble
 
 PIP = (sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check")
 UV = (sys.executable, "-m", "uv", "--no-progress")
@@ -107,3 +110,64 @@ def test_an_index_of_the_command_is_asked_directly(machine, index, tmp_path, aut
         own = ("--index-url", f"{url}/simple", "--cert", str(authority / "ca.crt"))
         pip_install(variables, place, "wine", *own)
     assert index.fetched() == ["wine-1.0-py3-none-any.whl"]
+
+
+@pytest.mark.skipif(not Path("/usr/bin/apt-get").exists(), reason="apt is a program of Debian and its kin")
+def test_apt(machine, lan, tmp_path):
+    with WebDouble().serve() as web, machine.build() as entrance:
+        for name in ("wine", "glass"):
+            add_deb(web, tmp_path, name)
+        for name in ("first", "second"):
+            place = tmp_path / name
+            variables = machine.lend(entrance, place / "lent")
+            apt = apt_of(place, web.url)
+            run([*apt, "update"], variables, place)
+            host = web.url.removeprefix("http://")
+            assert list((place / "state/lists").glob(f"{host}_._Packages*"))  # named after its own address
+            run([*apt, "download", "wine", *(["glass"] if name == "second" else [])], variables, place)
+            assert (place / "wine_1.0_all.deb").exists()
+    pool = [one.path for one in web.seen if one.path.endswith(".deb")]
+    assert pool == ["/pool/wine_1.0_all.deb", "/pool/glass_1.0_all.deb"]
+    answers = [one for one in web.seen if one.path.endswith("/Packages")]
+    assert "If-None-Match" not in answers[0].headers
+    assert all("If-None-Match" in one.headers for one in answers[1:])
+
+
+def add_deb(web, place, name):
+    """Put a package into the repository, whose list is made anew."""
+    tree = place / f"deb-{name}"
+    (tree / "DEBIAN").mkdir(parents=True)
+    control = f"Package: {name}\nVersion: 1.0\nArchitecture: all\nMaintainer: anna\nDescription: x\n"
+    (tree / "DEBIAN/control").write_text(control)
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "-b", tree, tree.with_suffix(".deb")],
+        check=True,
+        capture_output=True,
+    )
+    data = tree.with_suffix(".deb").read_bytes()
+    web.pages[f"/pool/{name}_1.0_all.deb"] = Page(data, {"ETag": f'"{name}"'})
+    digest = hashlib.sha256(data).hexdigest()
+    entry = f"{control}Filename: pool/{name}_1.0_all.deb\nSize: {len(data)}\nSHA256: {digest}\n"
+    old = web.pages["/./Packages"].data if "/./Packages" in web.pages else b""
+    packages = old + entry.encode() + b"\n"
+    web.pages["/./Packages"] = web.pages["/Packages"] = Page(packages, {"ETag": f'"{len(packages)}"'})
+    listed = f" {hashlib.sha256(packages).hexdigest()} {len(packages)} Packages\n"
+    release = f"Date: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n{listed}".encode()
+    web.pages["/./Release"] = web.pages["/Release"] = Page(release, {"ETag": f'"r{len(packages)}"'})
+
+
+def apt_of(place, url):
+    """apt-get with nothing of this machine."""
+    for folder in ("state/lists/partial", "cache/archives/partial"):
+        (place / folder).mkdir(parents=True)
+    (place / "sources.list").write_text(f"deb [trusted=yes] {url} ./\n")
+    options = {
+        "Dir::State": place / "state",
+        "Dir::State::status": "/dev/null",
+        "Dir::Cache": place / "cache",
+        "Dir::Etc": place,
+        "Dir::Etc::SourceParts": "/dev/null",
+        "APT::Sandbox::User": "root",
+        "Acquire::Languages": "none",
+    }
+    return ("apt-get", "-q", *(word for name, value in options.items() for word in ("-o", f"{name}={value}")))

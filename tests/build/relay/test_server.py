@@ -50,15 +50,6 @@ class Client:
 
 
 @pytest.fixture
-def lan(monkeypatch):
-    """The loopback of this machine counts as another machine, for servers of the tests to be there."""
-    from tiffin.build.relay import guard
-
-    monkeypatch.setattr(guard, "is_refused", lambda address: address == "127.0.0.9")
-    monkeypatch.setattr(guard, "_is_own", lambda _connection: False)
-
-
-@pytest.fixture
 def client(machine):
     with machine.build() as entrance:
         yield Client(entrance)
@@ -184,21 +175,22 @@ def moved(target):
     return fault
 
 
-def test_npm(machine):
+@pytest.mark.parametrize("path", ["", "/private/npm"])
+def test_npm(machine, path):
     document = json.dumps({"name": "x"}).encode()
     with WebDouble().serve() as web:
         web.pages = {
-            "/x": Page(gzip.compress(document), {"ETag": '"1"', "Content-Encoding": "gzip"}),
-            "/x/-/x-1.0.0.tgz": Page(b"tgz", {"ETag": '"2"'}),
-            "/-/npm/v1/security/audits": Page(b"{}"),
+            f"{path}/x": Page(gzip.compress(document), {"ETag": '"1"', "Content-Encoding": "gzip"}),
+            f"{path}/x/-/x-1.0.0.tgz": Page(b"tgz", {"ETag": '"2"'}),
+            f"{path}/-/npm/v1/security/audits": Page(b"{}"),
         }
-        machine.environ["NPM_CONFIG_REGISTRY"] = web.url
+        machine.environ["NPM_CONFIG_REGISTRY"] = f"{web.url}{path}/"
         with machine.build() as entrance:
             client = Client(entrance)
             for _ in range(2):
                 assert client("/x", accept="application/json").data == document
-                assert client("/x/-/x-1.0.0.tgz").data == b"tgz"
-            assert web.requests() == ["GET /x", "GET /x/-/x-1.0.0.tgz", "GET /x"]
+                assert client(f"{path}/x/-/x-1.0.0.tgz").data == b"tgz"
+            assert web.requests() == [f"GET {path}/x", f"GET {path}/x/-/x-1.0.0.tgz", f"GET {path}/x"]
             assert web.seen[-1].headers["If-None-Match"] == '"1"'
             assert client("/-/npm/v1/security/audits", "POST", b"{}").data == b"{}"
             assert client("/x", "PUT", b"{}").status == 501

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import urljoin
 
 from tiffin.build.relay import pages
 from tiffin.build.relay.hub import Hub
@@ -141,6 +142,9 @@ class Answering:
         if head.method not in ("GET", "HEAD"):
             raise UnsupportedError(f"{head.method} is not passed on to the npm registry")
         if path.partition("?")[0].endswith(".tgz"):
+            # In the place of the registry's host npm asks ours, for the whole path at that host.
+            whole = urljoin(self._sources.npm.url, path)
+            url = whole if is_below(whole, self._sources.npm.url) else url
             return self._send(head, self._get(head, Asked(url, fresh=_HOUR)))
         lends = not path.startswith("/-/")  # there are questions about the account
         found = self._keeper.page(Asked(url, head.field("accept"), lends=lends))
