@@ -259,6 +259,37 @@ def test_two_at_once_share_a_download(machine, index):
     assert index.fetched() == ["big-1.0-py3-none-any.whl"]
 
 
+def test_two_builds_at_once_download_once(machine, index):
+    data = index.add("big", "1.0", size=1_000_000)
+    with_login(machine, index)
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(handler):
+        if handler.path.startswith("/files/"):
+            begun.set()
+            go.wait(60)
+        return False
+
+    index.web.faults.append(slow)
+    got = []
+
+    def fetch(entrance):
+        client = Client(entrance)
+        got.append(client(file_of(client, index, "big")).data)
+
+    with machine.build() as first, machine.build() as second:
+        one = threading.Thread(target=fetch, args=(first,))
+        one.start()
+        begun.wait(60)
+        other = threading.Thread(target=fetch, args=(second,))
+        other.start()
+        go.set()
+        one.join()
+        other.join()
+    assert got == [data] * 2
+    assert index.fetched() == ["big-1.0-py3-none-any.whl"]
+
+
 def file_of(client, index, name):
     """The address of the first file on the page of a package, as a path."""
     page = client(f"/_index/{index.web.url.replace('://', '/')}/simple/{name}/").data.decode()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tiffin.build.relay.upstream import Upstream
     from tiffin.build.relay.wire import Wire
 
-_LARGEST_BODY: Final = 16 << 20
+_LARGEST_BODY: Final = 4 << 20
 _HOUR: Final = 3600.0
 _AUDIT: Final = "/-/npm/v1/security/"
 # Files whose name says their version: a server may put another one there, but not every hour.

@@ -108,6 +108,8 @@ class Flight:
     def _pour(self, answer: Answer, closed: threading.Event) -> None:
         for attempt in range(_ATTEMPTS):
             try:
+                if attempt:
+                    answer = self._again(answer)
                 self._drink(answer, closed)
                 if self.total is None or self.have >= self.total:
                     return
@@ -117,7 +119,6 @@ class Flight:
                     raise
             if closed.wait(0.2 * 2**attempt):
                 raise Canceled
-            answer = self._again(answer)
 
     def _again(self, last: Answer) -> Answer:
         """Ask for the rest; only of a file that is the same for sure."""

@@ -33,6 +33,7 @@ FOR_EVER: Final = float("inf")
 LARGEST_PAGE: Final = 64 << 20
 _PATIENCE: Final = 8.0  # seconds for another build that downloads the same
 _LOOK: Final = 0.1
+_MOST_PAGES: Final = 6  # in memory at a time
 _KEPT_FIELDS: Final = ("Content-Encoding", "Content-Disposition")
 _NEVER: Final = ("no-store", "private")
 
@@ -97,6 +98,7 @@ class Keeper:
         self._guard = threading.Lock()
         self._slots: dict[str, _Slot] = {}
         self._told: set[str] = set()
+        self._pages = threading.Semaphore(_MOST_PAGES)
 
     def close(self) -> None:
         """End the downloads that are under way."""
@@ -104,6 +106,10 @@ class Keeper:
 
     def page(self, asked: Asked) -> tuple[Entry, bytes] | Answer:
         """A page that is short, asked for anew each time; or what the server says instead."""
+        with self._pages:
+            return self._page(asked)
+
+    def _page(self, asked: Asked) -> tuple[Entry, bytes] | Answer:
         key = asked.key
         entry = self._shelf.find(key)
         data = self._data(entry)

@@ -6,6 +6,7 @@ import base64
 import hmac
 import socket
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from tiffin.build.relay.message import Head
     from tiffin.build.relay.target import Addresses
 
-_MOST_CONNECTIONS: Final = 128
+_MOST_CONNECTIONS: Final = 64
 BACKLOG: Final = 256
+_PAUSE: Final = 0.1
 
 
 class Door:
@@ -54,7 +56,11 @@ class Door:
             try:
                 connection, _ = self._listener.accept()
             except OSError:
-                return  # closed
+                if self._closed:
+                    return
+                self._free.release()
+                time.sleep(_PAUSE)  # there are too many open files, which passes
+                continue
             with self._guard:
                 if self._closed:
                     connection.close()

@@ -22,7 +22,7 @@ import msgspec
 from tiffin.linux.files import atomic_write, lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from tiffin.store.home import Home
@@ -74,9 +74,10 @@ class Shelf:
         self._locks = home.locks
 
     def create(self) -> None:
-        """Make the directories."""
+        """Make the directories, and remove what processes left half done that were killed."""
         for path in (self._entries, self._content, self.parts):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _remove_old(self.parts, _DAY, ())
 
     def key(self) -> bytes:
         """The key of this store, made if there is none."""
@@ -207,19 +208,24 @@ class Shelf:
 
     def _sweep(self, held: dict[str, int], age: int) -> None:
         """Remove files that no entry names; young ones may be about to get one."""
-        now = time.time()
-        for folder, patience in ((self._content, age), (self.parts, _DAY if age else 0)):
-            for path in _files(folder):
-                try:
-                    if path.name not in held and path.stat().st_ctime <= now - patience:
-                        path.unlink()
-                except FileNotFoundError:
-                    continue
+        _remove_old(self._content, age, held)
+        _remove_old(self.parts, _DAY if age else 0, held)
 
 
 def key_of(url: str, accept: str = "") -> str:
     """The name of the entry for an address and what is accepted there."""
     return hashlib.sha256(f"{url}\n{accept}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _remove_old(folder: Path, age: int, held: Collection[str]) -> None:
+    """Remove the files that are as many seconds old, but for the `held` ones."""
+    before = time.time() - age
+    for path in _files(folder):
+        try:
+            if path.name not in held and path.stat().st_ctime <= before:
+                path.unlink()
+        except FileNotFoundError:
+            continue
 
 
 def _sha256(file: BinaryIO) -> str:

@@ -32,6 +32,7 @@ _REDIRECTS: Final = 10
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 _BLOCK: Final = 1 << 18
 _REST: Final = 1 << 16
+_DECODED: Final = 1 << 14  # what is decoded at once may be a thousand times as long
 _PRIVATE: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
@@ -77,7 +78,7 @@ class Answer:
         """The whole body, with its encoding undone; UnavailableError beyond `limit`."""
         parts, size = [], 0
         try:
-            for data in self._response.stream(_BLOCK, decode_content=True):
+            for data in self._response.stream(_DECODED, decode_content=True):
                 parts.append(data)
                 size += len(data)
                 if size > limit:
