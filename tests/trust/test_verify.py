@@ -535,3 +535,15 @@ def test_no_flipped_bit_of_a_timestamp_moves_its_time(world, key, stamped):
             assert check_timestamp(flipped, signature, stamped.stampers) == NOW + 60
         except TiffinError:
             continue
+
+
+def test_no_flipped_bit_of_a_certificate_is_overlooked_or_makes_it_fail_in_another_way(world, key, trusted):
+    certificate = world.certificate(key)
+    found, raw = made(world, key, certificate=certificate), certificate.public_bytes(Encoding.DER)
+    for at in range(0, len(raw), 2):
+        flipped = raw[:at] + bytes([raw[at] ^ (1 << at % 8)]) + raw[at + 1 :]
+        text = b"-----BEGIN CERTIFICATE-----\n" + base64.b64encode(flipped) + b"\n-----END CERTIFICATE-----\n"
+        body = world.hashed_record(hashlib.sha256(found.payload).digest(), found.signature, text)
+        entry = json.dumps(world.promise(body)).encode()
+        with pytest.raises(TiffinError):
+            verify_attached(found._replace(certificate=text, entry=entry), trusted, DIGEST)

@@ -58,25 +58,32 @@ def load_certificates(data: bytes, what: str) -> list[Certificate]:
 
 def load_certificate(der: bytes, what: str) -> Certificate:
     """The certificate in DER. Raises InvalidError."""
-    from cryptography.x509 import load_der_x509_certificate
+    import warnings
 
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    if len(der) > _LARGEST:
+        raise InvalidError(f"{what}: no certificate has {len(der)} bytes", code="not-certificates")
+    bad = (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    )
     try:
-        if len(der) <= _LARGEST:
-            found = load_der_x509_certificate(der)
+        with warnings.catch_warnings():  # what the library only warns of is refused
+            warnings.simplefilter("error")
+            found = x509.load_der_x509_certificate(der)
             # Read now what is read late, so that what is malformed is found here.
-            _ = (
-                found.extensions,
-                found.not_valid_before_utc,
-                found.not_valid_after_utc,
-                found.subject,
-                found.issuer,
-            )
-            return found
-    except ValueError as error:
-        raise InvalidError(
-            f"{what}: no readable certificate: {str(error)[:200]}", code="not-certificates"
-        ) from None
-    raise InvalidError(f"{what}: no certificate has {len(der)} bytes", code="not-certificates")
+            _ = found.extensions, found.not_valid_before_utc, found.not_valid_after_utc, found.subject
+            _ = found.issuer, found.public_key(), found.serial_number
+    except (*bad, Warning) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InvalidError(f"{what}: no readable certificate: {reason}", code="not-certificates") from None
+    return found
 
 
 def check_chain(
