@@ -24,7 +24,7 @@ from tiffin.engine.places import parse_place
 from tiffin.engine.policyfile import VARIABLE, policy_file
 from tiffin.engine.pushgate import gate
 from tiffin.engine.signing import Signing, sign_image
-from tiffin.engine.transfers import pull, pull_base, push
+from tiffin.engine.transfers import pull, pull_all, pull_base, push
 from tiffin.engine.trusting import check_image, inspect_image, policy_rules, verify_image
 from tiffin.errors import CorruptError, DeniedError, InvalidError, NotFoundError
 from tiffin.oci.reference import Reference
@@ -162,6 +162,14 @@ def test_a_signed_image_comes_in_and_another_does_not(double, engine, policy, ke
     assert pull(engine, name)
     refused(lambda: pull(engine, f"{double.address}/a:2"), "it has no signature")
     assert verify_image(engine, name, ByKey((key.public,)))[0].reference == name
+
+
+def test_all_tags_are_those_of_images(double, engine, key):
+    serve_image(double, "a", "1")
+    sign_image(engine, f"{double.address}/a:1", Signing(key))
+    refer(double, "a", digest_of(b"another image"), b"{}")
+    assert len([tag for place, tag in double.manifests if place == "a" and ":" not in tag]) == 3
+    assert [str(each) for each in pull_all(engine, f"{double.address}/a")] == [f"{double.address}/a:1"]
 
 
 def test_a_moved_tag_is_refused(double, engine, policy, key, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from tiffin.store.leases import Lease
 
 _THREADS: Final = 6
+_ATTACHED: Final = (
+    r"sha256-[0-9a-f]{64}(\.[a-z]+)?"  # cosign's tags, and those in the place of the referrers API
+)
 
 
 def pull(engine: Engine, name: str, platform: str | None = None) -> Descriptor:
@@ -49,11 +53,15 @@ def pull(engine: Engine, name: str, platform: str | None = None) -> Descriptor:
 
 
 def pull_all(engine: Engine, name: str, platform: str | None = None) -> list[Reference]:
-    """Fetch every image of the repository `name`, which has no tag; return their names."""
+    """Fetch every image of the repository `name`, which has no tag; return their names.
+
+    Tags that hold what is attached to images, signatures for example, are none.
+    """
     repository = _whole_repository(name)
     with engine.registries() as registries:
         tags = registries.to_pull(repository).tags()
-    found = [Reference(repository.registry, repository.repository, tag) for tag in tags]
+    images = [tag for tag in tags if not re.fullmatch(_ATTACHED, tag)]
+    found = [Reference(repository.registry, repository.repository, tag) for tag in images]
     for reference in found:
         pull(engine, str(reference), platform)
     return found
