@@ -342,6 +342,61 @@ def test_a_refusal_elsewhere_neither_gets_the_login_nor_shows_the_signature(doub
         assert all("Authorization" not in one.headers for one in elsewhere.seen)
 
 
+def test_an_address_that_has_expired_is_asked_for_anew(double, ours):
+    """As with storage behind signed addresses that are good for one request, or for minutes."""
+    given, used = [], []
+    with RegistryDouble().serve() as storage:
+
+        def redirect(handler):
+            given.append(f"signature-{len(given)}")
+            handler.reply(307, Location=f"{storage.url}/v2/a/blobs/{LAYER.digest}?X-Signature={given[-1]}")
+            return True
+
+        def signed(handler):
+            (signature,) = handler.query["X-Signature"]
+            if signature in used:
+                handler.fail(403, "DENIED", "Request has expired")
+                return True
+            used.append(signature)
+            if len(used) == 1:
+                cut_after(500_000)(handler)
+                return True
+            return False
+
+        storage.put("a", BLOB)
+        storage.faults.append(signed)
+        fault_on(double, "/blobs/", redirect)
+        repository = ours.pull(f"{double.address}/a")
+        assert read(repository, LAYER) == BLOB
+        with repository.open_piece(LAYER, 10, 20) as piece:
+            assert piece.read() == BLOB[10:20]
+        assert used == given == ["signature-0", "signature-1", "signature-2"]
+        assert storage.seen[1].headers["Range"] == "bytes=500000-"
+
+
+@pytest.mark.parametrize("status", [200, 400, 416, 501])
+def test_a_registry_that_gives_no_pieces_says_so_in_many_ways(double, ours, status):
+    double.put("a", BLOB)
+    if status == 200:
+        fault_on(double, "/blobs/", lambda h: h.reply(200, BLOB) is None)
+    else:
+        fault_on(double, "/blobs/", lambda h: h.fail(status, "UNSUPPORTED") is None)
+    assert ours.pull(f"{double.address}/a").open_piece(LAYER, 10, 20) is None
+
+
+def test_a_piece_of_another_size_or_place_is_not_taken(double, ours):
+    repository = ours.pull(f"{double.address}/a")
+    double.put("a", BLOB)
+    fault_on(
+        double, "/blobs/", lambda h: h.reply(206, b"x" * 10, Content_Range="bytes 0-9/77") is None, times=1
+    )
+    with pytest.raises(CorruptError, match="has 77 bytes, not"):
+        repository.open_piece(LAYER, 0, 10)
+    other = f"bytes 5-14/{len(BLOB)}"
+    fault_on(double, "/blobs/", lambda h: h.reply(206, b"x" * 10, Content_Range=other) is None, times=1)
+    assert repository.open_piece(LAYER, 0, 10) is None
+
+
 def test_redirects_in_a_circle_end(double, ours):
     fault_on(double, "/blobs/", lambda h: h.reply(302, Location=h.path))
     with pytest.raises(UnavailableError, match="redirects without end"):

@@ -156,5 +156,17 @@ def test_what_is_a_blob_already_is_swept_at_once(home, store):
     with store.claim(BLOB, never) as partial:
         partial.write(0, b"abc", partial.turn)
     home.blob(BLOB.digest).write_bytes(DATA)
-    assert store.sweep() == 1
+    assert len(store.sweep()) == 1
     assert list(home.partial.iterdir()) == []
+
+
+def test_what_was_just_cut_off_goes_only_when_it_is_asked_for(home, store):
+    with store.claim(BLOB, never) as partial:
+        fill(partial, 0)
+    assert store.sweep() == []
+    assert store.size(BLOB.digest) >= PIECE
+    with store.claim(BLOB, never):
+        assert store.sweep(0) == []  # in use
+    (size,) = store.sweep(0)
+    assert size >= PIECE
+    assert store.size(BLOB.digest) == 0

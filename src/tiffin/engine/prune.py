@@ -13,6 +13,7 @@ from tiffin.engine.collection import collect
 from tiffin.engine.room import free_bytes
 from tiffin.events import Notice
 from tiffin.oci.digest import Digest
+from tiffin.store.partials import Partials
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -157,7 +158,9 @@ def prune(engine: Engine, request: PruneRequest) -> PruneReport:
     emptied, cache_bytes = _prune_cache_mounts(engine, request) if mounts else ((), 0)
     packages, package_bytes = Shelf(engine.home).trim(0, before=request.until) if mounts else ([], 0)
     written = sum(size for _, size in gone)
-    reclaimed = collect(engine).size + written + volume_bytes + cache_bytes + package_bytes
+    # Who asks for all that is unused gives up what was cut off, too; else it is kept to be gone on with.
+    begun = sum(Partials(engine.home).sweep(0)) if request.images == "all" else 0
+    reclaimed = collect(engine).size + begun + written + volume_bytes + cache_bytes + package_bytes
     caches = (*forgotten, *emptied, *(name[:12] for name in packages))
     return PruneReport(tuple(name for name, _ in gone), removed, dropped, caches, reclaimed, networks)
 

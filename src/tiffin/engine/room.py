@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tiffin.errors import FailedError, TiffinError, UnavailableError
 from tiffin.events import Notice
 from tiffin.linux.room import in_words, room_of
+from tiffin.store.partials import Partials
 
 if TYPE_CHECKING:
     from tiffin.engine.engine import Engine
@@ -48,7 +49,8 @@ def check_room_for(engine: Engine, image: FetchedImage, what: str) -> None:
         for layer in image.layers
         if not engine.layers.path(layer.diff_id).is_dir()
     }
-    blobs, trees = sum(coming.values()), sum(unpacked.values())
+    begun = sum(min(Partials(engine.home).size(digest), size) for digest, size in coming.items())
+    blobs, trees = sum(coming.values()) - begun, sum(unpacked.values())
     if blobs + trees > free_bytes(engine.home.root):
         check_room(engine.home.root, blobs + trees, what, advice(engine))
     packed = any(layer.descriptor.media_type.endswith(_PACKED) for layer in image.layers)

@@ -86,7 +86,7 @@ def collect(
             finally:
                 remove_tree(trash)
                 trash.with_name(trash.name + _LOCK).unlink(missing_ok=True)
-    leftovers = 0 if dry_run else sweep_work(home) + Partials(home).sweep()
+    leftovers = 0 if dry_run else sweep_work(home) + len(Partials(home).sweep())
     return swept._replace(leftovers=leftovers)
 
 

@@ -21,8 +21,10 @@ from tiffin.linux import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tiffin.oci.descriptor import Descriptor
+    from tiffin.oci.digest import Digest
     from tiffin.store.home import Home
 
 PIECE: Final = 8 << 20
@@ -131,7 +133,7 @@ class Partials:
 
         What is not whole at the end stays for the next one, unless it is nothing.
         """
-        path = self._folder / f"{descriptor.digest.algorithm}-{descriptor.digest.encoded}"
+        path = self._path(descriptor.digest)
         self._folder.mkdir(mode=0o700, exist_ok=True)
         partial = Partial(self._lock(path, descriptor, waiting), descriptor)
         try:
@@ -147,7 +149,7 @@ class Partials:
 
     def commit(self, partial: Partial, descriptor: Descriptor) -> None:
         """Make the blob, which was found to be right, one of the store; durably."""
-        path = self._folder / f"{descriptor.digest.algorithm}-{descriptor.digest.encoded}"
+        path = self._path(descriptor.digest)
         target = self._home.blob(descriptor.digest)
         os.fchmod(partial.fd, 0o644)
         os.fsync(partial.fd)  # with the table still: whoever dies in these long seconds loses nothing
@@ -157,21 +159,32 @@ class Partials:
         path.replace(target)
         files.sync_directory(target.parent)
 
-    def sweep(self) -> int:
-        """Remove what nobody fetches and nobody went on with for a day; how many blobs that were."""
-        oldest = time.time() - STALE_SECONDS
-        count = 0
+    def size(self, digest: Digest) -> int:
+        """The bytes on the disk of what has come of the blob."""
+        try:
+            return self._path(digest).stat().st_blocks * 512
+        except FileNotFoundError:
+            return 0
+
+    def sweep(self, seconds: float = STALE_SECONDS) -> list[int]:
+        """Remove what nobody fetches and nobody went on with for so long; the bytes on the disk of each."""
+        oldest = time.time() - seconds
+        sizes = []
         for name in sorted(os.listdir(self._folder)) if self._folder.is_dir() else ():
             path = self._folder / name
             algorithm, _, encoded = name.partition("-")
             here = (self._home.blobs / algorithm / encoded).exists()
             with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as stream:
-                if here or os.fstat(stream.fileno()).st_mtime < oldest:
+                status = os.fstat(stream.fileno())
+                if here or status.st_mtime <= oldest:
                     fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     if _is(stream.fileno(), path):
                         path.unlink()
-                        count += 1
-        return count
+                        sizes.append(status.st_blocks * 512)
+        return sizes
+
+    def _path(self, digest: Digest) -> Path:
+        return self._folder / f"{digest.algorithm}-{digest.encoded}"
 
     def _lock(self, path: os.PathLike[str], descriptor: Descriptor, waiting: Callable[[int], None]) -> int:
         while True:
