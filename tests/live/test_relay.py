@@ -62,6 +62,8 @@ def test_a_step_gets_packages_but_no_secret_and_no_ca(tiffin, build, index):
         assert secret not in told
     build("ENV another=image\n" + FETCH)
     assert made.fetched() == ["wine-1.0-py3-none-any.whl"]
+    build("ENV a=third\n" + FETCH, TIFFIN_OFFLINE="1")
+    assert made.web.seen == []
     assert (
         f"{len(made.files['wine']['wine-1.0-py3-none-any.whl'])}"
         in tiffin("run", "--rm", "--network", "none", "relayed", "wc", "-c", "/wine.whl").stdout

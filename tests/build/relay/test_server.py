@@ -396,6 +396,26 @@ def test_an_index_that_has_gone_is_used_as_it_was(machine):
     assert any("what it said on" in text for text in machine.told)
 
 
+def test_without_a_network_what_is_kept_is_there(machine, index, lan):
+    with_login(machine, index)
+    data = index.add("wine", "1.0")
+    index.add("glass", "1.0")
+    with WebDouble().serve() as web:
+        web.pages["/dists/Release"] = Page(b"release", {"ETag": '"1"'})
+        for offline in ("", "1"):
+            machine.environ["TIFFIN_OFFLINE"] = offline
+            with machine.build() as entrance:
+                client = Client(entrance)
+                assert client(file_of(client, index, "wine")).data == data
+                assert client(f"{web.url}/dists/Release").data == b"release"
+                if not offline:
+                    glass = file_of(client, index, "glass").partition("/_file/")[2]
+    assert index.fetched() == ["wine-1.0-py3-none-any.whl"]
+    with machine.build() as entrance:
+        answer = Client(entrance)(f"/_file/{glass}")
+    assert (answer.status, b"the network must not be used" in answer.data) == (502, True)
+
+
 def test_a_login_that_is_missing_is_told_of(machine, index):
     index.add("wine", "1.0")
     machine.environ["PIP_INDEX_URL"] = f"{index.web.url}/simple"

@@ -54,8 +54,10 @@ class Connection:
         """Whether such a step is in the host's network."""
         return self._mode(wanted) == "host"
 
-    def reaches_out(self, wanted: str) -> bool:
-        """Whether such a step reaches any other machine."""
+    def is_served(self, wanted: str) -> bool:
+        """Whether the relay answers such a step: it reaches out, or would but for `offline`."""
+        if self._offline:
+            return wanted != "none"
         return self._mode(wanted) not in ("none", "loopback")
 
     def hosts(self, name: str, wanted: str) -> str:

@@ -43,7 +43,7 @@ class Lender:
     def entrance(self, op: Run) -> Iterator[Entrance | None]:
         """Yield where the step finds the relay, if it has a network and no proxy of its own."""
         make = self._settings.relay
-        if make is None or not self._connection.reaches_out(op.network):
+        if make is None or not self._connection.is_served(op.network):
             yield None
             return
         from tiffin.build.relay.lending import wants_relay

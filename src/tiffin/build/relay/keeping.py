@@ -168,6 +168,12 @@ class Keeper:
             flight = Flight(self._upstream, wanted, part, asked.sha256)
             try:
                 answer = flight.begin()
+            except UnavailableError as error:
+                flight.leave()
+                if entry is not None and (kept := self._of_shelf(key, entry)) is not None:
+                    self._say(f"{error.message}: what it gave on {_day(entry.validated)} is used")
+                    return kept
+                raise
             except BaseException:
                 flight.leave()
                 raise

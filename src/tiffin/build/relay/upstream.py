@@ -13,6 +13,7 @@ from urllib.parse import urljoin
 from tiffin.build.relay.guard import connect, refuse_literal
 from tiffin.build.relay.target import origin, without_login
 from tiffin.errors import DeniedError, InvalidError, UnavailableError
+from tiffin.offline import check_online
 from tiffin.registry.proxies import proxy_for
 from tiffin.registry.trouble import trouble_of
 from tiffin.version import VERSION
@@ -142,6 +143,7 @@ class Upstream:
 
     def open(self, host: str, port: int) -> socket.socket:
         """A connection to the port of a host, by the proxy that is for it if there is one."""
+        check_online(self._environ, host)
         proxy = proxy_for(f"https://{_bracketed(host)}:{port}", self._environ)
         if proxy is None:
             return connect(host, port, _CONNECT_SECONDS, trusted=False)
@@ -171,6 +173,7 @@ class Upstream:
         import urllib3
 
         url = wanted.url
+        check_online(self._environ, origin(url)[1])
         proxy = proxy_for(url, self._environ)
         scheme, host, _ = origin(url)
         trusted = origin(url) in self._known

@@ -53,6 +53,8 @@ def make_runner(
         engine.emit(Notice(notice))
     settings = engine.settings
     mode = relay_mode(settings.environ.get(RELAY, ""), steps.relay)
+    if offline and (plain or request.network in ("none", "loopback")):
+        mode = "off"
     place = engine.footing.place()
     lodging = Lodging(engine.layers.owners, settings.epoch, bool(place.users.uids), place.single_id)
     restore = imported.restore if imported else None
