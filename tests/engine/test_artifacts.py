@@ -13,6 +13,8 @@ from tiffin.engine.artifacts import list_artifact, pull_artifact, push_artifact
 from tiffin.engine.transfers import push
 from tiffin.errors import CorruptError, FailedError, InvalidError, NotFoundError
 from tiffin.image.artifact import FILEPATH
+from tiffin.oci.descriptor import Descriptor
+from tiffin.store.partials import Partial
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a store with true owners belongs to root")
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -107,7 +109,10 @@ def test_a_fetch_that_was_killed_goes_on(engine, double, model, name, tmp_path):
     push_artifact(engine, name, [model / "weights.safetensors"])
     data = (model / "weights.safetensors").read_bytes()
     draft = tmp_path / draft_of("weights.safetensors", data)
-    draft.write_bytes(data[:400_000])
+    with draft.open("w+b") as file:
+        partial = Partial(file.fileno(), Descriptor.of(data, "application/octet-stream"))
+        partial.prepare()
+        partial.write(0, data[:400_000], partial.turn)
     double.seen.clear()
     pull_artifact(engine, name, tmp_path)
     assert (tmp_path / "weights.safetensors").read_bytes() == data

@@ -12,10 +12,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Self
 
+from tiffin.content.verify import VerifyingReader
+from tiffin.engine.arriving import Arrival
 from tiffin.errors import CorruptError, InvalidError
 from tiffin.events import StepDone, StepProgress, StepStarted
-from tiffin.linux.files import open_in_root, write_all
+from tiffin.linux.files import open_in_root
 from tiffin.oci.digest import Digest
+from tiffin.store.partials import Partial
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,36 +113,38 @@ class ArtifactFolder:
 
         After a power cut a draft may have holes where it was not on the disk yet: then all of it comes anew.
         """
-        begun = os.fstat(fd).st_size
-        if self._complete(fd, part):
-            return
-        if begun:
-            os.ftruncate(fd, 0)
-            os.lseek(fd, 0, os.SEEK_SET)
-            if self._complete(fd, part):
-                return
-        raise CorruptError(
-            f"{part.path} is not what its digest says: it has {os.fstat(fd).st_size} bytes of "
-            f"{part.descriptor.size}, or others",
-            code="blob-digest",
-            hint="fetch it again; if that does not help, it was damaged where it was made",
-        )
+        partial = Partial(fd, part.descriptor)
+        try:
+            partial.prepare()
+            try:
+                self._complete(partial, part.descriptor)
+            except CorruptError:
+                if not partial.kept:
+                    raise
+                partial.clear()
+                self._complete(partial, part.descriptor)
+            partial.whole()
+        except CorruptError as error:
+            raise CorruptError(
+                f"{part.path} is not what its digest says: {error.message}",
+                code="blob-digest",
+                hint="fetch it again; if that does not help, it was damaged where it was made",
+            ) from error
+        finally:
+            partial.release()
 
-    def _complete(self, fd: int, part: Part) -> bool:
-        """Add to the draft what it lacks; whether it is what its digest says then."""
-        descriptor = part.descriptor
-        state, at = descriptor.digest.hasher(), 0
-        while data := os.read(fd, _CHUNK):
-            state.update(data)
-            at += len(data)
-        if at < descriptor.size:
-            with self._repository.open_at(descriptor, at) as stream:
-                while at <= descriptor.size and (data := stream.read(_CHUNK)):
-                    state.update(data)
-                    write_all(fd, data)
-                    at += len(data)
-                    self._engine.emit(StepProgress(str(descriptor.digest), at, descriptor.size))
-        return at == descriptor.size and Digest.from_hash(state) == descriptor.digest
+    def _complete(self, partial: Partial, descriptor: Descriptor) -> None:
+        step = str(descriptor.digest)
+
+        def told(received: int) -> None:
+            self._engine.emit(StepProgress(step, received, descriptor.size))
+
+        with (
+            Arrival(self._repository, descriptor, partial, told) as arrival,
+            VerifyingReader(arrival.stream(), descriptor) as stream,
+        ):
+            while stream.read(_CHUNK):
+                pass
 
     def _open_folder(self, path: str) -> int:
         """Open, and make, the folder; no link on the way is followed."""

@@ -35,7 +35,10 @@ _POLL: Final = 0.1
 
 
 class Partial:
-    """The blob `descriptor` as far as it is here; many threads may write, each piece one at a time."""
+    """The blob `descriptor` as far as it is in the file `fd`, which is locked by who has it.
+
+    Many threads may write, each piece one at a time.
+    """
 
     def __init__(self, fd: int, descriptor: Descriptor) -> None:
         self.size = descriptor.size
@@ -97,11 +100,11 @@ class Partial:
         with self._lock:
             os.ftruncate(self._fd, self.size)
 
-    def close(self) -> None:
-        """Let nobody write any more, and let go of the lock."""
+    def release(self) -> int:
+        """Let nobody write any more; return the open file, whose lock is held until it is closed."""
         with self._lock:
             fd, self._fd = self._fd, -1
-        os.close(fd)
+        return fd
 
     def prepare(self) -> None:
         """Make a new or unusable file one that can be gone on with."""
@@ -145,7 +148,7 @@ class Partials:
         finally:
             if not partial.received and _is(partial.fd, path):
                 path.unlink(missing_ok=True)
-            partial.close()
+            os.close(partial.release())
 
     def commit(self, partial: Partial, descriptor: Descriptor) -> None:
         """Make the blob, which was found to be right, one of the store; durably."""
