@@ -61,6 +61,8 @@ def test_sign_verify_inspect_and_check(keys, double, tiffin, stdin, monkeypatch)
     rows = tiffin("trust", "verify", "--key", "cosign.pub", "--format", "json", name)
     assert (json.loads(rows.out)["Digest"], json.loads(rows.out)["Name"]) == (digest, name)
     assert "a key" in tiffin("trust", "inspect", name).out
+    evil = f"evil/name{chr(27)}[2J"
+    assert tiffin("trust", "sign", "--key", "cosign.key", "--sign-container-identity", evil, name).status == 1
     monkeypatch.delenv("COSIGN_PASSWORD")
     stdin()
     assert "nobody to ask" in tiffin("trust", "sign", "--key", "cosign.key", name).err

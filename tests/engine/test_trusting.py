@@ -164,6 +164,30 @@ def test_a_signed_image_comes_in_and_another_does_not(double, engine, policy, ke
     assert verify_image(engine, name, ByKey((key.public,)))[0].reference == name
 
 
+def test_two_who_sign_at_once_both_stay(double, engine, key):
+    """Another writes the list of signatures between our reading and writing: ours is added again."""
+    digest = Reference.parse(f"a@{digest_of(serve_image(double, 'a', '1'))}").digest
+    name, tag = f"{double.address}/a:1", tag_of(digest)
+    other = new_key_pair(b"")
+    second = load_private_key(other.private, lambda: b"", "other")
+    sign_image(engine, name, Signing(second))
+    theirs = double.manifests.pop(("a", tag))
+    lost = []
+
+    def overwrite(handler):
+        ours = double.manifests.get(("a", tag))
+        if handler.command == "HEAD" and handler.path.endswith(tag) and ours and not lost:
+            lost.append(ours)
+            double.manifests["a", tag] = theirs
+        return False
+
+    double.faults.append(overwrite)
+    assert sign_image(engine, name, Signing(key))[0].new
+    assert lost
+    signers = {each.signer for each in verify_image(engine, name, ByKey((key.public, second.public)))}
+    assert signers == {f"sha256:{each.public.id}" for each in (key, second)}
+
+
 def test_all_tags_are_those_of_images(double, engine, key):
     serve_image(double, "a", "1")
     sign_image(engine, f"{double.address}/a:1", Signing(key))
@@ -428,6 +452,18 @@ def test_signatures_that_are_none(double, engine, policy, tmp_path, layer):
     with pytest.raises((DeniedError, CorruptError)):
         pull(engine, name)
     assert engine.tags.all() == []
+
+
+def test_what_a_signature_says_does_not_reach_the_terminal_as_it_is(double, tmp_path, monkeypatch, capsys):
+    from tiffin.cli.main import main
+
+    digest = Reference.parse(f"a@{digest_of(serve_image(double, 'a', '1'))}").digest
+    attach(double, "a", digest, [layer_for(double, "a", compose(Payload(digest, "x\x1b[2J\n", {})), b"x")])
+    monkeypatch.setenv("TIFFIN_HOME", str(tmp_path / "home"))
+    assert main(["trust", "inspect", f"{double.address}/a:1"]) == 0
+    told = capsys.readouterr().out
+    assert len(told.splitlines()) == 2
+    assert "\x1b" not in told
 
 
 def test_an_index_in_the_place_of_signatures(double, engine, policy, tmp_path):

@@ -72,7 +72,8 @@ def b64(data):
     ],
 )
 def test_requirements(requirement, meant):
-    assert parse(requirement).default == (meant,)
+    (found,) = parse(requirement).default
+    assert (type(found), found) == (type(meant), meant)
 
 
 def test_what_is_not_checked_here_is_never_fulfilled():

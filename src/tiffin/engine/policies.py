@@ -68,7 +68,7 @@ class Judge:
     def admit_file(self, transport: str, path: str, tag: str) -> None:
         """See that an image may come in from a file, a folder or another engine. Raises DeniedError."""
         place = str(Path(path).resolve()) if path else ""
-        scopes = scopes_of_path(place, tag) if transport == "oci" else []
+        scopes = scopes_of_path(place, tag) if transport in ("oci", "oci-archive") else []
         scope, requirements = self.policy.find(transport, scopes)
         for requirement in requirements:
             if isinstance(requirement, Sigstore):

@@ -8,6 +8,7 @@ from tiffin.cli.command import Command
 from tiffin.cli.options import flag, usage, value, values
 from tiffin.cli.output import format_option, print_rows
 from tiffin.cli.signingkey import read_file, signing_of
+from tiffin.ui.text import sanitise
 
 if TYPE_CHECKING:
     from tiffin.cli.command import Session
@@ -53,10 +54,10 @@ def run_verify(session: Session, arguments: Arguments) -> int:
     rows: list[Row] = [
         {
             "Digest": str(each.digest),
-            "Signer": each.signer,
-            "Issuer": each.issuer,
+            "Signer": sanitise(each.signer),
+            "Issuer": sanitise(each.issuer),
             "Time": "" if each.time is None else shown_time(each.time),
-            "Name": each.reference,
+            "Name": sanitise(each.reference),
         }
         for each in found
     ]
@@ -75,12 +76,12 @@ def run_inspect(session: Session, arguments: Arguments) -> int:
     rows: list[Row] = [
         {
             "Kind": each.kind,
-            "Signer": each.signer or each.trouble,
-            "Issuer": each.issuer,
+            "Signer": sanitise(each.signer or each.trouble),
+            "Issuer": sanitise(each.issuer),
             "Time": "" if each.time is None else shown_time(each.time),
-            "Name": each.reference,
+            "Name": sanitise(each.reference),
             "Digest": str(found.digest),
-            "Trouble": each.trouble,
+            "Trouble": sanitise(each.trouble),
         }
         for each in found.claims
     ]
