@@ -56,6 +56,11 @@ def test_a_step_has_no_rights_over_its_place(tiffin, busybox, folder):
         "RUN grep -c . /proc/cpuinfo; head -c 1 /dev/urandom > /dev/null; ls /proc /dev > /listed\n"
         "RUN chroot / true && exit 1; mknod /sda b 8 0 && exit 1; mount -t tmpfs x /tmp && exit 1; true\n"
         "RUN cat /proc/mounts > /mounts; test ! -e /.dockerenv; hostname > /name\n"
+        "RUN echo a | cat /dev/stdin > /self; (readlink /proc/self/exe; cat /proc/self/comm) >> /self; "
+        'ls /proc/self/fd | wc -l >> /self; test -n "$(cat /proc/self/root/etc/passwd)"; '
+        "cat /proc/1/environ && exit 1; ls /proc/1 && exit 1; true\n"
+        "USER anna\n"
+        "RUN readlink /proc/self/exe > /tmp/exe; echo told > /dev/stderr; echo aloud > /dev/stdout\n"
     )
     cases.write(folder, {"Dockerfile": text})
     done = tiffin("build", "--progress", "plain", "-t", "poor", folder)
@@ -63,7 +68,11 @@ def test_a_step_has_no_rights_over_its_place(tiffin, busybox, folder):
     listed = tiffin("run", "--rm", "poor", "cat", "/listed").stdout.split()
     assert {"cpuinfo", "meminfo", "null", "urandom", "shm"} <= set(listed)
     left = tiffin("run", "--rm", "poor", "ls", "-A", "/").stdout.split()
-    assert not {"sda", "proc.real", ".tiffin"} & set(left)
+    assert not {"sda", ".tiffin"} & set(left)
+    assert tiffin("run", "--rm", "poor", "cat", "/self").stdout == "a\n/bin/busybox\ncat\n3\n"
+    assert tiffin("run", "--rm", "poor", "cat", "/tmp/exe").stdout == "/bin/busybox\n"
+    assert " told\n" in done.stderr
+    assert " aloud\n" in done.stderr
 
 
 @HERE

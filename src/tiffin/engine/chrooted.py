@@ -82,12 +82,14 @@ def plan_of(engine: Engine, record: Record, spec: RuntimeSpec) -> Plan:
     """The container's plan."""
     make_root(engine, record)
     root = directory_of(engine, record) / ROOT
-    return chroot_plan(spec, root, machine=os.uname().machine, own=capability.effective())
+    gains = not spec.process.no_new_privileges
+    return chroot_plan(spec, root, machine=os.uname().machine, own=capability.effective(), gains=gains)
 
 
-def limited(process: Process) -> Process:
+def limited(engine: Engine, record: Record, process: Process) -> Process:
     """A further process with no more rights than the first."""
-    return lowered(process, capability.effective())
+    root = directory_of(engine, record) / ROOT if process.no_new_privs else ""
+    return lowered(process, capability.effective(), str(root), os.uname().machine)
 
 
 def furnish(engine: Engine, record: Record) -> None:

@@ -228,7 +228,7 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int | None:
     if engine.rung is Rung.CHROOT:
         from tiffin.engine import chrooted  # of one rung only
 
-        process = chrooted.limited(process)
+        process = chrooted.limited(engine, record, process)
     if engine.footing.records and not (record.runtime or spec.linux.uid_mappings):
         from tiffin.engine.recorded import keep_owners
 

@@ -81,7 +81,9 @@ class Handshake:
     nothing: its end of the report closes when the program begins. Either sees when the other has ended.
     """
 
-    def __init__(self, *, terminal: bool, hooks: bool = False, owners: bool = False) -> None:
+    def __init__(
+        self, *, terminal: bool, hooks: bool = False, owners: bool = False, view: bool = False
+    ) -> None:
         self._childs_control, self._control = os.pipe()
         self._report, self._childs_report = os.pipe()
         self._console = self._childs_console = -1
@@ -99,6 +101,11 @@ class Handshake:
                 from tiffin.runtime.emulation import notifier as _notifier  # noqa: F401 - for the child, too
 
                 self._owners, self._childs_owners = tty.socket_pair()
+        self._view = self._childs_view = -1
+        if view:
+            from tiffin.linux import terminal as tty
+
+            self._view, self._childs_view = tty.socket_pair()
 
     def take_launchers_side(self) -> None:
         """Close what the child holds."""
@@ -129,6 +136,26 @@ class Handshake:
         """Return, in the child, the socket at whose other end that waits; it is the caller's now."""
         fd, self._childs_owners = self._childs_owners, -1
         return fd
+
+    def show_proc(self, root: str) -> None:
+        """Start to answer, in the launcher, what the child asks of /proc, if it has none."""
+        if self._view >= 0:
+            from tiffin.runtime import procview  # one rung needs it
+
+            os.close(self._childs_view)
+            procview.serve(self._view, root)
+            self._view = self._childs_view = -1
+
+    def ask_for_proc(self, program: bytes) -> None:
+        """Have, in the child, the launcher answer from now on, where an outer filter allows that."""
+        from tiffin.linux import bpf, terminal  # both are loaded
+
+        try:
+            listener = bpf.listen(program)
+        except OSError:
+            return  # what stands in for /proc has to do
+        terminal.send_fd(self._childs_view, listener)
+        os.close(listener)
 
     def close(self) -> None:
         """Close what is left."""

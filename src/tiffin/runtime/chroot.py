@@ -12,6 +12,7 @@ from tiffin.errors import UnsupportedError
 from tiffin.linux import capability
 from tiffin.runtime.model import Plan
 from tiffin.runtime.plan import make_process
+from tiffin.runtime.procview import program
 from tiffin.runtime.rare_steps import ChangeRoot
 
 if TYPE_CHECKING:
@@ -27,10 +28,11 @@ _NEVER = capability.mask(
 """With these a process gets out of its root, at disks, at other processes, at files by their numbers."""
 
 
-def chroot_plan(spec: RuntimeSpec, root: Path, *, machine: str, own: int, outlive: bool = False) -> Plan:
+def chroot_plan(spec: RuntimeSpec, root: Path, *, machine: str, own: int, gains: bool = False) -> Plan:
     """Return the plan of the container of `spec` in the directory `root`; `own` are our capabilities.
 
-    Raises UnsupportedError for what takes a namespace or a device.
+    With `gains` its programs may gain rights, as sudo does, and /proc does not answer. Raises
+    UnsupportedError for what takes a namespace or a device.
     """
     if spec.linux.devices or spec.hooks is not None:
         raise UnsupportedError(
@@ -38,13 +40,18 @@ def chroot_plan(spec: RuntimeSpec, root: Path, *, machine: str, own: int, outliv
             code="no-devices",
             hint="a device that the surrounding container has cannot be passed on: run there directly",
         )
-    process = lowered(make_process(spec.process, spec.linux.seccomp, machine=machine), own)
-    process = process._replace(death_signal=0 if outlive else _DEATH)
+    process = make_process(spec.process, spec.linux.seccomp, machine=machine)
+    process = lowered(process, own, "" if gains else str(root), machine)._replace(death_signal=_DEATH)
     return Plan(0, (), (), (), (ChangeRoot(str(root)),), process)
 
 
-def lowered(process: Process, own: int) -> Process:
-    """Return the process with no more rights than it may have on this rung, where ours are `own`."""
+def lowered(process: Process, own: int, root: str, machine: str) -> Process:
+    """Return the process with no more rights than it may have on this rung, where ours are `own`.
+
+    With its `root` /proc answers it, for which it must not gain rights any more.
+    """
+    if root:
+        process = process._replace(no_new_privs=True, view=(program(machine), root))
     allowed = own & ~_NEVER
     # Who may not change the bounding set has to leave it, and root gets back with a program what is in it.
     bounded = own >> capability.NAMES.index("CAP_SETPCAP") & 1

@@ -150,6 +150,8 @@ def finish(
         become(process)
         doing("confine the process")
         confine(process)
+        if process.view:
+            handshake.ask_for_proc(process.view[0])
         if process.init:
             doing("start the program below an init")
             from tiffin.runtime import reaper  # the launcher has loaded it

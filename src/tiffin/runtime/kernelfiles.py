@@ -1,7 +1,7 @@
 """What stands in for /dev and /proc in a plain root, where neither can be mounted.
 
 Devices are nodes of our own. Of /proc there are copies of what tells of the machine, as it
-was when they were made, and nothing of processes.
+was when they were made, and of processes what programs look for before they ask (see `procview`).
 """
 
 from __future__ import annotations
@@ -12,23 +12,11 @@ from typing import TYPE_CHECKING
 
 from tiffin.errors import UnsupportedError
 from tiffin.runtime.mounts import DEVICES, LINKS
+from tiffin.runtime.procpaths import MACHINE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_TELLING = (
-    *("cmdline", "cpuinfo", "devices", "filesystems", "loadavg", "meminfo", "misc", "partitions", "stat"),
-    *("swaps", "uptime", "version", "vmstat", "net/dev", "net/route", "net/if_inet6", "net/unix"),
-    *("sys/kernel/hostname", "sys/kernel/osrelease", "sys/kernel/ostype", "sys/kernel/pid_max"),
-    *(
-        "sys/kernel/threads-max",
-        "sys/kernel/random/boot_id",
-        "sys/kernel/random/uuid",
-        "sys/kernel/cap_last_cap",
-    ),
-    *("sys/fs/file-max", "sys/fs/nr_open", "sys/net/core/somaxconn", "sys/vm/overcommit_memory"),
-    *("sys/vm/max_map_count", "sys/vm/swappiness", "sys/crypto/fips_enabled"),
-)
 _OF_ITSELF = ("cgroup", "limits")
 _MOUNTS = "rootfs / rootfs rw 0 0\nproc /proc proc rw 0 0\n"
 _NUMBERS = {
@@ -72,7 +60,7 @@ def make_dev(place: Path) -> None:
 def make_proc(place: Path) -> None:
     """Make the directory `place` what /proc is to be."""
     _directory(place, 0o555)
-    for name in _TELLING:
+    for name in MACHINE:
         _copy(f"/proc/{name}", place / name)
     own = place / "self"
     _directory(own, 0o555)
@@ -80,6 +68,12 @@ def make_proc(place: Path) -> None:
         _copy(f"/proc/self/{name}", own / name)
     for name in ("fd", "fdinfo", "task"):
         _directory(own / name, 0o555)
+    os.mkfifo(own / "fd/1")
+    (own / "fd/1").chmod(0o622)
+    os.link(own / "fd/1", own / "fd/2")
+    os.symlink("/dev/null", own / "fd/0")
+    os.symlink("/bin/sh", own / "exe")  # there is one, for those who look before they ask
+    os.symlink("/", own / "root")
     (own / "mounts").write_text(_MOUNTS)
     (own / "mountinfo").write_text("1 0 0:1 / / rw - rootfs rootfs rw\n2 1 0:2 / /proc rw - proc proc rw\n")
     os.symlink("self/mounts", place / "mounts")

@@ -45,10 +45,17 @@ def launch(
         sources += map(_open_source, plan.sources)
         give_streams(streams, plan.process.uid, plan.uid_maps)
         tells = bool(plan.hooks or look) or plan.nested
-        handshake = Handshake(terminal=plan.process.terminal, hooks=tells, owners=bool(plan.process.owners))
+        handshake = Handshake(
+            terminal=plan.process.terminal,
+            hooks=tells,
+            owners=bool(plan.process.owners),
+            view=bool(plan.process.view),
+        )
         child = Child(*_clone(plan, sources, streams, handshake))
         handshake.take_launchers_side()
         handshake.answer_calls(plan.process, child.pid)
+        if plan.process.view:
+            handshake.show_proc(plan.process.view[1])
         _map_ids(plan, sources, child.pid)
         handshake.release()
         if plan.nested:

@@ -67,6 +67,8 @@ class Process(NamedTuple):
     """Whether it gets a session keyring of its own."""
     owners: tuple[Any, ...] = ()
     """How owners are kept where there is one id, as `emulation.notifier.Emulation`; `uid` may be any then."""
+    view: tuple[Any, ...] = ()
+    """A filter, and the root directory, of one that has no /proc: its launcher answers what it asks there."""
 
 
 def limit(process: Process, pid: int) -> None:

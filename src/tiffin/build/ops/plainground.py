@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tiffin.runtime.model import Inlay, Plan
     from tiffin.snapshot.layers import LayerStore
 
+_SUDO = ("usr/bin/sudo", "usr/bin/doas")
 _KERNELS = {"/proc": kernelfiles.make_proc, "/sys": kernelfiles.make_sys, "/dev": kernelfiles.make_dev}
 
 
@@ -51,7 +52,10 @@ class PlainGround:
     def plan(
         self, spec: RuntimeSpec, inlays: Sequence[Inlay], work: Path, stack: Sequence[DiffID], machine: str
     ) -> Plan:
-        """Return the plan of the step, whose root is made first; again, for a shell in the same root."""
+        """Return the plan of the step, whose root is made first; again, for a shell in the same root.
+
+        A user who has sudo may use it, and is without a /proc that answers.
+        """
         if any(each.type == "network" and not each.path for each in spec.linux.namespaces):
             raise UnsupportedError(
                 "RUN --network=none is not possible on the rung chroot: a step shares the network of the "
@@ -66,7 +70,17 @@ class PlainGround:
             place = work / "standins"
             place.mkdir()
             site.standins.put(self._standins(spec, inlays, place))
-        return chroot_plan(spec, self._sites[work].root.path, machine=machine, own=capability.effective())
+        top = self._sites[work].root.path
+        gains = spec.process.user.uid != 0 and any((top / name).exists() for name in _SUDO)
+        return chroot_plan(spec, top, machine=machine, own=capability.effective(), gains=gains)
+
+    def pipe(self, work: Path) -> tuple[int, int]:
+        """Return both ends of a pipe that the step can open by name too, as /dev/stdout or /dev/stderr."""
+        path = self._sites[work].root.path / "proc/self/fd/1"
+        reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        writing = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        os.set_blocking(reading, True)
+        return reading, writing
 
     def clear(self, work: Path) -> None:
         """Take out of the step's root what is not its own. Raises FailedError if the step kept some of it."""

@@ -319,7 +319,7 @@ class StepRunner:
 
     def _execute(self, plan: Plan, site: _Site, report: Report, group: Group | None) -> tuple[int, bytes]:
         """Run the container to its end; return its exit status and the end of its output."""
-        reading, writing = os.pipe()
+        reading, writing = os.pipe() if self._ground is None else self._ground.pipe(site.work)
         nothing = os.open(os.devnull, os.O_RDONLY)
         try:
             extra, fds = self._connect(site, group)

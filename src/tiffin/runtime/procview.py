@@ -1,0 +1,278 @@
+"""What /proc and terminals are to a process where neither can be mounted: opened for it by its launcher.
+
+A filter lets every opening and every reading of a link wait for a thread of the launcher, which answers what
+is meant for /proc and for terminals and leaves all else to the kernel. Files are handed in by descriptor,
+and opened with the rights of who asks. Nothing but files is: from a directory of the real /proc, `..` would
+lead out of the root. Runs under `python -IS`; standard library only.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import threading
+from functools import partial
+
+from tiffin.linux import bpf, notify, prctl, terminal
+from tiffin.linux.libc import syscall
+from tiffin.linux.remove import remove_at
+from tiffin.linux.sysnum import numbers
+from tiffin.runtime.orphans import below
+from tiffin.runtime.procpaths import Meaning, meaning_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from tiffin.linux.notify import Call
+
+    _Done = TypeVar("_Done", bytes, int)
+
+__all__ = ["program", "serve"]
+
+_OPENS = {"open": 1, "openat": 2}
+_LINKS = ("readlink", "readlinkat")
+_TIOCGPTN = 0x80045430
+_TERMINALS = 136
+_KEPT = 64
+_PART = 256
+_LONGEST = 4096
+_READ_ONLY = os.O_ACCMODE | os.O_TRUNC
+
+
+def program(machine: str) -> bytes:
+    """Return the filter: what may create a file is not heard, nor any call of another architecture."""
+    known = numbers(machine)
+    parts = [
+        bpf.instruction(bpf.LOAD_WORD, bpf.ARCH_AT),
+        bpf.instruction(bpf.JUMP_EQUAL, bpf.ARCHITECTURES[machine], 1, 0),
+        bpf.instruction(bpf.RETURN, bpf.ALLOW),
+        bpf.instruction(bpf.LOAD_WORD, bpf.NUMBER_AT),
+    ]
+    for name in filter(known.__contains__, _LINKS):
+        parts.append(bpf.instruction(bpf.JUMP_EQUAL, known[name], 0, 1))
+        parts.append(bpf.instruction(bpf.RETURN, bpf.NOTIFY))
+    for name, flags in _OPENS.items():
+        if name in known:
+            parts.append(bpf.instruction(bpf.JUMP_EQUAL, known[name], 0, 4))
+            parts.append(bpf.instruction(bpf.LOAD_WORD, bpf.ARGS_AT + 8 * flags))
+            parts.append(bpf.instruction(bpf.JUMP_BITS, os.O_CREAT, 0, 1))
+            parts.append(bpf.instruction(bpf.RETURN, bpf.ALLOW))
+            parts.append(bpf.instruction(bpf.RETURN, bpf.NOTIFY))
+    parts.append(bpf.instruction(bpf.RETURN, bpf.ALLOW))
+    return b"".join(parts)
+
+
+def serve(socket: int, root: str) -> None:
+    """Answer, in a thread, the calls of the filter that comes by the socket, to their end."""
+
+    def run() -> None:
+        fd = terminal.receive_fd(socket)
+        os.close(socket)
+        if fd is not None:
+            view = _View(notify.Listener(fd), root)
+            try:
+                view.run()
+            finally:
+                view.close()
+                os.close(fd)
+
+    threading.Thread(target=run, name="proc", daemon=True).start()
+
+
+class _View:
+    def __init__(self, listener: notify.Listener, root: str) -> None:
+        self._listener = listener
+        self._root = os.path.realpath(root)
+        self._memory = _Memory()
+        self._names = {number: name for name, number in numbers(os.uname().machine).items()}
+        self._ids = _Ids()
+        self._terminals: set[int] = set()
+        self._listings: list[str] = []
+
+    def run(self) -> None:
+        while (call := self._listener.receive()) is not None:
+            try:
+                self._answer(call)
+            except OSError as error:
+                self._listener.fail(call, error.errno or errno.EIO)
+
+    def close(self) -> None:
+        self._memory.close()
+
+    def _answer(self, call: Call) -> None:
+        name = self._names[call.number]
+        first = 1 if name.endswith("at") else 0
+        try:
+            path = self._read(call, call.args[first])
+        except OSError:  # of a process that we may not look into, or no address: the kernel knows
+            self._listener.proceed(call)
+            return
+        found = meaning_of(path) if path.startswith((b"/proc/", b"/dev/")) else None
+        its_own_link = name in _LINKS and path.startswith(b"/dev/")
+        if found is None or its_own_link or not self._may(call, found):
+            self._listener.proceed(call)
+        elif name in _LINKS:
+            self._read_link(call, found, *call.args[first + 1 : first + 3])
+        else:
+            self._open(call, found, call.args[first + 1] & 0xFFFFFFFF)
+
+    def _read(self, call: Call, address: int) -> bytes:
+        try:
+            return self._memory.string(call.pid, address)
+        except PermissionError:
+            self._ids.become(call.pid)
+        return self._memory.string(call.pid, address)
+
+    def _may(self, call: Call, found: Meaning) -> bool:
+        """Whether it is about the caller itself, or the machine; of the others only what is no secret."""
+        if found.process in (0, call.pid) or os.path.exists(f"/proc/{call.pid}/task/{found.process}"):
+            return True
+        return found.public and found.process in below(os.getpid())
+
+    def _host(self, call: Call, found: Meaning) -> str:
+        if found.kind == "machine":
+            return f"/proc/{found.name}"
+        return f"/proc/{found.process or call.pid}/{found.name}"
+
+    def _read_link(self, call: Call, found: Meaning, buffer: int, size: int) -> None:
+        if found.kind != "link":
+            self._listener.proceed(call)
+            return
+        self._ids.become(call.pid)
+        text = os.fsencode(self._inside(os.readlink(self._host(call, found))))[:size]
+        self._memory.write(call.pid, buffer, text)
+        self._listener.result(call, len(text))
+
+    def _inside(self, text: str) -> str:
+        """The text of a link as it is within the root."""
+        return text[len(self._root) :] or "/" if f"{text}/".startswith(f"{self._root}/") else text
+
+    def _open(self, call: Call, found: Meaning, flags: int) -> None:
+        if found.kind == "machine" and flags & _READ_ONLY:
+            self._listener.proceed(call)
+            return
+        self._ids.become(call.pid)
+        wanted = flags & ~os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
+        if found.kind == "listing":
+            self._ids.become(os.getpid())
+            fd = os.open(self._list(self._host(call, found)), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        elif found.kind == "terminals":
+            fd = os.open("/dev/ptmx", wanted)
+            self._know(fd)
+        elif found.kind == "terminal":
+            if found.process not in self._terminals:
+                self._listener.proceed(call)
+                return
+            fd = os.open(f"/dev/pts/{found.process}", wanted)
+        else:
+            fd = os.open(self._host(call, found), wanted)
+        try:
+            self._listener.give(call, fd, cloexec=bool(flags & os.O_CLOEXEC))
+        finally:
+            os.close(fd)
+
+    def _know(self, main: int) -> None:
+        """Let the other end of the terminal be opened, and be seen by those who look before."""
+        number = int.from_bytes(fcntl.ioctl(main, _TIOCGPTN, bytes(4)), "little")
+        self._terminals.add(number)
+        try:
+            os.mknod(f"{self._root}/dev/pts/{number}", stat.S_IFCHR | 0o620, os.makedev(_TERMINALS, number))
+        except OSError:
+            return  # it is there, or the container has another /dev
+
+    def _list(self, host: str) -> str:
+        """Make a directory in the root with what is in one of /proc, and return where it is."""
+        place = f"{self._root}/proc/.tiffin"
+        made = f"{place}/{os.urandom(6).hex()}"
+        os.makedirs(made, mode=0o755)
+        for name in os.listdir(host):
+            try:
+                text = self._inside(os.readlink(f"{host}/{name}"))
+            except OSError:
+                text = "."
+            os.symlink(text, f"{made}/{name}")
+        self._listings.append(made)
+        if len(self._listings) > _KEPT:
+            old = self._listings.pop(0)
+            fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            remove_at(fd, os.path.basename(old))
+            os.close(fd)
+        return made
+
+
+class _Memory:
+    """The memory of other processes, by their files in /proc: filters in use refuse the calls for it."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, int] = {}
+
+    def string(self, pid: int, address: int) -> bytes:
+        """Return what is at the address up to a zero byte. Raises PermissionError for another user's."""
+        found = b""
+        while len(found) < _LONGEST:
+            part = self._act(pid, partial(_read_at, address + len(found)))
+            end = part.find(b"\0")
+            if end >= 0:
+                return found + part[:end]
+            found += part
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+
+    def write(self, pid: int, address: int, data: bytes) -> None:
+        """Put the bytes at the address."""
+        self._act(pid, lambda fd: os.pwrite(fd, data, address))
+
+    def _act(self, pid: int, act: Callable[[int], _Done]) -> _Done:
+        """Do it with the open memory, or, if the process has become another program since, with a new one."""
+        if pid in self._open:
+            try:
+                if done := act(self._open[pid]):
+                    return done
+            except OSError:
+                pass
+            os.close(self._open.pop(pid))
+        if len(self._open) >= _KEPT:
+            os.close(self._open.pop(next(iter(self._open))))
+        fd = self._open[pid] = os.open(f"/proc/{pid}/mem", os.O_RDWR | os.O_CLOEXEC)
+        if not (done := act(fd)):
+            raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
+        return done
+
+    def close(self) -> None:
+        """Close all."""
+        for fd in self._open.values():
+            os.close(fd)
+
+
+def _read_at(address: int, fd: int) -> bytes:
+    return os.pread(fd, _PART, address)
+
+
+class _Ids:
+    """Whose rights this thread has, alone of its process: the kernel keeps them for each."""
+
+    def __init__(self) -> None:
+        self._calls = numbers(os.uname().machine)
+        self._now = (0, 0, 0, 0)
+
+    def become(self, pid: int) -> None:
+        """Take the user and group of a process. Ours stay in reserve, so that we can come back."""
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            lines = [line.split() for line in file if line.startswith(("Uid:", "Gid:"))]
+        ids = (int(lines[0][1]), int(lines[1][1]), int(lines[0][4]), int(lines[1][4]))
+        if ids == self._now:
+            return
+        same = (1 << 64) - 1
+        for name, *args in (
+            ("setfsuid", 0),
+            ("setresgid", ids[1], same, same),
+            ("setresuid", ids[0], same, same),
+            ("setfsgid", ids[3]),
+            ("setfsuid", ids[2]),
+        ):
+            syscall("changing the user", self._calls[name], *args)
+        self._now = ids
+        prctl.set_dumpable(True)
