@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tiffin.build.hostenv import BUNDLE, find_bundle, lend
+from tiffin.build.hostenv import BUNDLE, find_bundle, lend, only_proxies, socks_proxy
 
 
 def test_proxies_and_indexes_are_lent():
@@ -36,3 +36,14 @@ def test_the_bundle_that_a_variable_names_comes_before_the_system(tmp_path):
 
 def test_without_a_bundle_no_variable_points_to_one():
     assert lend({}, None, {}).variables == {}
+
+
+def test_proxies_that_the_relay_cannot_use():
+    assert socks_proxy({"ALL_PROXY": "socks5h://p:1080", "http_proxy": "http://p"}) == "ALL_PROXY"
+    assert socks_proxy({"http_proxy": "http://socks", "OTHER": "socks5://p"}) == ""
+    assert only_proxies(
+        {"http_proxy": "http://p", "NO_PROXY": "x", "PIP_INDEX_URL": "y", "https_proxy": ""}
+    ) == {
+        "http_proxy": "http://p",
+        "NO_PROXY": "x",
+    }

@@ -78,6 +78,12 @@ def only_proxies(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: environ[name] for name in names if environ.get(name)}
 
 
+def socks_proxy(environ: Mapping[str, str]) -> str:
+    """Return which variable names a proxy that does not speak HTTP, or nothing."""
+    found = only_proxies(environ).items()
+    return next((name for name, value in found if value.lower().startswith("socks")), "")
+
+
 def lend(environ: Mapping[str, str], bundle: Path | None, own: Mapping[str, str]) -> Loan:
     """Return what a step with the variables `own` borrows from the host's `environ` and `bundle`."""
     found = only_proxies(environ) | {name: environ[name] for name in _INDEXES if environ.get(name)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urljoin
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _LARGEST_BODY: Final = 4 << 20
 _HOUR: Final = 3600.0
 _AUDIT: Final = "/-/npm/v1/security/"
+_BY_HASH: Final = re.compile(r"/by-hash/SHA256/([0-9a-f]{64})$")
 # Files whose name says their version: a server may put another one there, but not every hour.
 _VERSIONED: Final = (".deb", ".udeb", ".rpm", ".apk", ".tgz", ".whl", ".tar.gz", ".tar.xz", ".conda")
 _STATUS: Final[tuple[tuple[type[TiffinError], int, str], ...]] = (
@@ -172,8 +174,15 @@ class Answering:
             wanted = Wanted(head.method, url, fields, body or None, follows=False, lends=False)
             return self._send(head, self._upstream.request(wanted))
         path = url.partition("?")[0]
-        fresh = FOR_EVER if "/by-hash/" in path else _HOUR if path.endswith(_VERSIONED) else 0.0
-        asked = Asked(url, head.field("accept"), fresh=fresh, lends=False, follows=False)
+        digest = _BY_HASH.search(path)
+        asked = Asked(
+            url,
+            head.field("accept"),
+            sha256=digest[1] if digest else "",
+            fresh=_HOUR if path.endswith(_VERSIONED) else 0.0,
+            lends=False,
+            follows=False,
+        )
         return self._send(head, self._get(head, asked))
 
     def _get(self, head: Head, asked: Asked) -> Served | Answer:

@@ -72,7 +72,7 @@ class Answer:
             data: bytes = self._response.read1(size)
         except Exception as error:
             self.close()
-            raise trouble_of(error, self.url, None).error from error
+            raise _told(error, self.url) from error
         return data
 
     def read(self, limit: int) -> bytes:
@@ -89,7 +89,7 @@ class Answer:
             raise
         except Exception as error:
             self.close()
-            raise trouble_of(error, self.url, None).error from error
+            raise _told(error, self.url) from error
         self.close()
         return b"".join(parts)
 
@@ -191,7 +191,7 @@ class Upstream:
         except DeniedError:
             raise
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise trouble_of(error, url, proxy, lambda: f"in use is {self._bundle}").error from error
+            raise _told(error, url, proxy) from error
         return Answer(response, url, response.headers)
 
     def _is_insecure(self, url: str) -> bool:
@@ -257,6 +257,16 @@ def guarded_pools() -> dict[str, Any]:
 
 def _guarded(self: Any) -> socket.socket:
     return connect(self._dns_host, self.port, _CONNECT_SECONDS, trusted=False)
+
+
+def _told(error: Exception, url: str, proxy: Proxy | None = None) -> UnavailableError:
+    """Why no answer came, in terms of packages."""
+    told = trouble_of(error, url, proxy).error
+    if told.code == "certificate":
+        told.hint = "name the bundle with its CA in SSL_CERT_FILE"
+    elif told.code != "proxy":
+        told.hint = "check the network, and the proxy (HTTPS_PROXY, NO_PROXY)"
+    return told
 
 
 def _bracketed(host: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tiffin.build.hostenv import socks_proxy
 from tiffin.build.ops.cachemounts import CacheMounts
 from tiffin.build.ops.connection import Connection
 from tiffin.build.ops.furnish import Furnisher, Lodging
@@ -53,7 +54,13 @@ def make_runner(
         engine.emit(Notice(notice))
     settings = engine.settings
     mode = relay_mode(settings.environ.get(RELAY, ""), steps.relay)
+    sealed = mode == "only"
     if offline and (plain or request.network in ("none", "loopback")):
+        mode = "off"
+    if mode != "off" and (name := socks_proxy(settings.environ)):
+        engine.emit(
+            Notice(f"steps are not served by the relay, which cannot use the proxy that {name} names")
+        )
         mode = "off"
     place = engine.footing.place()
     lodging = Lodging(engine.layers.owners, settings.epoch, bool(place.users.uids), place.single_id)
@@ -70,7 +77,7 @@ def make_runner(
         cgroup_parent=steps.cgroup_parent,
         tell=lambda message: engine.emit(Notice(message)),
         relay=None if mode == "off" else lambda bundle: _relay(engine, bundle),
-        sealed=mode == "only",
+        sealed=sealed,
     )
     return StepRunner(engine.layers, place, connection, furnisher, same, _ground(engine) if plain else None)
 
