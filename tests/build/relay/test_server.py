@@ -449,3 +449,10 @@ def test_a_step_that_ends_is_answered_no_more(machine):
         assert idle.recv(1) == b""
     with pytest.raises(OSError):
         Client(entrance)("/x")
+
+
+def test_who_sends_a_request_too_slowly_is_left(client, monkeypatch):
+    from tiffin.build.relay import wire
+
+    monkeypatch.setattr(wire, "_HEAD_SECONDS", 0.05)
+    assert client.raw(b"GET / HTTP/1.1\r\nHost: ") == b""
