@@ -82,6 +82,12 @@ def test_obstacles_name_what_is_missing_and_the_remedy():
     [
         (USER, "root", "not root", "as root"),
         (USER._replace(max_user_namespaces=0), "auto", "max_user_namespaces is 0", "sysctl -w user"),
+        (
+            USER._replace(user_namespaces="Operation not permitted"),
+            "auto",
+            "a user namespace cannot be used: Operation not permitted; and without that, only root",
+            "or run tiffin as root: in a container that takes no further rights",
+        ),
         (USER._replace(map_tools=False), "rootless", "newuidmap", "uidmap"),
         (USER._replace(kernel=(4, 18)), "auto", "the kernel is 4.18", "5.12"),
         (

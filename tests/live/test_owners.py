@@ -1,11 +1,12 @@
 """Owners, whoever keeps them: what steps do to them is in the layers, and each rung makes the same of it."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
-from tests.live import hostile, trees
+from tests.live import hostile, kept, trees
 from tests.live.cases import own
 
 from tiffin.linux.sysnum import numbers
@@ -113,3 +114,22 @@ def test_who_answers_is_not_led_out_and_does_not_fall(tiffin, busybox, python, f
         before.st_ctime_ns,
     )
     assert not [name for name in os.listxattr(outside) if name.startswith("user.tiffin")]
+
+
+@pytest.mark.parametrize("tiffin", ["single-id"], indirect=True)
+def test_programs_see_what_is_kept(tiffin, busybox, python):
+    options, command = python
+    script = f"{Path(kept.__file__).read_text()}\n\nmain()\n"
+    done = tiffin("run", "--rm", "-i", "--network", "none", *options, busybox, *command, input=script)
+    assert json.loads(done.stdout) == {
+        "attributes": [["user.mine"], "Operation not supported", "5:6"],
+        "another_root": ["9:9", "10:10"],
+        "as_another": {
+            "ids": [[7, 7, 7], [7, 7, 7], [8]],
+            "limit": [-1, -1],
+            "made": ["7:7", "7:7"],
+            "failed": ["Operation not permitted", "Permission denied", "Operation not permitted"],
+            "may": [False, False, True, True],
+        },
+        "handed_on": ["0:50"] * 4,
+    }

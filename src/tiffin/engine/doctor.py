@@ -106,8 +106,9 @@ def _answers(isolation: Isolation) -> Iterator[Check]:
     """Where there is one id: whether the calls of containers can be answered, so that owners are kept."""
     if isolation.rung is Rung.SINGLE_ID:
         from tiffin.linux import notify  # one rung needs it
+        from tiffin.runtime.emulation.caller import unmarkable
 
-        reason = notify.missing()
+        reason = unmarkable() or notify.missing()
         remedy = "use Linux 5.9 or newer, outside of a container whose own calls are answered"
         found = f"changes of owner succeed in name only: {reason}" if reason else "recorded"
         yield Check("owners", not reason, found, remedy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from tiffin.errors import UnsupportedError
@@ -22,6 +23,14 @@ _OUTER_PROC = (
     "kernel lets nobody have another: give the surrounding container all of /proc (Docker: --security-opt "
     "systempaths=unconfined, Kubernetes: procMount: Unmasked)"
 )
+
+
+_DOCTOR = "'tiffin doctor' says what this machine allows, and what it would need"
+_REFUSED = (
+    "in a container, run tiffin as root, which needs no further rights there, or let its seccomp profile "
+    "allow unshare, clone and mount; "
+)
+_IN_NAME = "owners and users are changed in name only, for calls cannot be answered here"
 
 
 class Footing:
@@ -60,10 +69,11 @@ class Footing:
             else:
                 enter_user_namespace(self._isolation.uids, self._isolation.gids)
         except OSError as error:
+            refused = error.errno == errno.EPERM and not error.filename
             raise UnsupportedError(
                 f"this process cannot become root of a user namespace: {error.strerror}",
                 code="no-user-namespace",
-                hint="'tiffin doctor' says what this machine allows, and what it would need",
+                hint=(_REFUSED if refused else "") + _DOCTOR,
             ) from error
         self._entered = True
 
@@ -93,7 +103,10 @@ class Footing:
     @property
     def notices(self) -> tuple[str, ...]:
         """What containers here have less of than on other machines."""
-        return () if self._facts.whole_proc or self.rung is Rung.CHROOT else (_OUTER_PROC,)
+        proc = () if self._facts.whole_proc or self.rung is Rung.CHROOT else (_OUTER_PROC,)
+        if self.rung is not Rung.SINGLE_ID or self.records:
+            return proc
+        return (*proc, f"{_IN_NAME}: {self.unanswered}; `tiffin doctor` says what would help")
 
     @property
     def records(self) -> bool:
@@ -105,8 +118,9 @@ class Footing:
         """Why the calls of containers cannot be answered here; empty if they can."""
         if self._unanswered is None:
             from tiffin.linux import notify  # one rung needs it
+            from tiffin.runtime.emulation.caller import unmarkable
 
-            self._unanswered = notify.missing()
+            self._unanswered = unmarkable() or notify.missing()
         return self._unanswered
 
     @property

@@ -83,7 +83,7 @@ def decide(facts: Facts, wanted: str = AUTO) -> Isolation:
         if found is None:
             return _isolation(rung, facts, tuple(obstacles))
         obstacles.append(Obstacle(rung, *found))
-    best = obstacles[-1] if wanted != AUTO or facts.euid == 0 else obstacles[1]
+    best = obstacles[-1] if wanted != AUTO or facts.euid == 0 else _for_users(obstacles[1])
     what = f"the isolation {wanted}" if wanted != AUTO else "no isolation of containers"
     raise UnsupportedError(
         f"{what} is {'not ' if wanted != AUTO else ''}possible here: {best.reason}",
@@ -91,6 +91,13 @@ def decide(facts: Facts, wanted: str = AUTO) -> Isolation:
         hint=best.remedy,
         exit_status=125,
     )
+
+
+def _for_users(found: Obstacle) -> Obstacle:
+    """What stands in the way of who is not root: there is one door, and root has another one."""
+    reason = f"{found.reason}; and without that, only root has another way, by changing its root directory"
+    remedy = f"{found.remedy}; or run tiffin as root: in a container that takes no further rights"
+    return Obstacle(found.rung, reason, remedy)
 
 
 def _isolation(rung: Rung, facts: Facts, obstacles: tuple[Obstacle, ...]) -> Isolation:

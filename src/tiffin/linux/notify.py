@@ -73,7 +73,7 @@ class Listener:
                     continue
                 raise
             number, pid, _, call, architecture, _, *args = _CALL.unpack(self._buffer)
-            return Call(number, pid, call, architecture, tuple(args))
+            return tuple.__new__(Call, (number, pid, call, architecture, tuple(args)))  # it is called often
 
     def result(self, call: Call, value: int) -> None:
         """Let the call return `value`."""

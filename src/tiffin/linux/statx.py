@@ -9,6 +9,7 @@ from tiffin.linux.libc import syscall
 
 STATX_SIZE = 256
 
+_MACHINE = os.uname().machine
 _STATX = {"x86_64": 332, "aarch64": 291}
 _FSTATAT = {"x86_64": (262, 144), "aarch64": (79, 128)}
 _AT_FDCWD = -100
@@ -21,14 +22,14 @@ def statx(path: bytes, flags: int, mask: int, *, directory: int = _AT_FDCWD) -> 
     """Return the struct statx of what is at the path."""
     name, buffer = ctypes.create_string_buffer(path), ctypes.create_string_buffer(STATX_SIZE)
     addresses = ctypes.addressof(name), ctypes.addressof(buffer)
-    number = _STATX[os.uname().machine]
+    number = _STATX[_MACHINE]
     syscall("statx", number, directory, addresses[0], flags, mask, addresses[1], path=path)
     return bytearray(buffer.raw)
 
 
 def fstatat(path: bytes, flags: int) -> bytearray:
     """Return the struct stat of this machine of what is at the path."""
-    number, size = _FSTATAT[os.uname().machine]
+    number, size = _FSTATAT[_MACHINE]
     name, buffer = ctypes.create_string_buffer(path), ctypes.create_string_buffer(size)
     syscall("stat", number, _AT_FDCWD, ctypes.addressof(name), ctypes.addressof(buffer), flags, path=path)
     return bytearray(buffer.raw)

@@ -26,8 +26,17 @@ if TYPE_CHECKING:
 AT_FDCWD = -100
 _TAG = 1 << 40
 _MOST_IDENTITIES = 1 << 16
+_FIRST_LINES = 200
 _OPENED = {b"/dev/stdin": 0, b"/dev/stdout": 1, b"/dev/stderr": 2}
 _OPENED_BELOW = (b"/proc/self/fd/", b"/dev/fd/")
+
+
+def unmarkable() -> str:
+    """Return why processes cannot be marked here; empty if they can."""
+    most = resource.getrlimit(MARK)[1]
+    if most == resource.RLIM_INFINITY or most >= _TAG + _MOST_IDENTITIES:
+        return ""
+    return "the hard limit of real-time programs (RLIMIT_RTTIME) is not unlimited"
 
 
 class Callers:
@@ -59,10 +68,16 @@ class Callers:
             self._known.append(who)
         resource.prlimit(pid, MARK, (_TAG + number, resource.prlimit(pid, MARK)[1]))
 
-    def where(self, call: Call, directory: int, path: bytes) -> bytes:
-        """Return the path by which to look at what the caller's path means: only to look."""
+    def where(self, call: Call, directory: int, path: bytes, *, follow: bool = True) -> bytes:
+        """Return the path by which to look at what the caller's path means: only to look. Raises OSError."""
+        if self.changed_root and path and os.readlink(b"%d/root" % call.pid) != b"/":
+            fd = self.open(call, directory, path, 0 if follow else os.O_NOFOLLOW)
+            try:
+                return os.readlink(b"self/fd/%d" % fd)
+            finally:
+                os.close(fd)
         if path.startswith(b"/"):
-            return b"%d/root%s" % (call.pid, path) if self.changed_root else path
+            return path
         if directory == AT_FDCWD:
             return b"%d/cwd/%s" % (call.pid, path)
         return b"%d/fd/%d/%s" % (call.pid, directory, path) if path else b"%d/fd/%d" % (call.pid, directory)
@@ -95,11 +110,13 @@ class Callers:
 
     def umask(self, pid: int) -> int:
         """Return the mode bits that files of the process do not get."""
-        with open(f"{pid}/status", "rb") as file:
-            for line in file:
-                if line.startswith(b"Umask:"):
-                    return int(line[6:], 8)
-        return 0o022
+        fd = os.open(b"%d/status" % pid, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            begin = os.read(fd, _FIRST_LINES)
+        finally:
+            os.close(fd)
+        _, found, rest = begin.partition(b"\nUmask:")
+        return int(rest.split(b"\n", 1)[0], 8) if found else 0o022
 
     def _base(self, call: Call, path: bytes) -> int:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)

@@ -19,6 +19,7 @@ IDENTITIES = (
 )
 MAKING = ("mknod", "mknodat", "mkdir", "mkdirat", "symlink", "symlinkat", "creat", "openat2")
 ATTRIBUTES = ("setxattr", "lsetxattr", "fsetxattr")
+LISTING = ("listxattr", "llistxattr", "flistxattr")
 PROGRAMS = ("execve", "execveat", "chroot")
 OPENING = {"open": 1, "openat": 2}
 """Calls that open, and which argument their flags are."""
@@ -42,7 +43,7 @@ _NARROW = frozenset((*OWNERS, *IDENTITIES)) - {"fchownat"}
 
 def answered(architecture: str) -> tuple[str, ...]:
     """Return the names of all calls of `architecture` that are answered, but for those that open."""
-    names = (*OWNERS, *IDENTITIES, *MAKING, *ATTRIBUTES, *PROGRAMS, *ASKING)
+    names = (*OWNERS, *IDENTITIES, *MAKING, *ATTRIBUTES, *LISTING, *PROGRAMS, *ASKING)
     if architecture in COMPAT.values():
         return (*names, *(f"{name}{_WIDE}" for name in (*OWNERS, *IDENTITIES) if name != "fchownat"))
     return (*names, *SHOWING)

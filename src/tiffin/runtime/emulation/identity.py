@@ -114,7 +114,7 @@ def execute(site: Site, call: Call, meaning: Meaning) -> Answer:
             directory, path_at = AT_FDCWD, call.args[0]
         path = site.callers.where(call, directory, site.callers.memory.string(call.pid, path_at))
         mode = os.stat(path).st_mode
-        if not mode & 0o111:
+        if not (stat.S_ISREG(mode) and mode & 0o111):
             return None
         if mode & (stat.S_ISUID | stat.S_ISGID) and _is_script(path):
             mode &= ~(stat.S_ISUID | stat.S_ISGID)

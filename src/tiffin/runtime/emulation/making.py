@@ -109,9 +109,9 @@ def make(site: Site, call: Call, meaning: Meaning) -> Answer:
 def _open_existing(site: Site, call: Call, wish: _Wish, *, denied: bool = False) -> Answer:
     """Leave what is there already to the kernel, if the caller may open it; if `denied`, make nothing new."""
     who = site.callers.who(call.pid)
-    path = site.callers.where(call, wish.directory, wish.path)
     follow = wish.kind == "open"
     try:
+        path = site.callers.where(call, wish.directory, wish.path, follow=follow)
         mode = os.stat(path, follow_symlinks=follow).st_mode
         owner = (site.records.at(path, follow=follow) or NONE)[:2]
     except FileNotFoundError:
@@ -208,7 +208,7 @@ def _open(site: Site, call: Call, spot: _Spot, wish: _Wish) -> Answer:
     except OSError:
         return None
     try:
-        site.records.set(fd, *spot.owner)
+        site.records.set_new(fd, spot.owner)
     except BaseException:
         os.close(fd)
         raise

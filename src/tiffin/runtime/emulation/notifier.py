@@ -18,6 +18,7 @@ from tiffin.runtime.emulation.calls import (
     ASKING,
     ATTRIBUTES,
     LIMITING,
+    LISTING,
     MAKING,
     OPENING,
     OWNERS,
@@ -54,6 +55,7 @@ class Emulation(NamedTuple):
 _HANDLERS: dict[str, Callable[[Site, Call, Meaning], Answer]] = {
     **dict.fromkeys(OWNERS, owning.chown),
     **dict.fromkeys(ATTRIBUTES, owning.setxattr),
+    **dict.fromkeys(LISTING, owning.listxattr),
     **dict.fromkeys((*MAKING, *OPENING), making.make),
     **dict.fromkeys(SHOWING, showing.show),
     **dict.fromkeys(ASKING, showing.access),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _NOFOLLOW = 0x100
 _EMPTY_PATH = 0x1000
 _SHORT_NOBODY = 0xFFFF
+_PAGE = 4096
 _CAPABILITY = b"security.capability"
 _OURS = (b"user.tiffin.", b"user.overlay.")
 _HIGHER = (b"security.", b"trusted.")
@@ -91,6 +92,29 @@ def setxattr(site: Site, call: Call, _meaning: Meaning) -> Answer:
     if name.startswith(_HIGHER) and name != _CAPABILITY:
         return 0
     return None
+
+
+def listxattr(site: Site, call: Call, meaning: Meaning) -> Answer:
+    """Leave our records out of the list: programs that copy attributes would copy owners by them."""
+    address, room = call.args[1], call.args[2]
+    follow = meaning.name != "llistxattr"
+    try:
+        if meaning.name == "flistxattr":
+            where = site.callers.where(call, descriptor(call.args[0]), b"")
+        else:
+            path = site.callers.memory.string(call.pid, call.args[0])
+            where = site.callers.where(call, AT_FDCWD, path, follow=follow)
+        names = [os.fsencode(name) + b"\0" for name in os.listxattr(where, follow_symlinks=follow)]
+        shown = b"".join(name for name in names if not name.startswith(_OURS))
+        if len(shown) == sum(map(len, names)) or len(shown) > _PAGE:
+            return None
+        if room >= len(shown) > 0:
+            site.callers.memory.write(call.pid, address, shown)
+    except OSError:
+        return None  # the kernel finds the same, and tells it
+    if 0 < room < len(shown):
+        raise OSError(errno.ERANGE, os.strerror(errno.ERANGE))
+    return len(shown)
 
 
 def chroot(site: Site, _call: Call, _meaning: Meaning) -> Answer:

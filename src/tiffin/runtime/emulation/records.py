@@ -22,6 +22,7 @@ NONE = Record(0, 0)
 _CARRIERS = (stat.S_IFREG, stat.S_IFDIR)
 _ABSENT = (errno.ENODATA, errno.EOPNOTSUPP, errno.EPERM)
 _MOST_REMEMBERED = 1 << 16
+_MOST_LINKS = 1 << 18  # some 60 MB: who makes more links for others than that gets no more
 
 
 class Records:
@@ -81,6 +82,15 @@ class Records:
             if error.errno != errno.EOPNOTSUPP:  # what is in memory, and in no layer, may have none
                 raise
 
+    def set_new(self, fd: int, owner: tuple[int, int]) -> None:
+        """Record the owners of a file that has just been made and is open."""
+        if owner != (0, 0):
+            try:
+                os.setxattr(fd, OWNER, spell(Record(*owner)))
+            except OSError as error:
+                if error.errno != errno.EOPNOTSUPP:
+                    raise
+
     def set_node(self, fd: int, mode: int, device: int, owner: tuple[int, int]) -> None:
         """Let the empty file that is open stand for a device node."""
         os.setxattr(fd, OWNER, spell(Record(*owner, mode, device)))
@@ -89,6 +99,8 @@ class Records:
         if self._of_link(fd, status) == owner:
             return
         birth = status.st_ino, statx.born(fd)
+        if len(self._links) >= _MOST_LINKS and birth not in self._links:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._links[birth] = owner
         if self._journal >= 0 and status.st_dev == self._device:
             os.write(self._journal, entry(birth, owner))

@@ -27,6 +27,7 @@ _EACCESS = 0x200
 _EMPTY_PATH = 0x1000
 _WORD = 0xFFFFFFFF
 # Where the mode, the user, the group and the number of a device lie in a struct stat, and in a struct statx.
+_MACHINE = os.uname().machine
 _STAT = {"x86_64": (24, 28, 32, 40), "aarch64": (16, 24, 28, 32)}
 _STATX = (28, 20, 24, 128)
 _TYPE = 0o170000
@@ -72,8 +73,8 @@ def access(site: Site, call: Call, meaning: Meaning) -> Answer:
         return None
     try:
         path = site.callers.memory.string(call.pid, path_at)
-        where = site.callers.where(call, directory, path)
         follow = not flags & _NOFOLLOW
+        where = site.callers.where(call, directory, path, follow=follow)
         mode = os.stat(where, follow_symlinks=follow).st_mode
         owner = site.records.at(where, follow=follow)
     except OSError:
@@ -91,7 +92,9 @@ def _question(site: Site, call: Call, name: str) -> _Question | None:
     if name in ("stat", "lstat"):
         path = callers.memory.string(call.pid, args[0])
         flags = _NOFOLLOW if name == "lstat" else 0
-        return _Question(callers.where(call, AT_FDCWD, path), flags, args[1]) if path else None
+        if not path:
+            return None
+        return _Question(callers.where(call, AT_FDCWD, path, follow=not flags), flags, args[1])
     directory, path = descriptor(args[0]), callers.memory.string(call.pid, args[1])
     flags, address, mask = (args[3], args[2], -1) if name == "newfstatat" else (args[2], args[4], args[3])
     flags &= _WORD
@@ -99,7 +102,7 @@ def _question(site: Site, call: Call, name: str) -> _Question | None:
         if not flags & _EMPTY_PATH:
             return None
         flags &= ~_NOFOLLOW  # the name of a descriptor is a link, and this one is to be followed
-    where = callers.where(call, directory, path)
+    where = callers.where(call, directory, path, follow=not flags & _NOFOLLOW)
     return _Question(where, flags & ~_EMPTY_PATH, address, mask & _WORD if mask >= 0 else -1)
 
 
@@ -107,7 +110,7 @@ def _status(question: _Question, record: Record) -> bytearray:
     """Return what the kernel says, with what is recorded in its place."""
     if question.mask < 0:
         data = statx.fstatat(question.where, question.flags)
-        mode_at, uid_at, gid_at, device_at = _STAT[os.uname().machine]
+        mode_at, uid_at, gid_at, device_at = _STAT[_MACHINE]
     else:
         data = statx.statx(question.where, question.flags, question.mask)
         mode_at, uid_at, gid_at, device_at = _STATX
