@@ -6,7 +6,6 @@ bytes, each of them once. From the first that does not, there is no digest, and 
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final, Self
 
 from tiffin.layer.hashing import LARGE, BackgroundHash
@@ -30,7 +29,8 @@ class Telling:
         self._total = BackgroundHash()
         self.orderly = True
         """There may still be a digest."""
-        self._last: bytes | None = None
+        self._begun = False
+        self._last = ""  # with zero bytes between the names: so a directory sorts before what is in it
         self._open: list[str] = []  # the directories that the last entry lies in, with a slash at the end
         self._parts: list[bytes | memoryview] = []
         self._pending = 0
@@ -52,36 +52,42 @@ class Telling:
         """The next entry; a file's content follows by `data`. Parents that are missing are plain ones."""
         if not self.orderly:
             return
-        path, last = entry.path, self._last
-        key = os.fsencode(path).replace(b"/", b"\0")
-        if (last is not None and key <= last) or self._left or not 0 <= entry.mtime_ns < _LATEST:
+        path, kind, size = entry.path, entry.kind, entry.size
+        key = path.replace("/", "\0")
+        late = key <= self._last and (path or self._begun)  # the root has no name: it comes first, or never
+        if late or self._left or not 0 <= entry.mtime_ns < _LATEST or not _is_text(key):
             self.spoil()
             return
+        self._begun = True
         self._last = key
         if not path and is_plain(entry):
             return
-        self._enter(path)
-        if entry.kind == "directory" and path:
+        inside = self._open[-1] if self._open else ""
+        if path.rfind("/") + 1 != len(inside) or not path.startswith(inside):
+            self._enter(path)
+        if kind == "directory" and path:
             self._open.append(f"{path}/")
         self._feed(entry_header(entry))
-        self._left, self._pad = entry.size, padding(entry.size)
+        self._left, self._pad = size, padding(size)
 
     def data(self, piece: bytes | memoryview) -> None:
         """The next bytes of the entry's content."""
         if not self.orderly:
             return
-        self._feed(piece)
         self._left -= len(piece)
-        if self._left == 0:
-            self._feed(self._pad)
+        if self._left == 0 and self._pad:
+            self._parts.append(piece)
+            self._pending += len(piece)
+            piece = self._pad
+        self._feed(piece)
 
     def opaque(self, directory: str) -> None:
         """The directory that was told last hides what lies below it."""
-        key = os.fsencode(directory).replace(b"/", b"\0")
+        key = directory.replace("/", "\0")
         if not directory or key != self._last or self._open[-1:] != [f"{directory}/"]:
             self.spoil()
         if self.orderly:
-            self._last = key + b"\0"
+            self._last = key + "\0"
             self._feed(opaque_header(RootPath(directory)))
 
     def diff_id(self) -> DiffID | None:
@@ -111,3 +117,14 @@ class Telling:
         self.size += self._pending
         self._total.update(b"".join(self._parts))
         self._parts, self._pending = [], 0
+
+
+def _is_text(key: str) -> bool:
+    """Whether it sorts as its bytes do: what is no UTF-8, and has surrogates here, does not."""
+    if key.isascii():
+        return True
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

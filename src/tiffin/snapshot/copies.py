@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor, Future
 
+    _Call = tuple[Callable[..., Any], tuple[Any, ...], Callable[[Any], object] | None]
+
 _BATCH = 64  # files: handing over one at a time costs as much as copying it
 _AHEAD = 4  # batches for each core that may be under way: what they give back is held in memory
-
-
-class _Call(NamedTuple):
-    act: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    then: Callable[[Any], object] | None
 
 
 class Copies:
@@ -36,7 +32,7 @@ class Copies:
         self, act: Callable[..., Any], *arguments: Any, then: Callable[[Any], object] | None = None
     ) -> None:
         """Let `act` be called with `arguments`, at the latest by `drain`."""
-        self._batch.append(_Call(act, arguments, then))
+        self._batch.append((act, arguments, then))
         if len(self._batch) >= _BATCH:
             self._send()
             while len(self._futures) > self._most:
@@ -72,10 +68,10 @@ class Copies:
 
 
 def _act_all(batch: list[_Call]) -> list[Any]:
-    return [call.act(*call.arguments) for call in batch]
+    return [act(*arguments) for act, arguments, _ in batch]
 
 
 def _pass_on(batch: list[_Call], results: list[Any]) -> None:
-    for call, result in zip(batch, results, strict=True):
-        if call.then is not None:
-            call.then(result)
+    for (_, _, then), result in zip(batch, results, strict=True):
+        if then is not None:
+            then(result)

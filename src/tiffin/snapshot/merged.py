@@ -103,35 +103,39 @@ class MergedTree:
 
     def children(self, directory: Node) -> list[Node]:
         """Return the entries of `directory`, sorted by name."""
+        if len(directory.places) == 1:
+            return self._children_of_one(directory)
         names: set[str] = set()
         for place in directory.places:
             names.update(os.listdir(place))
-        if len(directory.places) == 1:
-            return self._children_of_one(directory, sorted(names))
         nodes = (self.child(directory, name) for name in sorted(names))
         return [node for node in nodes if node is not None]
 
-    def _children_of_one(self, directory: Node, names: list[str]) -> list[Node]:
+    def _children_of_one(self, directory: Node) -> list[Node]:
         base, prefix = directory.places[0] + "/", directory.path.rstrip("/") + "/"
-        nodes = []
-        for name in names:
-            host = base + name
-            status = os.lstat(host)
-            if status.st_size or not is_whiteout(host, status):  # a whiteout has no size
-                nodes.append(Node(RootPath(prefix + name), status, (host,)))
+        nodes, look = [], os.stat
+        # By a descriptor, or the kernel would walk all the way to each of them.
+        fd = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name in sorted(os.listdir(fd)):
+                host, status = base + name, look(name, dir_fd=fd, follow_symlinks=False)
+                if status.st_size or not is_whiteout(host, status):  # a whiteout has no size
+                    nodes.append(Node(RootPath(prefix + name), status, (host,)))
+        except FileNotFoundError as error:
+            error.filename = base + str(error.filename)
+            raise
+        finally:
+            os.close(fd)
         return [node for node in nodes if not self._hides(node)] if self._hides else nodes
 
     def walk(self, directory: Node) -> Iterator[Node]:
         """Yield everything below `directory`, parents first, by name."""
-        pending = [iter(self.children(directory))]  # a tree may be deeper than calls may be
+        pending = self.children(directory)[::-1]  # a tree may be deeper than calls may be
         while pending:
-            node = next(pending[-1], None)
-            if node is None:
-                pending.pop()
-                continue
+            node = pending.pop()
             yield node
-            if node.is_directory:
-                pending.append(iter(self.children(node)))
+            if stat.S_ISDIR(node.status.st_mode):
+                pending += reversed(self.children(node))
 
     def resolve(self, path: str, *, follow: bool = True) -> Resolved:
         """Return where `path` leads inside the tree, its last link followed if `follow`.

@@ -48,19 +48,22 @@ class Teller:
 
     def link(self, path: str, target: str, meta: Meta, moment: int) -> Callable[[object], None]:
         """A symbolic link."""
-        return lambda _result: self._telling.add(_entry(path, "symlink", meta, moment)._replace(link=target))
+        return lambda _result: self._telling.add(_entry(path, "symlink", meta, moment, link=target))
 
     def file(
         self, path: str, size: int, meta: Meta, moment: int, host: str
     ) -> Callable[[bytes | None], None]:
         """A file without attributes, whose content is the result, or lies at `host`."""
+        telling = self._telling
 
         def tell(content: bytes | None) -> None:
             self._usage += -(-size // _PAGE) * _PAGE
-            self._telling.add(_entry(path, "file", meta, moment)._replace(size=size))
-            if size and self._telling.orderly:
-                for piece in read_content(host, size) if content is None else (content,):
-                    self._telling.data(piece)
+            telling.add(_entry(path, "file", meta, moment, size))
+            if content:
+                telling.data(content)
+            elif size and telling.orderly:
+                for piece in read_content(host, size):
+                    telling.data(piece)
 
         return tell
 
@@ -71,5 +74,5 @@ class Teller:
         return None if diff_id is None else LayerInfo(diff_id, telling.size, self._usage)
 
 
-def _entry(path: str, kind: Kind, meta: Meta, moment: int) -> Entry:
-    return Entry(RootPath(path[1:]), kind, meta.mode, meta.uid, meta.gid, 0, moment)
+def _entry(path: str, kind: Kind, meta: Meta, moment: int, size: int = 0, link: str = "") -> Entry:
+    return Entry(RootPath(path[1:]), kind, meta.mode, meta.uid, meta.gid, size, moment, link)

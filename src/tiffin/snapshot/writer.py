@@ -218,12 +218,13 @@ class LayerWriter:
 
     def _claim(self, path: RootPath) -> tuple[str, int]:
         """Make room at `path` for something that is no directory; return its host path and time."""
-        if self.is_directory(path) and not self._replace:
-            raise InvalidError(f"cannot copy a file over the directory {path}", code="copy-to-directory")
-        self._discard(path)
+        below = self._below(path)
+        if path in self._files or path in self._directories or below is not None:
+            if self.is_directory(path) and not self._replace:
+                raise InvalidError(f"cannot copy a file over the directory {path}", code="copy-to-directory")
+            self._discard(path)
         host = self._upper + path
         self._files.add(path)
-        below = self._below(path)
         return host, self._time if below is None else max(self._time, _next_second(below.status))
 
     def _discard(self, path: RootPath) -> None:
