@@ -1,5 +1,8 @@
 """Which runtime a name means, and what is said where there is none."""
 
+import os
+import signal
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -58,3 +61,23 @@ def test_the_settings_name_the_runtime_of_containers_that_name_none(settings):
     assert runtimes.chosen(engine, RunRequest("image")) == "crun"
     assert runtimes.chosen(engine, RunRequest("image", runtime="runc")) == "runc"
     assert runtimes.chosen(engine, RunRequest("image", runtime="tiffin")) == ""
+
+
+@pytest.mark.parametrize("stale", [False, True], ids=["its own", "another with its number"])
+def test_what_a_runtime_left_that_was_uninstalled_is_taken_away(settings, tmp_path, stale):
+    run = tmp_path / "run"
+    engine = SimpleNamespace(settings=settings(), home=SimpleNamespace(run=run))
+    record = SimpleNamespace(runtime="/opt/gone/runtime", short="abc", id="abcdef")
+    place = runtimes.place_of(engine, record)
+    place.mkdir(parents=True)
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        (place / "pid").write_text(str(child.pid))
+        if stale:
+            os.utime(place / "pid", (10**9, 10**9))
+        runtimes.forget(engine, record)
+        assert not place.exists()
+        assert (child.poll() is None) == stale or child.wait() == -signal.SIGKILL
+    finally:
+        child.kill()
+        child.wait()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tiffin.engine.starting import equipped
 from tiffin.errors import InvalidError, NotFoundError, UnsupportedError
 from tiffin.linux.isolation import Rung
+from tiffin.linux.namespace import pidfd_open, pidfd_send_signal
+from tiffin.linux.process import started
 from tiffin.oci.codec import encode
 from tiffin.runtime.external import Runtime
 from tiffin.runtime.portable import external
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["OWN", "check", "chosen", "forget", "here", "locate", "place_of", "runtime_of"]
 
 OWN: Final = "tiffin"
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
 _KNOWN: Final = ("crun", "runc", "runsc")
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Limits are kept by a cgroup that is made before; a runtime which can leave cgroups alone is told to.
@@ -160,9 +165,30 @@ def forget(engine: Engine, record: Record) -> None:
 
     from tiffin.runtime.external import clear
 
-    program = locate(engine.settings, record.runtime)
-    command = Runtime(program, _options(program), record.id, str(place)).command(
-        "delete", "--force", record.id
-    )
-    subprocess.run(command, capture_output=True, check=False)
+    try:
+        program = locate(engine.settings, record.runtime)
+    except NotFoundError:  # it was uninstalled meanwhile
+        _end_first(place)
+    else:
+        command = Runtime(program, _options(program), record.id, str(place)).command(
+            "delete", "--force", record.id
+        )
+        subprocess.run(command, capture_output=True, check=False)
     clear(str(place))
+
+
+def _end_first(place: Path) -> None:
+    """End the first process of a container without its runtime, and all others with it."""
+    try:
+        pid, written = int((place / "pid").read_text()), (place / "pid").stat().st_mtime
+        held = pidfd_open(pid)
+    except (OSError, ValueError):
+        return
+    try:
+        ticks = started(pid)
+        # A process that began after its number was written down is another one with the same number.
+        boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        if ticks is not None and boot + ticks / _TICKS <= written + 1:
+            pidfd_send_signal(held, signal.SIGKILL)
+    finally:
+        os.close(held)

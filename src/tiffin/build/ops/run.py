@@ -75,7 +75,8 @@ class StepSettings(NamedTuple):
     `keeps_failed` the first step that fails is left as it is, as the runner's `scene`.
     Each step gets `resources` for itself, in a cgroup below `cgroup_parent`. `tell` shows a notice.
     `relay` makes the relay, by the CAs that are given, for the first step that has a network; None for none.
-    With `sealed` a step gets neither these CAs nor anything else of the host's.
+    With `sealed` a step gets neither these CAs nor anything else of the host's. `advice` says what would make
+    room on the disk.
     """
 
     environ: Mapping[str, str]
@@ -88,6 +89,7 @@ class StepSettings(NamedTuple):
     tell: Callable[[str], None] = lambda _message: None
     relay: Callable[[Path | None], Relay] | None = None
     sealed: bool = False
+    advice: Callable[[], str] = lambda: ""
 
 
 class Ran(NamedTuple):
@@ -177,7 +179,7 @@ class StepRunner:
                     error = step_failure(op, status, tail)
                     if usage is not None:
                         tell_memory(error, self._settings.resources, usage)
-                    tell_room(error, tail, work)
+                    tell_room(error, tail, work, self._settings.advice)
                     if self._settings.keeps_failed and not report.stop.is_set():
                         self._keep(site, error, furnished, held)
                     raise error

@@ -10,6 +10,7 @@ from tiffin.linux.room import room_of
 from tiffin.runtime.cgroups.limits import killed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tiffin.build.graph import Run
@@ -39,8 +40,8 @@ def tell_memory(error: FailedError, resources: Resources | None, usage: Usage) -
     error.hint = "give the steps more with --memory, or let them do less at once"
 
 
-def tell_room(error: FailedError, tail: bytes, folder: Path) -> None:
+def tell_room(error: FailedError, tail: bytes, folder: Path, advice: Callable[[], str]) -> None:
     """Add to the error what the disk has left, if the command has complained of that and is there still."""
     if any(words in tail for words in _FULL):
         error.message += f": {room_of(folder).told(folder)}"
-        error.hint = error.hint or "make room with 'tiffin system prune -a', or have the step write less"
+        error.hint = error.hint or advice()

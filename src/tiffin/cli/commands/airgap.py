@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 def run(session: Session, arguments: Arguments) -> int:
     """Write all images, and what bases were made from, into one archive."""
     from tiffin.engine.airgap import export_all
+    from tiffin.engine.counted import counted
 
     with written(session, arguments, "tiffin system export") as out, session.engine() as engine:
         count = export_all(engine, arguments.words, out)
     if (output := arguments.text("output") or "-") != "-":
-        session.print(f"Wrote {count} image{'' if count == 1 else 's'} to {output}")
+        session.print(f"Wrote {counted(count, 'image')} to {output}")
     return 0
 
 

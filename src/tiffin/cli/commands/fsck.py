@@ -35,18 +35,20 @@ def run(session: Session, arguments: Arguments) -> int:
 
 def lines(report: Report, *, repair: bool) -> Iterator[str]:
     """What was looked at, then every problem, then what to do."""
+    from tiffin.engine.counted import counted
+
     content = (
-        f"{_count(report.blobs, 'blob')} and {_count(report.layers, 'layer')} ({human_size(report.size)})"
+        f"{counted(report.blobs, 'blob')} and {counted(report.layers, 'layer')} ({human_size(report.size)})"
     )
-    yield f"Checked {content}, {_count(report.images, 'image')}, {_count(report.containers, 'container')}"
+    yield f"Checked {content}, {counted(report.images, 'image')}, {counted(report.containers, 'container')}"
     for problem in report.problems:
         yield f"  {problem.what}" + (f"; {problem.outcome}" if problem.outcome else "")
     if not report.left:
         yield "All is as it should be" if not report.problems else "All that was wrong is mended"
     elif repair:
-        yield f"{_count(report.left, 'problem')} left that cannot be mended from what is here"
+        yield f"{counted(report.left, 'problem')} left that cannot be mended from what is here"
     else:
-        yield f"{_count(report.left, 'problem')} found; 'tiffin system fsck --repair' mends what it can"
+        yield f"{counted(report.left, 'problem')} found; 'tiffin system fsck --repair' mends what it can"
 
 
 def document(report: Report) -> dict[str, object]:
@@ -59,10 +61,6 @@ def document(report: Report) -> dict[str, object]:
         "Size": report.size,
         "Problems": [{"What": problem.what, "Outcome": problem.outcome} for problem in report.problems],
     }
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 COMMAND = Command(

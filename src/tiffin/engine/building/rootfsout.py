@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tiffin.engine.counted import counted
 from tiffin.engine.replacedfile import replaced_file
 from tiffin.events import Notice
 from tiffin.image.platforms import open_platforms
@@ -52,10 +53,10 @@ def write_local(engine: Engine, trees: Trees, folder: Path) -> None:
     ]
     if privileges := sum(each.privileges for each in left):
         message = "came out without set-id bits and capabilities: they were meant for other owners"
-        engine.emit(Notice(f"{_count(privileges, 'file')} {message}", "info"))
+        engine.emit(Notice(f"{counted(privileges, 'file')} {message}", "info"))
     if devices := sum(each.devices for each in left):
         message = "stayed out of the folder; type=tar has them"
-        engine.emit(Notice(f"{_count(devices, 'device node')} {message}"))
+        engine.emit(Notice(f"{counted(devices, 'device node')} {message}"))
 
 
 def write_tar(engine: Engine, trees: Trees, dest: str) -> None:
@@ -65,7 +66,3 @@ def write_tar(engine: Engine, trees: Trees, dest: str) -> None:
     with replaced_file(dest) as out:
         for chunk in rootfs_tar(trees, engine.owners, engine.settings.epoch):
             out.write(chunk)
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -13,6 +13,7 @@ from tiffin.build.ops.connection import Connection
 from tiffin.build.ops.furnish import Furnisher, Lodging
 from tiffin.build.ops.run import StepRunner, StepSettings
 from tiffin.engine.cachelimit import limit_of
+from tiffin.engine.room import advice
 from tiffin.errors import InvalidError
 from tiffin.events import Notice
 from tiffin.linux.isolation import Rung
@@ -78,6 +79,7 @@ def make_runner(
         tell=lambda message: engine.emit(Notice(message)),
         relay=None if mode == "off" else lambda bundle: _relay(engine, bundle),
         sealed=sealed,
+        advice=lambda: advice(engine),
     )
     return StepRunner(engine.layers, place, connection, furnisher, same, _ground(engine) if plain else None)
 
