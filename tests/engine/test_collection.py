@@ -12,6 +12,7 @@ from tiffin.engine import containers, images, prune, volumes
 from tiffin.engine.collection import BASE_LOCK, Links, collect
 from tiffin.engine.lookup import need_image
 from tiffin.engine.prune import PruneRequest
+from tiffin.engine.standing import lock_of
 from tiffin.linux import files
 from tiffin.oci.descriptor import Descriptor, MediaType
 from tiffin.oci.digest import Digest
@@ -271,6 +272,16 @@ def test_containers_that_run_not_go_and_their_labels_count(engine):
     assert report.containers == (f"{2:064x}",)
     assert [container.name for container in containers.ps(engine, all_=True)] == ["one"]
     assert prune.prune(engine, PruneRequest(containers=True, until=time.time())).containers == (f"{1:064x}",)
+
+
+def test_a_container_that_is_being_started_is_not_pruned(engine):
+    """It looks as one that was made and left: the two are told apart by the lock."""
+    make_image(engine, "app")
+    record = add_container(engine, need_image(engine, "app"))
+    with files.lock(lock_of(engine, record)):
+        assert prune.prune(engine, PruneRequest(containers=True)).containers == ()
+    assert prune.prune(engine, PruneRequest(containers=True)).containers == (record.id,)
+    assert not lock_of(engine, record).exists()
 
 
 def test_anonymous_volumes_go_before_named_ones(engine):

@@ -37,7 +37,7 @@ def run_attached(engine: Engine, made: Made, client: Client, *, interactive: boo
     with ours, contextlib.ExitStack() as end:
         stdio = Stdio(ours, streams, tty=record.terminal, owner=True)
         end.enter_context(_signals(stdio, streams, proxy=client.proxy))
-        with locked(engine, record), theirs:
+        with locked(engine, made), theirs:
             notices, supervisor = spawn.spawn(job_of(engine, made, interactive=interactive), theirs)
         for notice in notices:
             say(engine, notice)

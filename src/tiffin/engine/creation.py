@@ -18,7 +18,7 @@ from tiffin.engine.admission import check, check_programs
 from tiffin.engine.lookup import find_complete, need_image
 from tiffin.engine.prepared import Prepared, keep
 from tiffin.engine.settings import has_file
-from tiffin.engine.standing import FILES, Made, Top, directory_of, furnish, name_of, tell
+from tiffin.engine.standing import FILES, Made, Top, directory_of, furnish, hold, name_of, tell
 from tiffin.engine.starting import plan_of, shares
 from tiffin.engine.variables import labels, variables
 from tiffin.errors import NotFoundError
@@ -52,9 +52,10 @@ def create(engine: Engine, request: RunRequest) -> Record:
         from tiffin.engine.running import aliased
 
         request = aliased(engine, request)
-    record = make(engine, request).record
-    tell(engine, record, "create")
-    return record
+    made = make(engine, request)
+    os.close(made.held)
+    tell(engine, made.record, "create")
+    return made.record
 
 
 def make(engine: Engine, request: RunRequest) -> Made:
@@ -82,7 +83,7 @@ def make(engine: Engine, request: RunRequest) -> Made:
             from tiffin.engine.mounting import Gatherer  # most containers have no mounts
 
             gatherer = Gatherer(engine, identity, tree, partial(_lease_image, engine, request, lease))
-        directory = engine.home.containers / identity
+        directory, held = engine.home.containers / identity, -1
         try:
             mounted = gatherer.gather(request, config) if gatherer else ()
             record = _record(engine, request, found, (identity, name), mounted)
@@ -93,18 +94,13 @@ def make(engine: Engine, request: RunRequest) -> Made:
             spec, top = _spec(engine, request, record, found.config, tree), _top(engine, tree)
             if gatherer:
                 gatherer.settle(record, spec)
-            if record.keeps_id:
-                from tiffin.engine.keepid import keep_id  # few accounts are users of their own inside
-
-                own = keep_id(engine, record, spec, top, tree)
-                spec, top = own.spec, own.top
-                furnish(engine, directory, top, encode(spec), stays=not record.remove)
-                own.write(directory)
-            else:
-                furnish(engine, directory, top, encode(spec), stays=not record.remove)
+            spec, top = _furnish(engine, record, spec, top, tree)
             plan = b"" if shares(record.network, record.security) else plan_of(engine, record, spec)
+            held = hold(engine, record)
             records.add(record)
         except BaseException:
+            if held >= 0:
+                os.close(held)
             put_away(directory)
             if gatherer:
                 gatherer.discard()
@@ -115,7 +111,23 @@ def make(engine: Engine, request: RunRequest) -> Made:
                 request,
                 Prepared(str(found.reference), str(found.descriptor.digest), record, encode(spec), plan, top),
             )
-    return Made(record, plan)
+    return Made(record, plan, held)
+
+
+def _furnish(
+    engine: Engine, record: Record, spec: RuntimeSpec, top: Top, tree: MergedTree
+) -> tuple[RuntimeSpec, Top]:
+    """Make the container's directory; return its spec and the owner of its root, which may be others then."""
+    directory, own = directory_of(engine, record), None
+    if record.keeps_id:
+        from tiffin.engine.keepid import keep_id  # few accounts are users of their own inside
+
+        own = keep_id(engine, record, spec, top, tree)
+        spec, top = own.spec, own.top
+    furnish(engine, directory, top, encode(spec), stays=not record.remove)
+    if own is not None:
+        own.write(directory)
+    return spec, top
 
 
 def network_name(request: str) -> str:

@@ -22,9 +22,9 @@ from pathlib import Path
 from tiffin.container import names
 from tiffin.container.record import Record, Records
 from tiffin.container.removal import put_away
-from tiffin.engine.standing import Made, Top, furnish, name_of
+from tiffin.engine.standing import Made, Top, furnish, hold, lock_of, name_of
 from tiffin.engine.starting import shares
-from tiffin.linux.files import atomic_write
+from tiffin.linux.files import atomic_write, remove_lock
 from tiffin.linux.record import NamedTuple
 from tiffin.store.ready import is_ready
 from tiffin.version import VERSION
@@ -93,7 +93,7 @@ def make_again(engine: Engine, request: RunRequest) -> Made | None:
     wire = json.loads(record_text.replace(old, identity).replace(old[:12], identity[:12]))
     wire |= {"name": name_of(records, request), "created": time.time_ns()}
     record = Record.from_wire(wire)
-    directory = engine.home.containers / identity
+    directory, held = engine.home.containers / identity, hold(engine, record)
     try:
         spec = _renamed(config, old, identity)
         furnish(engine, directory, Top(*top), spec, stays=not record.remove)
@@ -102,10 +102,13 @@ def make_again(engine: Engine, request: RunRequest) -> Made | None:
             if ready:
                 records.add(record)
     except BaseException:
+        os.close(held)
         put_away(directory)
         raise
     if ready:
-        return Made(record, _renamed(plan, old, identity))
+        return Made(record, _renamed(plan, old, identity), held)
+    os.close(held)
+    remove_lock(lock_of(engine, record))
     put_away(directory)
     return None
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tiffin.build.ops.cachemounts import CacheMounts
 from tiffin.build.relay.shelf import Shelf
+from tiffin.container.record import Records
 from tiffin.container.state import RUNNING
 from tiffin.engine import containers, images, volumes
 from tiffin.engine.cachelimit import Bounds, Remembered, least_used, taken
 from tiffin.engine.collection import collect
 from tiffin.engine.room import free_bytes
+from tiffin.engine.running import state_of
+from tiffin.engine.standing import lock_of
+from tiffin.errors import NotFoundError
 from tiffin.events import Notice
+from tiffin.linux.files import lock, remove_lock
 from tiffin.oci.digest import Digest
 from tiffin.store.partials import Partials
 
@@ -229,9 +235,26 @@ def _prune_containers(engine: Engine, request: PruneRequest) -> tuple[tuple[str,
         for container in containers.ps(engine, all_=True, sizes=True)
         if container.state not in RUNNING and not _spared(container.created, dict(container.labels), request)
     ]
-    for container in gone:
-        containers.rm(engine, [container.id])
-    return tuple((container.id, container.size) for container in gone)
+    return tuple(
+        (container.id, container.size) for container in gone if _remove_stopped(engine, container.id)
+    )
+
+
+def _remove_stopped(engine: Engine, identity: str) -> bool:
+    """Remove a container, unless it is just being started, or somebody else was faster."""
+    record = Records(engine.db).find(identity)
+    if record is None:
+        return False
+    place = lock_of(engine, record)
+    try:
+        with lock(place, blocking=False):
+            if state_of(engine, record).running:
+                return False
+            containers.rm(engine, [record.id])
+    except (BlockingIOError, NotFoundError):
+        return False
+    remove_lock(place)
+    return True
 
 
 def _prune_networks(engine: Engine, request: PruneRequest) -> tuple[str, ...]:
@@ -271,7 +294,9 @@ def _prune_volumes(engine: Engine, request: PruneRequest) -> tuple[tuple[str, ..
         and not _spared(volume.created, dict(volume.labels), request)
     ]
     freed = sum(volumes.size(engine, volume.name) for volume in gone)
-    volumes.remove(engine, [volume.name for volume in gone])
+    for volume in gone:
+        with suppress(NotFoundError):  # another prune was faster
+            volumes.remove(engine, [volume.name])
     return tuple(volume.name for volume in gone), freed
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "control_of",
     "directory_of",
     "furnish",
+    "hold",
     "lock_of",
     "name_of",
     "say",
@@ -62,10 +63,15 @@ class Top(NamedTuple):
 
 
 class Made(NamedTuple):
-    """A container that is ready to start, and its packed plan if that is known already."""
+    """A container that is ready to start, and its packed plan if that is known already.
+
+    One that was made only now is `held`: the descriptor of its lock, which the start gives back, or whoever
+    does not start it. Until then nobody takes it for one that was left behind.
+    """
 
     record: Record
     plan: bytes = b""
+    held: int = -1
 
 
 def directory_of(engine: Engine, record: Record) -> Path:
@@ -81,6 +87,13 @@ def control_of(engine: Engine, record: Record) -> Path:
 def lock_of(engine: Engine, record: Record) -> Path:
     """The file that is locked while the container begins, or must not."""
     return engine.home.locks / f"{LOCK}{record.short}"
+
+
+def hold(engine: Engine, record: Record) -> int:
+    """Take the lock of a container that nobody knows yet, as `Made.held`."""
+    from tiffin.linux.files import lock
+
+    return lock(lock_of(engine, record)).__enter__()
 
 
 def spec_of(engine: Engine, record: Record) -> RuntimeSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 from tiffin.container import job, state
@@ -32,7 +33,7 @@ from tiffin.runtime.model import Rootfs, pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
     from typing import Any
 
     from tiffin.container.record import Record
@@ -54,7 +55,7 @@ def start_detached(engine: Engine, made: Made) -> None:
     from tiffin.container import spawn
 
     record = made.record
-    with locked(engine, record):
+    with locked(engine, made):
         notices, _ = spawn.spawn(job_of(engine, made))
         if not record.remove:
             sync_file(directory_of(engine, record) / state.FILE)  # that it ran is to be known
@@ -62,16 +63,24 @@ def start_detached(engine: Engine, made: Made) -> None:
         say(engine, notice)
 
 
-def locked(engine: Engine, record: Record) -> AbstractContextManager[int]:
-    """Within the block nobody else starts the container."""
-    return lock(lock_of(engine, record))
+@contextmanager
+def locked(engine: Engine, made: Made) -> Iterator[int]:
+    """Within the block nobody else starts the container, or prunes it."""
+    if made.held < 0:
+        with lock(lock_of(engine, made.record)) as fd:
+            yield fd
+        return
+    try:
+        yield made.held
+    finally:
+        os.close(made.held)
 
 
 def run_foreground(engine: Engine, made: Made, client: Client, *, interactive: bool) -> int:
     """Run the container here, as its terminal, to its end; return its exit code."""
     from tiffin.container.supervisor import supervise
 
-    with locked(engine, made.record) as held:
+    with locked(engine, made) as held:
         todo = job_of(engine, made, interactive=interactive)
         running: list[Supervisor] = []
 
