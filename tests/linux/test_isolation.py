@@ -30,6 +30,20 @@ USER = ROOT._replace(
 )
 
 
+SETFCAP = 1 << 31
+
+
+def test_root_of_a_container_lends_its_own_ids():
+    found = decide(ROOT._replace(capabilities=DOCKER, user_namespaces="", uid_map=(IdMap(0, 5000, 1000),)))
+    assert found.uids == (IdMap(0, 0, 1000),)
+
+
+@pytest.mark.parametrize(("filesystem", "plain"), [("ext4", False), ("overlay", True), ("nfs", True)])
+@pytest.mark.parametrize("facts", [USER, USER._replace(subuids=()), ROOT._replace(uid_map=(IdMap(0, 1, 9),))])
+def test_where_no_overlay_can_be_written_roots_are_plain(facts, filesystem, plain):
+    assert decide(facts._replace(store_filesystem=filesystem)).plain == plain
+
+
 @pytest.mark.parametrize(
     ("facts", "rung", "enter"),
     [
@@ -41,7 +55,9 @@ USER = ROOT._replace(
         (ROOT._replace(uid_map=(IdMap(0, 1000, 65536),)), Rung.ROOTLESS, False),
         (ROOT._replace(uid_map=(IdMap(0, 1000, 1),)), Rung.SINGLE_ID, True),
         (ROOT._replace(idmap="Invalid argument", subuids=RANGE, subgids=RANGE), Rung.ROOTLESS, True),
-        (ROOT._replace(capabilities=DOCKER, user_namespaces=""), Rung.SINGLE_ID, True),
+        (ROOT._replace(capabilities=DOCKER, user_namespaces=""), Rung.ROOTLESS, True),
+        (ROOT._replace(capabilities=DOCKER & ~SETFCAP, user_namespaces=""), Rung.SINGLE_ID, True),
+        (ROOT._replace(store_filesystem="overlay"), Rung.ROOTLESS, True),
         (ROOT._replace(capabilities=DOCKER, user_namespaces="no"), Rung.CHROOT, False),
         (ROOT._replace(capabilities=DOCKER, max_user_namespaces=0), Rung.CHROOT, False),
         (ROOT._replace(capabilities=DOCKER, user_namespaces="no", kernel=(5, 10)), Rung.CHROOT, False),

@@ -1,7 +1,6 @@
 """Containers on the rung chroot: a plain root in the container's directory, with stand-ins for mounts.
 
-The root is written when the container is made, and kept as long as it. Whoever asks what the container has
-written, or wants its files, has its `upper` made anew from the root first, which may be in use meanwhile.
+What stands in for mounts is put in anew at each start.
 """
 
 from __future__ import annotations
@@ -11,17 +10,15 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from tiffin.engine.standing import FILES, ROOT, UPPER, directory_of, say
+from tiffin.engine.plainroot import APART, apart, make_root
+from tiffin.engine.standing import FILES, ROOT, directory_of, say
 from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.linux import capability
 from tiffin.linux.files import atomic_write, open_in_root
 from tiffin.linux.remove import remove_at, remove_tree
-from tiffin.oci.digest import DiffID
 from tiffin.runtime import kernelfiles
 from tiffin.runtime.chroot import chroot_plan, lowered
-from tiffin.snapshot.changed import Look, copy_out
 from tiffin.snapshot.merged import MergedTree
-from tiffin.snapshot.plain import write_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,9 +31,9 @@ if TYPE_CHECKING:
     from tiffin.runtime.model import Plan
     from tiffin.runtime.process import Process
 
-__all__ = ["check", "furnish", "limited", "make_root", "plan_of", "refresh"]
+__all__ = ["check", "furnish", "limited", "plan_of"]
 
-_LOOK, _APART, _COVERED = "look", "apart.json", "covered"
+_COVERED = "covered"
 _KERNELS = {"/proc": kernelfiles.make_proc, "/sys": kernelfiles.make_sys, "/dev": kernelfiles.make_dev}
 _NETWORKS = ("", "host", "default", "bridge", "private")
 _REMEDY = "give the surrounding container the capability SYS_ADMIN; `tiffin doctor` says more"
@@ -66,23 +63,9 @@ def check(request: RunRequest) -> RunRequest:
     return request._replace(network="host")
 
 
-def make_root(engine: Engine, record: Record) -> None:
-    """Write the container's root from its layers and what it has of its own, and look at it; once."""
-    directory = directory_of(engine, record)
-    if (directory / _LOOK).exists():
-        return
-    layers = [engine.layers.path(DiffID(layer)) for layer in reversed(record.layers)]
-    root = directory / ROOT
-    root.mkdir()
-    write_tree(MergedTree([directory / UPPER, *layers]), root, engine.owners)
-    atomic_write(directory / _LOOK, Look.at(root).pack(), sync=False)
-
-
 def plan_of(engine: Engine, record: Record, spec: RuntimeSpec) -> Plan:
     """The container's plan."""
-    make_root(engine, record)
-    root = directory_of(engine, record) / ROOT
-    gains = not spec.process.no_new_privileges
+    root, gains = make_root(engine, record), not spec.process.no_new_privileges
     return chroot_plan(spec, root, machine=os.uname().machine, own=capability.effective(), gains=gains)
 
 
@@ -98,57 +81,32 @@ def furnish(engine: Engine, record: Record) -> None:
     directory = directory_of(engine, record)
     root, covered = directory / ROOT, directory / _COVERED
     covered.mkdir(exist_ok=True)
-    apart = _apart(directory)
+    aside = apart(directory)
     place = directory / "making"
     remove_tree(place)
     place.mkdir()
     top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     for target, source in _standins(record, directory, place):
         path = MergedTree([root]).resolve(target).path[1:]
-        for parent in _missing(root, path, apart):
+        for parent in _missing(root, path, aside):
             (root / parent).mkdir()
             (root / parent).chmod(0o755)
-            apart[parent] = False
+            aside[parent] = False
         parent, _, name = path.rpartition("/")
         fd = open_in_root(top, parent, os.O_RDONLY | os.O_DIRECTORY, links=False)
         try:
-            if path in apart or not os.path.lexists(root / path):
-                apart.setdefault(path, False)
+            if path in aside or not os.path.lexists(root / path):
+                aside.setdefault(path, False)
                 remove_at(fd, name)
             else:
-                apart[path] = True
-                os.rename(name, covered / str(len(apart)), src_dir_fd=fd)
+                aside[path] = True
+                os.rename(name, covered / str(len(aside)), src_dir_fd=fd)
             os.rename(source, name, dst_dir_fd=fd)
         finally:
             os.close(fd)
     os.close(top)
-    atomic_write(directory / _APART, json.dumps(apart).encode(), sync=False)
+    atomic_write(directory / APART, json.dumps(aside).encode(), sync=False)
     remove_tree(place)
-
-
-def refresh(engine: Engine, record: Record) -> None:
-    """Make what the container has written, as its `upper`, from the root as it is now."""
-    directory = directory_of(engine, record)
-    if not (directory / _LOOK).exists():
-        return
-    fresh, upper = directory / "upper.new", directory / UPPER
-    remove_tree(fresh)
-    fresh.mkdir()
-    look = Look.unpack((directory / _LOOK).read_bytes())
-    copy_out(directory / ROOT, look, fresh, engine.owners, _apart(directory))
-    old = directory / "upper.old"
-    upper.rename(old)
-    fresh.rename(upper)
-    remove_tree(old)
-
-
-def _apart(directory: Path) -> dict[str, bool]:
-    try:
-        return {
-            str(path): bool(there) for path, there in json.loads((directory / _APART).read_text()).items()
-        }
-    except FileNotFoundError:
-        return {}
 
 
 def _standins(record: Record, directory: Path, place: Path) -> Iterator[tuple[str, Path]]:
@@ -167,11 +125,11 @@ def _standins(record: Record, directory: Path, place: Path) -> Iterator[tuple[st
         yield mount.target, place / str(number)
 
 
-def _missing(root: Path, path: str, apart: dict[str, bool]) -> list[str]:
+def _missing(root: Path, path: str, aside: dict[str, bool]) -> list[str]:
     """The directories above `path` that are not there."""
     parts = path.split("/")[:-1]
     above = ["/".join(parts[: number + 1]) for number in range(len(parts))]
-    return [each for each in above if not os.path.lexists(root / each) and apart.get(each) is not True]
+    return [each for each in above if not os.path.lexists(root / each) and aside.get(each) is not True]
 
 
 _NO_WALL = (

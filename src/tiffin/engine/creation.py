@@ -62,10 +62,8 @@ def make(engine: Engine, request: RunRequest) -> Made:
     """The same, and its plan, if that does not depend on another container."""
     check(engine, request)
     chrooted = engine.rung is Rung.CHROOT
-    if chrooted:
-        from tiffin.engine import chrooted as plain  # of one rung only
-
-        request = plain.check(request)
+    if engine.footing.plain:
+        request = _on_a_plain_root(request, chrooted=chrooted)
     engine.enter()
     records = Records(engine.db)
     with engine.leases.hold("container") as lease, _ids(engine, request) as first_id:
@@ -105,7 +103,7 @@ def make(engine: Engine, request: RunRequest) -> Made:
             if gatherer:
                 gatherer.discard()
             raise
-        if plan and found.reference is not None and not chrooted:
+        if plan and found.reference is not None and not engine.footing.plain:
             keep(
                 engine,
                 request,
@@ -128,6 +126,18 @@ def _furnish(
     if own is not None:
         own.write(directory)
     return spec, top
+
+
+def _on_a_plain_root(request: RunRequest, *, chrooted: bool) -> RunRequest:
+    """The request as it can be had where there are no overlays."""
+    if chrooted:
+        from tiffin.engine import chrooted as alone  # of one rung only
+
+        return alone.check(request)
+    from tiffin.engine import plainroot
+
+    plainroot.check(request)
+    return request
 
 
 def network_name(request: str) -> str:

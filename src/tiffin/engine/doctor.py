@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.errors import TiffinError
 from tiffin.linux import probe
-from tiffin.linux.isolation import Rung, decide
+from tiffin.linux.isolation import Rung, decide, lends_own_ids
 from tiffin.network import attach
 from tiffin.network.plan import choose
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _MEANING = {
     Rung.ROOT: "each container has ids of its own, nobody's on this machine; owners in layers are true",
-    Rung.ROOTLESS: "containers have your subordinate ids; owners in layers are true",
+    Rung.ROOTLESS: "containers have ids that you may give away; owners in layers are true",
     Rung.SINGLE_ID: "containers have your id alone; owners and users are kept beside the files",
     Rung.CHROOT: "containers have another root directory and share all else with this place, which is no "
     "wall; owners in layers are true",
@@ -86,10 +86,14 @@ def _checks(facts: Facts, *, root: bool) -> Iterator[Check]:
     )
     yield Check("machine", facts.machine in ("x86_64", "aarch64"), facts.machine, "use x86-64 or 64-bit ARM")
     yield _tried("user namespaces", facts.user_namespaces, _namespace_remedy(facts))
-    yield _tried("overlayfs", facts.overlay, "put the store on a local disk: set TIFFIN_HOME")
+    yield _tried(
+        "overlayfs",
+        facts.overlay,
+        "without it root filesystems are copied: put the store on a local disk (TIFFIN_HOME)",
+    )
     if root:
         yield _tried("idmapped mounts", facts.idmap, "put the store on ext4, xfs or btrfs: set TIFFIN_HOME")
-    else:
+    elif not lends_own_ids(facts):
         yield _subordinate(facts)
         tools = "newuidmap and newgidmap" if facts.map_tools else "newuidmap or newgidmap is missing"
         yield Check("id mapping tools", facts.map_tools, tools, "install the package uidmap (shadow-utils)")

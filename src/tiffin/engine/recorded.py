@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tiffin.engine.standing import UPPER, directory_of, say
+from tiffin.engine.standing import ROOT, UPPER, directory_of, say
 from tiffin.oci.digest import DiffID
 from tiffin.runtime.recording import JOURNAL, recording
 
@@ -27,6 +27,8 @@ def keep_owners(engine: Engine, record: Record, process: Process, profile: Secco
     """Return the process of the container with its owners kept."""
     journal = directory_of(engine, record) / JOURNAL
     layers = [str(engine.layers.path(DiffID(layer))) for layer in reversed(record.layers)]
+    if engine.footing.plain:
+        layers = [str(directory_of(engine, record) / ROOT)]
     return recording(process, profile, os.uname().machine, str(journal), layers)
 
 
@@ -37,7 +39,8 @@ def settle_owners(engine: Engine, record: Record) -> None:
         from tiffin.engine.written import lower_of
         from tiffin.layer.links import settle
 
-        settle(directory / UPPER, directory / JOURNAL, lower_of(engine, record).status)
+        written = directory / (ROOT if engine.footing.plain else UPPER)
+        settle(written, directory / JOURNAL, lower_of(engine, record).status)
 
 
 def tell(engine: Engine, record: Record) -> None:

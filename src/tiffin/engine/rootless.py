@@ -23,6 +23,10 @@ _OUTER_PROC = (
     "kernel lets nobody have another: give the surrounding container all of /proc (Docker: --security-opt "
     "systempaths=unconfined, Kubernetes: procMount: Unmasked)"
 )
+_COPIED = (
+    "root filesystems are copied, which takes time and room, because overlayfs cannot write on {}: keep the "
+    "store on a local disk, such as a mounted volume (TIFFIN_HOME)"
+)
 
 
 _DOCTOR = "'tiffin doctor' says what this machine allows, and what it would need"
@@ -53,6 +57,11 @@ class Footing:
     def isolation(self) -> Isolation:
         """The decision, with what stands in the way of higher rungs."""
         return self._isolation
+
+    @property
+    def plain(self) -> bool:
+        """Whether root filesystems are directories as they are, because there are no overlays."""
+        return self._isolation.plain
 
     def enter(self, beside: int = 0) -> None:
         """Be root over the owners of the store: without root, inside a user namespace from here on.
@@ -103,10 +112,14 @@ class Footing:
     @property
     def notices(self) -> tuple[str, ...]:
         """What containers here have less of than on other machines."""
-        proc = () if self._facts.whole_proc or self.rung is Rung.CHROOT else (_OUTER_PROC,)
-        if self.rung is not Rung.SINGLE_ID or self.records:
-            return proc
-        return (*proc, f"{_IN_NAME}: {self.unanswered}; `tiffin doctor` says what would help")
+        if self.rung is Rung.CHROOT:
+            return ()
+        found = [] if self._facts.whole_proc else [_OUTER_PROC]
+        if self.plain:
+            found.append(_COPIED.format(self._facts.store_filesystem))
+        if self.rung is Rung.SINGLE_ID and not self.records:
+            found.append(f"{_IN_NAME}: {self.unanswered}; `tiffin doctor` says what would help")
+        return tuple(found)
 
     @property
     def records(self) -> bool:
@@ -133,7 +146,7 @@ class Footing:
         facts, isolation = self._facts, self._isolation
         maps = (tuple(map(tuple, isolation.uids)), tuple(map(tuple, isolation.gids)))
         known = facts.machine, facts.kernel, facts.memory, facts.whole_proc
-        return isolation.rung.value, *maps, *known, self.records
+        return isolation.rung.value, *maps, *known, isolation.plain, self.records
 
 
 def machine() -> str:

@@ -113,7 +113,7 @@ def tree_of(engine: Engine, record: Record, *, live: bool = True) -> MergedTree:
     from tiffin.oci.digest import DiffID  # the kernel puts them together for one that runs
     from tiffin.snapshot.merged import MergedTree
 
-    if live and engine.rung is Rung.CHROOT and (root := directory_of(engine, record) / ROOT).exists():
+    if live and engine.footing.plain and (root := directory_of(engine, record) / ROOT).exists():
         return MergedTree([root])
     lowers = [engine.layers.path(DiffID(layer)) for layer in reversed(record.layers)]
     return MergedTree([directory_of(engine, record) / UPPER, *lowers])
@@ -121,14 +121,14 @@ def tree_of(engine: Engine, record: Record, *, live: bool = True) -> MergedTree:
 
 def settle(engine: Engine, record: Record) -> None:
     """See to it that its `upper` says what it has written: in a plain root that is in no place of its own."""
-    if engine.rung is Rung.CHROOT:
-        from tiffin.engine.chrooted import refresh  # of one rung only
-
-        refresh(engine, record)
     if engine.rung is Rung.SINGLE_ID:
-        from tiffin.engine.recorded import settle_owners  # of another one
+        from tiffin.engine.recorded import settle_owners  # of one rung only
 
         settle_owners(engine, record)
+    if engine.footing.plain:
+        from tiffin.engine.plainroot import refresh  # where there are no overlays
+
+        refresh(engine, record)
 
 
 def volumes_of(engine: Engine) -> Volumes:

@@ -260,6 +260,10 @@ def _anonymous(engine: Engine, record: Record) -> list[str]:
 
 def _rootfs(engine: Engine, record: Record, directory: Path) -> Rootfs:
     layers = engine.home.layers
+    if engine.footing.plain:
+        from tiffin.engine.plainroot import make_root  # where there are no overlays
+
+        return Rootfs((), str(make_root(engine, record)), str(directory / WORK), readonly=record.read_only)
     names = [diff_id.partition(":")[2] for diff_id in reversed(record.layers)]
     lowers = tuple(f"{layers}/{name}" for name in names)
     shifted = record.keeps_id and engine.rung is not Rung.ROOT

@@ -26,6 +26,8 @@ _OLDEST_KERNEL = (5, 12)
 _EVERY_ID = 4294967295
 _FIRST_CONTAINER_ID = 100000
 _CONTAINER_IDS = 65536
+_NO_UPPER = frozenset(("overlay", "nfs", "fuse", "9p", "cifs", "lustre"))
+"""File systems on which overlayfs cannot write, and which map no owners."""
 _NEEDED = tuple(
     f"CAP_{name}"
     for name in ("SYS_CHROOT", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETUID", "SETGID", "MKNOD")
@@ -61,6 +63,8 @@ class Isolation(NamedTuple):
     uids: tuple[IdMap, ...] = ()
     gids: tuple[IdMap, ...] = ()
     enter: bool = False
+    plain: bool = False
+    """Root filesystems are directories as they are: no overlay can be mounted, or written to the store."""
     obstacles: tuple[Obstacle, ...] = ()
     """What stands in the way of the rungs above, or of all."""
 
@@ -105,14 +109,18 @@ def _isolation(rung: Rung, facts: Facts, obstacles: tuple[Obstacle, ...]) -> Iso
         ids = (_free_range(facts),)
         return Isolation(rung, ids, ids, obstacles=obstacles)
     if rung is Rung.CHROOT:
-        return Isolation(rung, facts.uid_map, facts.gid_map, obstacles=obstacles)
+        return Isolation(rung, facts.uid_map, facts.gid_map, plain=True, obstacles=obstacles)
+    plain = facts.store_filesystem in _NO_UPPER
     if rung is Rung.ROOTLESS and _is_root_of_namespace(facts):
-        return Isolation(rung, facts.uid_map, facts.gid_map, obstacles=obstacles)
+        return Isolation(rung, facts.uid_map, facts.gid_map, plain=plain, obstacles=obstacles)
     if rung is Rung.ROOTLESS:
-        uids, gids = _stack(facts.euid, facts.subuids), _stack(facts.egid, facts.subgids)
-        return Isolation(rung, uids, gids, enter=True, obstacles=obstacles)
+        if lends_own_ids(facts):
+            uids, gids = _same(facts.uid_map), _same(facts.gid_map)
+        else:
+            uids, gids = _stack(facts.euid, facts.subuids), _stack(facts.egid, facts.subgids)
+        return Isolation(rung, uids, gids, enter=True, plain=plain, obstacles=obstacles)
     single = (IdMap(0, facts.euid, 1),), (IdMap(0, facts.egid, 1),)
-    return Isolation(rung, *single, enter=True, obstacles=obstacles)
+    return Isolation(rung, *single, enter=True, plain=plain, obstacles=obstacles)
 
 
 def _free_range(facts: Facts) -> IdMap:
@@ -133,6 +141,19 @@ def _stack(own: int, ranges: tuple[IdMap, ...]) -> tuple[IdMap, ...]:
     for entry in ranges:
         lines.append(IdMap(sum(line.size for line in lines), entry.outside, entry.size))
     return tuple(lines)
+
+
+def _same(own: tuple[IdMap, ...]) -> tuple[IdMap, ...]:
+    """Return the map by which the ids of this process stay what they are, in a namespace within its own."""
+    return tuple(IdMap(line.inside, line.inside, line.size) for line in own)
+
+
+def lends_own_ids(facts: Facts) -> bool:
+    """Tell whether the process is root of a container, say, and may lend all its ids to a user namespace."""
+    needed = ("CAP_SETUID", "CAP_SETGID", "CAP_SETFCAP")
+    ids = sum(line.size for line in facts.uid_map)
+    has = all(facts.capabilities >> capability.NAMES.index(name) & 1 for name in needed)
+    return facts.euid == 0 and has and ids > 1
 
 
 def _is_root_of_namespace(facts: Facts) -> bool:
@@ -178,9 +199,10 @@ def _against_root(facts: Facts) -> tuple[str, str] | None:
         return "root of a user namespace is not root of the host", "run tiffin outside of the user namespace"
     if facts.max_user_namespaces == 0:
         return "user.max_user_namespaces is 0", "sysctl -w user.max_user_namespaces=10000"
-    if facts.idmap:
+    if facts.idmap or facts.store_filesystem in _NO_UPPER:
         remedy = "put the store on a file system with idmapped mounts, such as ext4, xfs, btrfs (TIFFIN_HOME)"
-        return f"owners on {facts.store_filesystem} cannot be mapped: {facts.idmap}", remedy
+        why = f": {facts.idmap}" if facts.idmap else ""
+        return f"owners on {facts.store_filesystem} cannot be mapped{why}", remedy
     return None
 
 
@@ -219,6 +241,8 @@ def _against_rootless(facts: Facts) -> tuple[str, str] | None:
         return None
     if found := _against_user_namespaces(facts):
         return found
+    if lends_own_ids(facts):
+        return None
     name = facts.user or str(facts.euid)
     add = f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name} (as root)"
     if not facts.subuids or not facts.subgids:

@@ -277,7 +277,9 @@ def _linux(options: Options, place: Place) -> Linux:
         namespaces.append(Namespace("user"))
     # A range of groups has to begin with one that there is.
     groups = sum(line.size for line in place.ids) if host_id(place.ids, 0) is not None else 0
-    sysctls = mounts.default_sysctls(network=options.network == NEW, groups=groups)
+    # Parameters of the /proc outside are mostly read only; nobody has asked for these.
+    own = options.network == NEW and place.own_proc
+    sysctls = mounts.default_sysctls(network=own, groups=groups)
     return Linux(
         namespaces=tuple(namespaces),
         uid_mappings=tuple(IDMapping(*line) for line in place.users.uids),

@@ -17,7 +17,8 @@ from tiffin.linux import capability
 from tiffin.linux.remove import remove_tree
 from tiffin.runtime import kernelfiles
 from tiffin.runtime.chroot import chroot_plan
-from tiffin.runtime.model import LayersMount, MemoryFile
+from tiffin.runtime.model import LayersMount, MemoryFile, PartMount, Rootfs
+from tiffin.runtime.plan import make_plan
 from tiffin.snapshot.copy import PlainRoot, PlainRoots
 from tiffin.snapshot.merged import MergedTree
 from tiffin.snapshot.plain import write_tree
@@ -43,7 +44,9 @@ class _Site(NamedTuple):
 class PlainGround:
     """The roots of one build's steps, each known by the step's workspace. Safe for threads."""
 
-    def __init__(self, layers: LayerStore) -> None:
+    def __init__(self, layers: LayerStore, *, walls: bool = False) -> None:
+        """With `walls` a step has namespaces, and mounts in them; else there are stand-ins for mounts."""
+        self._walls = walls
         self._layers = layers
         self._roots = PlainRoots(layers)
         self._sites: dict[Path, _Site] = {}
@@ -56,6 +59,8 @@ class PlainGround:
 
         A user who has sudo may use it, and is without a /proc that answers.
         """
+        if self._walls:
+            return self._mounted(spec, inlays, work, stack, machine)
         if any(each.type == "network" and not each.path for each in spec.linux.namespaces):
             raise UnsupportedError(
                 "RUN --network=none is not possible on the rung chroot: a step shares the network of the "
@@ -76,11 +81,36 @@ class PlainGround:
 
     def pipe(self, work: Path) -> tuple[int, int]:
         """Return both ends of a pipe that the step can open by name too, as /dev/stdout or /dev/stderr."""
+        if self._walls:
+            return os.pipe()
         path = self._sites[work].root.path / "proc/self/fd/1"
         reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         writing = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         os.set_blocking(reading, True)
         return reading, writing
+
+    def _mounted(
+        self, spec: RuntimeSpec, inlays: Sequence[Inlay], work: Path, stack: Sequence[DiffID], machine: str
+    ) -> Plan:
+        if work not in self._sites:
+            root = self._roots.take(stack)
+            self._sites[work] = _Site(root, StandIns(root.path, root.place / "covered"))
+        root = self._sites[work].root
+        rootfs = Rootfs((), str(root.path), str(root.place / "work"))
+        extra = [self._part(inlay, work / f"copied-{number}") for number, inlay in enumerate(inlays)]
+        return make_plan(spec, rootfs, machine=machine, extra=tuple(extra))
+
+    def _part(self, inlay: Inlay, place: Path) -> Inlay:
+        """Layers that a step writes to need an overlay: a copy does as well."""
+        if not isinstance(inlay, LayersMount) or inlay.place is None:
+            return inlay
+        place.mkdir()
+        write_tree(MergedTree([Path(lower) for lower in inlay.lowers]), place, self._layers.owners)
+        return PartMount(inlay.destination, str(place), inlay.subpath or ".")
+
+    def root(self, work: Path) -> Path:
+        """The root of the step."""
+        return self._sites[work].root.path
 
     def clear(self, work: Path) -> None:
         """Take out of the step's root what is not its own. Raises FailedError if the step kept some of it."""

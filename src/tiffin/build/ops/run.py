@@ -241,9 +241,11 @@ class StepRunner:
         if shell:
             inlays += (MemoryFile(HISTORY, history_of(op.arguments), 0o644),)
         if self._ground is not None:
-            return self._ground.plan(spec, inlays, work, parent, self._place.machine)
-        rootfs = Rootfs(lowers, str(work / "upper"), str(work / "work"), volatile=True)
-        plan = make_plan(spec, rootfs, machine=self._place.machine, extra=inlays)
+            plan = self._ground.plan(spec, inlays, work, parent, self._place.machine)
+            lowers = (str(self._ground.root(work)),)
+        else:
+            rootfs = Rootfs(lowers, str(work / "upper"), str(work / "work"), volatile=True)
+            plan = make_plan(spec, rootfs, machine=self._place.machine, extra=inlays)
         if self._place.recorded:
             journal, machine = str(work / JOURNAL), self._place.machine
             process = recording(plan.process, spec.linux.seccomp, machine, journal, lowers)

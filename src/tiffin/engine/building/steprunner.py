@@ -47,8 +47,8 @@ def make_runner(
     """Return what runs the RUN steps of `request`; new cache mounts are filled from what is `imported`."""
     steps = request.steps
     state = state_directory(engine.home.run)
-    plain, offline = engine.rung is Rung.CHROOT, is_offline(engine.settings.environ)
-    network = request.network if not plain or request.network not in _AUTOMATIC else "host"
+    chrooted, offline = engine.rung is Rung.CHROOT, is_offline(engine.settings.environ)
+    network = request.network if not chrooted or request.network not in _AUTOMATIC else "host"
     network = "none" if offline else network
     connection = Connection(network, state, root=engine.rung is Rung.ROOT, extra=steps.hosts, offline=offline)
     for notice in (*engine.footing.notices, *connection.notices):
@@ -56,7 +56,7 @@ def make_runner(
     settings = engine.settings
     mode = relay_mode(settings.environ.get(RELAY, ""), steps.relay)
     sealed = mode == "only"
-    if offline and (plain or request.network in ("none", "loopback")):
+    if offline and (chrooted or request.network in ("none", "loopback")):
         mode = "off"
     if mode != "off" and (name := socks_proxy(settings.environ)):
         engine.emit(
@@ -66,7 +66,7 @@ def make_runner(
     place = engine.footing.place()
     lodging = Lodging(engine.layers.owners, settings.epoch, bool(place.users.uids), place.single_id)
     restore = imported.restore if imported else None
-    caches = CacheMounts(engine.layers, settings.epoch, restore, alone=plain)
+    caches = CacheMounts(engine.layers, settings.epoch, restore, alone=chrooted)
     furnisher = Furnisher(caches, lent.secrets, lent.agents, lodging)
     same = StepSettings(
         settings.environ,
@@ -81,14 +81,18 @@ def make_runner(
         sealed=sealed,
         advice=lambda: advice(engine),
     )
-    return StepRunner(engine.layers, place, connection, furnisher, same, _ground(engine) if plain else None)
+    return StepRunner(engine.layers, place, connection, furnisher, same, _ground(engine))
 
 
-def _ground(engine: Engine) -> PlainGround:
-    from tiffin.build.ops.plainground import PlainGround  # of one rung only
+def _ground(engine: Engine) -> PlainGround | None:
+    if not engine.footing.plain:
+        return None
+    from tiffin.build.ops.plainground import PlainGround  # where there are no overlays
 
-    engine.emit(Notice(_NO_WALL))
-    return PlainGround(engine.layers)
+    walls = engine.rung is not Rung.CHROOT
+    if not walls:
+        engine.emit(Notice(_NO_WALL))
+    return PlainGround(engine.layers, walls=walls)
 
 
 def relay_mode(setting: str, asked: bool | None) -> str:

@@ -1,0 +1,88 @@
+"""Containers and pods that may make namespaces, as Kubernetes leaves them by default.
+
+The store is on their overlay, on which another one cannot be written, and parts of their /proc are hidden.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+from tests.live.dockerd import CLIENT, DAEMON, Docker
+from tests.live.pod import Pod
+
+pytestmark = pytest.mark.live
+
+NAMESPACES = ("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined")
+DOCKERFILE = """\
+FROM scratch
+COPY files /
+RUN mkdir -p /srv/a && chown 7:8 /srv/a && echo made > /srv/a/b && chown 5 /srv/a/b
+RUN rm /srv/a/b && rm -r /srv/a && mkdir /srv/a && echo again > /srv/a/c && chown 3:4 /srv/a/c
+RUN ln -s c /srv/a/d && chown -h 5 /srv/a/d
+RUN --mount=type=cache,target=/cache --mount=type=tmpfs,target=/srv/t echo x > /cache/x && echo y > /srv/t/y
+"""
+
+
+@pytest.fixture(scope="module")
+def docker(tmp_path_factory):
+    if os.geteuid() != 0 or not (DAEMON.exists() and CLIENT.exists()):
+        pytest.skip("the package docker.io is not installed, or this is not root")
+    docker = Docker(tmp_path_factory.mktemp("docker"))
+    docker.start()
+    yield docker
+    docker.stop()
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory, readable_tiffin):
+    """The folder of the Dockerfile, and the layers that it gives on this machine."""
+    home = tmp_path_factory.mktemp("pods")
+    home.chmod(0o755)
+    files = home / "files/bin"
+    files.mkdir(parents=True)
+    shutil.copy("/bin/busybox", files / "busybox")
+    for applet in ("sh", "cat", "chown", "id", "ln", "mkdir", "readlink", "rm"):
+        (files / applet).symlink_to("busybox")
+    (home / "Dockerfile").write_text(DOCKERFILE)
+    env = {**os.environ, "TIFFIN_HOME": str(home / "store")}
+    done = subprocess.run(
+        [*readable_tiffin, "build", "-q", home], env=env, capture_output=True, text=True, check=True
+    )
+    shutil.rmtree(home / "store")
+    return home, done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("options", "rung"),
+    [
+        (NAMESPACES, "rootless"),
+        ((*NAMESPACES, "--cap-add", "SYS_ADMIN"), "rootless"),
+        ((*NAMESPACES, "--user", "1000:1000"), "single-id"),
+    ],
+    ids=["root", "admin", "user"],
+)
+def test_a_pod_gets_namespaces_and_copies(docker, context, readable_tiffin, options, rung):
+    home, expected = context
+    pod = Pod(docker, home, readable_tiffin, "--tmpfs", "/run:mode=1777", *options)
+    store = {"TIFFIN_HOME": "/var/tmp/store", "HOME": "/var/tmp"}
+    try:
+        report = json.loads(pod("doctor", "--json", env=store).stdout)
+        assert report["Rung"] == rung, report
+        built = pod("build", "-q", "-t", "inside", home, env=store)
+        assert "root filesystems are copied" in built.stderr
+        image = built.stdout.strip()
+        assert image == expected
+        look = "cat /srv/a/c; id -u; readlink /proc/self/exe; echo more > /more; rm /srv/a/c"
+        ran = pod("run", "--name", "one", "--network", "none", "inside", "sh", "-c", look, env=store)
+        assert ran.stdout == "again\n0\n/bin/busybox\n"
+        assert "see the processes around them" in ran.stderr
+        assert set(pod("diff", "one", env=store).stdout.splitlines()) >= {"A /more", "D /srv/a/c"}
+        pod("commit", "one", "kept", env=store)
+        assert pod("run", "--rm", "--network", "none", "kept", "cat", "/more", env=store).stdout == "more\n"
+        pod("rm", "one", env=store)
+        left = pod.run("ls", "/var/tmp/store/containers", "/var/tmp/store/work").stdout.split()
+        assert [name for name in left if ":" not in name] == []
+    finally:
+        pod.stop()
