@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,13 @@ from tiffin.engine.imagecopy import copy_image
 from tiffin.engine.lookup import find_image
 from tiffin.engine.packing import PushOptions
 from tiffin.engine.places import parse_place
+from tiffin.engine.policies import judged_name
 from tiffin.engine.policyfile import VARIABLE, policy_file
 from tiffin.engine.pushgate import gate
 from tiffin.engine.signing import Signing, sign_image
 from tiffin.engine.transfers import pull, pull_all, pull_base, push
 from tiffin.engine.trusting import check_image, inspect_image, policy_rules, verify_image
-from tiffin.errors import CorruptError, DeniedError, InvalidError, NotFoundError
+from tiffin.errors import CorruptError, DeniedError, InvalidError, NotFoundError, UnsupportedError
 from tiffin.oci.reference import Reference
 from tiffin.trust.attached import SIGNATURE, tag_of
 from tiffin.trust.keyfiles import load_private_key, new_key_pair
@@ -142,6 +144,17 @@ def test_accept_and_reject_by_scope(double, engine, policy):
     assert not [one for one in double.requests() if ".sig" in one or "referrers" in one]
 
 
+def test_names_as_they_are_judged():
+    digest = "@sha256:" + "ab" * 32
+    for name, judged in (
+        ("R.Example.ORG/a/b:1", "r.example.org/a/b:1"),
+        ("r.example.org/a", "r.example.org/a:latest"),
+        (f"r.example.org/a:1{digest}", f"r.example.org/a{digest}"),
+        ("python", "docker.io/library/python:latest"),
+    ):
+        assert str(judged_name(Reference.parse(name))) == judged
+
+
 def test_gpg_lets_nothing_in(double, engine, policy):
     serve_image(double, "a", "1")
     policy({"": [{"type": "signedBy", "keyType": "GPGKeys", "keyPath": "/ring.gpg"}]})
@@ -236,6 +249,22 @@ def test_by_digest_the_network_is_asked_once(double, engine, policy, key, tmp_pa
     refused(lambda: pull(engine, pinned), "not by a key that is trusted")
     (tmp_path / "cosign.pub").write_bytes(pair.public)
     pull(engine, pinned)
+
+
+def test_without_the_library_a_policy_lets_in_only_what_needs_no_signature(
+    double, engine, policy, tmp_path, monkeypatch
+):
+    for name in ("a", "b"):
+        serve_image(double, name, "1")
+    policy({f"{double.address}/a": [ACCEPT], f"{double.address}/b": signed_by(tmp_path)})
+    for name in [name for name in sys.modules if name.split(".")[0] == "cryptography"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    assert pull(engine, f"{double.address}/a:1")
+    with pytest.raises(UnsupportedError, match="cryptography is not installed") as caught:
+        pull(engine, f"{double.address}/b:1")
+    assert "tiffin[trust]" in caught.value.hint
+    assert find_image(engine, f"{double.address}/b:1") is None
 
 
 def test_what_is_remembered_does_not_count_for_another_name(double, engine, policy, key, tmp_path):

@@ -116,6 +116,17 @@ def test_a_job_has_an_address_and_no_mail(world, key, trusted):
     refusal(found, trusted._replace(wanted=by_email(job, ISSUER)))
 
 
+def test_a_name_of_neither_mail_nor_address(world, key, trusted):
+    oid = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.7")
+    san = x509.SubjectAlternativeName([x509.OtherName(oid, b"\x0c\x04anna")])
+    found = made(world, key, certificate=world.certificate(key, san=san))
+    assert verify_attached(found, trusted._replace(wanted=by_name("anna", ISSUER)), DIGEST).signer == "anna"
+    for value in (b"\x04\x04anna", b"\x0c\x01\xff"):
+        san = x509.SubjectAlternativeName([x509.OtherName(oid, value)])
+        with pytest.raises((DeniedError, InvalidError)):
+            verify_attached(made(world, key, certificate=world.certificate(key, san=san)), trusted, DIGEST)
+
+
 def test_another_image(world, key, trusted):
     other = Digest("sha256:" + "cd" * 32)
     assert str(DIGEST) in refusal(made(world, key), trusted, other)

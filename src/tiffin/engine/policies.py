@@ -174,11 +174,12 @@ class _Material:
 
 
 def judged_name(reference: Reference) -> Reference:
-    """The name as policies judge it: with a digest, the tag beside it says nothing (as in Podman)."""
-    tagged = reference.tagged()
-    if tagged.digest is None:
-        return tagged
-    return Reference(tagged.registry, tagged.repository, digest=tagged.digest)
+    """The name as policies judge it: with a digest, the tag beside it says nothing (as in Podman).
+
+    Hosts are the same in any case, so that no scope is got around by a capital letter.
+    """
+    tag = None if reference.digest is not None else reference.tagged().tag
+    return Reference(reference.registry.lower(), reference.repository, tag, reference.digest)
 
 
 def _misnamed(found: Verified) -> str:
