@@ -225,6 +225,10 @@ def test_the_hub(machine):
             for _ in range(2):
                 assert client("/_hub/m/r/resolve/main/w.bin").data == data
             assert client("/_hub/m/r/resolve/main/w.bin", Range="bytes=7-13").data == b"weights"
+            more = {"Link": f'<{hub.url}/api/models/m/r/tree/x?cursor=2>; rel="next"'}
+            hub.pages["/api/models/m/r/tree/x"] = Page(b"[]", more)
+            link = client("/_hub/api/models/m/r/tree/x").headers["Link"]
+            assert link == f'<{entrance.addresses.hub()}/api/models/m/r/tree/x?cursor=2>; rel="next"'
             assert client("/_hub/api/whoami-v2").status == 501
             assert client("/_hub/api/models/m/r/commit/main", "POST", b"{}").status == 501
     assert len(store.seen) == 1

@@ -91,7 +91,7 @@ class Answering:
             return self._file(head, target)
         if target.kind == "npm":
             return self._npm(head, target.url, body)
-        hub = Hub(self._sources.hub.url, self._upstream, self._keeper)
+        hub = Hub(self._sources.hub.url, self._addresses.hub(), self._upstream, self._keeper)
         return self._send(head, hub.get(head, target.url, body), (_NOT_KEPT,))
 
     @property

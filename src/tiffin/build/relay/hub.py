@@ -29,10 +29,11 @@ _MOVED: Final = (301, 302, 303, 307, 308)
 
 
 class Hub:
-    """Answers for the hub at `url`."""
+    """Answers for the hub at `url`, which clients call at `here`."""
 
-    def __init__(self, url: str, upstream: Upstream, keeper: Keeper) -> None:
+    def __init__(self, url: str, here: str, upstream: Upstream, keeper: Keeper) -> None:
         self._url = url
+        self._here = here
         self._upstream = upstream
         self._keeper = keeper
 
@@ -48,7 +49,11 @@ class Hub:
             raise UnsupportedError(f"{head.method} {bare[:100]} is not passed on to the hub")
         if head.field("content-type"):
             fields["Content-Type"] = head.field("content-type")
-        return self._upstream.request(Wanted(head.method, f"{self._url}{path}", fields, body or None))
+        answer = self._upstream.request(Wanted(head.method, f"{self._url}{path}", fields, body or None))
+        if "Link" in answer.fields:  # the next page of a long list
+            link = answer.fields["Link"].replace(f"<{self._url}/", f"<{self._here}/")
+            answer.fields = {**answer.fields, "Link": link}
+        return answer
 
     def _file(self, head: Head, path: str, fields: dict[str, str]) -> Served | Answer:
         url = f"{self._url}{path}"
