@@ -269,3 +269,11 @@ def test_the_module_needs_nothing_but_the_standard_library():
         {name.partition(".")[0] for name in loaded} - set(sys.stdlib_module_names) - {"tiffin", "__main__"}
     )
     assert not outside
+
+
+def test_writing_can_begin_early_and_changes_nothing(tmp_path):
+    with (tmp_path / "file").open("w+b") as file:
+        file.write(b"content")
+        file.flush()
+        files.begin_writing(file.fileno(), 0, 7)
+        assert (tmp_path / "file").read_bytes() == b"content"

@@ -174,3 +174,13 @@ def test_nothing_is_told_of_what_was_written_twice_or_out_of_order(upper, source
         assert writer.finish() is None
         for path in set(paths):
             os.unlink(f"{upper}{path}")
+
+
+def test_the_disk_is_told_of_each_much_that_was_written(upper, source, monkeypatch):
+    monkeypatch.setattr("tiffin.snapshot.writer._MUCH", 10)
+    told = []
+    writer = LayerWriter(upper, MergedTree([]), OWNERS, EPOCH, wrote=lambda: told.append(1))
+    for name in "abcd":  # of seven bytes each
+        writer.put_file(f"/{name}", source.resolve("file").node, PLAIN)
+    writer.finish()
+    assert len(told) == 2

@@ -4,16 +4,18 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 from tests.suites.content_place import LARGE, NamesSuite, PlaceSuite
 
-from tiffin.errors import CorruptError, NotFoundError
+from tiffin.errors import CorruptError, FailedError, NotFoundError
 from tiffin.oci.descriptor import Descriptor, MediaType
 from tiffin.oci.digest import Digest
 from tiffin.store.blobs import BlobStore
 from tiffin.store.gc import sweep_work
+from tiffin.store.growing import Growing
 from tiffin.store.tags import Tags
 
 
@@ -140,6 +142,42 @@ blobs = BlobStore(Home(Path(sys.argv[1]), Path(sys.argv[2])))
 while True:
     print(blobs.ingest(io.BytesIO(os.urandom(3_000_000))).digest, flush=True)
 """
+
+
+def test_the_disk_begins_with_what_came_while_more_comes(blobs, monkeypatch):
+    monkeypatch.setattr("tiffin.store.blobs._MUCH", 1 << 20)
+    begun = []
+    monkeypatch.setattr(
+        "tiffin.linux.files.begin_writing", lambda _fd, start, size: begun.append((start, size))
+    )
+    descriptor = blobs.ingest(io.BytesIO(LARGE))
+    assert begun == [(at << 20, 1 << 20) for at in range(len(LARGE) >> 20)]
+    blobs.verify(descriptor.digest)
+
+
+def test_a_blob_can_be_taken_while_it_is_written(blobs):
+    growing, taken = Growing(), []
+
+    def take():
+        while data := growing.take(1 << 16):
+            taken.append(data)
+
+    reader = threading.Thread(target=take)
+    reader.start()
+    descriptor = blobs.ingest(io.BytesIO(LARGE), growing=growing)
+    reader.join()
+    growing.close()
+    assert (b"".join(taken), descriptor.size) == (LARGE, len(LARGE))
+
+
+def test_who_takes_a_blob_hears_that_it_was_given_up(blobs):
+    growing = Growing()
+    wrong = Descriptor.of(b"another thing", MediaType.OCI_LAYER)
+    with pytest.raises(CorruptError):
+        blobs.ingest(io.BytesIO(b"something"), wrong, growing)
+    with pytest.raises(FailedError):
+        growing.take(1)
+    growing.close()
 
 
 def test_a_killed_ingest_leaves_whole_blobs_and_what_gc_removes(home, blobs):

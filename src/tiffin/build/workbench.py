@@ -186,7 +186,7 @@ class Workbench:
         tree = self.layers.tree(() if op.link else parent)
         owner = find_owner(op.chown, tree) if op.chown else None
         with self.layers.workspace() as place:
-            target = Target(place, tree, self.layers.owners, self.epoch)
+            target = Target(place, tree, self.layers.owners, self.epoch, self.layers.write_out)
             takings = [Taking(each.entries(), each.keeps, each.unpack) for each in readings]
             step = CopyStep(op, target, owner, tell=True)
             return self._adopt(step.write(takings), step.info)

@@ -42,6 +42,7 @@ _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_IN_ROOT = 0x10
 _FICLONE = 0x40049409
+_SYNC_FILE_RANGE_WRITE = 2
 _CHUNK = 1 << 30
 _SMALL = 1 << 16
 # What reflinks and in-kernel copies say when the files or their file systems cannot do it.
@@ -225,6 +226,13 @@ def sync_file(path: Path) -> None:
     finally:
         os.close(fd)
     sync_directory(path.parent)
+
+
+def begin_writing(fd: int, start: int, size: int) -> None:
+    """Let the disk begin with these bytes of a file, which `fsync` will want there; does not wait for it."""
+    # A hint, and nothing is lost where it is not understood: so what it returns does not matter.
+    types = (ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong, ctypes.c_uint)
+    libc.function("sync_file_range", *types)(fd, start, size, _SYNC_FILE_RANGE_WRITE)
 
 
 def sync_filesystem(path: Path) -> None:

@@ -227,7 +227,7 @@ class LayerStore:
                 self.path(diff_id).rename(place / "damaged")
 
     def write_out(self) -> None:
-        """Begin to write what a commit will want on the disk: hashing leaves it idle, and `settle` waits."""
+        """Begin to write what a commit will want on the disk, which is idle now; `settle` waits for it."""
 
         def write() -> None:
             try:

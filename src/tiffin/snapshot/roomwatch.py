@@ -8,6 +8,7 @@ from tiffin.errors import FailedError
 from tiffin.linux.room import in_words, room_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from typing import BinaryIO
 
@@ -23,9 +24,13 @@ class RoomWatch:
     """Reads `stream`, whose bytes are written to the disk of `folder`; `what` names it in the error.
 
     FailedError where so little room is left that the store, and others on this machine, could not go on.
+    `each` is called whenever much has come, so that the disk need not wait for the end.
     """
 
-    def __init__(self, stream: BinaryIO, folder: Path, what: str) -> None:
+    def __init__(
+        self, stream: BinaryIO, folder: Path, what: str, each: Callable[[], object] = lambda: None
+    ) -> None:
+        self._each = each
         self._stream = stream
         self._folder = folder
         self._what = what
@@ -37,6 +42,8 @@ class RoomWatch:
         data = self._stream.read(size)
         self._read += len(data)
         if self._read >= self._next:
+            if self._read >= _EACH:
+                self._each()
             room = room_of(self._folder)
             self._next = self._read + max(min(_EACH, room.size // 4), _LEAST)
             if room.size < min(_RESERVE, max(room.whole // _SHARE, 4 * _LEAST)) or room.files == 0:

@@ -72,7 +72,8 @@ def unpack_layer(
             tree = place / "tree"
             tree.mkdir()
             with decompress(blob) as stream:
-                watched = RoomWatch(stream, tree, f"the layer {descriptor.digest.short}")
+                what = f"the layer {descriptor.digest.short}"
+                watched = RoomWatch(stream, tree, what, layers.write_out)
                 applied = apply(watched, tree, layers.owners, tell=keeps_blob)
             # What is verified while it is read is verified when it was read to its end.
             while blob.read(_CHUNK):

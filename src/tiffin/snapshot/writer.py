@@ -24,13 +24,14 @@ from tiffin.snapshot.copies import Copies
 from tiffin.snapshot.telling import Teller
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tiffin.layer.describe import LayerInfo
     from tiffin.layer.owners import Owners
     from tiffin.snapshot.merged import MergedTree, Node
 
 _SECOND = 1_000_000_000
+_MUCH = 64 << 20  # bytes that the disk is given to write while more of them come
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -49,10 +50,18 @@ class LayerWriter:
     Where a directory meets a file or a file a directory, the new one is
     refused with InvalidError, or takes its place inside `with writer.replacing()`. With `tell` the
     layer's tar is told of while it is written, which saves `describe` the reading where that can be done.
+    `wrote` is called whenever much was written, so that the disk need not wait for the end.
     """
 
     def __init__(
-        self, upper: Path, parent: MergedTree, owners: Owners, epoch: int, *, tell: bool = False
+        self,
+        upper: Path,
+        parent: MergedTree,
+        owners: Owners,
+        epoch: int,
+        *,
+        tell: bool = False,
+        wrote: Callable[[], object] = lambda: None,
     ) -> None:
         self._replace = False
         self._upper = os.fspath(upper)
@@ -65,6 +74,8 @@ class LayerWriter:
         self._links: dict[tuple[int, int], str] = {}
         self._later = Copies()
         self._teller = Teller(owners) if tell else None
+        self._wrote = wrote
+        self._unwritten = 0
         self._furnish("/", Meta(0, 0, 0o755) if parent.root is None else self._meta_of(parent.root))
 
     @contextmanager
@@ -121,6 +132,10 @@ class LayerWriter:
     def put_file(self, path: RootPath, source: Node, meta: Meta, *, keep_links: bool = False) -> None:
         """Copy the content of the file `source` to the canonical `path`, whose parent exists."""
         host, moment = self._claim(path)
+        self._unwritten += source.status.st_size
+        if self._unwritten >= _MUCH:
+            self._unwritten = 0
+            self._wrote()
         if not keep_links or source.status.st_nlink == 1:
             if self._teller is None:
                 self._later.add(self._copy, source, host, meta, moment)

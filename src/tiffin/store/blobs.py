@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 INGEST_PREFIX = "ingest-"
 _CHUNK = 1 << 20
+_MUCH = 32 << 20  # bytes that the disk is given to write while more of them come
 _ANY = "application/octet-stream"
 
 
@@ -201,7 +202,7 @@ class BlobStore:
 
 def _pour(stream: Readable, fd: int, state: hashlib._Hash, limit: int | None, growing: Growing | None) -> int:
     """Copy to the end of the stream, or to just beyond `limit`, and return the count."""
-    size = 0
+    size = begun = 0
     while limit is None or size <= limit:
         data = stream.read(_CHUNK)
         if data is None:
@@ -211,6 +212,9 @@ def _pour(stream: Readable, fd: int, state: hashlib._Hash, limit: int | None, gr
         state.update(data)
         files.write_all(fd, data)
         size += len(data)
+        if size - begun >= _MUCH:
+            files.begin_writing(fd, begun, size - begun)
+            begun = size
         if growing is not None:
             growing.grown(size)
     return size

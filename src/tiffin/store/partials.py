@@ -81,6 +81,8 @@ class Partial:
             self._have[piece] += len(data)
             self.received += len(data)
             self._write(_COUNT.pack(self._have[piece]), self.size + len(_MARK) + piece * _COUNT.size)
+            if self._have[piece] == PIECE:
+                files.begin_writing(self._fd, piece * PIECE, PIECE)
 
     def read_into(self, view: memoryview, at: int) -> int:
         """Fill `view` with bytes from `at` on, which have to be here."""

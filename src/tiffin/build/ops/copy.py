@@ -12,7 +12,7 @@ from tiffin.linux.files import RootPath
 from tiffin.snapshot.writer import LayerWriter, Meta
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from tiffin.build.graph import Copy
@@ -26,12 +26,16 @@ _NEW_FILE = 0o644
 
 
 class Target(NamedTuple):
-    """Where a copy goes: the work directory to fill, what lies below, whose owners and which time."""
+    """Where a copy goes: the work directory to fill, what lies below, whose owners and which time.
+
+    `wrote` is called whenever much was written.
+    """
 
     place: Path
     parent: MergedTree
     owners: Owners
     epoch: int
+    wrote: Callable[[], object] = lambda: None
 
 
 class Taking(NamedTuple):
@@ -63,7 +67,9 @@ class CopyStep:
         self._owner = owner
         self._upper = target.place / "upper"
         self._upper.mkdir()
-        self._writer = LayerWriter(self._upper, target.parent, target.owners, target.epoch, tell=tell)
+        self._writer = LayerWriter(
+            self._upper, target.parent, target.owners, target.epoch, tell=tell, wrote=target.wrote
+        )
         self._archives = 0
         # Octal digits are the mode of directories that the copy makes on the way, too; letters are not.
         octal = op.chmod is not None and op.chmod.isdigit()
