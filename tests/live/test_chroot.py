@@ -141,6 +141,7 @@ def test_inside_a_container_of_docker(pod):
     assert report["Rung"] == "chroot"
     checks = {check["Name"]: check for check in report["Checks"]}
     assert not checks["user namespaces"]["Ok"]
+    assert all(checks[name]["Ok"] for name in ("kernel", "store", "device nodes", "/proc", "network"))
     files = pod.home / "files/bin"
     files.mkdir(parents=True)
     shutil.copy("/bin/busybox", files / "busybox")

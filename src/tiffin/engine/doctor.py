@@ -56,6 +56,11 @@ def examine(settings: Settings) -> Report:
     except TiffinError as error:
         reasons = (error.message, *((error.hint,) if error.hint else ()))
         return Report("", reasons, tuple(_checks(facts, root=facts.euid == 0)))
+    if isolation.rung is Rung.CHROOT:
+        from tiffin.engine import chrootdoctor  # of one rung only
+
+        found = (*chrootdoctor.checks(facts, settings.home.root), _registries(settings))
+        return Report(isolation.rung.value, tuple(_reasons(isolation)), found)
     root = isolation.rung is Rung.ROOT
     network = _network(root=root)
     checks = (*_checks(facts, root=root), *_answers(isolation), network, _registries(settings))

@@ -18,6 +18,10 @@ import struct
 from tiffin.linux import bpf, libc, prctl
 from tiffin.linux.record import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _RECEIVE = 0xC0502100
 _SEND = 0xC0182101
 _VALID = 0x40082102
@@ -158,8 +162,11 @@ class Memory:
         return libc.syscall("memory", number, pid, self._vectors[0], 1, self._vectors[1], 1, 0)
 
 
-def missing() -> str:
-    """Return why calls cannot be answered here, empty if they can: found by trying, in a child."""
+def missing(read: Callable[[int, int], object] | None = None) -> str:
+    """Return why calls cannot be answered here, empty if they can: found by trying, in a child.
+
+    `read` is how the memory of a process is read at an address, `Memory.read` if none is given.
+    """
     told, telling = os.pipe()
     held, holding = os.pipe()
     child = os.fork()
@@ -171,7 +178,10 @@ def missing() -> str:
     try:
         reason = os.read(told, 200).decode()
         if reason == "yes":
-            Memory().read(child, ctypes.addressof(_TRIED), 1)
+            if read is not None:
+                read(child, ctypes.addressof(_TRIED))
+            else:
+                Memory().read(child, ctypes.addressof(_TRIED), 1)
             return ""
     except OSError as error:
         return f"the memory of other processes is closed: {error.strerror or error}"

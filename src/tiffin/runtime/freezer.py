@@ -181,7 +181,7 @@ def freezer_of(first: int, joins: Sequence[str]) -> Freezer:
         if found is not None:
             return found
         pids: Callable[[], Sequence[int]] = partial(members.joined, joins)
-    elif os.path.samestat(os.stat(f"/proc/{first}/ns/mnt"), os.stat("/proc/self/ns/mnt")):
+    elif _is_beside_us(first):
         raise UnsupportedError("a process that shares our mounts is in no container", code="not-contained")
     else:
         pids = partial(members.pids_of, first)
@@ -192,6 +192,17 @@ def freezer_of(first: int, joins: Sequence[str]) -> Freezer:
         if made is not None:
             made.close()
     return Stops(pids)
+
+
+def _is_beside_us(first: int) -> bool:
+    """Whether it has our mounts and our root directory; of another user's nobody is told."""
+    try:
+        return all(
+            os.path.samestat(os.stat(f"/proc/{first}/{name}"), os.stat(f"/proc/self/{name}"))
+            for name in ("ns/mnt", "root")
+        )
+    except PermissionError:
+        return False
 
 
 def unified_of(joins: Sequence[str]) -> Unified | None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     _Done = TypeVar("_Done", bytes, int)
 
-__all__ = ["program", "serve"]
+__all__ = ["missing", "program", "serve"]
 
 _OPENS = {"open": 1, "openat": 2}
 _LINKS = ("readlink", "readlinkat")
@@ -81,6 +81,15 @@ def serve(socket: int, root: str) -> None:
                 os.close(fd)
 
     threading.Thread(target=run, name="proc", daemon=True).start()
+
+
+def missing() -> str:
+    """Return why nobody could answer here, empty if somebody can: found by trying, in a child."""
+    memory = _Memory()
+    try:
+        return notify.missing(memory.string)
+    finally:
+        memory.close()
 
 
 class _View:

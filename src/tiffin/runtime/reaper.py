@@ -96,8 +96,11 @@ def _reap(program: int) -> None:
 
 
 def _rename() -> None:
-    """Put the name in the place of the command line, which tells of the host."""
-    stat = os.open("/proc/self/stat", os.O_RDONLY | os.O_CLOEXEC)
+    """Put the name in the place of the command line, which tells of the host; not where there is no /proc."""
+    try:
+        stat = os.open("/proc/self/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
     text = os.read(stat, 4096)
     os.close(stat)
     start, end = map(int, text[text.rindex(b")") + 2 :].split()[_ARGUMENTS])
