@@ -120,7 +120,9 @@ def _listed(repository: Repository, reference: Reference) -> Listed:
     manifest = read_manifest(repository, root)
     if isinstance(manifest, Index) or manifest.config.media_type in CONFIGS:
         raise InvalidError(
-            f"{reference.familiar} is a container image", code="not-an-artifact", hint="use 'tiffin pull'"
+            f"{reference.familiar} is a container image",
+            code="not-an-artifact",
+            hint="use 'tiffin pull', or 'tiffin artifact referrers' for what is about it",
         )
     kind = manifest.artifact_type or manifest.config.media_type
     return Listed(root, kind, parts_of(manifest))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 from tiffin.layer.hashing import LARGE, BackgroundHash
 from tiffin.layer.tar import END, entry_header, opaque_header, padding
 from tiffin.layer.tree import Entry, is_plain
+from tiffin.layer.whiteout import PREFIX
 from tiffin.linux.files import RootPath
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class Telling:
         path, kind, size = entry.path, entry.kind, entry.size
         key = path.replace("/", "\0")
         late = key <= self._last and (path or self._begun)  # the root has no name: it comes first, or never
-        if late or self._left or not 0 <= entry.mtime_ns < _LATEST or not _is_text(key):
+        hiding = PREFIX in path and f"/{PREFIX}" in f"/{path}"  # which `describe` refuses by its name
+        if late or hiding or self._left or not 0 <= entry.mtime_ns < _LATEST or not _is_text(key):
             self.spoil()
             return
         self._begun = True
