@@ -33,17 +33,25 @@ _WITHOUT = "import tiffin.linux.notify as notify; notify.missing = lambda: 'swit
 _MAIN = "import sys; from tiffin.cli.main import main; sys.exit(main())"
 
 
-def seconds(folder: Path, *, answered: bool) -> float:
-    """Return how long the last step takes: those before it are cached."""
+def seconds(folder: Path, *, answered: bool) -> float | None:
+    """Return how long the steps take, None if they fail."""
     code = ("" if answered else _WITHOUT) + _MAIN
     command = [sys.executable, "-c", code, "build", "-q", "--no-cache-filter", "timed", str(folder)]
     # Owners that were made in name only are another store's.
     home = folder.parent / ("answered" if answered else "idle")
     began = time.perf_counter()
-    subprocess.run(
-        command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "TIFFIN_HOME": str(home)}
-    )
-    return time.perf_counter() - began
+    env = {**os.environ, "TIFFIN_HOME": str(home)}
+    done = subprocess.run(command, check=False, capture_output=True, env=env)
+    return None if done.returncode else time.perf_counter() - began
+
+
+def _median(taken: list[float | None]) -> float | None:
+    found = [each for each in taken if each is not None]
+    return statistics.median(found) if len(found) == len(taken) else None
+
+
+def _shown(taken: float | None) -> str:
+    return "fails" if taken is None else f"{taken:.1f} s"
 
 
 def main() -> None:
@@ -63,12 +71,13 @@ def main() -> None:
             folder = Path(place, "context")
             folder.mkdir(exist_ok=True)
             folder.joinpath("Dockerfile").write_text(f"FROM {name} AS timed\n{steps}\n")
-            taken: dict[bool, list[float]] = {True: [], False: []}
+            taken: dict[bool, list[float | None]] = {True: [], False: []}
             for _ in range(words.rounds):
                 for answered in (True, False):
                     taken[answered].append(seconds(folder, answered=answered))
-            kept, idle = (statistics.median(taken[answered]) for answered in (True, False))
-            print(f"| {what} | {kept:.1f} s | {idle:.1f} s | {kept / idle:.2f} |", flush=True)
+            kept, idle = (_median(taken[answered]) for answered in (True, False))
+            ratio = f"{kept / idle:.2f}" if kept and idle else ""
+            print(f"| {what} | {_shown(kept)} | {_shown(idle)} | {ratio} |", flush=True)
 
 
 if __name__ == "__main__":
