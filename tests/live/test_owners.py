@@ -21,13 +21,15 @@ STEPS = """\
 FROM {base}
 RUN echo app:x:700:700::/home/app:/bin/sh >> /etc/passwd && echo data:x:701:app >> /etc/group && \\
     echo app:x:700: >> /etc/group && mkdir -p /home/app /srv/a /var/shared && chmod 1777 /tmp && \\
-    chown app:app /home/app && touch /srv/a/f && ln -s f /srv/a/link && ln /srv/a/f /srv/a/second && \\
+    chown app:app /home/app && touch /srv/a/f && ln -s f /srv/a/link && ln -s f /srv/a/gone && \\
+    ln /srv/a/f /srv/a/second && \\
     mkfifo /srv/a/fifo && cp /bin/busybox /bin/tool && chown app:data /bin/tool && chmod 4750 /bin/tool && \\
     chown -R app:data /srv && chown -h 5:6 /srv/a/link && chgrp data /var/shared && \\
     chmod 2775 /var/shared && touch /var/shared/f && mkdir /var/shared/d
 RUN test "$(stat -c %u:%g /srv/a/f /srv/a/link /srv/a/fifo /var/shared/f /var/shared/d | xargs)" = \\
     "700:701 5:6 700:701 0:701 0:701" && su app -c 'id -u > /tmp/id; touch /tmp/su; ln -s su /tmp/link' && \\
-    mv /tmp/link /tmp/moved && chown -h 8:9 /bin/vi && chown 0:0 /srv/a/second && \\
+    mv /tmp/link /tmp/moved && rm /srv/a/gone && ln -s f /srv/a/gone && chown -h 8:9 /bin/vi && \\
+    test "$(stat -c %u:%g /srv/a/gone)" = 0:0 && chown 0:0 /srv/a/second && \\
     tar -C / -cf /tmp/t.tar srv && mkdir /again && tar -p -C /again -xf /tmp/t.tar && rm /tmp/t.tar && \\
     chown 700 /srv/a/f && chmod 4755 /srv/a/f && cp -a /var/shared /copy
 USER app

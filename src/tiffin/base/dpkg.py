@@ -61,5 +61,6 @@ class Dpkg:
             while data := output.read(65536):
                 self._emit(StepLog(STEP, data))
         status = process.wait()
-        settle(directory, self._work / JOURNAL, lambda _path: None)
+        if self._place.recorded:
+            settle(directory, self._work / JOURNAL, None)
         return status

@@ -40,7 +40,7 @@ def settle_owners(engine: Engine, record: Record) -> None:
         from tiffin.layer.links import settle
 
         written = directory / (ROOT if engine.footing.plain else UPPER)
-        settle(written, directory / JOURNAL, lower_of(engine, record).status)
+        settle(written, directory / JOURNAL, lower_of(engine, record))
 
 
 def tell(engine: Engine, record: Record) -> None:

@@ -6,11 +6,12 @@ down by name: links are made under one name and moved to another.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tiffin.errors import CorruptError, FailedError
 from tiffin.linux.files import RootPath
@@ -18,7 +19,7 @@ from tiffin.linux.ownerrecord import LINKS, Links, entries, parse_links, spell_l
 from tiffin.linux.statx import born
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from tiffin.linux.ownerrecord import Birth
@@ -42,24 +43,30 @@ def set_owner_of_link(host: str, owner: Owner) -> None:
     _set(directory, {os.fsencode(name): owner})
 
 
-def settle(upper: Path, journal: Path, lower: Callable[[RootPath], os.stat_result | None]) -> None:
+class Below(Protocol):
+    """The merged tree below an upper directory."""
+
+    def status(self, path: RootPath) -> os.stat_result | None:
+        """What lstat says of the entry, None if there is nothing."""
+        ...
+
+    def host(self, path: RootPath) -> str | None:
+        """The host path of the entry, or None."""
+        ...
+
+
+def settle(upper: Path, journal: Path, below: Below | None) -> None:
     """Write down what the file of entries `journal`, if there is one, says of the links in the tree `upper`.
 
-    A link that was copied up from `lower` kept, while the container ran, the inode that it has there.
+    A directory that overlayfs has copied up from `below` has the attribute of the one there, which says
+    nothing of what is in `upper`: that goes. Doing it again changes nothing.
     """
-    try:
+    found: Mapping[Birth, Owner] = {}
+    with contextlib.suppress(FileNotFoundError):
         found = entries(journal.read_bytes())
-    except FileNotFoundError:
-        return
-    inodes = {inode for inode, _ in found}
-    for directory, links in _directories(os.fspath(upper)) if found else ():
-        owners = {}
-        for name, status in links:
-            owner = _find(f"{directory}/{name}", status, found, inodes, upper, lower)
-            if owner is not None:
-                owners[os.fsencode(name)] = owner
-        if owners:
-            _set(directory, owners)
+    settler = _Settler(os.fspath(upper), found, below)
+    for directory, links in _directories(os.fspath(upper)):
+        settler.settle(directory, links)
 
 
 def _directories(top: str) -> Iterator[tuple[str, list[tuple[str, os.stat_result]]]]:
@@ -74,29 +81,53 @@ def _directories(top: str) -> Iterator[tuple[str, list[tuple[str, os.stat_result
                     pending.append(each.path)
                 elif not each.is_file(follow_symlinks=False):
                     links.append((each.name, each.stat(follow_symlinks=False)))
-        if links:
-            yield directory, links
+        yield directory, links
 
 
-def _find(
-    host: str,
-    status: os.stat_result,
-    found: Mapping[Birth, Owner],
-    inodes: set[int],
-    upper: Path,
-    lower: Callable[[RootPath], os.stat_result | None],
-) -> Owner | None:
-    inode = status.st_ino
-    if inode in inodes and (owner := found.get((inode, _born(host)))) is not None:
-        return owner
-    below = lower(RootPath(host.removeprefix(os.fspath(upper)).lstrip("/")))
-    if (
-        below is None
-        or below.st_ino not in inodes
-        or stat.S_IFMT(below.st_mode) != stat.S_IFMT(status.st_mode)
-    ):
-        return None
-    return found.get((below.st_ino, _born(host)))
+class _Settler:
+    def __init__(self, top: str, found: Mapping[Birth, Owner], below: Below | None) -> None:
+        self._top = top
+        self._found = found
+        self._inodes = {inode for inode, _ in found}
+        self._below = below
+
+    def settle(self, directory: str, links: list[tuple[str, os.stat_result]]) -> None:
+        before = _links(directory)
+        if not links and before == Links():
+            return
+        inherited = self._inherited(directory) if before != Links() else Links()
+        owners = {
+            os.fsencode(name): self._owner(f"{directory}/{name}", status, before, inherited)
+            for name, status in links
+        }
+        wanted = Links(named=tuple((name, owner) for name, owner in sorted(owners.items()) if owner != _ROOT))
+        if wanted != before:
+            _write(directory, wanted)
+
+    def _path(self, host: str) -> RootPath:
+        return RootPath(host.removeprefix(self._top).lstrip("/"))
+
+    def _inherited(self, directory: str) -> Links:
+        host = self._below.host(self._path(directory)) if self._below is not None else None
+        return _links(host) if host is not None else Links()
+
+    def _owner(self, host: str, status: os.stat_result, before: Links, inherited: Links) -> Owner:
+        """By what a container said of it; else as it was below, if it is a copy of that; else as was set."""
+        if status.st_ino in self._inodes and (said := self._found.get((status.st_ino, _born(host)))):
+            return said
+        path = self._path(host)
+        under = self._below.status(path) if self._below is not None else None
+        if under is not None and stat.S_IFMT(under.st_mode) == stat.S_IFMT(status.st_mode):
+            # A link that was copied up kept, while the container ran, the inode that it has below.
+            if under.st_ino in self._inodes and (said := self._found.get((under.st_ino, _born(host)))):
+                return said
+            if under.st_mtime_ns == status.st_mtime_ns and self._below is not None:
+                original = self._below.host(path)
+                return owner_of_link(original) if original is not None else _ROOT
+        name = os.fsencode(host.rpartition("/")[2])
+        if name in dict(before.named) and (name, before.owner(name)) not in inherited.named:
+            return before.owner(name)
+        return before.others if before.others != inherited.others else _ROOT
 
 
 def _born(host: str) -> int:
@@ -128,7 +159,13 @@ def _set(directory: str, owners: Mapping[bytes, Owner]) -> None:
     links = _links(directory)
     if all(links.owner(name) == owner for name, owner in owners.items()):
         return
-    links = Links(links.others, tuple({**dict(links.named), **owners}.items()))
+    _write(directory, Links(links.others, tuple({**dict(links.named), **owners}.items())))
+
+
+def _write(directory: str, links: Links) -> None:
+    if links == Links():
+        os.removexattr(directory, LINKS)
+        return
     try:
         os.setxattr(directory, LINKS, spell_links(links))
     except OSError as error:

@@ -191,7 +191,8 @@ class StepRunner:
 
                 withdraw_libraries(work / "upper", plan, tree)
             remove_points(work / "upper", stubs)
-            settle(work / "upper", work / JOURNAL, tree.status)
+            if self._place.recorded:
+                settle(work / "upper", work / JOURNAL, tree)
             upper, epoch, owners = work / "upper", self._settings.epoch, self._layers.owners
             repeated = normalise(upper, tree.status, epoch, owners, place=tree.host, began=began)
             yield Ran(upper, repeated, partial(self._became, work))

@@ -126,11 +126,11 @@ class Records:
         if key not in self._lower:
             if len(self._lower) >= _MOST_REMEMBERED:
                 self._lower.clear()
-            self._lower[key] = self._in_layers(fd)
+            self._lower[key] = self._in_layers(fd, status.st_ino)
         return self._lower[key]
 
-    def _in_layers(self, fd: int) -> tuple[int, int]:
-        """Return what the topmost layer says that has the link."""
+    def _in_layers(self, fd: int, inode: int) -> tuple[int, int]:
+        """Return what the topmost layer with a link of that name says, if it is this link."""
         real = os.readlink(_self(fd))
         directory, _, name = real.rpartition(b"/")
         for layer in self._layers:
@@ -141,7 +141,8 @@ class Records:
             except OSError:
                 continue
             try:
-                os.stat(name, dir_fd=parent, follow_symlinks=False)
+                if os.stat(name, dir_fd=parent, follow_symlinks=False).st_ino != inode:
+                    return 0, 0
                 links = parse_links(os.getxattr(_self(parent), LINKS))
             except FileNotFoundError:
                 continue
