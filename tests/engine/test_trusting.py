@@ -30,7 +30,7 @@ from tiffin.engine.transfers import pull, pull_all, pull_base, push
 from tiffin.engine.trusting import check_image, inspect_image, policy_rules, verify_image
 from tiffin.errors import CorruptError, DeniedError, InvalidError, NotFoundError, UnsupportedError
 from tiffin.oci.reference import Reference
-from tiffin.trust.attached import SIGNATURE, tag_of
+from tiffin.trust.attached import ATTACHED, SIGNATURE, tag_of
 from tiffin.trust.keyfiles import load_private_key, new_key_pair
 from tiffin.trust.keys import load_public_key
 from tiffin.trust.payload import SIMPLE_SIGNING, Payload, compose
@@ -435,6 +435,27 @@ def refer(double, name, digest, data, kind="application/vnd.dev.sigstore.bundle.
     double.put(name, index, INDEX, digest.replace(":", "-"))
 
 
+def test_signatures_may_refer_to_the_image_in_the_place_of_having_a_tag(
+    double, engine, policy, key, tmp_path
+):
+    digest = Reference.parse(f"a@{digest_of(serve_image(double, 'a', '1'))}").digest
+    name = f"{double.address}/a:1"
+    policy({double.address: signed_by(tmp_path)})
+    sign_image(engine, name, Signing(key))
+    kind, data = double.manifests.pop(("a", tag_of(digest)))
+    document = json.loads(data) | {"artifactType": ATTACHED, "subject": entry(b"", MANIFEST, digest=digest)}
+    data = json.dumps(document).encode()
+    double.put("a", data, kind)
+    index = {
+        "schemaVersion": 2,
+        "mediaType": INDEX,
+        "manifests": [entry(data, MANIFEST, artifactType=ATTACHED)],
+    }
+    refused(lambda: pull(engine, name), "it has no signature")
+    double.put("a", json.dumps(index).encode(), INDEX, digest.replace(":", "-"))
+    assert pull(engine, name).digest == digest
+
+
 # Hostile registries.
 
 
@@ -453,6 +474,23 @@ def test_ten_thousand_signatures(double, engine, policy, tmp_path):
         pull(engine, name)
     assert not [one for one in double.requests() if digest_of(b"x") in one]
     assert engine.tags.all() == []
+
+
+def test_more_bytes_than_are_looked_at(double, engine, policy, key, tmp_path, monkeypatch):
+    name, digest = hostile(double, engine, policy, tmp_path)
+    payload = compose(Payload(digest, name, {}))
+    monkeypatch.setattr("tiffin.engine.signatures._TOTAL", len(payload) + 10)
+    layers = [layer_for(double, "a", payload, b"x"), layer_for(double, "a", b" " * 11, b"x")]
+    attach(double, "a", digest, layers)
+    with pytest.raises(CorruptError, match="are not looked at"):
+        pull(engine, name)
+    attach(double, "a", digest, [layers[0]] * 3 + [layer_for(double, "a", payload, key.sign(payload))])
+    assert pull(engine, name).digest == digest  # one content counts once
+    many = [entry(str(at).encode(), MANIFEST, artifactType=ATTACHED) for at in range(257)]
+    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": many}
+    double.put("a", json.dumps(index).encode(), INDEX, digest.replace(":", "-"))
+    with pytest.raises(CorruptError, match="257 signatures"):
+        inspect_image(engine, name)
 
 
 def test_a_huge_list_of_signatures(double, engine, policy, tmp_path):

@@ -184,7 +184,10 @@ def judged_name(reference: Reference) -> Reference:
 
 def _misnamed(found: Verified) -> str:
     if not found.reference:
-        return f"the signature by {found.signer[:200]} is for no name at all"
+        return (
+            f"the signature by {found.signer[:200]} is for no name at all, as those of cosign 3 are but for "
+            "'cosign sign --new-bundle-format=false'"
+        )
     return f"the signature by {found.signer[:200]} is for the name {found.reference[:200]}"
 
 

@@ -8,7 +8,7 @@ from tiffin.content.verify import fetch_bytes, read_manifest
 from tiffin.errors import CorruptError, DeniedError, InvalidError, NotFoundError
 from tiffin.oci.manifest import Manifest
 from tiffin.oci.reference import Reference
-from tiffin.trust.attached import MOST, Attached, attached, signature_layers, tag_of
+from tiffin.trust.attached import ATTACHED, MOST, TOO_MANY, Attached, attached, signature_layers, tag_of
 from tiffin.trust.bundle import LARGEST as LARGEST_BUNDLE
 from tiffin.trust.bundle import Bundle, is_bundle, parse_bundle
 from tiffin.trust.payload import LARGEST
@@ -17,12 +17,16 @@ from tiffin.trust.verify import verify_attached, verify_bundle
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tiffin.errors import TiffinError
+    from tiffin.oci.descriptor import Descriptor
     from tiffin.oci.digest import Digest
+    from tiffin.oci.manifest import Index
     from tiffin.registry.access import Registries
+    from tiffin.registry.client import Repository
     from tiffin.trust.verify import Signer, Verified
 
 _TOTAL: Final = 32 << 20
-_BAD: Final = (DeniedError, CorruptError, InvalidError)
+_BAD: Final = (DeniedError, CorruptError, InvalidError, NotFoundError)
 
 
 class Unusable(NamedTuple):
@@ -39,8 +43,14 @@ def candidates(registries: Registries, image: Reference, digest: Digest) -> Iter
 
     Raises what registries raise; CorruptError for a list of signatures that is malformed, or far too long.
     """
-    yield from _beside(registries, image, digest)
-    yield from _bundles(registries, image, digest)
+    content = _Content(image)
+    name = signatures_tag(image, digest)
+    repository = registries.to_pull(name)
+    document = _beside(repository, name)
+    if document is not None:
+        yield from content.listed(repository, document, name.familiar)
+    pinned = Reference(image.registry, image.repository, digest=digest)
+    yield from content.referring(registries.to_pull(pinned), digest)
 
 
 def signatures_tag(image: Reference, digest: Digest) -> Reference:
@@ -48,60 +58,69 @@ def signatures_tag(image: Reference, digest: Digest) -> Reference:
     return Reference(image.registry, image.repository, tag_of(digest))
 
 
-def _beside(registries: Registries, image: Reference, digest: Digest) -> Iterator[Candidate]:
-    name = signatures_tag(image, digest)
-    repository = registries.to_pull(name)
+def _beside(repository: Repository, name: Reference) -> Manifest | Index | None:
     try:
-        root = repository.resolve(name)
-        document = read_manifest(repository, root)
+        return read_manifest(repository, repository.resolve(name))
     except NotFoundError:
-        return
-    left = _TOTAL
-    known: dict[Digest, bytes] = {}
-    for layer in signature_layers(document, name.familiar):
-        if layer.digest not in known:
-            left -= layer.size
-            if left < 0:
-                raise CorruptError(
-                    f"the signatures {name.familiar} have more than {_TOTAL} bytes", code="signatures"
-                )
+        return None
+
+
+class _Content:
+    """What is fetched for the signatures of one image: altogether not more than a fixed number of bytes."""
+
+    def __init__(self, image: Reference) -> None:
+        self._image = image
+        self._left = _TOTAL
+        self._known: dict[Digest, bytes] = {}
+
+    def listed(self, repository: Repository, document: Manifest | Index, what: str) -> Iterator[Candidate]:
+        """The signatures that a manifest has as its layers."""
+        for layer in signature_layers(document, what):
             try:
-                known[layer.digest] = fetch_bytes(repository, layer, LARGEST)
-            except NotFoundError as error:
-                yield Unusable(error.message)
-                continue
-        try:
-            yield attached(layer, known[layer.digest])
-        except _BAD as error:
-            yield Unusable(error.message)
+                found: Candidate = attached(layer, self._fetch(repository, layer, LARGEST))
+            except _BAD as error:
+                found = _unusable(error)
+            yield found
+
+    def referring(self, repository: Repository, digest: Digest) -> Iterator[Candidate]:
+        """The signatures in artifacts that refer to it: bundles, and manifests like the one beside it."""
+        known = repository.referrers(digest)
+        found = [each for each in known if each.artifact_type == ATTACHED or is_bundle(each.artifact_type)]
+        if len(found) > MOST:
+            raise self._too_many(f"{len(found)} signatures, and more than {MOST}")
+        for descriptor in found:
+            what = f"the artifact {descriptor.digest.short}"
+            try:
+                document = read_manifest(repository, descriptor.bare())
+                if is_bundle(descriptor.artifact_type):
+                    yield self._bundle(repository, document, what)
+                else:
+                    yield from self.listed(repository, document, what)
+            except _BAD as error:
+                yield _unusable(error)
+
+    def _bundle(self, repository: Repository, document: Manifest | Index, what: str) -> Bundle:
+        if not isinstance(document, Manifest) or len(document.layers) != 1:
+            raise CorruptError(f"{what} is not one bundle", code="signatures")
+        return parse_bundle(self._fetch(repository, document.layers[0], LARGEST_BUNDLE), what)
+
+    def _fetch(self, repository: Repository, descriptor: Descriptor, limit: int) -> bytes:
+        if descriptor.digest not in self._known:
+            self._left -= descriptor.size
+            if self._left < 0:
+                raise self._too_many(f"signatures of more than {_TOTAL} bytes, which")
+            self._known[descriptor.digest] = fetch_bytes(repository, descriptor, limit)
+        return self._known[descriptor.digest]
+
+    def _too_many(self, what: str) -> CorruptError:
+        return CorruptError(f"{self._image.familiar_name} has {what} are not looked at", code=TOO_MANY)
 
 
-def _bundles(registries: Registries, image: Reference, digest: Digest) -> Iterator[Candidate]:
-    repository = registries.to_pull(Reference(image.registry, image.repository, digest=digest))
-    found = [each for each in repository.referrers(digest) if is_bundle(each.artifact_type)]
-    if len(found) > MOST:
-        raise CorruptError(
-            f"{image.familiar_name} has {len(found)} bundles, and more than {MOST} are not looked at",
-            code="too-many-signatures",
-        )
-    left = _TOTAL
-    for descriptor in found:
-        what = f"the bundle {descriptor.digest.short}"
-        try:
-            manifest = read_manifest(repository, descriptor.bare())
-            if not isinstance(manifest, Manifest) or len(manifest.layers) != 1:
-                yield Unusable(f"{what} is no artifact with one file")
-                continue
-            left -= manifest.layers[0].size
-            if left < 0:
-                raise CorruptError(
-                    f"the bundles of {digest} have more than {_TOTAL} bytes", code="signatures"
-                )
-            yield parse_bundle(fetch_bytes(repository, manifest.layers[0], LARGEST_BUNDLE), what)
-        except (*_BAD, NotFoundError) as error:
-            if left < 0:
-                raise
-            yield Unusable(error.message)
+def _unusable(error: TiffinError) -> Unusable:
+    """Why something is no signature; but a list that is too long stays an error, whatever else is in it."""
+    if error.code == TOO_MANY:
+        raise error
+    return Unusable(error.message)
 
 
 def verified(

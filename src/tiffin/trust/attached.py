@@ -24,6 +24,9 @@ SIGNATURE: Final = "dev.cosignproject.cosign/signature"
 CERTIFICATE: Final = "dev.sigstore.cosign/certificate"
 CHAIN: Final = "dev.sigstore.cosign/chain"
 ENTRY: Final = "dev.sigstore.cosign/bundle"
+ATTACHED: Final = "application/vnd.dev.cosign.artifact.sig.v1+json"
+"""The type of such a manifest where it refers to the image, in the place of having that tag."""
+TOO_MANY: Final = "too-many-signatures"
 MOST: Final = 256
 """How many signatures of one image are looked at: whoever may write there could add any number."""
 
@@ -72,7 +75,7 @@ def signature_layers(document: Manifest | Index, what: str) -> list[Descriptor]:
     if len(found) > MOST:
         raise CorruptError(
             f"{what} holds {len(found)} signatures, and more than {MOST} are not looked at",
-            code="too-many-signatures",
+            code=TOO_MANY,
         )
     for layer in found:
         if layer.size > LARGEST:
