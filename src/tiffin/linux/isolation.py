@@ -4,7 +4,7 @@
 |---|---|---|
 | root | a new one for each container, whose ids are nobody's on the host | true |
 | rootless | one for the command, with the user's subordinate ids | true |
-| single-id | one for the command, with the user's id alone | emulated |
+| single-id | one for the command, with the user's id alone | kept beside the files |
 | chroot | none | true |
 """
 
