@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from tiffin.engine.aliases import find_alias, real_name
-from tiffin.errors import InvalidError
+from tiffin.errors import InvalidError, NotFoundError
 from tiffin.events import Notice
 from tiffin.oci.reference import Reference
 from tiffin.settingsfile import SettingsFile
@@ -73,7 +73,46 @@ def test_what_is_taken_is_said_once_a_name_and_noted(tmp_path):
     assert str(path) in notice.message
 
 
-@pytest.mark.parametrize(("pattern", "target"), [("Python", "a/b"), ("python", "A/B")])
+@pytest.mark.parametrize(
+    ("text", "name", "command"),
+    [
+        ("base:", "own", "tiffin base"),
+        ("base:python", "own-python", "tiffin base --python"),
+        ("base:bookworm", "bookworm", "tiffin base bookworm"),
+        ("base:bookworm+python", "bookworm-python", "tiffin base bookworm --python"),
+        ("base:trixie+build+python", "trixie-python-build", "tiffin base trixie --python --flavour build"),
+    ],
+)
+def test_a_base_from_packages_has_a_name_of_its_own(text, name, command):
+    alias = find_alias([file(python=text)], Reference.parse("python").tagged())
+    assert alias.target.familiar == f"localhost/tiffin/base:{name}"
+    assert alias.base.command == f"{command} -t localhost/tiffin/base:{name}"
+
+
+def test_a_base_is_made_when_it_is_first_needed(tmp_path):
+    path, tags, made = tmp_path / "tiffin.toml", {}, []
+    path.write_text('[aliases]\n"python:3.11*" = "base:bookworm+python"\n')
+    settings = SimpleNamespace(environ={"TIFFIN_CONFIG": str(path)})
+    engine = SimpleNamespace(settings=settings, emit=lambda _event: None, tags=tags, base_maker=None)
+    with pytest.raises(NotFoundError, match="is not made yet") as caught:
+        real_name(engine, "python:3.11")
+    assert "tiffin base bookworm --python -t localhost/tiffin/base:bookworm-python" in caught.value.hint
+
+    def make(_engine, suite, name, **more):
+        made.append((suite, name, more))
+        tags[Reference.parse(name)] = "a descriptor"
+
+    engine.base_maker = make
+    for _ in range(2):
+        assert real_name(engine, "python:3.11") == "localhost/tiffin/base:bookworm-python"
+    assert made == [
+        ("bookworm", "localhost/tiffin/base:bookworm-python", {"python": True, "build": False}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "target"), [("Python", "a/b"), ("python", "A/B"), ("python", "base:bookworm+ruby")]
+)
 def test_names_that_are_none_are_refused_with_their_file(pattern, target):
     with pytest.raises(InvalidError, match=r"tiffin\.toml: the alias"):
         taken("python", file(**{pattern: target}))

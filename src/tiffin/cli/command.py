@@ -104,7 +104,9 @@ class Session:
         """The engine, opened; `emit` gets its events, and without it only notices are shown."""
         from tiffin.engine.engine import Engine
 
-        return Engine.open(self.settings(), emit=emit or self.notices)
+        opened = Engine.open(self.settings(), emit=emit or self.notices)
+        opened.base_maker = _make_base
+        return opened
 
     def notices(self, event: object) -> None:
         """Show the warnings among the events of a command that shows no progress."""
@@ -180,3 +182,10 @@ def _lines(result: object) -> Iterator[str]:
         yield result
     elif isinstance(result, list | tuple):
         yield from (str(line) for line in result)
+
+
+def _make_base(engine: Engine, suite: str, name: str, *, python: bool, build: bool) -> None:
+    """Make a base from packages, which an alias asks for."""
+    from tiffin.base.order import BaseOrder, make_base
+
+    make_base(engine, BaseOrder(suite, (name,), "build" if build else "runtime", python=python))

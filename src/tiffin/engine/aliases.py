@@ -1,7 +1,8 @@
 """Aliases of images: a name that a Dockerfile or a command has, and the image that is taken in its place.
 
 The setting `aliases` says so; whoever takes another image is told that it is another. A name with a digest
-means that content and nothing else: it has no alias.
+means that content and nothing else: it has no alias. What is taken is an image by its name, or
+`base:[SUITE][+python][+build]`: a base from a distribution's packages, which is made when it is first needed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
-from tiffin.errors import InvalidError
+from tiffin.errors import InvalidError, NotFoundError
 from tiffin.events import Notice
 from tiffin.oci.reference import Reference
 from tiffin.settingsfile import read_settings
@@ -22,12 +23,37 @@ if TYPE_CHECKING:
     from tiffin.settingsfile import SettingsFile
 
 
+class Base(NamedTuple):
+    """A base from packages, as `tiffin base` makes it; an empty suite is the machine's own."""
+
+    suite: str = ""
+    python: bool = False
+    build: bool = False
+
+    @property
+    def reference(self) -> Reference:
+        """The name that it has in the store."""
+        words = [
+            self.suite or "own",
+            *(["python"] if self.python else []),
+            *(["build"] if self.build else []),
+        ]
+        return Reference("localhost", "tiffin/base", "-".join(words))
+
+    @property
+    def command(self) -> str:
+        """What makes it."""
+        words = [self.suite, "--python" if self.python else "", "--flavour build" if self.build else ""]
+        return " ".join(filter(None, ["tiffin base", *words, f"-t {self.reference}"]))
+
+
 class Alias(NamedTuple):
-    """What is taken for the names that fit `pattern`, and the file that says so."""
+    """What is taken for names that fit `pattern`, and the file that says so; `base` if it is to be made."""
 
     pattern: str
     target: Reference
     origin: Path
+    base: Base | None = None
 
     def matches(self, reference: Reference) -> bool:
         """The name fits, in its short form or its long one; `*` stands for anything, `?` for a character."""
@@ -70,18 +96,45 @@ def real_name(engine: Engine, name: str, told: dict[str, str] | None = None) -> 
         )
     if told is not None:
         told[reference.familiar] = target
+    if alias.base is not None and engine.tags.get(alias.target) is None:
+        _make(engine, alias.base)
     return target
 
 
+def _make(engine: Engine, base: Base) -> None:
+    if engine.base_maker is None:
+        raise NotFoundError(
+            f"the base {base.reference} is not made yet",
+            code="no-such-image",
+            hint=f"make it: {base.command}",
+        )
+    engine.base_maker(engine, base.suite, str(base.reference), python=base.python, build=base.build)
+
+
 def _aliases(file: SettingsFile) -> list[Alias]:
-    return [Alias(pattern, _target(file, pattern, text), file.path) for pattern, text in file.aliases.items()]
+    return [_alias(file, pattern, text) for pattern, text in file.aliases.items()]
 
 
-def _target(file: SettingsFile, pattern: str, text: str) -> Reference:
+def _alias(file: SettingsFile, pattern: str, text: str) -> Alias:
     try:
-        Reference.parse(pattern) if not any(mark in pattern for mark in "*?[") else None
-        return Reference.parse(text).tagged()
+        if not any(mark in pattern for mark in "*?["):
+            Reference.parse(pattern)
+        scheme, colon, rest = text.partition(":")
+        if colon and scheme == "base":
+            base = _base(rest)
+            return Alias(pattern, base.reference, file.path, base)
+        return Alias(pattern, Reference.parse(text).tagged(), file.path)
     except InvalidError as error:
         raise InvalidError(
             f"{file.path}: the alias {pattern!r}: {error.message}", code="settings-file", hint=error.hint
         ) from None
+
+
+def _base(text: str) -> Base:
+    first, *words = text.split("+")
+    if first in ("python", "build"):
+        first, words = "", [first, *words]
+    unknown = [word for word in words if word not in ("python", "build")]
+    if unknown:
+        raise InvalidError(f"a base has no {unknown[0]!r}", hint="write base:[SUITE][+python][+build]")
+    return Base(first, "python" in words, "build" in words)

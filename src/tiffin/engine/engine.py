@@ -13,6 +13,7 @@ from tiffin.store.db import Database
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
@@ -43,7 +44,12 @@ class Engine:
     any thread is started: without root, the process moves into its user
     namespace. Those that only read names and records never do; `exec` must
     not, for a container is entered from outside.
+
+    `base_maker` makes a base from packages for an alias, where something above the engine can: it gets
+    the engine, the suite and the name, and whether `python` and the flavour `build` are wanted.
     """
+
+    base_maker: Callable[..., object] | None = None
 
     def __init__(self, settings: Settings, *, emit: Emit = _ignore) -> None:
         self.settings = settings
