@@ -172,6 +172,24 @@ def test_a_directory_with_the_same_number_is_another_one(tmp_path, layers):
     assert opaque == ["usr/share"]
 
 
+def test_a_device_of_an_image_opens_nothing_and_stays_a_device_in_a_layer(tmp_path):
+    layer = trees.build(tmp_path / "layer", {"sda": ("block", (8, 0), {"mode": 0o640, "uid": 0, "gid": 6})})
+    root = tmp_path / "root"
+    root.mkdir()
+    write_tree(MergedTree([layer]), root, OWNERS)
+    assert (root / "sda").is_file()
+    look = Look.at(root)
+    (root / "sda").chmod(0o600)
+    (tmp_path / "upper").mkdir()
+    move_out(root, look, tmp_path / "upper", OWNERS)
+    (entry,) = scan(tmp_path / "upper", OWNERS)
+    assert (entry.kind, entry.device, entry.mode, entry.gid) == ("block", os.makedev(8, 0), 0o600, 6)
+    again = tmp_path / "again"
+    again.mkdir()
+    write_tree(MergedTree([tmp_path / "upper", layer]), again, OWNERS)
+    assert [entry.kind for entry in scan(again, OWNERS)] == ["block"]
+
+
 def test_what_has_a_name_outside_of_the_layer_gets_an_inode_of_its_own(tmp_path, layers):
     root, cache = tmp_path / "root", tmp_path / "cache"
     root.mkdir()

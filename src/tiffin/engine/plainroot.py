@@ -64,7 +64,10 @@ def refresh(engine: Engine, record: Record) -> None:
     remove_tree(fresh)
     fresh.mkdir()
     look = Look.unpack((directory / _LOOK).read_bytes())
-    copy_out(directory / ROOT, look, fresh, engine.owners, apart(directory))
+    from tiffin.engine.pausing import still  # who starts a container does not pause it
+
+    with still(engine, record):  # nobody swaps directories under us
+        copy_out(directory / ROOT, look, fresh, engine.owners, apart(directory))
     old = directory / "upper.old"
     upper.rename(old)
     fresh.rename(upper)

@@ -15,10 +15,11 @@ from tiffin.container.removal import put_away
 from tiffin.engine.prepared import make_again
 from tiffin.engine.request import RunRequest
 from tiffin.engine.settings import has_file
-from tiffin.engine.standing import Made, control_of, directory_of, lock_of, tell, volumes_of
+from tiffin.engine.standing import ROOT, Made, control_of, directory_of, lock_of, tell, volumes_of
 from tiffin.engine.starting import run_foreground, shares, start_detached
 from tiffin.errors import ConflictError, TiffinError
 from tiffin.linux.files import lock, remove_lock
+from tiffin.linux.isolation import Rung
 from tiffin.network.leases import NETWORKS, deserted, state_directory
 
 TYPE_CHECKING = False
@@ -176,6 +177,10 @@ def _forget_supervisor(engine: Engine, record: Record) -> None:
         _discard_control(engine, record, found)
         if record.runtime:
             _forget_external(engine, record)
+        if engine.rung is Rung.CHROOT:
+            from tiffin.runtime.orphans import end_in  # of one rung only
+
+            end_in(str(directory_of(engine, record) / ROOT))
 
 
 def _forget_external(engine: Engine, record: Record) -> None:

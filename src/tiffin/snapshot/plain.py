@@ -14,9 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tiffin.layer.owners import RecordedOwners, recorded_node
 from tiffin.layer.tree import kept_xattrs
 from tiffin.layer.whiteout import is_opaque, is_whiteout
-from tiffin.linux.files import copy_data, setxattr
+from tiffin.linux.files import copy_data, getxattrs, setxattr
 from tiffin.linux.remove import remove_tree
 from tiffin.snapshot.copies import Copies
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 KEPT = "user.tiffin.kept"
 """The attribute by which a directory is known to be the one that was written here, and no later one."""
 
+_STANDING = RecordedOwners()
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -114,6 +116,8 @@ class _Writer:
             with suppress(FileExistsError):
                 os.mkdir(target, 0o700)
             self.directories.append((path, host))
+        elif stat.S_ISREG(mode) and not status.st_size and (node := recorded_node(host, getxattrs(host))):
+            self._make_standing(target, host, status, node.mode, node.device or 0)
         elif stat.S_ISREG(mode):
             self._later.add(self._copy, host, target, status)
         elif stat.S_ISLNK(mode):
@@ -121,8 +125,12 @@ class _Writer:
             self._owners.change(target, *self._owners.read(host, status))
             os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns), follow_symlinks=False)
         elif not stat.S_ISSOCK(mode):
-            self._owners.make_node(target, mode, status.st_rdev)
-            self._dress(target, host, status)
+            self._make_standing(target, host, status, mode, status.st_rdev)
+
+    def _make_standing(self, target: str, host: str, status: os.stat_result, mode: int, device: int) -> None:
+        """Make a fifo, or a file that stands for a device: a device would open, nothing is mounted nodev."""
+        _STANDING.make_node(target, mode, device)
+        self._dress(target, host, status)
 
     def finish(self) -> None:
         """Wait for all files, then dress the directories, the deepest first."""
