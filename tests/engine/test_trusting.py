@@ -344,6 +344,22 @@ def test_a_push_is_signed_and_judged_before_it_has_its_name(double, engine, poli
     assert puts[-2].endswith(".sig")
 
 
+def test_a_copy_between_registries_brings_signatures_along_if_asked(double, engine, key, tmp_path):
+    both(double, "a", "1")
+    name, copied = f"{double.address}/a:1", f"{double.address}/b:1"
+    signed = sign_image(engine, name, Signing(key), recursive=True)
+    other = load_private_key(new_key_pair(b"").private, lambda: b"", "other")
+    places = parse_place(f"docker://{name}"), parse_place(f"docker://{copied}")
+    copy_image(engine, *places)
+    assert inspect_image(engine, copied).claims == ()
+    sign_image(engine, copied, Signing(other))
+    for _ in range(2):
+        copy_image(engine, *places, referrers=True)
+        assert [claim.reference for claim in inspect_image(engine, copied).claims] == [copied, name]
+    for each in signed[1:]:
+        assert verify_image(engine, f"{double.address}/b@{each.digest}", ByKey((key.public,)))
+
+
 # Certificates, as policies and as the command have them.
 
 

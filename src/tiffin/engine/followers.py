@@ -39,7 +39,10 @@ def check_places(source: Place, target: Place) -> None:
 
 
 def copy_referrers(engine: Engine, fetcher: Fetcher, root: Descriptor, target: Place) -> int:
-    """Copy what refers to `root`, and to the manifests that it is made of; return how many they were."""
+    """Copy what refers to `root`, and to the manifests that it is made of; return how many they were.
+
+    Between registries also the signatures that lie beside an image under tags of their own, as cosign's do.
+    """
     found = list(_referring(fetcher, root))
     if target.kind == "oci":
         layout = Layout(Path(target.path))
@@ -53,13 +56,22 @@ def copy_referrers(engine: Engine, fetcher: Fetcher, root: Descriptor, target: P
         repository = registries.to_push(reference)
         for descriptor in found:
             deliver(engine, fetcher, descriptor.bare(), repository)
+        if isinstance(fetcher, Repository):
+            from tiffin.engine.signing import copy_signatures
+
+            source = Reference.parse(fetcher.name)
+            return len(found) + copy_signatures(registries, source, reference, _manifests(fetcher, root))
     return len(found)
+
+
+def _manifests(fetcher: Fetcher, root: Descriptor) -> list[Digest]:
+    return [each.digest for each in walk(fetcher, root) if each.is_manifest or each.is_index]
 
 
 def _referring(fetcher: Fetcher, root: Descriptor) -> Iterator[Descriptor]:
     """Every manifest that refers to one below `root`, or to one that does, each once and before its own."""
     seen: set[str] = set()
-    pending = [(each.digest, 1) for each in walk(fetcher, root) if each.is_manifest or each.is_index]
+    pending = [(digest, 1) for digest in _manifests(fetcher, root)]
     while pending:
         digest, depth = pending.pop(0)
         for descriptor in _about(fetcher, digest):

@@ -12,13 +12,13 @@ from tiffin.oci.descriptor import MANIFESTS
 from tiffin.oci.manifest import Index, Manifest
 from tiffin.oci.reference import Reference
 from tiffin.trust.attached import Attached, attached, compose, layer_of, signature_layers
-from tiffin.trust.payload import LARGEST, Payload
+from tiffin.trust.payload import LARGEST, SIMPLE_SIGNING, Payload
 from tiffin.trust.payload import compose as compose_payload
 from tiffin.trust.verify import ByKey, verify_attached
 from tiffin.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tiffin.content.protocol import Fetcher
     from tiffin.engine.engine import Engine
@@ -102,9 +102,44 @@ def _sign_one(registries: Registries, image: Reference, payload: Payload, key: S
         if _has(repository, layers, payload, key):
             return found is not None
         found = found or _signed(payload, key)
-        _add(repository, name, layers, found)
-    # Registries cannot say "only if nobody else has written": who does not find its own adds it again.
-    raise UnavailableError(
+        layer = layer_of(found)
+        repository.push(layer, io.BytesIO(found.payload))
+        _put(repository, name, [*layers, layer])
+    raise _crowded(image)
+
+
+def copy_signatures(
+    registries: Registries, source: Reference, target: Reference, digests: Sequence[Digest]
+) -> int:
+    """Copy the signatures beside the manifests `digests` from one repository to another; return how many."""
+    count = 0
+    for digest in digests:
+        name, there = signatures_tag(source, digest), signatures_tag(target, digest)
+        repository = registries.to_pull(name)
+        theirs = [each for each in _present(repository, name) if each.media_type == SIMPLE_SIGNING]
+        if theirs:
+            count += _copy(repository, theirs, registries.to_push(there), there)
+    return count
+
+
+def _copy(source: Repository, layers: list[Descriptor], target: Repository, name: Reference) -> int:
+    """Add what is not there yet to the signatures that are there; return how many that were."""
+    count = 0
+    for _ in range(_ATTEMPTS):
+        present = _present(target, name)
+        missing = [layer for layer in layers if layer not in present]
+        if not missing:
+            return count
+        count = len(missing)
+        for layer in missing:
+            target.push(layer, io.BytesIO(fetch_bytes(source, layer, LARGEST)))
+        _put(target, name, [*present, *missing])
+    raise _crowded(name)
+
+
+def _crowded(image: Reference) -> UnavailableError:
+    """The error after some tries: registries have no "only if nobody else has written"."""
+    return UnavailableError(
         f"others sign {image.familiar} at the same time", code="cut-off", hint="try again in a moment"
     )
 
@@ -146,10 +181,8 @@ def _signed_text(payload: Payload) -> bytes:
     return compose_payload(payload._replace(optional={"creator": f"tiffin {VERSION}", **payload.optional}))
 
 
-def _add(repository: Repository, name: Reference, layers: list[Descriptor], found: Attached) -> None:
-    layer = layer_of(found)
-    documents = compose([*layers, layer])
-    repository.push(layer, io.BytesIO(found.payload))
+def _put(repository: Repository, name: Reference, layers: list[Descriptor]) -> None:
+    documents = compose(layers)
     repository.push(documents.config_descriptor, io.BytesIO(documents.config))
     repository.push(documents.descriptor, io.BytesIO(documents.manifest))
     repository.tag(name, documents.descriptor)
