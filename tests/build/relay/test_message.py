@@ -1,9 +1,13 @@
 """Heads of requests: what is read, and what is refused because it could be read in two ways."""
 
+import contextlib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tiffin.build.relay.message import has_already, head_of_answer, parse_head, wanted_part
-from tiffin.errors import InvalidError, UnsupportedError
+from tiffin.errors import InvalidError, TiffinError, UnsupportedError
 
 
 def test_a_head_is_read():
@@ -90,3 +94,28 @@ def test_parts_that_are_none(text):
 )
 def test_what_a_client_has(fields, has):
     assert has_already(parse_head(b"GET / HTTP/1.1\r\n" + fields), '"b"', "then") is has
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"GET",
+                b" ",
+                b"/",
+                b"HTTP/1.1",
+                b"\r\n",
+                b":",
+                b"a",
+                b"\0",
+                b"\xff",
+                b"Content-Length",
+                b"1",
+                b"\n",
+            ]
+        )
+    )
+)
+def test_whatever_comes_is_a_head_or_refused(pieces):
+    with contextlib.suppress(TiffinError):
+        parse_head(b"".join(pieces))

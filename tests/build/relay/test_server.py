@@ -14,6 +14,7 @@ import pytest
 from tests.build.relay.conftest import LOGIN, Index, needs_login
 from tests.doubles.web import Page, WebDouble
 
+from tiffin.build.relay import flight
 from tiffin.build.relay.shelf import Shelf
 
 LIST = hashlib.sha256(b"list").hexdigest()
@@ -427,6 +428,18 @@ def test_a_login_that_is_missing_is_told_of(machine, index):
         answer = Client(entrance)(f"/_index/{index.web.url.replace('://', '/')}/simple/wine/")
     assert (answer.status, answer.data) == (401, b"who are you?")
     assert any("refuses with status 401" in text and "netrc" in text for text in machine.told)
+
+
+def test_on_a_full_disk_files_pass_and_are_not_kept(machine, index, monkeypatch):
+    with_login(machine, index)
+    data = index.add("wine", "1.0", size=100_000)
+    monkeypatch.setattr(flight, "_RESERVE", 1 << 60)
+    for _ in range(2):
+        with machine.build() as entrance:
+            client = Client(entrance)
+            assert client(file_of(client, index, "wine")).data == data
+    assert index.fetched() == ["wine-1.0-py3-none-any.whl"] * 2
+    assert not list(Shelf(machine.home).parts.iterdir())
 
 
 def test_a_proxy_of_the_host_is_asked_with_its_login(machine):

@@ -1,11 +1,13 @@
 """Addresses of the relay: made, read, and not to be forged."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tiffin.build.relay.target import Addresses, Target, is_below, login_of, without_login
-from tiffin.errors import InvalidError, NotFoundError
+from tiffin.errors import InvalidError, NotFoundError, TiffinError
 
 OURS = Addresses("http://127.0.0.1:19090", b"k" * 32)
 SHARED = Addresses("http://127.0.0.1:5000/token", b"k" * 32)
@@ -78,6 +80,8 @@ def test_kinds(method, text, kind, url):
     [
         "/_index/ftp/host/x",
         "/_index/https/host",
+        "/_index/https/[/x",
+        "/_index/https/h:x/x",
         "/_index/https/user@host/x",
         "/_index/https/host/simple/../admin",
         "/_index/https/host/simple/%2e%2e/admin",
@@ -117,3 +121,35 @@ def test_logins():
     assert login_of("https://a%40b:c%3Ad@h/") == "a@b:c:d"
     assert login_of("https://h/a@b") == ""
     assert without_login("https://a:b@h:1/x") == "https://h:1/x"
+
+
+PIECES = st.sampled_from(
+    [
+        "/",
+        "_index",
+        "_file",
+        "_hub",
+        "https",
+        "http",
+        ":",
+        "[",
+        "]",
+        "..",
+        "%2e",
+        "%5b",
+        "@",
+        "h",
+        "é",
+        "?",
+        "#",
+        "80",
+        "\\",
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=12).map("".join), st.sampled_from(["GET", "CONNECT", "POST"]))
+def test_whatever_is_asked_is_an_address_or_refused(text, method):
+    for start in ("", "/", "/_index/", "/_file/x/-/", "http://"):
+        with contextlib.suppress(TiffinError):
+            OURS.parse(method, start + text)

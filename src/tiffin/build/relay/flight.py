@@ -76,6 +76,11 @@ class Flight:
             self._state.update(data)
             self.have += len(data)
 
+    def has_room(self) -> bool:
+        """Whether the disk takes the file, as far as its length is known, and is not nearly full then."""
+        status = os.fstatvfs(self._fd)
+        return status.f_bavail * status.f_frsize >= (self.total or 0) - self.have + _RESERVE
+
     def run(self, answer: Answer, closed: threading.Event) -> None:
         """Download to the end, or until nobody reads any more; never raises, `failure` tells."""
         try:
@@ -189,8 +194,9 @@ class Flight:
             self._holders -= 1
             if self._holders:
                 return
+        useful = self._expected and os.fstat(self._fd).st_size
         os.close(self._fd)
-        if not self._expected:
+        if not useful:
             self.part.unlink(missing_ok=True)
 
 
@@ -207,6 +213,6 @@ def _total_of(answer: Answer) -> int | None:
 
 def _check_space(fd: int, answer: Answer) -> None:
     status = os.fstatvfs(fd)
-    if status.f_bavail * status.f_frsize < _RESERVE:
+    if status.f_bavail * status.f_frsize < _RESERVE // 2:
         answer.close()
         raise CorruptError("the disk is nearly full", code="no-space")

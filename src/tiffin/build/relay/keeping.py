@@ -181,9 +181,10 @@ class Keeper:
                 answer.close()
                 flight.leave()
                 return self._confirmed(asked, key, entry)
-            if answer.status not in (200, 206) or not (asked.sha256 or is_keepable(answer.fields)):
+            keepable = bool(asked.sha256) or is_keepable(answer.fields)
+            if answer.status not in (200, 206) or not keepable or not flight.has_room():
                 flight.leave()
-                return answer
+                return answer if answer.status != 206 else self._upstream.request(asked.wanted)
             return self._fly(flight, answer, _entry(asked, answer), (key, name, slot, held.pop_all()))
 
     def _fly(

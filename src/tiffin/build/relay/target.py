@@ -143,7 +143,7 @@ def _from_path(path: str) -> str:
 
 def _plain(url: str) -> str:
     """The address, if no part of its path leads upwards, for a server would read it otherwise than we do."""
-    for part in re.split(r"[/\\]", unquote(urlsplit(url).path)):
+    for part in re.split(r"[/\\]", unquote(_split(url).path)):
         if part in (".", ".."):
             raise InvalidError("a path with .. in it is not passed on")
     return url
