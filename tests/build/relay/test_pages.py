@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tiffin.build.relay.pages import JSON, rewritten
 from tiffin.errors import CorruptError
@@ -32,6 +34,8 @@ def mark(url, sha256):
         ('<a href="https://u:p@h/x">x</a>', '<a href="https://u:p@h/x">x</a>'),
         ('<a href="javascript:x">x</a>', '<a href="javascript:x">x</a>'),
         ('<a href="http://[">x</a>', '<a href="http://[">x</a>'),
+        ('<a href="http://[#sha256=x">x</a>', '<a href="http://[#sha256=x">x</a>'),
+        ('<base href="https://["><a href="x">x</a>', '<a href="[https://h/simple/x/x|]">x</a>'),
     ],
 )
 def test_html(page, expected):
@@ -62,3 +66,29 @@ def test_json_that_is_no_page(data):
 
 def test_what_is_no_page_stays():
     assert rewritten(b"<a href=x>", "text/plain", PAGE, mark) == b"<a href=x>"
+
+
+PIECES = st.sampled_from(
+    [
+        "<a ",
+        "href=",
+        '"',
+        "'",
+        ">",
+        "https://",
+        "[",
+        "x.whl",
+        "#sha256=",
+        SHA,
+        "&amp;",
+        "<base ",
+        "//",
+        "@",
+        " ",
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=14).map("".join))
+def test_whatever_a_page_says_it_is_rewritten(text):
+    rewritten(text.encode(), "text/html", PAGE, mark)

@@ -166,6 +166,17 @@ def test_a_login_does_not_follow_a_redirect(machine, authority):
         assert "Authorization" not in other.seen[-1].headers
 
 
+@pytest.mark.parametrize("target", ["http://127.0.0.1:9/x", "https://[/x", "file:///etc/passwd", "//:x/"])
+def test_redirects_to_what_is_not_safe(machine, index, target):
+    index.web.faults.append(moved(target))
+    index.add("w", "1")
+    with_login(machine, index)
+    with machine.build() as entrance:
+        client = Client(entrance)
+        answer = client(file_of(client, index, "w"))
+    assert (answer.status, b"not safe" in answer.data) == (502, True)
+
+
 def moved(target):
     def fault(handler):
         if not handler.path.startswith("/files/"):

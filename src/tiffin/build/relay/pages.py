@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urldefrag, urljoin, urlsplit
 
@@ -52,12 +53,13 @@ def _json(data: bytes, url: str, file: Callable[[str, str], str]) -> bytes:
 def _html(data: bytes, url: str, file: Callable[[str, str], str]) -> bytes:
     text = data.decode("utf-8", "surrogateescape")
     if base := _BASE.search(text):
-        url = urljoin(url, html.unescape(base[1].strip("\"'")))
+        with suppress(ValueError):
+            url = urljoin(url, html.unescape(base[1].strip("\"'")))
         text = text[: base.start()] + text[base.end() :]
 
     def link(found: re.Match[str]) -> str:
         target = html.unescape(found[2].strip("\"'"))
-        sha256 = _SHA256.search(urldefrag(target)[1])
+        sha256 = _SHA256.search(target.partition("#")[2])
         return f'{found[1]}"{html.escape(_linked(target, url, sha256[1] if sha256 else "", file))}"'
 
     return _LINK.sub(link, text).encode("utf-8", "surrogateescape")

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import urljoin
 
 from tiffin.build.relay.guard import connect, refuse_literal
 from tiffin.build.relay.target import origin, without_login
-from tiffin.errors import DeniedError, InvalidError, UnavailableError
+from tiffin.errors import DeniedError, UnavailableError
 from tiffin.offline import check_online
 from tiffin.registry.proxies import proxy_for
+from tiffin.registry.transport import joined
 from tiffin.registry.trouble import trouble_of
 from tiffin.version import VERSION
 
@@ -129,12 +129,9 @@ class Upstream:
                 return answer if first is None else Answer(answer._response, answer.url, first)  # noqa: SLF001
             first = first if first is not None else answer.fields
             answer.close()
-            target = urljoin(url, location)
-            try:
-                here, there = origin(url), origin(target)
-            except InvalidError:
-                there = here = ("", "", 0)
-            if there[0] not in ("http", "https") or (here[0], there[0]) == ("https", "http"):
+            target = joined(url, location)
+            here, there = origin(url), origin(target) if target else ("", "", 0)
+            if not target or (here[0], there[0]) == ("https", "http"):
                 raise UnavailableError(f"{without_login(url)} redirects to an address that is not safe")
             if here != there:
                 fields = {name: value for name, value in fields.items() if name.lower() not in _PRIVATE}
