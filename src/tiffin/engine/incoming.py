@@ -21,7 +21,7 @@ from tiffin.snapshot.unpack import unpack_layer
 from tiffin.store.partials import Partials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from tiffin.content.protocol import Fetcher
     from tiffin.engine.arriving import Remote
@@ -55,6 +55,8 @@ class LocalFirst:
 
     def __init__(self, engine: Engine, remote: Fetcher) -> None:
         self.documents: dict[Descriptor, bytes] = {}
+        self.fetched: set[Digest] = set()
+        """The configs that came just now, and are in the store already."""
         self._engine = engine
         self._remote = remote
         self._lock = threading.Lock()
@@ -80,6 +82,7 @@ class LocalFirst:
                 return self._engine.blobs.read(descriptor)
             data = fetch_bytes(self._remote, descriptor)
             self._engine.blobs.push(descriptor, io.BytesIO(data))
+            self.fetched.add(descriptor.digest)
             return data
 
 
@@ -129,10 +132,17 @@ class Arriving(Unpacking):
     A layer is unpacked while it comes; what a process that died had fetched is not asked for again.
     """
 
-    def __init__(self, engine: Engine, image: FetchedImage, remote: Remote) -> None:
+    def __init__(
+        self, engine: Engine, image: FetchedImage, remote: Remote, fetched: Collection[Digest] = ()
+    ) -> None:
         super().__init__(engine, image)
         self._remote = remote
+        self._fetched = fetched  # to be told of as what this pull has fetched
         self._partials = Partials(engine.home)
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """The content is here, and was before; and so is the layer that it unpacks to."""
+        return descriptor.digest not in self._fetched and super().has(descriptor)
 
     def take(self, source: Fetcher, descriptor: Descriptor, told: Callable[[int], None]) -> bool:
         """Have the blob, verified, and the layer that it unpacks to; whether anything was fetched."""

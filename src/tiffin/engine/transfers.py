@@ -216,7 +216,7 @@ def _fetch(engine: Engine, registries: Registries, lease: Lease, wanted: _Wanted
     admit(engine, reference, [root.digest, image.descriptor.digest], registries)
     lease.add_all(_contents(image))
     check_room_for(engine, image, reference.familiar)
-    sink = Arriving(engine, image, repository)
+    sink = Arriving(engine, image, repository, source.fetched)
     with turns():
         copy_graph(source, sink, image.descriptor.bare(), emit=engine.emit, threads=_THREADS)
     absent = [diff_id for diff_id in set(image.config.rootfs.diff_ids) if not engine.layers.has(diff_id)]
