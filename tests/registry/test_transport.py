@@ -3,6 +3,7 @@
 import socket
 import ssl
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from select import select
 from typing import ClassVar
@@ -15,7 +16,7 @@ from tests.registry.conftest import offer
 from tiffin.errors import DeniedError, UnavailableError
 from tiffin.oci.descriptor import Descriptor, MediaType
 from tiffin.oci.reference import Reference
-from tiffin.registry import reach
+from tiffin.registry import patience, reach, transport
 from tiffin.registry.transport import Answer, Trust, _check_redirect, _seconds, origin
 
 ABSENT = Descriptor.of(b"absent", MediaType.OCI_LAYER)
@@ -311,3 +312,39 @@ def test_an_answer_can_be_closed_at_any_time(double, ours):
         assert answer.some(10)
         answer.close()
         answer.close()
+
+
+def trickle(head, body):
+    """Send an answer byte by byte, for some seconds at most."""
+
+    def fault(handler):
+        if "/manifests/" not in handler.path:
+            return False
+        handler.close_connection = True
+        for part in (head, body if handler.command == "GET" else b""):
+            for at in range(len(part)):
+                handler.wfile.write(part[at : at + 1])
+                time.sleep(0.01)
+        return True
+
+    return fault
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.oci.image.manifest.v1+json\r\n"
+
+
+def test_a_document_that_trickles_in_is_given_up(double, ours, monkeypatch):
+    monkeypatch.setattr(transport, "_GRACE", 0.05)
+    monkeypatch.setattr(transport, "_SLOWEST", 1 << 20)
+    double.faults.append(trickle(HEAD + b"Content-Length: 200\r\n\r\n", b"{" * 200))
+    with pytest.raises(UnavailableError) as caught:
+        ours.pull(f"{double.address}/a").resolve(Reference.parse(f"{double.address}/a:1"))
+    assert caught.value.code == "too-slow"
+
+
+def test_the_head_of_an_answer_that_trickles_in_is_given_up(double, ours, monkeypatch):
+    monkeypatch.setattr(patience, "HEAD_SECONDS", 0.05)
+    double.faults.append(trickle(HEAD + b"X-Slow: " + b"x" * 400, b""))
+    with pytest.raises(UnavailableError):
+        ours.pull(f"{double.address}/a").resolve(Reference.parse(f"{double.address}/a:1"))
+    assert len(double.seen) <= 8

@@ -31,6 +31,8 @@ ATTEMPTS: Final = 5
 READ_SECONDS: Final = 30.0
 _PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
+_GRACE: Final = 60.0  # seconds that a document may take, and more as it comes, at so many bytes a second
+_SLOWEST: Final = 4096
 _REDIRECTS: Final = 8
 _BLOCK: Final = 1 << 20
 _CHUNK: Final = 1 << 18
@@ -98,10 +100,13 @@ class Answer:
 
     def read(self, limit: int, what: str, *, truncate: bool = False) -> bytes:
         """The whole body; `CorruptError` beyond `limit`, or only its beginning with `truncate`."""
-        parts, size = [], 0
+        parts, size, begun = [], 0, time.monotonic()
         while data := self.some():
             parts.append(data)
             size += len(data)
+            if time.monotonic() - begun > _GRACE + size / _SLOWEST:
+                self.close()
+                raise UnavailableError(f"{what} comes too slowly to be true", code="too-slow")
             if size > limit:
                 self.close()
                 if truncate:
@@ -264,6 +269,8 @@ class Transport:
     def _new_pool(self, trust: Trust, proxy: Proxy | None) -> Any:
         import urllib3
 
+        from tiffin.registry.patience import POOLS
+
         settings: dict[str, Any] = {
             "maxsize": 16,
             "blocksize": _BLOCK,
@@ -274,11 +281,13 @@ class Transport:
             settings["assert_hostname"] = False
             # Whoever named the registry as insecure, or runs it here, knows.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        if proxy is None:
-            return urllib3.PoolManager(**settings)
-        if proxy.login:
+        if proxy is not None and proxy.login:
             settings["proxy_headers"] = urllib3.make_headers(proxy_basic_auth=proxy.login)
-        return urllib3.ProxyManager(proxy.url, **settings)
+        pools = (
+            urllib3.PoolManager(**settings) if proxy is None else urllib3.ProxyManager(proxy.url, **settings)
+        )
+        pools.pool_classes_by_scheme = dict(POOLS)
+        return pools
 
     def _tls(self, trust: Trust) -> ssl.SSLContext:
         import ssl
