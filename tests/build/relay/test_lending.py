@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from tiffin.build.relay.lending import Step, lend_relay, wants_relay
+from tiffin.build.relay.lending import Step, lend_relay, wants_relay, withheld
 from tiffin.build.relay.sources import HUB, NPM, Source, Sources
 from tiffin.build.relay.target import Addresses
 
@@ -96,3 +96,13 @@ def test_a_private_npm_registry_is_told_by_its_host():
 )
 def test_who_has_a_proxy_asks_that(own, wants):
     assert wants_relay(own) is wants
+
+
+def test_what_is_withheld_is_told():
+    host = {
+        "GOPROXY": "https://u:p@go",
+        "PIP_INDEX_URL": "https://u:p@m",
+        "https_proxy": "http://u:p@p",
+        "A": "b",
+    }
+    assert withheld(host) == ["GOPROXY"]

@@ -14,7 +14,7 @@ import pytest
 from tests.build.relay.conftest import LOGIN, Index, needs_login
 from tests.doubles.web import Page, WebDouble
 
-from tiffin.build.relay import flight
+from tiffin.build.relay import flight, keeping
 from tiffin.build.relay.shelf import Shelf
 
 LIST = hashlib.sha256(b"list").hexdigest()
@@ -275,7 +275,8 @@ def test_two_at_once_share_a_download(machine, index):
     assert index.fetched() == ["big-1.0-py3-none-any.whl"]
 
 
-def test_two_builds_at_once_download_once(machine, index):
+def test_two_builds_at_once_download_once(machine, index, monkeypatch):
+    monkeypatch.setattr(keeping, "_PATIENCE", 60.0)
     data = index.add("big", "1.0", size=1_000_000)
     with_login(machine, index)
     begun, go = threading.Event(), threading.Event()

@@ -33,6 +33,7 @@ class Lender:
         self.bundle: Path | None = None if settings.sealed else self._trusted
         self._guard = threading.Lock()
         self._relay: Relay | None = None
+        self._told = False
 
     def close(self) -> None:
         """End what serves the steps."""
@@ -67,12 +68,23 @@ class Lender:
             environ = only_proxies(environ) if entrance is not None else {}
         lent = Lent(lend(environ, self.bundle, own).variables, {})
         if entrance is not None:
+            self._say_what_is_withheld(lent.variables)
             lent = entrance.lend(lent.variables, own, lambda path: tree.resolve(path).node is not None)
         if self._single_id:
             # Where there is one id, apt cannot become its download user, and says so instead of going on.
             lent.files[_APT_CONFIG] = 'APT::Sandbox::User "root";\n' + lent.files.get(_APT_CONFIG, "")
             lent.variables.setdefault("APT_CONFIG", _APT_CONFIG)
         return lent
+
+    def _say_what_is_withheld(self, variables: dict[str, str]) -> None:
+        from tiffin.build.relay.lending import withheld
+
+        with self._guard:
+            names = [] if self._told else withheld(variables)
+            self._told = True
+        if names:
+            listed = " and ".join(names)
+            self._settings.tell(f"{listed} is not lent to steps, for it carries a login: --no-relay lends it")
 
 
 def own_variables(op: Run) -> dict[str, str]:

@@ -86,6 +86,16 @@ def lend_relay(
     return Lent(variables, files)
 
 
+def withheld(lent: Mapping[str, str]) -> list[str]:
+    """Return which variables a step does not get, and would without a relay: for the login in them."""
+    replaced = (*_REPLACED, *_UV_DEFAULT)
+    return [
+        name
+        for name, value in lent.items()
+        if _has_login(value) and name not in replaced and name.lower() not in _PROXIES
+    ]
+
+
 def _proxies(variables: Mapping[str, str], proxy: str) -> dict[str, str]:
     """The host's proxies, each of them here; what the host reaches without one, the step does too."""
     named = [name for name in variables if name.lower() in _PROXIES and "socks" not in variables[name]]
