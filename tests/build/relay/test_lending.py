@@ -80,6 +80,13 @@ def test_settings_of_the_image_stay_the_only_ones():
     assert "NPM_CONFIG_GLOBALCONFIG" not in lent.variables
 
 
+def test_npm_keeps_the_registrys_host_in_archives_where_a_path_names_the_build():
+    # npm would put our host in its place, without the path: what it asks then is nobody's.
+    base = f"{PROXY}/0a1b"
+    files = lend_relay({}, SOURCES, Addresses(base, b"key"), PROXY, Step({}, lambda _path: False)).files
+    assert files["/dev/.tiffin/npmrc"] == f"registry={base}/\nreplace-registry-host=never\n"
+
+
 def test_a_private_npm_registry_is_told_by_its_host():
     files = lend({}, sources=SOURCES._replace(npm=Source("https://n.corp/r"))).files
     assert "replace-registry-host=n.corp\n" in files["/dev/.tiffin/npmrc"]

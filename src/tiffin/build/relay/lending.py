@@ -120,8 +120,14 @@ def _uv_toml(indexes: Iterable[Source], addresses: Addresses) -> str:
 
 
 def _npmrc(source: Source, addresses: Addresses) -> str:
-    """Npm's lock has the addresses of the registry itself, and npm asks ours in their place."""
+    """Npm's lock has the addresses of the registry itself, and npm asks ours in their place.
+
+    It puts our host there, and not the path that names the build on the host's own network: there it asks
+    the registry itself.
+    """
     host = "npmjs" if source.url == NPM else urlsplit(source.url).hostname
+    if urlsplit(addresses.base).path:
+        host = "never"
     return f"registry={addresses.base}/\nreplace-registry-host={host}\n"
 
 
