@@ -67,45 +67,70 @@ class Buildah:
 
 
 class Docker:
-    """A daemon of our own with its BuildKit, as root: what Docker makes of a Dockerfile."""
+    """A daemon of our own with its BuildKit: what Docker makes of a Dockerfile. `folder` has its programs."""
 
     rung = "docker"
+    options = ("--iptables=false", "--bridge=none", "--storage-driver", "overlay2")
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, folder: Path = Path("/")) -> None:
         self.home = home
         shutil.rmtree(home / "exec", ignore_errors=True)
-        socket = f"unix://{home}/docker.sock"
-        self.command = ("/usr/bin/docker", "--host", socket)
-        words = ["dockerd", "--host", socket, "--data-root", f"{home}/data", "--exec-root", f"{home}/exec"]
-        words += [
-            "--pidfile",
-            f"{home}/pid",
-            "--iptables=false",
-            "--bridge=none",
-            "--storage-driver",
-            "overlay2",
-        ]
+        self.folder = folder
+        self.path = f"{folder}/usr/bin:{folder}/usr/sbin:{os.environ['PATH']}"
+        self.socket = f"unix://{home}/docker.sock"
+        self.command = (f"{folder}/usr/bin/docker", "--host", self.socket)
+        self.env = {
+            **os.environ,
+            "PATH": self.path,
+            "DOCKER_BUILDKIT": "1",
+            "DOCKER_CONFIG": str(home / "client"),
+        }
+        plugins = home / "client/cli-plugins"
+        plugins.mkdir(parents=True, exist_ok=True)
+        buildx = plugins / "docker-buildx"  # the client looks for it here, or in the machine's own folders
+        buildx.unlink(missing_ok=True)
+        buildx.symlink_to(folder / "usr/libexec/docker/cli-plugins/docker-buildx")
+        words = [*self.enter(), *self.daemon_words(), *self.options]
         with open(home / "log", "wb") as log:
-            self.daemon = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
+            self.daemon = subprocess.Popen(
+                list(map(str, words)), env=self.env, stdout=log, stderr=log, start_new_session=True
+            )
         for _ in range(240):
-            if not call((*self.command, "version"), cwd=home).returncode:
+            if not self.call("version").returncode:
                 return
             time.sleep(0.25)
         self.close()
         raise SystemExit("dockerd does not start: " + (home / "log").read_text()[-500:])
 
+    def enter(self) -> tuple[object, ...]:
+        """What the daemon is started by."""
+        return ()
+
+    def daemon_words(self) -> tuple[object, ...]:
+        home = self.home
+        places = ("--data-root", home / "data", "--exec-root", home / "exec", "--pidfile", home / "pid")
+        return (f"{self.folder}/usr/sbin/dockerd", "--host", self.socket, *places)
+
+    def call(self, *words, cwd=None):
+        return call((*self.command, *words), cwd=cwd or self.home, env=self.env)
+
     def load(self, archive: Path, _names: list[str]) -> None:
-        done = call((*self.command, "load", "-i", archive), cwd=self.home)
+        done = self.call("load", "-i", archive)
         assert done.returncode == 0, done.stdout
 
     def build(self, context: Path, image: str, options):
+        file = (
+            context / "Dockerfile"
+        )  # front ends lie in a registry that may be out of reach: the own one does
+        lines = file.read_text().splitlines(keepends=True)
+        file.write_text("".join(line for line in lines if not line.replace(" ", "").startswith("#syntax=")))
         words = ("build", "--progress", "plain", "--network", "host", "-t", image, *options, ".")
-        return call((*self.command, *words), cwd=context, env={**os.environ, "DOCKER_BUILDKIT": "1"})
+        return self.call(*words, cwd=context)
 
     def save(self, image: str, archive: Path) -> None:
-        done = call((*self.command, "save", "-o", archive, image), cwd=self.home)
+        done = self.call("save", "-o", archive, image)
         assert done.returncode == 0, done.stdout
-        call((*self.command, "rmi", image), cwd=self.home)
+        self.call("rmi", image)
 
     def close(self) -> None:
         """End our daemon, and only ours."""
@@ -115,3 +140,19 @@ class Docker:
         except subprocess.TimeoutExpired:
             self.daemon.kill()
             self.daemon.wait()
+
+
+class RootlessDocker(Docker):
+    """The same as an ordinary user with subordinate ids, by rootlesskit."""
+
+    rung = "rootless-docker"
+    options = ("--rootless", "--iptables=false", "--bridge=none")
+
+    def enter(self):
+        owner = self.home.stat()
+        switch = ("setpriv", f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups")
+        variables = ("env", f"HOME={self.home}", f"XDG_RUNTIME_DIR={self.home}")
+        copies = ("--copy-up=/etc", "--copy-up=/run")
+        network = ("--net=slirp4netns", "--mtu=65520", "--disable-host-loopback", "--port-driver=builtin")
+        kit = ("rootlesskit", f"--state-dir={self.home}/kit", *network, *copies)
+        return (*switch, *variables, *kit, "sh", "-c", 'rm -rf /run/docker /run/containerd; exec "$0" "$@"')

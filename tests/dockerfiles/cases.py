@@ -31,7 +31,7 @@ class Case(NamedTuple):
     needs: tuple[str, ...] = ()
 
 
-PROMPT = ("apt-heavy", "useradd-chown", "uv-sync", "venv-copied")
+PROMPT = ("cron", "useradd-chown", "uv-sync")
 """Those which are built by the tests: the others take their time."""
 
 CASES = {
@@ -55,7 +55,7 @@ CASES = {
         "/livez",
         {"/home/bentoml/bento/bento.yaml": "1034:1034 644"},
     ),
-    "celery-redis": Case("result 42", owners={"/start.sh": "django:django 755", "/app": "0:0 755"}),
+    "celery-redis": Case("result 42", owners={"/start.sh": "django:django 755", "/app": "django:django 755"}),
     "cmake-extension": Case("dot 25"),
     "cron": Case("15 3 \\* \\* \\*", owners={"/var/spool/cron/crontabs/retrain": "retrain:crontab 600"}),
     "distroless": Case("user 65532 processes True apt None", owners={"/app/app.py": "65532:65532 644"}),
