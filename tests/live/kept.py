@@ -1,8 +1,11 @@
 """What programs see of owners that are kept beside the files. A Python in a container runs `main`."""
 
+import ctypes
 import json
 import os
 import resource
+import socket
+import struct
 import sys
 
 
@@ -80,6 +83,22 @@ def as_another():
     }
 
 
+def capable():
+    """Who keeps capabilities may go on, until a program is executed; who is at the other end of a socket."""
+    ctypes.CDLL(None).prctl(8, 1, 0, 0, 0)  # PR_SET_KEEPCAPS
+    os.setresuid(7, 7, 7)
+    os.setresgid(8, 8, 8)
+    os.setgroups([9])
+    one, _other = socket.socketpair()
+    program = (sys.executable, "-IS", "-c", "import os; os.setresuid(0, 0, 0)")
+    again = in_child(lambda: os.spawnv(os.P_WAIT, sys.executable, program))
+    return (
+        os.getresgid(),
+        again,
+        struct.unpack("iII", one.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1:],
+    )
+
+
 def handed_on():
     """A directory hands its group on to what root makes in it."""
     os.mkdir("/group")
@@ -94,5 +113,7 @@ def handed_on():
 
 def main():
     os.chmod("/tmp", 0o1777)
-    found = {act.__name__: in_child(act) for act in (attributes, another_root, as_another, handed_on)}
+    found = {
+        act.__name__: in_child(act) for act in (attributes, another_root, as_another, capable, handed_on)
+    }
     sys.stdout.write(json.dumps(found))

@@ -133,5 +133,6 @@ def test_programs_see_what_is_kept(tiffin, busybox, python):
             "failed": ["Operation not permitted", "Permission denied", "Operation not permitted"],
             "may": [False, False, True, True],
         },
+        "capable": [[8, 8, 8], 1, [7, 8]],
         "handed_on": ["0:50"] * 4,
     }

@@ -35,7 +35,7 @@ _ANSWER = struct.Struct("=QqiI")
 _GIVEN = struct.Struct("=QIIII")
 _ID = struct.Struct("=Q")
 _PAGE = 4096
-_MEMORY = {"x86_64": (310, 311), "aarch64": (270, 271)}
+_MEMORY = {"x86_64": 310, "aarch64": 270}
 _NOTHING = bytes(_CALL.size)
 
 
@@ -120,10 +120,10 @@ class Listener:
 
 
 class Memory:
-    """The memory of other processes, which we may trace; what cannot be read or written is an `OSError`."""
+    """The memory of other processes, which we may trace; what cannot be read is an `OSError`."""
 
     def __init__(self) -> None:
-        self._read, self._write = _MEMORY[os.uname().machine]
+        self._read = _MEMORY[os.uname().machine]
         self._buffer = ctypes.create_string_buffer(_PAGE)
         self._local = (ctypes.c_ulong * 2)(ctypes.addressof(self._buffer), 0)
         self._remote = (ctypes.c_ulong * 2)()
@@ -131,7 +131,7 @@ class Memory:
 
     def read(self, pid: int, address: int, size: int) -> bytes:
         """Return `size` bytes at the address, at most a page."""
-        if self._move(self._read, pid, address, size) != size:
+        if self._move(pid, address, size) != size:
             raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
         return self._buffer.raw[:size]
 
@@ -141,7 +141,7 @@ class Memory:
         while len(found) < _PAGE:
             # To the end of a page and no farther: the next one may not be there.
             room = min(_PAGE - address % _PAGE, _PAGE - len(found))
-            size = self._move(self._read, pid, address, room)
+            size = self._move(pid, address, room)
             part = self._buffer.raw[:size]
             end = part.find(b"\0")
             if end >= 0:
@@ -150,16 +150,10 @@ class Memory:
             address += len(part)
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
 
-    def write(self, pid: int, address: int, data: bytes | bytearray) -> None:
-        """Put the bytes, at most a page, at the address."""
-        ctypes.memmove(self._buffer, bytes(data), len(data))
-        if self._move(self._write, pid, address, len(data)) != len(data):
-            raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
-
-    def _move(self, number: int, pid: int, address: int, size: int) -> int:
+    def _move(self, pid: int, address: int, size: int) -> int:
         self._local[1] = size
         self._remote[0], self._remote[1] = address, size
-        return libc.syscall("memory", number, pid, self._vectors[0], 1, self._vectors[1], 1, 0)
+        return libc.syscall("memory", self._read, pid, self._vectors[0], 1, self._vectors[1], 1, 0)
 
 
 def missing(read: Callable[[int, int], object] | None = None) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tiffin.oci.runtimespec import Seccomp, SeccompArg, SeccompRule
-from tiffin.runtime.emulation.calls import COMPAT, LIMITING, MARK, O_CREAT, O_TMPFILE, OPENING, answered
+from tiffin.runtime.emulation.calls import COMPAT, O_CREAT, O_TMPFILE, OPENING, PARTLY, answered
 from tiffin.runtime.seccomp import NOTIFY, Circumstances, architectures, compile_filter
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ def recording(
         for name, index in OPENING.items()
         for flag in (O_CREAT, O_TMPFILE)
     )
-    limiting = tuple(
-        SeccompRule((name,), NOTIFY, args=(SeccompArg(index, MARK, "SCMP_CMP_EQ"),))
-        for name, index in LIMITING.items()
+    partly = tuple(
+        SeccompRule((name,), NOTIFY, args=tuple(SeccompArg(*each, "SCMP_CMP_EQ") for each in conditions))
+        for name, conditions in PARTLY.items()
     )
     seccomp = Seccomp(
         "SCMP_ACT_ALLOW",
         architectures=allowed if compat else native,
-        syscalls=(SeccompRule(tuple(names), NOTIFY), *opening, *limiting),
+        syscalls=(SeccompRule(tuple(names), NOTIFY), *opening, *partly),
     )
     program = compile_filter(seccomp, machine, listens=True)
     return process._replace(owners=(program, journal, tuple(layers)))

@@ -24,11 +24,16 @@ PROGRAMS = ("execve", "execveat", "chroot")
 OPENING = {"open": 1, "openat": 2}
 """Calls that open, and which argument their flags are."""
 
-LIMITING = {"setrlimit": 0, "prlimit64": 1}
-"""Calls that set a limit, and which argument says which one; it is the one that marks a process."""
-
 MARK = 15
 """RLIMIT_RTTIME: the time of real-time programs, which there are none of in a container."""
+
+PARTLY = {
+    "setrlimit": ((0, MARK),),
+    "prlimit64": ((1, MARK),),
+    "getsockopt": ((1, 1), (2, 17)),  # SOL_SOCKET, SO_PEERCRED
+    "prctl": ((0, 8),),  # PR_SET_KEEPCAPS
+}
+"""Calls that are heard when these arguments have these values."""
 
 ASKING = ("access", "faccessat", "faccessat2")
 SHOWING = ("stat", "lstat", "fstat", "newfstatat", "statx")
@@ -42,7 +47,7 @@ _NARROW = frozenset((*OWNERS, *IDENTITIES)) - {"fchownat"}
 
 
 def answered(architecture: str) -> tuple[str, ...]:
-    """Return the names of all calls of `architecture` that are answered, but for those that open."""
+    """Return the names of all calls of `architecture` that are answered, but for those heard at times."""
     names = (*OWNERS, *IDENTITIES, *MAKING, *ATTRIBUTES, *LISTING, *PROGRAMS, *ASKING)
     if architecture in COMPAT.values():
         return (*names, *(f"{name}{_WIDE}" for name in (*OWNERS, *IDENTITIES) if name != "fchownat"))
@@ -64,7 +69,7 @@ def table(machine: str) -> dict[tuple[int, int], Meaning]:
     found = {}
     for architecture in (machine, COMPAT[machine]):
         known = numbers(architecture)
-        for name in (*answered(architecture), *OPENING, *LIMITING):
+        for name in (*answered(architecture), *OPENING, *PARTLY):
             if name in known:
                 found[ARCHITECTURES[architecture], known[name]] = Meaning(name, architecture)
     return found

@@ -28,6 +28,8 @@ class Credentials(NamedTuple):
     user: Ids = Ids()
     group: Ids = Ids()
     groups: tuple[int, ...] = ()
+    keeps: bool = False
+    """It has been root and keeps root's capabilities (PR_SET_KEEPCAPS), until it executes a program."""
 
     def is_in(self, gid: int) -> bool:
         """Tell whether the group is one of the process's."""

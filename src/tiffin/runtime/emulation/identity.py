@@ -40,7 +40,7 @@ def ask_three(site: Site, call: Call, meaning: Meaning) -> Answer:
     ids = who.user if meaning.name == "getresuid" else who.group
     size = 2 if meaning.narrow else 4
     for address, each in zip(call.args[:3], ids[:3], strict=True):
-        site.callers.memory.write(call.pid, address, _shown(each, meaning).to_bytes(size, "little"))
+        site.callers.tell(call, address, _shown(each, meaning).to_bytes(size, "little"))
     return 0
 
 
@@ -54,8 +54,8 @@ def ask_groups(site: Site, call: Call, meaning: Meaning) -> Answer:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     size = 2 if meaning.narrow else 4
     data = b"".join(_shown(each, meaning).to_bytes(size, "little") for each in groups)
-    for start in range(0, len(data), _PAGE):
-        site.callers.memory.write(call.pid, call.args[1] + start, data[start : start + _PAGE])
+    if data:
+        site.callers.tell(call, call.args[1], data)
     return len(groups)
 
 
@@ -106,7 +106,7 @@ def change_groups(site: Site, call: Call, meaning: Meaning) -> Answer:
 def execute(site: Site, call: Call, meaning: Meaning) -> Answer:
     """Let somebody who executes a set-id program be its owner from then on; the kernel does the rest."""
     who = site.callers.who(call.pid)
-    if who is ROOT or site.no_new_privs:
+    if who is ROOT:
         return None
     try:
         directory, path_at = (descriptor(call.args[0]), call.args[1])
@@ -116,7 +116,7 @@ def execute(site: Site, call: Call, meaning: Meaning) -> Answer:
         mode = os.stat(path).st_mode
         if not (stat.S_ISREG(mode) and mode & 0o111):
             return None
-        if mode & (stat.S_ISUID | stat.S_ISGID) and _is_script(path):
+        if mode & (stat.S_ISUID | stat.S_ISGID) and (site.no_new_privs or _is_script(path)):
             mode &= ~(stat.S_ISUID | stat.S_ISGID)
         owner = site.records.at(path, follow=True)
     except OSError:
@@ -125,10 +125,18 @@ def execute(site: Site, call: Call, meaning: Meaning) -> Answer:
     return None
 
 
+def keep(site: Site, call: Call, _meaning: Meaning) -> Answer:
+    """Note whether a process wants to keep its capabilities when it becomes somebody else."""
+    who = site.callers.who(call.pid)
+    if who.user.effective == 0 or who.keeps:
+        _become(site, call, who, who._replace(keeps=call.args[1] & NOBODY == 1))
+    return None
+
+
 def limit(site: Site, call: Call, meaning: Meaning) -> Answer:
     """Leave the limit that marks processes as it is, and show it as if there were none."""
     if meaning.name == "prlimit64" and call.args[3]:
-        site.callers.memory.write(call.pid, call.args[3], _NO_LIMIT)
+        site.callers.tell(call, call.args[3], _NO_LIMIT)
     return 0
 
 

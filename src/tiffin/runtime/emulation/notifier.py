@@ -12,12 +12,11 @@ import os
 
 from tiffin.linux import bpf, namespace, notify, prctl, terminal
 from tiffin.linux.record import NamedTuple
-from tiffin.runtime.emulation import identity, making, owning, showing
+from tiffin.runtime.emulation import identity, making, owning, peers, showing
 from tiffin.runtime.emulation.caller import Callers
 from tiffin.runtime.emulation.calls import (
     ASKING,
     ATTRIBUTES,
-    LIMITING,
     LISTING,
     MAKING,
     OPENING,
@@ -70,7 +69,9 @@ _HANDLERS: dict[str, Callable[[Site, Call, Meaning], Answer]] = {
     "execve": identity.execute,
     "execveat": identity.execute,
     "chroot": owning.chroot,
-    **dict.fromkeys(LIMITING, identity.limit),
+    **dict.fromkeys(("setrlimit", "prlimit64"), identity.limit),
+    "prctl": identity.keep,
+    "getsockopt": peers.ask,
 }
 
 

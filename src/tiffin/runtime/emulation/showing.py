@@ -52,9 +52,7 @@ def show(site: Site, call: Call, meaning: Meaning) -> Answer:
         if record is None:
             return None
         data = _status(question, record)
-        if not site.callers.listener.is_waiting(call):
-            return None
-        site.callers.memory.write(call.pid, question.address, data)
+        site.callers.tell(call, question.address, data)
     except OSError:
         return None  # the kernel finds the same, and tells it
     return 0
