@@ -27,7 +27,7 @@ def test_what_the_file_says(tmp_path):
     assert "lab:5000" in found.insecure
     assert found.files == (str(tmp_path / "tiffin.toml"),)
     assert "docker.io by http://a.example, b.example/hub; ghcr.io by c.example" in found.summary()
-    assert "1 aliases" in found.summary()
+    assert "python:3* is bases/python" in found.summary()
 
 
 def test_the_variable_stands_for_all_mirrors(tmp_path):

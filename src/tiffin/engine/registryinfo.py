@@ -24,7 +24,7 @@ class RegistryFacts(NamedTuple):
     def summary(self) -> str:
         """All of it in a line."""
         parts = [f"{name} by {', '.join(places)}" for name, places in self.mirrors.items()]
-        parts += [f"{len(self.aliases)} aliases"] if self.aliases else []
+        parts += [f"{pattern} is {target}" for pattern, target in self.aliases.items()]
         parts += [f"insecure: {', '.join(self.insecure)}"] if self.insecure else []
         parts += ["offline: no network is used"] if self.offline else []
         return "; ".join(parts) or "asked themselves: there are no mirrors and no aliases"
