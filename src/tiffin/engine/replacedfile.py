@@ -36,5 +36,8 @@ def replaced_file(dest: str) -> Iterator[BinaryIO]:
                 os.fsync(out.fileno())
             beside.replace(path)
             sync_directory(path.parent)
+        except OSError as error:
+            error.filename = error.filename or dest  # writes do not say where they fail
+            raise
         finally:
             beside.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ _PACKED = ("gzip", "zstd")
 _USUAL = 2.5
 """So many times its size a compressed layer of programs and libraries has unpacked."""
 _LITTLE = 1 << 20
+_ELSEWHERE = "make room there, or choose another place"
 _LARGER = "set TIFFIN_HOME to a folder on a larger disk"
 
 
@@ -88,8 +89,12 @@ def full(engine: Engine, error: OSError) -> UnavailableError:
     return UnavailableError(
         f"{what}{why}: {now}{room.told(folder)}",
         code=errno.errorcode[error.errno or errno.ENOSPC].lower(),
-        hint=advice(engine),
+        hint=advice(engine) if _same_disk(folder, engine.home.root) else _ELSEWHERE,
     )
+
+
+def _same_disk(one: Path, other: Path) -> bool:
+    return one.stat().st_dev == other.stat().st_dev
 
 
 def _existing(path: Path) -> Path:

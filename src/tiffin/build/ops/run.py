@@ -179,7 +179,7 @@ class StepRunner:
                     error = step_failure(op, status, tail)
                     if usage is not None:
                         tell_memory(error, self._settings.resources, usage)
-                    tell_room(error, tail, work, self._settings.advice)
+                    tell_room(error, tail, self._layers.home.root, self._settings.advice)
                     if self._settings.keeps_failed and not report.stop.is_set():
                         self._keep(site, error, furnished, held)
                     raise error
