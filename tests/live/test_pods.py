@@ -86,3 +86,28 @@ def test_a_pod_gets_namespaces_and_copies(docker, context, readable_tiffin, opti
         assert [name for name in left if ":" not in name] == []
     finally:
         pod.stop()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "remedy"),
+    [
+        (("--user", "1000:1000"), "only root has another way", "or run tiffin as root"),
+        (("--cap-drop", "SYS_CHROOT"), "root has no capability SYS_CHROOT", "capability SYS_CHROOT"),
+    ],
+    ids=["user", "root"],
+)
+def test_where_there_is_no_rung_what_is_missing_is_said(
+    docker, context, readable_tiffin, options, reason, remedy
+):
+    home, _ = context
+    pod = Pod(docker, home, readable_tiffin, "--tmpfs", "/run:mode=1777", *options)
+    store = {"TIFFIN_HOME": "/var/tmp/store", "HOME": "/var/tmp"}
+    try:
+        shown = pod("doctor", check=False, env=store)
+        assert (reason in shown.stdout, remedy in shown.stdout) == (True, True), shown.stdout
+        done = pod("build", "-q", "-t", "inside", home, check=False, env=store)
+        assert done.returncode != 0
+        assert "tiffin as root" in done.stderr or remedy in done.stderr
+        assert "Traceback" not in done.stderr
+    finally:
+        pod.stop()
