@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tiffin.build.facts import mark_of
 from tiffin.build.selection import kind
 from tiffin.layer.tree import kept_xattrs
 
@@ -72,12 +73,16 @@ class Checksums:
         self._marks.clear()
         self._changed = False
 
+    def known(self, selector: str, mark: bytes) -> str:
+        """Return the digest of what `selector` selects, if it has the same mark as it had; else nothing."""
+        remembered = self._read(f"{self._scope}\n{selector}")
+        return remembered[len(mark) :].decode() if mark and remembered.startswith(mark) else ""
+
     def selection(self, selector: str, selection: Sequence[Selected], looked: int) -> str:
         """Return the digest of what `selector` selects; `looked` is when that began, in ns."""
-        mark = _mark(selection)
-        remembered = self._read(f"{self._scope}\n{selector}")
-        if mark and remembered.startswith(mark):
-            return remembered[len(mark) :].decode()
+        mark = mark_of(selection)
+        if known := self.known(selector, mark):
+            return known
         for chosen in selection:
             self.prepare((chosen.node, *chosen.below))
         digest = selection_digest(selection, self.digest)
@@ -138,28 +143,6 @@ class Checksums:
                 digest,
             )
             self._changed = True
-
-
-def _mark(selection: Sequence[Selected]) -> bytes:
-    """Return what has to be the same for the same digest; nothing if a name is no text."""
-    rows = [
-        (
-            chosen.name,
-            [
-                # What is in a directory counts, and not when that was put there.
-                (node.path, s.st_mode)
-                if stat.S_ISDIR(s.st_mode)
-                else (node.path, s.st_mode, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino, s.st_dev)
-                for node in (chosen.node, *chosen.below)
-                for s in (node.status,)
-            ],
-        )
-        for chosen in selection
-    ]
-    try:
-        return hashlib.sha256(msgspec.msgpack.encode(rows)).digest()
-    except UnicodeEncodeError:
-        return b""
 
 
 def _is_settled(selection: Sequence[Selected], looked: int) -> bool:

@@ -17,14 +17,17 @@ import msgspec
 
 from tiffin.build import cachekey
 from tiffin.build.checksum import Checksums, hash_file, selection_digest
+from tiffin.build.facts import facts_below, mark, mark_of
 from tiffin.build.selection import Selected, select
-from tiffin.errors import NotFoundError
+from tiffin.dockerfile.match import has_wildcard, unescape
+from tiffin.errors import FailedError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tiffin.build.cache import BuildCache
     from tiffin.build.context import Context
+    from tiffin.build.facts import Fact
     from tiffin.build.graph import Copy, Vertex
     from tiffin.build.steprecord import Read
     from tiffin.oci.digest import DiffID
@@ -103,6 +106,8 @@ class Reader:
     def _copied(self, op: Copy, origin: Origin, unpack: bool) -> Reading:
         if isinstance(origin, str):
             context, looked = self._contexts[origin], time.time_ns()
+            if (unchanged := self._unchanged(origin, context, op)) is not None:
+                return unchanged._replace(unpack=unpack)
             try:
                 selection = select_for(context.tree, op)
             except NotFoundError as error:
@@ -116,6 +121,32 @@ class Reader:
 
         content = self._digest_layers(origin, _selector(op), selected)
         return Reading(content, selected, keeps=True, unpack=unpack)
+
+    def _unchanged(self, name: str, context: Context, op: Copy) -> Reading | None:
+        """Return what a plain COPY takes if all of it is as it was: then nobody needs its entries."""
+        if op.exclude or op.parents or context.rules or any(map(has_wildcard, op.sources)):
+            return None
+        found: list[tuple[str, list[Fact]]] = []
+        for source in op.sources:
+            node = context.tree.resolve(unescape(source)).node
+            if node is None or not node.is_directory:
+                return None
+            found.append((unescape(source).rstrip("/").rpartition("/")[2], facts_below(node)))
+        seen = mark(found)
+        content = self._checksums_of(name).known(_selector(op), seen)
+
+        @cache
+        def selected() -> Sequence[Selected]:
+            selection = select_for(context.tree, op)
+            if mark_of(selection) != seen:
+                raise FailedError(
+                    "the build context was changed while it was built",
+                    code="source-changed",
+                    hint="build again when nothing writes to it",
+                )
+            return selection
+
+        return Reading(content, selected, context=context) if content else None
 
     def shown(self, origin: Origin, source: str) -> Shown:
         """Return what a mount of the path `source` in `origin` shows. Raises NotFoundError."""
@@ -166,11 +197,14 @@ class Reader:
         return self._layers.tree(layers)
 
     def _digest_files(self, name: str, selector: str, selection: Sequence[Selected], looked: int) -> str:
+        return self._checksums_of(name).selection(selector, selection, looked)
+
+    def _checksums_of(self, name: str) -> Checksums:
         checksums = self._checksums.get(name)
         if checksums is None:
             folder = os.fspath(self._contexts[name].folder)
             checksums = self._checksums.setdefault(name, Checksums(self._db, folder))
-        return checksums.selection(selector, selection, looked)
+        return checksums
 
     def _digest_layers(
         self, layers: tuple[DiffID, ...], selector: str, read: Callable[[], Sequence[Selected]]
