@@ -13,6 +13,7 @@ from tiffin.engine.collection import BASE_LOCK, Links, collect
 from tiffin.engine.lookup import need_image
 from tiffin.engine.prune import PruneRequest
 from tiffin.engine.standing import lock_of
+from tiffin.events import Notice
 from tiffin.linux import files
 from tiffin.oci.descriptor import Descriptor, MediaType
 from tiffin.oci.digest import Digest
@@ -305,6 +306,16 @@ def test_the_cache_is_pruned_by_use(engine, what, gone):
     assert [key for key in "abc" if cache.get(key * 64) is None] == list(gone)
     assert need_image(engine, "app")
     assert layers(engine) >= stack(engine, "app")
+
+
+@pytest.mark.parametrize("filters", [{"labels": ("stage",)}, {"not_labels": ("keep",)}])
+def test_labels_spare_the_cache_which_has_none_and_that_is_said(engine, events, filters):
+    cache = BuildCache(engine.db, engine.layers)
+    cache.put("c" * 64, None, "RUN true", 1.0)
+    report = prune.prune(engine, PruneRequest(cache="all", **filters))
+    assert (report.cache, cache.get("c" * 64) is None) == ((), False)
+    (told,) = [event for event in events if isinstance(event, Notice)]
+    assert told.message.startswith("the build cache stays: nothing in it has labels")
 
 
 def test_the_cache_that_was_used_lately_is_spared(engine):

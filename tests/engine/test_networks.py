@@ -1,9 +1,13 @@
 from __future__ import annotations
 
-import pytest
+import os
 
-from tiffin.container.record import EndpointRecord, Record
-from tiffin.engine import networkmaking
+import pytest
+from tests.suites.images import add_container, make_image
+
+from tiffin.container.record import EndpointRecord, Record, Records
+from tiffin.engine import networkmaking, networks
+from tiffin.engine.lookup import need_image
 from tiffin.engine.networkdocument import document, endpoint_document
 from tiffin.engine.networkflags import parse, parse_one
 from tiffin.engine.networkmaking import NetworkRequest, decide
@@ -205,3 +209,25 @@ def test_a_record_with_networks_survives_json():
         "c" * 64, "one", "i", "i", 0, (), (), networks=(EndpointRecord("web", ("db", "sql"), "10.5.0.9"),)
     )
     assert Record.from_wire(json.loads(json.dumps(record.to_wire()))) == record
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a store with true owners belongs to root")
+def test_two_connects_at_once_lose_none(engine, monkeypatch):
+    """The second comes between the look of the first and its lock."""
+    make_image(engine, "app")
+    record = add_container(engine, need_image(engine, "app"))
+    for name in ("one", "two"):
+        networks.create(engine, NetworkRequest(name))
+    real, meanwhile = networks.lock, ["two"]
+
+    def lock(path):
+        if meanwhile:
+            networks.connect(engine, meanwhile.pop(), record.id, EndpointRecord(""))
+        return real(path)
+
+    monkeypatch.setattr(networks, "lock", lock)
+    networks.connect(engine, "one", record.id, EndpointRecord(""))
+    kept = Records(engine.db).need(record.id)
+    assert sorted(place.name for place in kept.networks) == ["one", "two"]
+    with pytest.raises(ConflictError, match="is on the network two already"):
+        networks.connect(engine, "two", record.id, EndpointRecord(""))

@@ -61,6 +61,47 @@ def test_blocks_inside_a_transaction_belong_to_it(db):
     assert keys(db) == []
 
 
+@pytest.fixture
+def synced(monkeypatch):
+    """How often the disk was waited for by us; SQLite does so by itself."""
+    calls = []
+    real = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", lambda fd: calls.append(real(fd)))
+    return calls
+
+
+def test_what_is_durable_waits_for_the_disk_once_for_all_blocks_of_it(db, synced):
+    with db.transaction() as connection:
+        put(connection, "a")
+    assert synced == []
+    with db.transaction() as connection:
+        with db.transaction(durable=True) as inner:
+            put(inner, "b")
+        put(connection, "c")
+        assert synced == []
+    assert len(synced) == 1
+    with db.transaction() as connection:
+        put(connection, "d")
+    assert len(synced) == 1
+
+
+def test_what_fails_waits_for_nothing(db, synced):
+    with pytest.raises(KeyError), db.transaction(durable=True):
+        raise KeyError
+    with db.transaction() as connection:
+        put(connection, "a")
+    assert (synced, keys(db)) == ([], ["a"])
+
+
+def test_without_a_log_there_is_nothing_to_wait_for(db, home, synced):
+    with db.transaction() as connection:
+        put(connection, "a")
+    db.close()
+    assert not home.database.with_name("tiffin.db-wal").exists()
+    db.settle()
+    assert synced == []
+
+
 def test_a_transaction_cannot_begin_inside_a_read_block(db):
     with db.read(), pytest.raises(RuntimeError), db.transaction():
         pass
