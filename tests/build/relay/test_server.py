@@ -6,8 +6,12 @@ import hashlib
 import http.client
 import json
 import socket
+import subprocess
+import sys
 import threading
+import time
 from contextlib import closing, suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -332,6 +336,53 @@ def test_a_transfer_that_breaks_off_is_taken_up(machine, index):
         None,
         "bytes=400000-",
     ]
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from tests.build.relay.conftest import Machine
+from tests.build.relay.test_server import Client
+place, authority, index, path = sys.argv[1:]
+machine = Machine(Path(place), Path(authority))
+machine.environ["PIP_INDEX_URL"] = index
+with machine.build() as entrance:
+    Client(entrance)(path)
+"""
+
+
+def test_a_build_that_is_killed_leaves_what_the_next_goes_on_with(machine, index, authority):
+    data = index.add("big", "1.0", size=2_000_000)
+    with_login(machine, index)
+    half, killed = len(data) // 2, threading.Event()
+
+    def stop_halfway(handler):
+        if not handler.path.startswith("/files/") or handler.headers.get("Range"):
+            return False
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data[:half])
+        handler.wfile.flush()
+        killed.wait(60)
+        handler.close_connection = True
+        return True
+
+    index.web.faults.append(stop_halfway)
+    with machine.build() as entrance:
+        path = file_of(Client(entrance), index, "big")
+    words = (machine.place, authority, machine.environ["PIP_INDEX_URL"], path)
+    build = subprocess.Popen([sys.executable, "-c", BUILD, *map(str, words)], cwd=Path(__file__).parents[3])
+    part = machine.home.cache / "packages/parts" / hashlib.sha256(data).hexdigest()
+    while build.poll() is None and not (part.exists() and part.stat().st_size == half):
+        time.sleep(0.02)
+    build.kill()
+    assert build.wait() == -9
+    killed.set()
+    assert list(Shelf(machine.home).damaged(repair=False)) == []
+    with machine.build() as entrance:
+        assert Client(entrance)(path).data == data
+    assert index.web.seen[-1].headers["Range"] == f"bytes={half}-"
 
 
 def test_what_was_got_of_a_file_is_not_asked_for_again(machine, index):
