@@ -149,10 +149,20 @@ class RootlessDocker(Docker):
     options = ("--rootless", "--iptables=false", "--bridge=none")
 
     def enter(self):
+        from tests.live.conftest import tunnel
+
         owner = self.home.stat()
         switch = ("setpriv", f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups")
         variables = ("env", f"HOME={self.home}", f"XDG_RUNTIME_DIR={self.home}")
         copies = ("--copy-up=/etc", "--copy-up=/run")
         network = ("--net=slirp4netns", "--mtu=65520", "--disable-host-loopback", "--port-driver=builtin")
         kit = ("rootlesskit", f"--state-dir={self.home}/kit", *network, *copies)
-        return (*switch, *variables, *kit, "sh", "-c", 'rm -rf /run/docker /run/containerd; exec "$0" "$@"')
+        return (
+            *tunnel(self.home),
+            *switch,
+            *variables,
+            *kit,
+            "sh",
+            "-c",
+            'rm -rf /run/docker /run/containerd; exec "$0" "$@"',
+        )
