@@ -42,7 +42,6 @@ def bases(tiffin, readable_tiffin, tmp_path_factory):
     [
         *((rung, name) for rung in ("root", "rootless", "single-id") for name in PROMPT),
         ("chroot", "useradd-chown"),
-        ("chroot", "cron"),
     ],
     indirect=["tiffin"],
 )
