@@ -44,7 +44,7 @@ def test_what_is_lent_is_there_and_leaves_nothing(tiffin, busybox, folder, lent)
     # The script must not hold the mark itself.
     script = "\n".join(checks).replace(MARK, "$(rev /mark)")
     cases.write(context, {"Dockerfile": text, "check": script, "mark": MARK[::-1]})
-    tiffin("build", "-q", "-t", "lent", context, env=lent)
+    tiffin("build", "-q", "--no-relay", "-t", "lent", context, env=lent)
     archive = folder / "lent.tar"
     tiffin("save", "-o", archive, "lent")
     texts = [tiffin("history", "--no-trunc", "lent").stdout, tiffin("inspect", "lent").stdout]
@@ -60,6 +60,14 @@ def test_what_is_lent_is_there_and_leaves_nothing(tiffin, busybox, folder, lent)
     assert (tiffin.store / "tiffin.db").exists()
     for data in everything(tiffin.store):
         assert MARK.encode() not in data
+
+
+def test_the_relay_keeps_addresses_and_logins_outside(tiffin, busybox, folder, lent):
+    # What is to be reached without a proxy is no secret, and the variables of the CA name a file in the step.
+    look = 'env | grep -vi ^no_proxy | grep "$(rev /mark)"'
+    text = f'FROM {busybox}\nCOPY mark /\nRUN test -n "$http_proxy" && ! {{ {look}; }}\n'
+    cases.write(folder, {"Dockerfile": text, "mark": MARK[::-1]})
+    tiffin("build", "-q", folder, env=lent)
 
 
 def test_what_is_lent_is_not_in_the_cache_key(tiffin, busybox, folder, lent):
