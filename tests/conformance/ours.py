@@ -26,6 +26,7 @@ class Builder:
     def __init__(self, place) -> None:
         self._place = place
         environ = {"PATH": os.environ["PATH"], "TIFFIN_HOME": str(place / "store"), "HOME": str(place)}
+        environ["TIFFIN_RELAY"] = "off"  # what steps are told of it has tests of its own
         self._session = SimpleNamespace(path="tiffin build", environ=environ)
         self._engine = Engine.open(Settings.load(environ), emit=self._listen)
         self._started = []

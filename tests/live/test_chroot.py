@@ -37,6 +37,7 @@ RUN pwd > here && rm /bin/yes
 @BESIDE
 def test_the_layers_are_those_of_the_rung_root(tiffin, busybox, folder, first):
     cases.write(folder, {"Dockerfile": DOCKERFILE.format(base=busybox), "a": "content\n", "token": "secret"})
+    before = set(os.listdir(tiffin.store / "work")) if (tiffin.store / "work").exists() else set()
     tiffin("build", "-q", "-t", "same", "--secret", f"id=token,src={folder}/token", folder)
     layers = json.loads(tiffin("inspect", "same").stdout)[0]["RootFS"]["Layers"]
     assert layers == json.loads(first("chroot-layers", json.dumps(layers).encode()))
@@ -46,7 +47,7 @@ def test_the_layers_are_those_of_the_rung_root(tiffin, busybox, folder, first):
     assert "/work\n/work\n400 1000\n" in shown.stdout
     assert "1000     2000" in shown.stdout
     assert "token" not in shown.stdout.split()
-    assert not os.listdir(tiffin.store / "work")
+    assert set(os.listdir(tiffin.store / "work")) <= before  # the store has had other builds, some killed
 
 
 @HERE

@@ -46,9 +46,16 @@ class Traces(NamedTuple):
             yield "its directory"
         if tiffin.rung == "root":
             yield from (name for name in os.listdir("/sys/class/net") if name == f"tf{short}")
-            yield from (path for path in leases() if f"tf{short}" in path.read_text())
+            yield from (path for path in leases() if f"tf{short}" in text_of(path))
             rules = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True)
             yield from (line for line in rules.stdout.splitlines() if short in line)
+
+
+def text_of(path):
+    try:
+        return path.read_text()
+    except FileNotFoundError:  # of another container, which has ended
+        return ""
 
 
 def leases():
