@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 from tiffin.build.relay import pages
 from tiffin.build.relay.hub import Hub
 from tiffin.build.relay.keeping import FOR_EVER, Asked, Served
-from tiffin.build.relay.message import HOP_BY_HOP, has_already, wanted_part
+from tiffin.build.relay.message import HOP_BY_HOP, has_already, head_of_answer, wanted_part
 from tiffin.build.relay.target import is_below
 from tiffin.build.relay.tunnel import carry
 from tiffin.build.relay.upstream import Answer, Wanted
@@ -239,7 +239,7 @@ class Answering:
         fields = [("Content-Type", entry.media_type or "application/octet-stream"), *entry.fields.items()]
         fields += [*_tags(entry.etag, entry.modified), *more]
         if has_already(head, entry.etag, entry.modified):
-            self._wire.send(_head_only(304, "Not Modified", fields))
+            self._wire.send(head_of_answer(304, "Not Modified", fields))
             return head.persists
         if size is None:
             return self._unmeasured(head, fields, served.blocks(0, None))
@@ -255,7 +255,7 @@ class Answering:
                 status, reason, (start, end) = 206, "Partial Content", part
                 fields.append(("Content-Range", f"bytes {start}-{end - 1}/{size}"))
         fields += [("Accept-Ranges", "bytes"), ("Content-Length", str(end - start))]
-        self._wire.send(_head_only(status, reason, fields))
+        self._wire.send(head_of_answer(status, reason, fields))
         if head.method != "HEAD":
             if served.file is not None:
                 self._wire.file(served.file, start, end)
@@ -271,7 +271,7 @@ class Answering:
         if head.method == "HEAD" or answer.status in (204, 304) or answer.length is not None:
             if answer.length is not None:
                 fields.append(("Content-Length", str(answer.length)))
-            self._wire.send(_head_only(answer.status, answer.reason or "-", fields))
+            self._wire.send(head_of_answer(answer.status, answer.reason or "-", fields))
             if head.method != "HEAD":
                 self._wire.stream(_blocks(answer), chunked=False)
             return head.persists
@@ -288,19 +288,13 @@ class Answering:
         """An answer of which nobody knows the length: in chunks, or ended with the connection."""
         chunked = head.minor == 1
         fields.append(("Transfer-Encoding", "chunked") if chunked else ("Connection", "close"))
-        self._wire.send(_head_only(status, reason, fields))
+        self._wire.send(head_of_answer(status, reason, fields))
         if head.method != "HEAD":
             self._wire.stream(blocks, chunked=chunked)
         return chunked and head.persists
 
     def _heading(self, fields: list[tuple[str, str]], length: int) -> None:
-        self._wire.send(_head_only(200, "OK", [*fields, ("Content-Length", str(length))]))
-
-
-def _head_only(status: int, reason: str, fields: list[tuple[str, str]]) -> bytes:
-    from tiffin.build.relay.message import head_of_answer
-
-    return head_of_answer(status, reason, fields)
+        self._wire.send(head_of_answer(200, "OK", [*fields, ("Content-Length", str(length))]))
 
 
 def _tags(etag: str, modified: str) -> list[tuple[str, str]]:
