@@ -92,7 +92,6 @@ class _Told(Answer):
     def __init__(self, answer: Answer, fields: dict[str, str]) -> None:
         self.status, self.reason, self.url = 200, "OK", answer.url
         self.fields = {name: value for name, value in fields.items() if value}
-        self.first = self.fields
 
     def close(self) -> None:
         """Nothing is open."""

@@ -51,13 +51,11 @@ class Wanted(NamedTuple):
 class Answer:
     """What a server said, and where: `url` is the address after redirects."""
 
-    def __init__(self, response: Any, url: str, first: Mapping[str, str]) -> None:
+    def __init__(self, response: Any, url: str) -> None:
         self.status: int = response.status
         self.reason: str = response.reason or ""
         self.fields: Mapping[str, str] = response.headers
         self.url = url
-        self.first = first
-        """The fields of the first answer, where the last one came after redirects."""
         self._response = response
 
     @property
@@ -121,13 +119,12 @@ class Upstream:
 
     def request(self, wanted: Wanted) -> Answer:
         """The answer, after redirects. Raises UnavailableError when there is none, DeniedError for no go."""
-        url, fields, first = wanted.url, dict(wanted.fields), None
+        url, fields = wanted.url, dict(wanted.fields)
         for _ in range(_REDIRECTS):
             answer = self._logged_in(wanted._replace(url=url, fields=fields))
             location = answer.fields.get("Location", "")
             if not wanted.follows or answer.status not in _MOVED or not location:
-                return answer if first is None else Answer(answer._response, answer.url, first)  # noqa: SLF001
-            first = first if first is not None else answer.fields
+                return answer
             answer.close()
             target = joined(url, location)
             here, there = origin(url), origin(target) if target else ("", "", 0)
@@ -189,7 +186,7 @@ class Upstream:
             raise
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _told(error, url, proxy) from error
-        return Answer(response, url, response.headers)
+        return Answer(response, url)
 
     def _is_insecure(self, url: str) -> bool:
         _, host, port = origin(url)
