@@ -92,10 +92,6 @@ class Wire:
         if end > start:
             self.socket.sendfile(file, start, end - start)
 
-    def close(self) -> None:
-        """End the connection."""
-        self.socket.close()
-
     def _more(self) -> bool:
         data = self.socket.recv(_BLOCK)
         self._data += data
