@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tiffin.build.hostenv import find_bundle, lend, only_proxies
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from tiffin.build.relay.lending import Lent
     from tiffin.build.relay.relay import Entrance, Relay
     from tiffin.snapshot.merged import MergedTree
-
-_APT_CONFIG: Final = "/dev/.tiffin/apt.conf"
 
 
 class Lender:
@@ -61,7 +59,7 @@ class Lender:
 
     def lent(self, op: Run, tree: MergedTree, entrance: Entrance | None) -> Lent:
         """Return what the step on `tree` is lent: variables, and the texts of files."""
-        from tiffin.build.relay.lending import Lent
+        from tiffin.build.relay.lending import APT, Lent
 
         environ, own = self._settings.environ, own_variables(op)
         if self._settings.sealed:
@@ -72,8 +70,8 @@ class Lender:
             lent = entrance.lend(lent.variables, own, lambda path: tree.resolve(path).node is not None)
         if self._single_id:
             # Where there is one id, apt cannot become its download user, and says so instead of going on.
-            lent.files[_APT_CONFIG] = 'APT::Sandbox::User "root";\n' + lent.files.get(_APT_CONFIG, "")
-            lent.variables.setdefault("APT_CONFIG", _APT_CONFIG)
+            lent.files[APT] = 'APT::Sandbox::User "root";\n' + lent.files.get(APT, "")
+            lent.variables.setdefault("APT_CONFIG", APT)
         return lent
 
     def _say_what_is_withheld(self, variables: dict[str, str]) -> None:
