@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from tiffin.build.relay.sources import NPM
-from tiffin.build.relay.target import login_of
+from tiffin.build.relay.target import addresses_in, login_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -132,6 +132,5 @@ def _npmrc(source: Source, addresses: Addresses) -> str:
 
 
 def _has_login(value: str) -> bool:
-    """Whether one of the addresses in the value, which may be `NAME=ADDRESS` for uv, carries a login."""
-    words = (word.partition("=")[2] if "=" in word.partition("://")[0] else word for word in value.split())
-    return any(map(login_of, words))
+    """Whether one of the addresses in the value carries a login."""
+    return any(map(login_of, addresses_in(value)))

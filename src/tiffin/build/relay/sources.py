@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tiffin.build.relay.target import login_of, origin, without_login
+from tiffin.build.relay.target import addresses_in, login_of, origin, without_login
 from tiffin.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -174,8 +174,7 @@ def _uv_indexes(uv: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Sour
         uv.get("index-url"),
     ]
     first = next((str(url) for url in named if url), None)
-    more = [*environ.get("UV_INDEX", "").split(), *environ.get("UV_EXTRA_INDEX_URL", "").split()]
-    more = [word.partition("=")[2] if "=" in word.partition("://")[0] else word for word in more]
+    more = [url for name in ("UV_INDEX", "UV_EXTRA_INDEX_URL") for url in addresses_in(environ.get(name, ""))]
     more += [*_texts(own.get("extra-index-url")), *_texts(uv.get("extra-index-url"))]
     return _sources([first or next(iter(default), PYPI), *more, *others])
 

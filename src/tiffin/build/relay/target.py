@@ -103,6 +103,11 @@ def without_login(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
+def addresses_in(value: str) -> list[str]:
+    """The addresses in the value of a variable, each of which may be `NAME=ADDRESS` for uv."""
+    return [word.partition("=")[2] if "=" in word.partition("://")[0] else word for word in value.split()]
+
+
 def login_of(url: str) -> str:
     """`user:password` of the address, or nothing."""
     parts = urlsplit(url)
