@@ -255,15 +255,7 @@ def test_the_hub(machine):
 def test_two_at_once_share_a_download(machine, index):
     data = index.add("big", "1.0", size=1_000_000)
     with_login(machine, index)
-    begun, go = threading.Event(), threading.Event()
-
-    def slow(handler):
-        if handler.path.startswith("/files/"):
-            begun.set()
-            go.wait(60)
-        return False
-
-    index.web.faults.append(slow)
+    begun, go = hold_files(index)
     with machine.build() as entrance:
         client = Client(entrance)
         path = file_of(client, index, "big")
@@ -283,15 +275,7 @@ def test_two_builds_at_once_download_once(machine, index, monkeypatch):
     monkeypatch.setattr(keeping, "_PATIENCE", 60.0)
     data = index.add("big", "1.0", size=1_000_000)
     with_login(machine, index)
-    begun, go = threading.Event(), threading.Event()
-
-    def slow(handler):
-        if handler.path.startswith("/files/"):
-            begun.set()
-            go.wait(60)
-        return False
-
-    index.web.faults.append(slow)
+    begun, go = hold_files(index)
     got = []
 
     def fetch(entrance):
@@ -309,6 +293,20 @@ def test_two_builds_at_once_download_once(machine, index, monkeypatch):
         other.join()
     assert got == [data] * 2
     assert index.fetched() == ["big-1.0-py3-none-any.whl"]
+
+
+def hold_files(index):
+    """Let the index give no file before the second event is set; the first says that one was asked for."""
+    begun, go = threading.Event(), threading.Event()
+
+    def hold(handler):
+        if handler.path.startswith("/files/"):
+            begun.set()
+            go.wait(60)
+        return False
+
+    index.web.faults.append(hold)
+    return begun, go
 
 
 def file_of(client, index, name):
