@@ -6,6 +6,7 @@ It prints a line for each attempt, with `failed` in it if the answer was not the
 import ctypes
 import errno
 import os
+import resource
 import signal
 import sys
 import threading
@@ -97,6 +98,18 @@ def deaths():
     tell("forty deaths", True)
 
 
+def crowded():
+    """Nobody can be handed a file who may have no more of them."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (os.open("/", os.O_PATH), before[1]))
+    os.setresuid(0, 5, 0)
+    tell(
+        "one file more", call("openat", HERE, b"/tmp/crowded", os.O_CREAT | os.O_RDWR, 0o666) == errno.EMFILE
+    )
+    os.setresuid(0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
 def flood():
     """Many at once, and identities without number."""
     pids = []
@@ -118,6 +131,7 @@ def main(outside, numbers):
     ways_out(outside)
     race(outside)
     deaths()
+    crowded()
     flood()
     os.close(os.open("/tmp/own", os.O_CREAT | os.O_WRONLY))
     os.chown("/tmp/own", 3, 4)

@@ -173,15 +173,23 @@ def _answer_all(site: Site, listener: Listener, first: int) -> None:
 def _answer(site: Site, listener: Listener, call: Call, meaning: Meaning) -> None:
     try:
         answer = _HANDLERS[meaning.name](site, call, meaning)
+        if isinstance(answer, Gift):
+            _give(listener, call, answer)
+            return
     except OSError as error:
         listener.fail(call, error.errno or _ENOSYS)
     except Exception:  # noqa: BLE001 # one call that nobody understands must not be the last
         listener.proceed(call)
     else:
-        if isinstance(answer, Gift):
-            listener.give(call, answer.fd, cloexec=answer.cloexec)
-            os.close(answer.fd)
-        elif answer is None:
+        if answer is None:
             listener.proceed(call)
         else:
             listener.result(call, answer)
+
+
+def _give(listener: Listener, call: Call, gift: Gift) -> None:
+    """Hand the file over. Raises OSError if the caller has gone, or may have no more of them."""
+    try:
+        listener.give(call, gift.fd, cloexec=gift.cloexec)
+    finally:
+        os.close(gift.fd)
