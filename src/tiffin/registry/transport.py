@@ -38,8 +38,10 @@ _BLOCK: Final = 1 << 20
 _CHUNK: Final = 1 << 18
 _REST: Final = 1 << 16
 _AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-_MOVED: Final = frozenset({301, 302, 303, 307, 308})
-_PRIVATE: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
+MOVED: Final = frozenset({301, 302, 303, 307, 308})
+"""Statuses of answers that lead elsewhere, with a Location."""
+PRIVATE: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
+"""Fields that do not go along to another host."""
 
 
 class Sending:
@@ -174,7 +176,7 @@ class Transport:
         for _ in range(_REDIRECTS):
             answer = self._persist(attempts, method, url, trust, sent, body)
             location = answer.headers.get("Location", "")
-            if answer.status not in _MOVED or not location or isinstance(body, Sending):
+            if answer.status not in MOVED or not location or isinstance(body, Sending):
                 return answer
             if method not in ("GET", "HEAD") and answer.status not in (307, 308):
                 return answer
@@ -182,7 +184,7 @@ class Transport:
             target = joined(url, location)
             _check_redirect(url, target)
             if origin(target) != origin(url):
-                sent = {name: value for name, value in sent.items() if name.lower() not in _PRIVATE}
+                sent = {name: value for name, value in sent.items() if name.lower() not in PRIVATE}
                 trust = Trust(urlsplit(target).netloc.rpartition("@")[2])
             url = target
         raise UnavailableError(f"{shown_url(url)} redirects without end", code="redirects")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tiffin.build.relay.keeping import FOR_EVER, Asked
 from tiffin.build.relay.upstream import Answer, Wanted
 from tiffin.errors import UnsupportedError
+from tiffin.registry.transport import MOVED
 
 if TYPE_CHECKING:
     from tiffin.build.relay.keeping import Keeper, Served
@@ -25,7 +26,6 @@ _READ: Final = re.compile(r"/api/(?:models|datasets|spaces)(?:/.*)?")
 _SHA256: Final = re.compile(r'"?([0-9a-f]{64})"?')
 _TOLD: Final = ("X-Repo-Commit", "X-Linked-Etag", "X-Linked-Size")
 _RENAMED: Final = 5
-_MOVED: Final = (301, 302, 303, 307, 308)
 
 
 class Hub:
@@ -59,12 +59,12 @@ class Hub:
         url = f"{self._url}{path}"
         answer = self._upstream.request(Wanted("HEAD", url, fields, follows=False))
         for _ in range(_RENAMED):
-            if answer.status not in _MOVED or not answer.fields.get("Location", "").startswith("/"):
+            if answer.status not in MOVED or not answer.fields.get("Location", "").startswith("/"):
                 break
             answer.close()  # a repository or a revision that has another name
             url = f"{self._url}{answer.fields['Location']}"
             answer = self._upstream.request(Wanted("HEAD", url, fields, follows=False))
-        if answer.status not in (200, *_MOVED):
+        if answer.status not in (200, *MOVED):
             answer.close()
             return answer if head.method == "HEAD" else self._upstream.request(Wanted("GET", url, fields))
         answer.close()

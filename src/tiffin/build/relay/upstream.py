@@ -14,7 +14,7 @@ from tiffin.build.relay.target import origin, without_login
 from tiffin.errors import DeniedError, UnavailableError
 from tiffin.offline import check_online
 from tiffin.registry.proxies import proxy_for
-from tiffin.registry.transport import joined
+from tiffin.registry.transport import MOVED, PRIVATE, joined
 from tiffin.registry.trouble import trouble_of
 from tiffin.version import VERSION
 
@@ -30,11 +30,9 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS: Final = 15
 _READ_SECONDS: Final = 60
 _REDIRECTS: Final = 10
-_MOVED: Final = frozenset({301, 302, 303, 307, 308})
 _BLOCK: Final = 1 << 18
 _REST: Final = 1 << 16
 _DECODED: Final = 1 << 14  # what is decoded at once may be a thousand times as long
-_PRIVATE: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
 class Wanted(NamedTuple):
@@ -123,7 +121,7 @@ class Upstream:
         for _ in range(_REDIRECTS):
             answer = self._logged_in(wanted._replace(url=url, fields=fields))
             location = answer.fields.get("Location", "")
-            if not wanted.follows or answer.status not in _MOVED or not location:
+            if not wanted.follows or answer.status not in MOVED or not location:
                 return answer
             answer.close()
             target = joined(url, location)
@@ -131,7 +129,7 @@ class Upstream:
             if not target or (here[0], there[0]) == ("https", "http"):
                 raise UnavailableError(f"{without_login(url)} redirects to an address that is not safe")
             if here != there:
-                fields = {name: value for name, value in fields.items() if name.lower() not in _PRIVATE}
+                fields = {name: value for name, value in fields.items() if name.lower() not in PRIVATE}
             url = without_login(target)
         raise UnavailableError(f"{without_login(wanted.url)} redirects without end", code="redirects")
 
