@@ -1,14 +1,11 @@
-"""Root of an ordinary container: no mounts, no namespaces, and the same images as everywhere."""
+"""Root without mounts and namespaces: the same images as everywhere. `test_pods` has it in a container."""
 
 import json
 import os
-import shutil
 import subprocess
 
 import pytest
 from tests.live import cases
-from tests.live.dockerd import CLIENT, DAEMON, Docker
-from tests.live.pod import Pod
 
 pytestmark = pytest.mark.live
 
@@ -123,44 +120,3 @@ def test_what_cannot_be_had_is_refused(tiffin, busybox, options, said):
     assert said in done.stderr
     assert "the rung chroot" in done.stderr
     assert "SYS_ADMIN" in done.stderr
-
-
-@pytest.fixture(scope="module")
-def pod(readable_tiffin, tmp_path_factory):
-    if os.geteuid() != 0 or not (DAEMON.exists() and CLIENT.exists()):
-        pytest.skip("the package docker.io is not installed")
-    docker = Docker(tmp_path_factory.mktemp("docker"))
-    docker.start()
-    place = Pod(docker, tmp_path_factory.mktemp("pod"), readable_tiffin)
-    yield place
-    place.stop()
-    docker.stop()
-
-
-def test_inside_a_container_of_docker(pod):
-    report = json.loads(pod("doctor", "--json").stdout)
-    assert report["Rung"] == "chroot"
-    checks = {check["Name"]: check for check in report["Checks"]}
-    assert not checks["user namespaces"]["Ok"]
-    assert all(checks[name]["Ok"] for name in ("kernel", "store", "device nodes", "/proc", "network"))
-    files = pod.home / "files/bin"
-    files.mkdir(parents=True)
-    shutil.copy("/bin/busybox", files / "busybox")
-    for applet in ("sh", "cat", "chown", "id", "mkdir", "rm"):
-        (files / applet).symlink_to("busybox")
-    (pod.home / "Dockerfile").write_text(
-        "FROM scratch\nCOPY files /\nRUN mkdir -p /srv/a && chown 7:8 /srv/a && echo made > /srv/a/b\n"
-        "RUN rm /srv/a/b && rm -r /srv/a && mkdir /srv/a && echo again > /srv/a/c\n"
-    )
-    pod("build", "-q", "-t", "inside", pod.home)
-    inside = json.loads(pod("inspect", "inside").stdout)[0]["Id"]
-    assert pod("run", "--rm", "inside", "cat", "/srv/a/c").stdout == "again\n"
-    outside = subprocess.run(
-        [*pod.command, "build", "-q", pod.home],
-        env={**os.environ, "TIFFIN_HOME": str(pod.home / "store")},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert outside.stdout.strip() == inside
-    shutil.rmtree(pod.home / "store")

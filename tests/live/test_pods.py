@@ -1,4 +1,4 @@
-"""Containers and pods that may make namespaces, as Kubernetes leaves them by default.
+"""Containers of Docker, and pods that may make namespaces, as Kubernetes leaves them by default.
 
 The store is on their overlay, on which another one cannot be written, and parts of their /proc are hidden.
 """
@@ -84,6 +84,22 @@ def test_a_pod_gets_namespaces_and_copies(docker, context, readable_tiffin, opti
         pod("rm", "one", env=store)
         left = pod.run("ls", "/var/tmp/store/containers", "/var/tmp/store/work").stdout.split()
         assert [name for name in left if ":" not in name] == []
+    finally:
+        pod.stop()
+
+
+def test_root_of_an_ordinary_container_has_chroot(docker, context, readable_tiffin):
+    home, expected = context
+    pod = Pod(docker, home, readable_tiffin)
+    try:
+        report = json.loads(pod("doctor", "--json").stdout)
+        assert report["Rung"] == "chroot"
+        checks = {check["Name"]: check for check in report["Checks"]}
+        assert not checks["user namespaces"]["Ok"]
+        assert all(checks[name]["Ok"] for name in ("kernel", "store", "device nodes", "/proc", "network"))
+        pod("build", "-q", "-t", "inside", home)
+        assert json.loads(pod("inspect", "inside").stdout)[0]["Id"] == expected
+        assert pod("run", "--rm", "inside", "cat", "/srv/a/c").stdout == "again\n"
     finally:
         pod.stop()
 
