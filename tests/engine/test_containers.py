@@ -9,7 +9,6 @@ import os
 import pty
 import re
 import select
-import shutil
 import signal
 import socket
 import stat
@@ -23,6 +22,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from tests.suites import busybox
 
 from tiffin.container import state
 from tiffin.container.record import Records
@@ -50,7 +50,6 @@ from tiffin.store.home import Home
 
 pytestmark = pytest.mark.live
 
-BUSYBOX = Path("/bin/busybox")
 PATIENCE = 30
 CONFIG = ContainerConfig(
     cmd=("sh",),
@@ -62,12 +61,9 @@ CONFIG = ContainerConfig(
 
 
 def _tree(place: Path) -> None:
-    for directory in ("bin", "etc", "tmp", "seeded", "home/app"):
+    for directory in ("etc", "tmp", "seeded", "home/app"):
         (place / directory).mkdir(parents=True)
-    shutil.copy(BUSYBOX, place / "bin/busybox")
-    for line in subprocess.check_output([BUSYBOX, "--list"], text=True).split():
-        if line != "busybox":
-            (place / "bin" / line).symlink_to("busybox")
+    busybox.install(place / "bin", busybox.applets())
     (place / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n")
     (place / "etc/group").write_text("root:x:0:\napp:x:1000:\nwine:x:1001:app\n")
     (place / "seeded/model").write_text("of the image")
@@ -93,7 +89,7 @@ def make_image(engine: Engine, name: str = "cellar") -> None:
 def engine(tmp_path_factory):
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    if not BUSYBOX.exists():
+    if not busybox.PROGRAM.exists():
         pytest.skip("needs busybox-static")
     base = tmp_path_factory.mktemp("engine")
     settings = Settings.load({**os.environ, "TIFFIN_HOME": str(base / "home")})

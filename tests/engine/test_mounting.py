@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from tests.suites import busybox
 
 from tiffin.container.mountoptions import parse_mount
 from tiffin.engine import containers, images, volumes
@@ -27,7 +27,6 @@ from tiffin.store.home import Home
 
 pytestmark = pytest.mark.live
 
-BUSYBOX = Path("/bin/busybox")
 APPLETS = ("sh", "cat", "ls", "stat", "touch", "mkdir", "ln", "sleep", "grep", "readlink")
 
 
@@ -42,11 +41,8 @@ def _layer(engine, fill):
 
 
 def _system(tree):
-    for name in ("bin", "etc"):
-        (tree / name).mkdir()
-    shutil.copy(BUSYBOX, tree / "bin/busybox")
-    for name in APPLETS:
-        (tree / "bin" / name).symlink_to("busybox")
+    (tree / "etc").mkdir()
+    busybox.install(tree / "bin", APPLETS)
     (tree / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/:/bin/sh\n")
 
 
@@ -87,7 +83,7 @@ def notices():
 def engine(tmp_path_factory, notices):
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    if not BUSYBOX.exists():
+    if not busybox.PROGRAM.exists():
         pytest.skip("needs busybox-static")
     base = tmp_path_factory.mktemp("mounting")
     settings = Settings.load({**os.environ, "TIFFIN_HOME": str(base / "home")})

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import pytest
 from tests.suites import accounts, turns
+from tests.suites import busybox as programs
 
 PROJECT = Path(__file__).parents[2]
-BUSYBOX = Path("/bin/busybox")
 SUBORDINATE = 300_000
 
 
@@ -138,16 +138,11 @@ def folder(tiffin, request):
 @pytest.fixture(scope="session")
 def busybox(tiffin):
     """The name of an image with a shell: nothing but a static busybox and its links."""
-    if not BUSYBOX.exists():
+    if not programs.PROGRAM.exists():
         pytest.skip("the package busybox-static is not installed")
     place = tiffin.home / "busybox"
     files = place / "files"
-    (files / "bin").mkdir(parents=True)
-    shutil.copy(BUSYBOX, files / "bin/busybox")
-    applets = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split()
-    for applet in applets:
-        if applet != "busybox":
-            (files / "bin" / applet).symlink_to("busybox")
+    programs.install(files / "bin", programs.applets())
     (files / "etc").mkdir()
     (files / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nanna:x:1000:1000::/home/anna:/bin/sh\n")
     (files / "etc/group").write_text("root:x:0:\nanna:x:1000:\nwine:x:2000:anna\n")

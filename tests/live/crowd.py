@@ -2,11 +2,12 @@
 
 import os
 import random
-import shutil
 import subprocess
 import sys
 import threading
 from pathlib import Path
+
+from tests.suites import busybox
 
 DOCKERFILE = """\
 FROM base
@@ -40,10 +41,7 @@ class Crowd:
     def prepare(self):
         """Make the image that all begin from, and one in the registry."""
         base = self.place / "base"
-        (base / "bin").mkdir(parents=True)
-        shutil.copy("/bin/busybox", base / "bin/busybox")
-        for applet in ("sh", "cp", "echo", "true", "sleep"):
-            (base / "bin" / applet).symlink_to("busybox")
+        busybox.install(base / "bin", ("sh", "cp", "echo", "true", "sleep"))
         (base / "Dockerfile").write_text("FROM scratch\nCOPY bin /bin\n")
         self("build", "-q", "-t", "base", base)
         self("build", "-q", "-t", f"{self.registry}/app:1", self.context("first", 0))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.live import terminal
 from tests.live.dockerd import DAEMON, Docker
+from tests.suites import busybox
 
-BUSYBOX = Path("/bin/busybox")
 pytestmark = [pytest.mark.live, pytest.mark.skipif(os.geteuid() != 0, reason="these need root")]
 
 
@@ -26,23 +26,8 @@ def files(tmp_path_factory):
     """A root filesystem: busybox and its names."""
     place = tmp_path_factory.mktemp("files")
     place.chmod(0o755)
-    (place / "bin").mkdir()
-    shutil.copy(BUSYBOX, place / "bin/busybox")
-    for name in (
-        "sh",
-        "cat",
-        "echo",
-        "head",
-        "hostname",
-        "id",
-        "sleep",
-        "stty",
-        "test",
-        "touch",
-        "tty",
-        "wc",
-    ):
-        (place / "bin" / name).symlink_to("busybox")
+    applets = "sh cat echo head hostname id sleep stty test touch tty wc"
+    busybox.install(place / "bin", applets.split())
     return place
 
 

@@ -11,6 +11,7 @@ import subprocess
 import pytest
 from tests.live.dockerd import CLIENT, DAEMON, Docker
 from tests.live.pod import Pod
+from tests.suites import busybox
 
 pytestmark = pytest.mark.live
 
@@ -40,11 +41,7 @@ def context(tmp_path_factory, readable_tiffin):
     """The folder of the Dockerfile, and the layers that it gives on this machine."""
     home = tmp_path_factory.mktemp("pods")
     home.chmod(0o755)
-    files = home / "files/bin"
-    files.mkdir(parents=True)
-    shutil.copy("/bin/busybox", files / "busybox")
-    for applet in ("sh", "cat", "chown", "id", "ln", "mkdir", "readlink", "rm"):
-        (files / applet).symlink_to("busybox")
+    busybox.install(home / "files/bin", ("sh", "cat", "chown", "id", "ln", "mkdir", "readlink", "rm"))
     (home / "Dockerfile").write_text(DOCKERFILE)
     env = {**os.environ, "TIFFIN_HOME": str(home / "store")}
     done = subprocess.run(
