@@ -1,10 +1,10 @@
 """What it costs that owners are kept where there is one id: the same steps with calls answered and without.
 
-    python benchmarks/owners.py [--rounds N] IMAGE
+    python benchmarks/owners.py [--rounds N] ARCHIVE
 
-As an ordinary user without subordinate ids. IMAGE has Debian's apt and a Python with pip, as
-`tiffin base --python --flavour build -t IMAGE` makes it; pip and apt take their packages from where the host
-takes them. Both ways take turns. Without, a change of owner succeeds in name only.
+As an ordinary user without subordinate ids. ARCHIVE has an image with Debian's apt and a Python with pip, as
+`tiffin base --python --flavour build` makes it and `tiffin save` writes it; pip and apt take their packages
+from where the host takes them. Both ways take turns. Without, a change of owner succeeds in name only.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ def main() -> None:
     """Print a line for each step: the medians, and their ratio."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("image", help="a Docker archive of the image, as `tiffin save` writes it")
+    parser.add_argument("archive", help="a Docker archive of the image, as `tiffin save` writes it")
     words = parser.parse_args()
     with tempfile.TemporaryDirectory(dir="/var/tmp") as place:  # /tmp may be small
         for home in ("answered", "idle"):
-            load = [sys.executable, "-m", "tiffin", "load", "-q", "-i", str(Path(words.image).absolute())]
+            load = [sys.executable, "-m", "tiffin", "load", "-q", "-i", str(Path(words.archive).absolute())]
             env = {**os.environ, "TIFFIN_HOME": f"{place}/{home}"}
             name = subprocess.run(load, check=True, capture_output=True, text=True, env=env).stdout.split()[
                 -1
