@@ -11,6 +11,7 @@ from tiffin.engine.building.request import BuildRequest
 from tiffin.engine.builds import build
 from tiffin.engine.lookup import need_image
 from tiffin.errors import NotFoundError, TiffinError
+from tiffin.oci.reference import Reference
 from tiffin.snapshot.layers import LayerStore
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a store with true owners belongs to root")
@@ -40,6 +41,16 @@ def test_a_build_settles_what_it_made(engine, tmp_path):
     build(engine, BuildRequest(place, tags=("app",)))
     assert unsettled(engine) == 0
     assert need_image(engine, "app")
+
+
+def test_an_image_and_all_its_names_wait_for_the_disk_once(engine, monkeypatch):
+    descriptor, image_id = make_image(engine)
+    waits = []
+    real = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", lambda fd: waits.append(real(fd)))
+    engine.keep(descriptor, image_id, [Reference.parse(name).tagged() for name in ("one", "two")])
+    assert len(waits) == 1
+    assert [need_image(engine, name).image_id for name in ("one", "two")] == [image_id] * 2
 
 
 def test_the_steps_of_a_failed_build_are_doubted_after_a_crash(engine, tmp_path):

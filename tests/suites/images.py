@@ -53,9 +53,7 @@ def make_image(engine, *names, layers=({"f": "content"},), history=(), created="
     described = engine.blobs.write(codec.encode(value), MediaType.OCI_CONFIG)
     raw = codec.encode(manifest(described, [layer_descriptor(engine.layers, each) for each in diff_ids]))
     descriptor = engine.blobs.write(raw, MediaType.OCI_MANIFEST)
-    engine.images.add(descriptor, described.digest)
-    for name in names:
-        engine.tags.set(Reference.parse(name).tagged(), descriptor)
+    engine.keep(descriptor, described.digest, [Reference.parse(name).tagged() for name in names])
     return descriptor, described.digest
 
 

@@ -18,6 +18,7 @@ from tiffin.oci.reference import Reference
 from tiffin.offline import is_offline
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tiffin.base.request import BaseResult, Flavour
@@ -63,9 +64,7 @@ def make_base(engine: Engine, order: BaseOrder) -> MadeBase:
             run_in=Dpkg(engine, place).run,
             emit=engine.emit,
         )
-        made = _store(engine, result, lease)
-        for tag in tags:
-            engine.tags.set(tag, made.descriptor)
+        made = _store(engine, result, lease, tags)
     if order.lock is not None and not order.lock.exists():
         atomic_write(order.lock, result.lock.encode())
     return made
@@ -96,7 +95,7 @@ def _new_layer(engine: Engine, place: Path) -> NewLayer:
     return NewLayer(tree, engine.layers.owners)
 
 
-def _store(engine: Engine, result: BaseResult, lease: Lease) -> MadeBase:
+def _store(engine: Engine, result: BaseResult, lease: Lease, tags: Sequence[Reference]) -> MadeBase:
     """Commit the layer; write config, manifest and lock. A label of the config leads to the lock."""
     info = describe(result.layer.path, engine.layers.owners)
     lease.add("layer", info.diff_id)
@@ -111,5 +110,5 @@ def _store(engine: Engine, result: BaseResult, lease: Lease) -> MadeBase:
     engine.blobs.write(built.config, built.config_descriptor.media_type)
     descriptor = engine.blobs.write(built.manifest, built.descriptor.media_type)
     engine.layers.settle()
-    engine.images.add(descriptor, built.config_descriptor.digest)
+    engine.keep(descriptor, built.config_descriptor.digest, tags)
     return MadeBase(built.config_descriptor.digest, descriptor)

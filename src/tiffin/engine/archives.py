@@ -80,9 +80,7 @@ def load(engine: Engine, stream: BinaryIO) -> list[str]:
                 loading.take_packages(entry.descriptor)
                 continue
             descriptor, image_id = loading.take(entry.descriptor)
-            engine.images.add(descriptor, image_id)
-            for reference in entry.references:
-                engine.tags.set(reference, descriptor)
+            engine.keep(descriptor, image_id, entry.references)
             names = [reference.familiar for reference in entry.references] or [str(image_id)]
             for name in names:
                 engine.happened("image", "load", image_id, name=name)

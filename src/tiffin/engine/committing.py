@@ -150,9 +150,8 @@ def _store(
         image = msgspec.structs.replace(image, author=wanted.author)
     descriptor, image_id = store_image(engine, image)
     engine.layers.settle()
-    engine.images.add(descriptor, image_id)
+    engine.keep(descriptor, image_id, [] if reference is None else [reference])
     if reference is not None:
-        engine.tags.set(reference, descriptor)
         engine.happened("image", "tag", image_id, name=reference.familiar)
     return image_id
 

@@ -13,14 +13,17 @@ from tiffin.store.db import Database
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
     from typing import Self
 
     from tiffin.engine.settings import Settings
     from tiffin.events import Emit, Event
     from tiffin.layer.owners import Owners
+    from tiffin.oci.descriptor import Descriptor
+    from tiffin.oci.digest import Digest
     from tiffin.oci.platform import Platform
+    from tiffin.oci.reference import Reference
     from tiffin.registry.access import Registries
     from tiffin.snapshot.export import LayerFetcher
     from tiffin.snapshot.layers import LayerStore
@@ -144,6 +147,13 @@ class Engine:
     def enter(self) -> None:
         """Be root over the owners of the store from here on."""
         self.footing.enter()
+
+    def keep(self, descriptor: Descriptor, image_id: Digest, names: Iterable[Reference] = ()) -> None:
+        """Keep an image, and give it these names: all at once, and the disk is waited for once."""
+        with self.db.transaction():
+            self.images.add(descriptor, image_id)
+            for name in names:
+                self.tags.set(name, descriptor)
 
     def happened(self, kind: str, action: str, identity: str, /, **about: str) -> None:
         """Tell those who follow `events` what was done to a container, image, volume or network."""

@@ -179,8 +179,7 @@ def _keep(engine: Engine, image: _Opened, reference: Reference) -> None:
     """Take in what is to be had of it; layers are unpacked by the first who needs them."""
     copy_graph(image.fetcher, engine.blobs, image.root, emit=engine.emit)
     image_id = open_found(engine, image.root, reference).image_id
-    engine.images.add(image.root, image_id)
-    engine.tags.set(reference, image.root)
+    engine.keep(image.root, image_id, [reference])
     engine.happened("image", "tag", image_id, name=reference.familiar)
 
 

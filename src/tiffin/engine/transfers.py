@@ -241,8 +241,7 @@ def _keep(
     named = (root if native else image.descriptor).bare()
     engine.layers.settle()
     image_id = open_found(engine, named, reference).image_id
-    engine.images.add(named, image_id)
-    engine.tags.set(reference, named)
+    engine.keep(named, image_id, [reference])
     engine.happened("image", "pull", image_id, name=reference.familiar)
     return named
 

@@ -115,9 +115,7 @@ class _Exporter:
         for document in outgoing.documents.values():
             engine.blobs.write(document, "")
         engine.layers.settle()
-        engine.images.add(descriptor, self._image_id)
-        for name in names:
-            engine.tags.set(name, descriptor)
+        engine.keep(descriptor, self._image_id, names)
 
     def _prepare(self, form: Form) -> Outgoing:
         outgoing = prepare(self._engine, self._root, form)

@@ -70,9 +70,7 @@ def deliver(engine: Engine, lease: Lease, outputs: tuple[Output, ...], built: Bu
     own_id = _own(engine, built.images).image_id
     if not outputs:
         engine.layers.settle()
-        engine.images.add(built.descriptor, own_id)
-        for tag in built.tags:
-            engine.tags.set(tag, built.descriptor)
+        engine.keep(built.descriptor, own_id, built.tags)
         _tell(engine, built)
         return built
     from tiffin.engine.building.exports import Exportable, export
