@@ -15,7 +15,7 @@ from tiffin.oci.reference import Reference
 from tiffin.registry.client import Repository
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tiffin.content.protocol import Fetcher
     from tiffin.engine.engine import Engine
@@ -72,9 +72,10 @@ def _referring(fetcher: Fetcher, root: Descriptor) -> Iterator[Descriptor]:
     """Every manifest that refers to one below `root`, or to one that does, each once and before its own."""
     seen: set[str] = set()
     pending = [(digest, 1) for digest in _manifests(fetcher, root)]
+    about = fetcher.referrers if isinstance(fetcher, Repository) else _by_subject(fetcher)
     while pending:
         digest, depth = pending.pop(0)
-        for descriptor in _about(fetcher, digest):
+        for descriptor in about(digest):
             if descriptor.digest in seen:
                 continue
             seen.add(descriptor.digest)
@@ -84,11 +85,14 @@ def _referring(fetcher: Fetcher, root: Descriptor) -> Iterator[Descriptor]:
             pending.append((descriptor.digest, depth + 1))
 
 
-def _about(fetcher: Fetcher, digest: Digest) -> list[Descriptor]:
-    if isinstance(fetcher, Repository):
-        return fetcher.referrers(digest)
+def _by_subject(fetcher: Fetcher) -> Callable[[Digest], list[Descriptor]]:
+    """What of a layout refers to a digest; each of its manifests is read once."""
     assert isinstance(fetcher, Layout)
-    return [each for each in fetcher.entries() if _subject(fetcher, each) == digest]
+    found: dict[Digest, list[Descriptor]] = {}
+    for entry in fetcher.entries():
+        if (subject := _subject(fetcher, entry)) is not None:
+            found.setdefault(subject, []).append(entry)
+    return lambda digest: found.get(digest, [])
 
 
 def _subject(layout: Layout, entry: Descriptor) -> Digest | None:
