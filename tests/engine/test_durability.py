@@ -9,6 +9,7 @@ from tests.suites.images import make_image, open_engine
 from tiffin.engine.archives import load, save
 from tiffin.engine.building.request import BuildRequest
 from tiffin.engine.builds import build
+from tiffin.engine.images import forget
 from tiffin.engine.lookup import need_image
 from tiffin.errors import NotFoundError, TiffinError
 from tiffin.oci.reference import Reference
@@ -45,12 +46,16 @@ def test_a_build_settles_what_it_made(engine, tmp_path):
 
 def test_an_image_and_all_its_names_wait_for_the_disk_once(engine, monkeypatch):
     descriptor, image_id = make_image(engine)
+    names = [Reference.parse(name).tagged() for name in ("one", "two")]
     waits = []
     real = os.fdatasync
     monkeypatch.setattr(os, "fdatasync", lambda fd: waits.append(real(fd)))
-    engine.keep(descriptor, image_id, [Reference.parse(name).tagged() for name in ("one", "two")])
+    engine.keep(descriptor, image_id, names)
     assert len(waits) == 1
     assert [need_image(engine, name).image_id for name in ("one", "two")] == [image_id] * 2
+    forget(engine, image_id, [descriptor.digest], names)
+    assert len(waits) == 2
+    assert (engine.tags.all(), engine.images.all()) == ([], [])
 
 
 def test_the_steps_of_a_failed_build_are_doubted_after_a_crash(engine, tmp_path):

@@ -11,7 +11,7 @@ from tiffin.errors import ConflictError, CorruptError, NotFoundError
 from tiffin.oci.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tiffin.engine.engine import Engine
     from tiffin.oci.digest import DiffID, Digest
@@ -156,14 +156,21 @@ def _remove_one(engine: Engine, name: str, *, force: bool) -> list[str]:
             code="image-in-use",
             hint=f"remove it first: tiffin rm {'-f ' if running else ''}{names}",
         )
-    for reference in own:
-        engine.tags.remove(reference)
-        engine.happened("image", "untag", image_id, name=reference.familiar)
-    engine.happened("image", "delete", image_id, name=image_id)
-    for digest in gone:
-        engine.images.remove(digest)
+    forget(engine, image_id, gone, own)
     collect(engine)
     return [*(f"Untagged: {reference.familiar}" for reference in own), f"Deleted: {image_id}"]
+
+
+def forget(engine: Engine, image_id: str, digests: Iterable[Digest], names: Sequence[Reference]) -> None:
+    """Let these manifests of an image and these names go: all at once, and the disk is waited for once."""
+    with engine.db.transaction():
+        for name in names:
+            engine.tags.remove(name)
+        for digest in digests:
+            engine.images.remove(digest)
+    for name in names:
+        engine.happened("image", "untag", image_id, name=name.familiar)
+    engine.happened("image", "delete", image_id, name=image_id)
 
 
 def inspect(engine: Engine, names: Sequence[str], platform: Platform | None = None) -> list[dict[str, Any]]:

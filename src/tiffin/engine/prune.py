@@ -274,15 +274,9 @@ def _prune_images(engine: Engine, request: PruneRequest) -> tuple[str, ...]:
 
 
 def _forget_image(engine: Engine, image: ImageSummary) -> list[str]:
-    untagged = []
-    for tag in engine.tags.all():
-        if tag.descriptor.digest == image.digest:
-            engine.tags.remove(tag.reference)
-            engine.happened("image", "untag", image.id, name=tag.reference.familiar)
-            untagged.append(f"untagged: {tag.reference.familiar}")
-    engine.images.remove(Digest(image.digest))
-    engine.happened("image", "delete", image.id, name=image.id)
-    return [*untagged, f"deleted: {image.id}"]
+    names = [tag.reference for tag in engine.tags.all() if tag.descriptor.digest == image.digest]
+    images.forget(engine, image.id, [Digest(image.digest)], names)
+    return [*(f"untagged: {name.familiar}" for name in names), f"deleted: {image.id}"]
 
 
 def _prune_volumes(engine: Engine, request: PruneRequest) -> tuple[tuple[str, ...], int]:
