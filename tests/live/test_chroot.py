@@ -74,6 +74,18 @@ def test_a_step_has_no_rights_over_its_place(tiffin, busybox, folder):
 
 
 @HERE
+def test_who_answers_is_led_out_by_no_link(tiffin, busybox, folder):
+    outside = folder / "outside"
+    outside.mkdir()
+    script = (
+        f"mkdir -p {outside}/self/fd && mv /proc /p && ln -s {outside} /proc && ls /proc/self/fd; "
+        f"mv /dev/pts /dev/p && ln -s {outside} /dev/pts && : < /dev/ptmx; echo done"
+    )
+    assert tiffin("run", "--rm", busybox, "sh", "-c", script).stdout.endswith("done\n")
+    assert not list(outside.iterdir())
+
+
+@HERE
 def test_a_secret_that_a_step_moves_fails_it(tiffin, busybox, folder):
     text = f"FROM {busybox}\nRUN --mount=type=secret,id=token,target=/token mv /token /kept\n"
     cases.write(folder, {"Dockerfile": text, "token": "secret"})

@@ -8,6 +8,7 @@ lead out of the root. Runs under `python -IS`; standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -15,7 +16,7 @@ import stat
 import threading
 from functools import partial
 
-from tiffin.linux import bpf, notify, prctl, terminal
+from tiffin.linux import bpf, files, notify, prctl, terminal
 from tiffin.linux.libc import syscall
 from tiffin.linux.remove import remove_at
 from tiffin.linux.sysnum import numbers
@@ -40,6 +41,8 @@ _TERMINALS = 136
 _KEPT = 64
 _PART = 256
 _LONGEST = 4096
+_PLACE = ".tiffin"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _READ_ONLY = os.O_ACCMODE | os.O_TRUNC
 
 
@@ -96,6 +99,7 @@ class _View:
     def __init__(self, listener: notify.Listener, root: str) -> None:
         self._listener = listener
         self._root = os.path.realpath(root)
+        self._top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._memory = _Memory()
         self._names = {number: name for name, number in numbers(os.uname().machine).items()}
         self._ids = _Ids()
@@ -111,6 +115,7 @@ class _View:
 
     def close(self) -> None:
         self._memory.close()
+        os.close(self._top)
 
     def _answer(self, call: Call) -> None:
         name = self._names[call.number]
@@ -168,7 +173,7 @@ class _View:
         wanted = flags & ~os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
         if found.kind == "listing":
             self._ids.become(os.getpid())
-            fd = os.open(self._list(self._host(call, found)), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fd = self._list(self._host(call, found))
         elif found.kind == "terminals":
             fd = os.open("/dev/ptmx", wanted)
             self._know(fd)
@@ -189,28 +194,51 @@ class _View:
         number = int.from_bytes(fcntl.ioctl(main, _TIOCGPTN, bytes(4)), "little")
         self._terminals.add(number)
         try:
-            os.mknod(f"{self._root}/dev/pts/{number}", stat.S_IFCHR | 0o620, os.makedev(_TERMINALS, number))
+            place = self._enter("dev/pts")
         except OSError:
-            return  # it is there, or the container has another /dev
+            return  # the container has another /dev
+        try:
+            os.mknod(str(number), stat.S_IFCHR | 0o620, os.makedev(_TERMINALS, number), dir_fd=place)
+        except OSError:
+            return  # it is there
+        finally:
+            os.close(place)
 
-    def _list(self, host: str) -> str:
-        """Make a directory in the root with what is in one of /proc, and return where it is."""
-        place = f"{self._root}/proc/.tiffin"
-        made = f"{place}/{os.urandom(6).hex()}"
-        os.makedirs(made, mode=0o755)
-        for name in os.listdir(host):
-            try:
-                text = self._inside(os.readlink(f"{host}/{name}"))
-            except OSError:
-                text = "."
-            os.symlink(text, f"{made}/{name}")
-        self._listings.append(made)
-        if len(self._listings) > _KEPT:
-            old = self._listings.pop(0)
-            fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            remove_at(fd, os.path.basename(old))
+    def _list(self, host: str) -> int:
+        """Make a directory in the root with what is in one of /proc, and return it, open."""
+        place = self._enter("proc", _PLACE)
+        try:
+            made = os.urandom(6).hex()
+            os.mkdir(made, 0o755, dir_fd=place)
+            self._listings.append(made)
+            if len(self._listings) > _KEPT:
+                remove_at(place, self._listings.pop(0))
+            fd = files.open_directory_here(place, made)
+        finally:
+            os.close(place)
+        try:
+            for name in os.listdir(host):
+                try:
+                    text = self._inside(os.readlink(f"{host}/{name}"))
+                except OSError:
+                    text = "."
+                os.symlink(text, name, dir_fd=fd)
+        except BaseException:
             os.close(fd)
-        return made
+            raise
+        return fd
+
+    def _enter(self, path: str, below: str = "") -> int:
+        """Open a directory of the root, with one `below` that is made. By no link: it would lead out."""
+        fd = files.open_in_root(self._top, path, _DIRECTORY, links=False)
+        if not below:
+            return fd
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(below, 0o755, dir_fd=fd)
+            return files.open_directory_here(fd, below)
+        finally:
+            os.close(fd)
 
 
 class _Memory:
