@@ -163,6 +163,11 @@ def test_armour_is_taken_off_again(data, label):
     assert pem.block(pem.armoured(label, data), "it") == (label, data)
 
 
+def test_a_block_of_nothing_but_spaces_is_read_at_once():
+    with pytest.raises(InvalidError, match="not in PEM format"):
+        pem.blocks(b"-----BEGIN CERTIFICATE-----" + b"\n" * (pem.LARGEST - 100), "it")
+
+
 @given(st.binary(max_size=100))
 def test_no_bytes_make_it_fail_in_another_way(data):
     with pytest.raises(TiffinError):

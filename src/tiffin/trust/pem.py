@@ -10,7 +10,9 @@ from typing import Final, NamedTuple
 from tiffin.errors import InvalidError
 
 LARGEST: Final = 256 << 10
-_BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----\s+([A-Za-z0-9+/=\s]*?)-----END \1-----")
+# One space before the text, which may begin with more: two runs of spaces, one after the other, can be told
+# apart in so many ways that nothing but spaces would keep us busy for minutes.
+_BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----\s([A-Za-z0-9+/=\s]*?)-----END \1-----")
 
 
 class Block(NamedTuple):
