@@ -145,8 +145,7 @@ def _crowded(image: Reference) -> UnavailableError:
 
 
 def _signed(payload: Payload, key: SigningKey) -> Attached:
-    optional = {"creator": f"tiffin {VERSION}", **payload.optional}
-    data = compose_payload(payload._replace(optional=optional))
+    data = _signed_text(payload)
     return Attached(data, key.sign(data))
 
 

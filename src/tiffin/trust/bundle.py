@@ -19,7 +19,6 @@ from tiffin.trust.refusal import refused
 if TYPE_CHECKING:
     from tiffin.oci.digest import Digest
 
-BUNDLE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
 LARGEST: Final = 4 << 20
 STATEMENT: Final = "application/vnd.in-toto+json"
 SIGN: Final = "https://sigstore.dev/cosign/sign/v1"
@@ -186,14 +185,6 @@ def _number(value: str | int, what: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 19:
         raise CorruptError(f"{what} has the malformed number {text[:40]!r}", code="signatures")
     return int(text)
-
-
-class Statement(NamedTuple):
-    """A statement about content: its names, by digest, and what kind of thing is stated."""
-
-    subjects: dict[str, str]
-    predicate_type: str
-    predicate: Any
 
 
 class _Subject(msgspec.Struct):

@@ -62,7 +62,7 @@ class _Sealed(msgspec.Struct):
 
 def new_key_pair(password: bytes) -> KeyPair:
     """Return a new key pair, whose private key opens with the password; an empty one is a password too."""
-    _, pkcs8, public = new_signing_key()
+    pkcs8, public = new_signing_key()
     return KeyPair(pem.armoured(SEALED[0], _seal(pkcs8, password)), public)
 
 

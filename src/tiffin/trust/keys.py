@@ -152,16 +152,15 @@ def load_signing_key(pkcs8: bytes, what: str) -> SigningKey:
     return SigningKey(key)
 
 
-def new_signing_key() -> tuple[SigningKey, bytes, bytes]:
-    """Return a new ECDSA key on P-256, its PKCS 8 form, and the PEM text of its public half."""
+def new_signing_key() -> tuple[bytes, bytes]:
+    """Return a new ECDSA key on P-256 in its PKCS 8 form, and the PEM text of its public half."""
     need_library()
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     key = ec.generate_private_key(ec.SECP256R1())
-    signing = SigningKey(key)
     pkcs8 = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    return signing, pkcs8, pem.armoured("PUBLIC KEY", signing.public.der)
+    return pkcs8, pem.armoured("PUBLIC KEY", SigningKey(key).public.der)
 
 
 def _holds(verify: Any, *arguments: Any) -> bool:
