@@ -402,6 +402,17 @@ def test_a_policy_for_certificates(double, engine, policy, world, tmp_path):
     assert (claim.signer, claim.issuer, claim.reference) == (EMAIL, ISSUER, name)
 
 
+def test_without_the_library_an_inspection_says_what_to_install(double, engine, world, monkeypatch):
+    digest = Reference.parse(f"a@{digest_of(serve_image(double, 'a', '1'))}").digest
+    keyless(double, world, "a", digest, f"{double.address}/a:1")
+    for name in [name for name in sys.modules if name.split(".")[0] == "cryptography"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(UnsupportedError, match="cryptography is not installed") as caught:
+        inspect_image(engine, f"{double.address}/a:1")
+    assert "tiffin[trust]" in caught.value.hint
+
+
 def test_a_bundle_counts_for_the_command_and_for_no_policy(double, engine, policy, world, tmp_path):
     digest = Reference.parse(f"a@{digest_of(serve_image(double, 'a', '1'))}").digest
     name, key = f"{double.address}/a:1", new_key()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tiffin.engine.policies import judged_name, load_policy
 from tiffin.engine.policyfile import admit
 from tiffin.engine.signatures import Unusable, candidates, reasons, verified
-from tiffin.errors import DeniedError, TiffinError
+from tiffin.errors import DeniedError, TiffinError, UnsupportedError
 from tiffin.image.view import open_image
 from tiffin.oci.reference import Reference
 from tiffin.trust.bundle import Bundle, signed_name
@@ -90,6 +90,8 @@ def _claim(found: Candidate, digest: Digest) -> Claim:
         time = _time(found.entry)
         leaf = load_certificates(found.certificate, "its certificate")[0] if found.certificate else None
         return _held(Claim("signature", payload.reference, time=time, trouble=trouble), leaf)
+    except UnsupportedError:  # the library is not installed, which says nothing about the signature
+        raise
     except TiffinError as error:
         return Claim("unreadable", trouble=error.message)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tiffin.errors import InvalidError
 from tiffin.trust import pem
+from tiffin.trust.keys import need_library
 from tiffin.trust.refusal import refused
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def load_certificates(data: bytes, what: str) -> list[Certificate]:
 
 
 def load_certificate(der: bytes, what: str) -> Certificate:
-    """The certificate in DER. Raises InvalidError."""
+    """The certificate in DER. Raises InvalidError, UnsupportedError without the library."""
+    need_library()
     import warnings
 
     from cryptography import x509
