@@ -15,6 +15,7 @@ from tiffin.errors import CorruptError, DeniedError, InvalidError, TiffinError
 from tiffin.oci.digest import Digest
 from tiffin.trust.attached import Attached
 from tiffin.trust.bundle import parse_bundle
+from tiffin.trust.certificates import load_certificate
 from tiffin.trust.keys import load_public_key
 from tiffin.trust.log import Log
 from tiffin.trust.payload import Payload, compose
@@ -546,6 +547,16 @@ def test_no_flipped_bit_of_a_timestamp_moves_its_time(world, key, stamped):
             assert check_timestamp(flipped, signature, stamped.stampers) == NOW + 60
         except TiffinError:
             continue
+
+
+def test_a_certificate_whose_signature_is_not_of_whole_bytes(world, key):
+    certificate = world.certificate(key)
+    while certificate.signature[-1] & 1:  # the bit to leave out has to be 0 for the library
+        certificate = world.certificate(key)
+    raw, tail = certificate.public_bytes(Encoding.DER), certificate.signature
+    assert load_certificate(raw, "it") == certificate
+    with pytest.raises(InvalidError, match="not of whole bytes"):
+        load_certificate(raw.removesuffix(b"\0" + tail) + b"\1" + tail, "it")
 
 
 def test_no_flipped_bit_of_a_certificate_is_overlooked_or_makes_it_fail_in_another_way(world, key, trusted):

@@ -82,6 +82,9 @@ def load_certificate(der: bytes, what: str) -> Certificate:
             # Read now what is read late, so that what is malformed is found here.
             _ = found.extensions, found.not_valid_before_utc, found.not_valid_after_utc, found.subject
             _ = found.issuer, found.public_key(), found.serial_number
+            # How many bits of its end the signature goes without is signed by nobody: it has to be none.
+            if not der.endswith(b"\0" + found.signature):
+                raise ValueError("its signature is not of whole bytes")
     except (*bad, Warning) as error:
         reason = " ".join(str(error).split())[:200]
         raise InvalidError(f"{what}: no readable certificate: {reason}", code="not-certificates") from None
