@@ -101,6 +101,19 @@ def test_root_of_an_ordinary_container_has_chroot(docker, context, readable_tiff
         pod.stop()
 
 
+def test_root_that_may_mount_has_the_rung_root_with_a_volume(docker, context, readable_tiffin):
+    home, expected = context
+    pod = Pod(docker, home, readable_tiffin, *NAMESPACES, "--cap-add", "SYS_ADMIN")
+    store = {"TIFFIN_HOME": str(home / "store")}  # all of `home` is mounted
+    try:
+        assert json.loads(pod("doctor", "--json", env=store).stdout)["Rung"] == "root"
+        built = pod("build", "-q", home, env=store)
+        assert (built.stdout.strip(), "are copied" in built.stderr) == (expected, False)
+    finally:
+        pod.stop()
+        shutil.rmtree(home / "store", ignore_errors=True)
+
+
 @pytest.mark.parametrize(
     ("options", "reason", "remedy"),
     [
