@@ -251,6 +251,16 @@ def test_what_a_step_puts_beside_stays(room):
     assert os.listdir(room.root / "var/cache") == ["mine"]
 
 
+def test_nothing_is_removed_where_a_link_of_the_step_leads(room):
+    room.put("/srv/new/cache", folder=True)
+    outside = room.place / "outside/new"
+    outside.mkdir(parents=True)
+    os.rename(room.root / "srv", room.root / "etc/srv")
+    (room.root / "srv").symlink_to(outside.parent)
+    room.standins.take()
+    assert outside.is_dir()
+
+
 def test_a_step_may_replace_or_remove_what_stands_in(room):
     room.put("/etc/hosts")
     (room.root / "etc/hosts").unlink()

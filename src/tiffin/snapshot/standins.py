@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.errors import FailedError
+from tiffin.linux.files import open_in_root
 from tiffin.linux.remove import remove_at
 from tiffin.snapshot.merged import MergedTree
 
@@ -73,12 +75,7 @@ class StandIns:
             finally:
                 os.close(placed.directory)
                 os.close(placed.entry)
-        for path in reversed(self._made):
-            try:
-                os.rmdir(self._root / path)
-            except OSError:
-                continue  # the step has put something there
-        self._made.clear()
+        self._remove_made()
         if lost:
             raise FailedError(
                 f"the step has moved or linked what was mounted at {lost[0]} into its own files",
@@ -113,6 +110,22 @@ class StandIns:
                 (self._root / made).mkdir()
                 (self._root / made).chmod(0o755)  # whatever our umask
                 self._made.append(made)
+
+    def _remove_made(self) -> None:
+        """Remove the directories that led to a place: by no link, for the step may have put one there."""
+        top = os.open(self._root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for path in reversed(self._made):
+                parent, _, name = path.rpartition("/")
+                with suppress(OSError):  # the step has put something there, or has removed it
+                    fd = open_in_root(top, parent, os.O_PATH | os.O_DIRECTORY, links=False)
+                    try:
+                        os.rmdir(name, dir_fd=fd)
+                    finally:
+                        os.close(fd)
+        finally:
+            os.close(top)
+        self._made.clear()
 
     def _remove(self, placed: _Placed) -> bool:
         """Clear the place; whether what was put there is in no other one."""
