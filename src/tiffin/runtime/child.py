@@ -91,8 +91,8 @@ class Handshake:
         self._terminal: tuple[int, int] | None = None
         self.interpreter = os.open("/proc/self/exe", os.O_PATH | os.O_CLOEXEC)
         """The program that runs this code, for the child to find out who may write to it."""
-        self._owners = self._childs_owners = -1
-        if terminal or owners:
+        self._owners = self._childs_owners = self._view = self._childs_view = -1
+        if terminal or owners or view:
             from tiffin.linux import terminal as tty
 
             if terminal:
@@ -101,27 +101,24 @@ class Handshake:
                 from tiffin.runtime.emulation import notifier as _notifier  # noqa: F401 - for the child, too
 
                 self._owners, self._childs_owners = tty.socket_pair()
-        self._view = self._childs_view = -1
-        if view:
-            from tiffin.linux import terminal as tty
-
-            self._view, self._childs_view = tty.socket_pair()
+            if view:
+                self._view, self._childs_view = tty.socket_pair()
 
     def take_launchers_side(self) -> None:
         """Close what the child holds."""
         theirs = (self._childs_control, self._childs_report, self._childs_console, self._childs_ready)
-        for fd in (*theirs, self._childs_owners):
+        for fd in (*theirs, self._childs_owners, self._childs_view):
             if fd >= 0:
                 os.close(fd)
         self._childs_control = self._childs_report = self._childs_console = self._childs_ready = -1
-        self._childs_owners = -1
+        self._childs_owners = self._childs_view = -1
 
     def take_childs_side(self) -> None:
         """Close what the launcher holds."""
-        for fd in (self._control, self._report, self._console, self._ready, self._owners):
+        for fd in (self._control, self._report, self._console, self._ready, self._owners, self._view):
             if fd >= 0:
                 os.close(fd)
-        self._control = self._report = self._console = self._ready = self._owners = -1
+        self._control = self._report = self._console = self._ready = self._owners = self._view = -1
 
     def answer_calls(self, process: Process, pid: int) -> None:
         """Start what keeps the owners of files for the child, if anything is to."""
@@ -142,9 +139,8 @@ class Handshake:
         if self._view >= 0:
             from tiffin.runtime import procview  # one rung needs it
 
-            os.close(self._childs_view)
             procview.serve(self._view, root)
-            self._view = self._childs_view = -1
+            self._view = -1
 
     def ask_for_proc(self, program: bytes) -> None:
         """Have, in the child, the launcher answer from now on, where an outer filter allows that."""
