@@ -104,6 +104,7 @@ def test_sign_verify_inspect_and_check(keys, double, tiffin, stdin, monkeypatch)
             "verify --rekor-public-key k --certificate-identity a --certificate-oidc-issuer b x",
             "--rekor-public-key goes with --key",
         ),
+        ("verify --key k --insecure-ignore-sct x", "--insecure-ignore-sct is about certificates"),
         ("verify --key none.pub x", "none.pub cannot be read"),
         ("sign --key none.key x", "none.key cannot be read"),
     ],

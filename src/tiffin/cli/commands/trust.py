@@ -95,6 +95,8 @@ def _signer(session: Session, arguments: Arguments) -> Signer:
     if (key is None) == (not given):
         raise usage("give either --key, or --certificate-identity and what belongs to it", session.path)
     if key is not None:
+        if arguments.flag("insecure-ignore-sct"):
+            raise usage("--insecure-ignore-sct is about certificates, and --key needs none", session.path)
         from tiffin.trust.keys import load_public_key
         from tiffin.trust.log import Log
         from tiffin.trust.verify import ByKey
