@@ -27,7 +27,11 @@ def policy_file(settings: Settings) -> Path | None:
     if named:
         path = Path(named).absolute()
         if not path.exists():
-            raise NotFoundError(f"there is no policy {named}", code="no-such-file")
+            raise NotFoundError(
+                f"there is no policy {named}",
+                code="no-such-file",
+                hint=f"--signature-policy names it, or {VARIABLE}; without them yours or the machine's is",
+            )
         return path
     home = settings.environ.get("HOME", "")
     own = Path(home) / ".config/containers/policy.json" if home.startswith("/") else None
