@@ -178,14 +178,14 @@ class Sigstore:
         )
         return built.sign(self.time_root_key, hashes.SHA256())
 
-    def stamp(self, signature, at=NOW + 60, *, certificate=None, by=None, named=None):
+    def stamp(self, signature, at=NOW + 60, *, certificate=None, by=None, named=None, naming=None):
         """A timestamp of a signature (RFC 3161)."""
         certificate = certificate or self.time
         imprint = der(0x30, SHA256, der_octets(hashlib.sha256(signature).digest()))
         moment = der(0x18, f"{when(at):%Y%m%d%H%M%SZ}".encode())
         content = der(0x30, b"\x02\x01\x01", b"\x06\x01\x2a", imprint, b"\x02\x01\x07", moment)
         named = named or hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
-        signer = der(0x30, der(0x30, der(0x30, der_octets(named))))
+        signer = naming or der(0x30, der(0x30, der(0x30, der_octets(named))))
         attributes = b"".join(
             der(0x30, bytes.fromhex(oid), der(0x31, value))
             for oid, value in (

@@ -535,6 +535,12 @@ def test_a_timer_of_another_authority(world, key, stamped):
         verify(second(world, key), stamped._replace(stampers=strange.stampers))
 
 
+def test_a_timestamp_that_names_its_signer_by_nothing(world, stamped):
+    stamp = world.stamp(b"signature", naming=bytes.fromhex("300430023000"))
+    with pytest.raises(DeniedError, match="timestamp of the signature is malformed"):
+        check_timestamp(stamp, b"signature", stamped.stampers)
+
+
 def test_no_flipped_bit_of_a_timestamp_moves_its_time(world, key, stamped):
     found = second(world, key)
     raw = base64.b64decode(

@@ -146,7 +146,7 @@ def _vouches(token: _Token, signer: Certificate, authority: Authority, at: int) 
     return (
         found.get(_CONTENT_TYPE) == _STAMP_BODY
         and found.get(_MESSAGE_DIGEST) == hashlib.new(token.hash, token.content).digest()
-        and hashlib.sha256(signer.public_bytes(Encoding.DER)).digest() == _named(token)
+        and hashlib.sha256(signer.public_bytes(Encoding.DER)).digest() == _named(found)
     )
 
 
@@ -162,13 +162,15 @@ def _attributes(node: Node) -> Mapping[str, bytes]:
     return found
 
 
-def _named(token: _Token) -> bytes:
+def _named(attributes: Mapping[str, bytes]) -> bytes:
     """The SHA-256 of the certificate that the signer names as its own (RFC 5816)."""
-    body = _attributes(token.attributes).get(_SIGNER)
+    body = attributes.get(_SIGNER)
     if body is None:
         raise refused("the timestamp of the signature does not name its signer")
     listed = der.Node(der.SEQUENCE, body, body).parts(der.SEQUENCE)[0]
     first = listed.parts(der.SEQUENCE)[0].inside()
+    if not first:
+        raise der.malformed()
     if first[0].tag == der.SEQUENCE:  # another hash than SHA-256
         raise refused("the timestamp of the signature names its signer by another hash than SHA-256")
     return first[0].body
