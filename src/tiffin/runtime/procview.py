@@ -158,7 +158,7 @@ class _View:
             return
         self._ids.become(call.pid)
         text = os.fsencode(self._inside(os.readlink(self._host(call, found))))[:size]
-        self._memory.write(call.pid, buffer, text)
+        self._memory.write(call.pid, buffer, text, partial(self._listener.is_waiting, call))
         self._listener.result(call, len(text))
 
     def _inside(self, text: str) -> str:
@@ -258,9 +258,15 @@ class _Memory:
             found += part
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
 
-    def write(self, pid: int, address: int, data: bytes) -> None:
-        """Put the bytes at the address."""
-        self._act(pid, lambda fd: os.pwrite(fd, data, address))
+    def write(self, pid: int, address: int, data: bytes, is_its: Callable[[], bool]) -> None:
+        """Put the bytes at the address, if what was opened is still of the process that is meant."""
+
+        def act(fd: int) -> int:
+            if not is_its():
+                raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+            return os.pwrite(fd, data, address)
+
+        self._act(pid, act)
 
     def _act(self, pid: int, act: Callable[[int], _Done]) -> _Done:
         """Do it with the open memory, or, if the process has become another program since, with a new one."""
