@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from tests.live.dockerd import CLIENT, DAEMON, Docker
 from tests.suites import accounts, turns
 from tests.suites import busybox as programs
 
@@ -155,6 +156,20 @@ def busybox(tiffin):
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
     tiffin("build", "-q", "-t", "busybox", place)
     return "busybox"
+
+
+@pytest.fixture(scope="session")
+def docker(tmp_path_factory):
+    """A Docker of our own, until the end of all tests."""
+    if os.geteuid() != 0:
+        pytest.skip("dockerd needs root")
+    for program in (DAEMON, CLIENT):
+        if not program.exists():
+            pytest.skip(f"{program} of the package docker.io is not installed")
+    engine = Docker(tmp_path_factory.mktemp("docker"))
+    engine.start()
+    yield engine
+    engine.stop()
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Docker, skopeo and umoci beside us: what one has made the other takes, and a Dockerfile gives the same."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -10,7 +9,6 @@ import tarfile
 import pytest
 from tests.doubles.web import Page, Repository, WebDouble
 from tests.live import cases, test_registry, trees
-from tests.live.dockerd import CLIENT, DAEMON, Docker
 
 pytestmark = pytest.mark.live
 
@@ -32,19 +30,6 @@ USER anna
 ENTRYPOINT ["tell", "first"]
 CMD ["second", "third word"]
 """
-
-
-@pytest.fixture(scope="session")
-def docker(tmp_path_factory):
-    if os.geteuid() != 0:
-        pytest.skip("dockerd needs root")
-    for program in (DAEMON, CLIENT):
-        if not program.exists():
-            pytest.skip(f"{program} of the package docker.io is not installed")
-    engine = Docker(tmp_path_factory.mktemp("docker"))
-    engine.start()
-    yield engine
-    engine.stop()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 
 import pytest
-from tests.live.dockerd import CLIENT, DAEMON, Docker
 from tests.live.pod import Pod
 from tests.suites import busybox
 
@@ -24,16 +23,6 @@ RUN rm /srv/a/b && rm -r /srv/a && mkdir /srv/a && echo again > /srv/a/c && chow
 RUN ln -s c /srv/a/d && chown -h 5 /srv/a/d
 RUN --mount=type=cache,target=/cache --mount=type=tmpfs,target=/srv/t echo x > /cache/x && echo y > /srv/t/y
 """
-
-
-@pytest.fixture(scope="module")
-def docker(tmp_path_factory):
-    if os.geteuid() != 0 or not (DAEMON.exists() and CLIENT.exists()):
-        pytest.skip("the package docker.io is not installed, or this is not root")
-    docker = Docker(tmp_path_factory.mktemp("docker"))
-    docker.start()
-    yield docker
-    docker.stop()
 
 
 @pytest.fixture(scope="module")
