@@ -117,7 +117,8 @@ def test_a_caller_that_is_killed_while_it_waits(child):
     assert end() == -signal.SIGKILL
 
 
-def test_the_memory_of_a_caller(child):
+@pytest.mark.parametrize("proc", ["", "/proc"])
+def test_the_memory_of_a_caller(child, proc):
     import ctypes  # the child has its own
 
     text = ctypes.create_string_buffer(b"x" * 5000 + b"end")
@@ -129,16 +130,63 @@ def test_the_memory_of_a_caller(child):
 
     listener, end = child(act)
     heard = listener.receive()
-    memory = notify.Memory()
+    memory = notify.Memory(proc)
     assert memory.string(heard.pid, here + 5000) == b"end"
     assert memory.read(heard.pid, here + 4998, 4) == b"xxen"
     with pytest.raises(OSError, match="too long"):
         memory.string(heard.pid, here)
     for address in (0, 1 << 46, (1 << 64) - 16):
-        with pytest.raises(OSError, match=r"Bad address|Invalid"):
+        with pytest.raises(OSError, match=r"Bad address|Invalid|Input/output"):
             memory.string(heard.pid, address)
     listener.result(heard, 0)
     assert end() == 7
+
+
+def test_what_is_written_to_a_caller(child):
+    import ctypes
+
+    text = ctypes.create_string_buffer(b"before")
+
+    def act():
+        call(1)
+        return 7 if text.value == b"behind" else 8
+
+    listener, end = child(act)
+    heard = listener.receive()
+    listener.write(heard, ctypes.addressof(text), b"behind")
+    for address in (0, 1 << 46, (1 << 64) - 16):
+        with pytest.raises(OSError, match="Bad address"):
+            listener.write(heard, address, b"x")
+    listener.result(heard, 0)
+    assert end() == 7
+    assert text.value == b"before"
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_nothing_is_written_to_who_does_not_wait(child, ends):
+    import ctypes
+
+    text = ctypes.create_string_buffer(b"before")
+    told, telling = os.pipe()
+
+    def act():
+        call(1)
+        os.read(told, 1)
+        return 7 if text.value == b"before" else 8
+
+    listener, end = child(act)
+    heard = listener.receive()
+    if ends:
+        os.kill(heard.pid, signal.SIGKILL)
+        assert listener.receive() is None
+    else:
+        listener.result(heard, 0)
+    with pytest.raises(OSError, match=r"No such process|No such file"):
+        listener.write(heard, ctypes.addressof(text), b"behind")
+    os.write(telling, b"x")
+    assert end() == (-signal.SIGKILL if ends else 7)
+    os.close(told)
+    os.close(telling)
 
 
 def test_a_process_has_one_such_filter(child):

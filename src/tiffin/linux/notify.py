@@ -18,10 +18,6 @@ import struct
 from tiffin.linux import bpf, libc, prctl
 from tiffin.linux.record import NamedTuple
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 _RECEIVE = 0xC0502100
 _SEND = 0xC0182101
 _VALID = 0x40082102
@@ -35,6 +31,8 @@ _ANSWER = struct.Struct("=QqiI")
 _GIVEN = struct.Struct("=QIIII")
 _ID = struct.Struct("=Q")
 _PAGE = 4096
+_SIGNED = 63
+"""Addresses with this bit are no places in a file, nor in a program."""
 _MEMORY = {"x86_64": 310, "aarch64": 270}
 _NOTHING = bytes(_CALL.size)
 
@@ -111,6 +109,25 @@ class Listener:
             given = bytearray(_GIVEN.pack(call.id, 0, fd, 0, flags))
             self.result(call, fcntl.ioctl(self.fd, _ADD_FD, given))
 
+    def write(self, call: Call, address: int, data: bytes | bytearray, proc: str = "/proc") -> None:
+        """Put the bytes where the caller wants them; `proc` is a /proc that knows its number. Raises OSError.
+
+        By a file that is opened before it is sure whose it is: the number could be another process's by now.
+        """
+        fd = os.open(f"{proc}/{call.pid}/mem", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            if not self.is_waiting(call):
+                raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+            written = 0 if address >> _SIGNED else os.pwrite(fd, data, address)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            written = 0
+        finally:
+            os.close(fd)
+        if written != len(data):
+            raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
+
     def _send(self, call: Call, value: int, code: int, flags: int) -> None:
         try:
             fcntl.ioctl(self.fd, _SEND, _ANSWER.pack(call.id, value, code, flags))
@@ -120,10 +137,15 @@ class Listener:
 
 
 class Memory:
-    """The memory of other processes, which we may trace; what cannot be read is an `OSError`."""
+    """The memory of other processes, which we may trace; what cannot be read is an `OSError`.
 
-    def __init__(self) -> None:
-        self._read = _MEMORY[os.uname().machine]
+    With `proc`, a /proc, it is read by the files there: filters in use refuse the call for it, and not these.
+    No file is kept open: the number may be another process's next time, or the process another program.
+    """
+
+    def __init__(self, proc: str = "") -> None:
+        self._proc = proc
+        self._read = _MEMORY.get(os.uname().machine, -1)
         self._buffer = ctypes.create_string_buffer(_PAGE)
         self._local = (ctypes.c_ulong * 2)(ctypes.addressof(self._buffer), 0)
         self._remote = (ctypes.c_ulong * 2)()
@@ -131,18 +153,17 @@ class Memory:
 
     def read(self, pid: int, address: int, size: int) -> bytes:
         """Return `size` bytes at the address, at most a page."""
-        if self._move(pid, address, size) != size:
+        data = self._part(pid, address, size)
+        if len(data) != size:
             raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
-        return self._buffer.raw[:size]
+        return data
 
     def string(self, pid: int, address: int) -> bytes:
         """Return what is at the address up to a zero byte, which must come within a page."""
         found = b""
         while len(found) < _PAGE:
             # To the end of a page and no farther: the next one may not be there.
-            room = min(_PAGE - address % _PAGE, _PAGE - len(found))
-            size = self._move(pid, address, room)
-            part = self._buffer.raw[:size]
+            part = self._part(pid, address, min(_PAGE - address % _PAGE, _PAGE - len(found)))
             end = part.find(b"\0")
             if end >= 0:
                 return found + part[:end]
@@ -150,16 +171,30 @@ class Memory:
             address += len(part)
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
 
-    def _move(self, pid: int, address: int, size: int) -> int:
+    def _part(self, pid: int, address: int, size: int) -> bytes:
+        if self._proc:
+            return _of_file(f"{self._proc}/{pid}/mem", address, size)
         self._local[1] = size
         self._remote[0], self._remote[1] = address, size
-        return libc.syscall("memory", self._read, pid, self._vectors[0], 1, self._vectors[1], 1, 0)
+        size = libc.syscall("memory", self._read, pid, self._vectors[0], 1, self._vectors[1], 1, 0)
+        return self._buffer.raw[:size]
 
 
-def missing(read: Callable[[int, int], object] | None = None) -> str:
+def _of_file(path: str, address: int, size: int) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = b"" if address >> _SIGNED else os.pread(fd, size, address)
+    finally:
+        os.close(fd)
+    if not data:  # what has ended has no memory
+        raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
+    return data
+
+
+def missing(memory: Memory | None = None) -> str:
     """Return why calls cannot be answered here, empty if they can: found by trying, in a child.
 
-    `read` is how the memory of a process is read at an address, `Memory.read` if none is given.
+    `memory` is how that of a process is read, by the call for it if none is given.
     """
     told, telling = os.pipe()
     held, holding = os.pipe()
@@ -172,10 +207,7 @@ def missing(read: Callable[[int, int], object] | None = None) -> str:
     try:
         reason = os.read(told, 200).decode()
         if reason == "yes":
-            if read is not None:
-                read(child, ctypes.addressof(_TRIED))
-            else:
-                Memory().read(child, ctypes.addressof(_TRIED), 1)
+            (memory or Memory()).read(child, ctypes.addressof(_TRIED), 1)
             return ""
     except OSError as error:
         return f"the memory of other processes is closed: {error.strerror or error}"

@@ -14,7 +14,6 @@ import fcntl
 import os
 import stat
 import threading
-from functools import partial
 
 from tiffin.linux import bpf, files, notify, prctl, terminal
 from tiffin.linux.libc import syscall
@@ -25,12 +24,7 @@ from tiffin.runtime.procpaths import Meaning, meaning_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeVar
-
     from tiffin.linux.notify import Call
-
-    _Done = TypeVar("_Done", bytes, int)
 
 __all__ = ["missing", "program", "serve"]
 
@@ -39,8 +33,6 @@ _LINKS = ("readlink", "readlinkat")
 _TIOCGPTN = 0x80045430
 _TERMINALS = 136
 _KEPT = 64
-_PART = 256
-_LONGEST = 4096
 _PLACE = ".tiffin"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _READ_ONLY = os.O_ACCMODE | os.O_TRUNC
@@ -88,11 +80,7 @@ def serve(socket: int, root: str) -> None:
 
 def missing() -> str:
     """Return why nobody could answer here, empty if somebody can: found by trying, in a child."""
-    memory = _Memory()
-    try:
-        return notify.missing(memory.string)
-    finally:
-        memory.close()
+    return notify.missing(notify.Memory("/proc"))
 
 
 class _View:
@@ -100,7 +88,7 @@ class _View:
         self._listener = listener
         self._root = os.path.realpath(root)
         self._top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._memory = _Memory()
+        self._memory = notify.Memory("/proc")
         self._names = {number: name for name, number in numbers(os.uname().machine).items()}
         self._ids = _Ids()
         self._terminals: set[int] = set()
@@ -114,7 +102,6 @@ class _View:
                 self._listener.fail(call, error.errno or errno.EIO)
 
     def close(self) -> None:
-        self._memory.close()
         os.close(self._top)
 
     def _answer(self, call: Call) -> None:
@@ -158,7 +145,7 @@ class _View:
             return
         self._ids.become(call.pid)
         text = os.fsencode(self._inside(os.readlink(self._host(call, found))))[:size]
-        self._memory.write(call.pid, buffer, text, partial(self._listener.is_waiting, call))
+        self._listener.write(call, buffer, text)
         self._listener.result(call, len(text))
 
     def _inside(self, text: str) -> str:
@@ -239,59 +226,6 @@ class _View:
             return files.open_directory_here(fd, below)
         finally:
             os.close(fd)
-
-
-class _Memory:
-    """The memory of other processes, by their files in /proc: filters in use refuse the calls for it."""
-
-    def __init__(self) -> None:
-        self._open: dict[int, int] = {}
-
-    def string(self, pid: int, address: int) -> bytes:
-        """Return what is at the address up to a zero byte. Raises PermissionError for another user's."""
-        found = b""
-        while len(found) < _LONGEST:
-            part = self._act(pid, partial(_read_at, address + len(found)))
-            end = part.find(b"\0")
-            if end >= 0:
-                return found + part[:end]
-            found += part
-        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
-
-    def write(self, pid: int, address: int, data: bytes, is_its: Callable[[], bool]) -> None:
-        """Put the bytes at the address, if what was opened is still of the process that is meant."""
-
-        def act(fd: int) -> int:
-            if not is_its():
-                raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
-            return os.pwrite(fd, data, address)
-
-        self._act(pid, act)
-
-    def _act(self, pid: int, act: Callable[[int], _Done]) -> _Done:
-        """Do it with the open memory, or, if the process has become another program since, with a new one."""
-        if pid in self._open:
-            try:
-                if done := act(self._open[pid]):
-                    return done
-            except OSError:
-                pass
-            os.close(self._open.pop(pid))
-        if len(self._open) >= _KEPT:
-            os.close(self._open.pop(next(iter(self._open))))
-        fd = self._open[pid] = os.open(f"/proc/{pid}/mem", os.O_RDWR | os.O_CLOEXEC)
-        if not (done := act(fd)):
-            raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
-        return done
-
-    def close(self) -> None:
-        """Close all."""
-        for fd in self._open.values():
-            os.close(fd)
-
-
-def _read_at(address: int, fd: int) -> bytes:
-    return os.pread(fd, _PART, address)
 
 
 class _Ids:

@@ -27,7 +27,6 @@ AT_FDCWD = -100
 _TAG = 1 << 40
 _MOST_IDENTITIES = 1 << 16
 _FIRST_LINES = 200
-_SIGNED = 63
 _OPENED = {b"/dev/stdin": 0, b"/dev/stdout": 1, b"/dev/stderr": 2}
 _OPENED_BELOW = (b"/proc/self/fd/", b"/dev/fd/")
 
@@ -110,23 +109,8 @@ class Callers:
         return self._base(call, b"%d/fd/%d" % (call.pid, number))
 
     def tell(self, call: Call, address: int, data: bytes | bytearray) -> None:
-        """Put the bytes where the caller wants them. Raises OSError.
-
-        By a file that is opened before it is sure whose it is: the number could be another process's by now.
-        """
-        fd = os.open(b"%d/mem" % call.pid, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            if not self.listener.is_waiting(call):
-                raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
-            written = 0 if address >> _SIGNED else os.pwrite(fd, data, address)
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
-            written = 0
-        finally:
-            os.close(fd)
-        if written != len(data):
-            raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
+        """Put the bytes where the caller wants them. Raises OSError."""
+        self.listener.write(call, address, data, proc=".")
 
     def umask(self, pid: int) -> int:
         """Return the mode bits that files of the process do not get."""
