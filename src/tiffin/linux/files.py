@@ -40,7 +40,9 @@ _RENAME_NOREPLACE = 1
 _RESOLVE_NO_XDEV = 0x01
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_NO_SYMLINKS = 0x04
-_RESOLVE_IN_ROOT = 0x10
+RESOLVE_BENEATH = 0x08
+RESOLVE_IN_ROOT = 0x10
+_RESOLVE_ALL = 0x1F
 _FICLONE = 0x40049409
 _SYNC_FILE_RANGE_WRITE = 2
 _CHUNK = 1 << 30
@@ -65,15 +67,25 @@ def open_in_root(root_fd: int, path: RootPath | str, flags: int, mode: int = 0, 
     resolves by magic are refused (ELOOP), and so is every link unless `links`.
     Always close-on-exec.
     """
-    return _openat2(root_fd, path, flags, mode, _RESOLVE_IN_ROOT | (0 if links else _RESOLVE_NO_SYMLINKS))
+    return _openat2(root_fd, path, flags, mode, RESOLVE_IN_ROOT | (0 if links else _RESOLVE_NO_SYMLINKS))
 
 
-def open_here(directory_fd: int, path: bytes, flags: int, *, inside: bool = False) -> int:
+def open_here(directory_fd: int, path: bytes, flags: int, *, inside: bool = False, mode: int = 0) -> int:
     """Return a descriptor for what `path` means from the directory on; no link of /proc is followed (ELOOP).
 
     With `inside` the directory is its `/`.
     """
-    return _openat2(directory_fd, path, flags, 0, _RESOLVE_IN_ROOT if inside else 0)
+    return _openat2(directory_fd, path, flags, mode, RESOLVE_IN_ROOT if inside else 0)
+
+
+def open_restricted(directory_fd: int, path: bytes, flags: int, mode: int, resolve: int) -> int:
+    """The same with restrictions in the words of openat2(2), which may not lead out of the directory.
+
+    Without one that keeps it there the directory is its `/`.
+    """
+    kept = resolve & _RESOLVE_ALL
+    kept |= 0 if kept & (RESOLVE_BENEATH | RESOLVE_IN_ROOT) else RESOLVE_IN_ROOT
+    return _openat2(directory_fd, path, flags, mode, kept)
 
 
 def open_directory_here(directory_fd: int, name: str) -> int:

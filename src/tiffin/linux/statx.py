@@ -27,11 +27,11 @@ def statx(path: bytes, flags: int, mask: int, *, directory: int = _AT_FDCWD) -> 
     return bytearray(buffer.raw)
 
 
-def fstatat(path: bytes, flags: int) -> bytearray:
+def fstatat(path: bytes, flags: int, *, directory: int = _AT_FDCWD) -> bytearray:
     """Return the struct stat of this machine of what is at the path."""
     number, size = _FSTATAT[_MACHINE]
     name, buffer = ctypes.create_string_buffer(path), ctypes.create_string_buffer(size)
-    syscall("stat", number, _AT_FDCWD, ctypes.addressof(name), ctypes.addressof(buffer), flags, path=path)
+    syscall("stat", number, directory, ctypes.addressof(name), ctypes.addressof(buffer), flags, path=path)
     return bytearray(buffer.raw)
 
 

@@ -45,17 +45,28 @@ class Child:
         self.pid = pid
         self.pidfd = pidfd
         self.console: int | None = None
+        self.traced = False
         self.status: int | None = None
 
     def wait(self) -> int:
         """Return the exit status, 128 + n after signal n, once the process has ended."""
         if self.status is None:
+            self._await_end()
             _, raw = os.waitpid(self.pid, 0)
             code = os.waitstatus_to_exitcode(raw)
             self.status = code if code >= 0 else _SIGNALED - code
             os.close(self.pidfd)
             self.pidfd = -1
         return self.status
+
+    def _await_end(self) -> None:
+        """Wait until it has ended: where a thread of ours holds it at times, it only seems to have."""
+        if self.traced:
+            import select  # one rung needs it
+
+            poll = select.poll()
+            poll.register(self.pidfd, select.POLLIN)
+            poll.poll()
 
     def kill(self, number: int) -> None:
         """Send a signal; nothing happens if the process has ended."""
@@ -82,7 +93,13 @@ class Handshake:
     """
 
     def __init__(
-        self, *, terminal: bool, hooks: bool = False, owners: bool = False, view: bool = False
+        self,
+        *,
+        terminal: bool,
+        hooks: bool = False,
+        owners: bool = False,
+        view: bool = False,
+        trace: bool = False,
     ) -> None:
         self._childs_control, self._control = os.pipe()
         self._report, self._childs_report = os.pipe()
@@ -92,7 +109,8 @@ class Handshake:
         self.interpreter = os.open("/proc/self/exe", os.O_PATH | os.O_CLOEXEC)
         """The program that runs this code, for the child to find out who may write to it."""
         self._owners = self._childs_owners = self._view = self._childs_view = -1
-        if terminal or owners or view:
+        self._trace = self._childs_trace = -1
+        if terminal or owners or view or trace:
             from tiffin.linux import terminal as tty
 
             if terminal:
@@ -103,22 +121,28 @@ class Handshake:
                 self._owners, self._childs_owners = tty.socket_pair()
             if view:
                 self._view, self._childs_view = tty.socket_pair()
+            if trace:
+                from tiffin.runtime.tracing import handing as _handing  # noqa: F401 - as above
+
+                self._trace, self._childs_trace = tty.socket_pair()
 
     def take_launchers_side(self) -> None:
         """Close what the child holds."""
         theirs = (self._childs_control, self._childs_report, self._childs_console, self._childs_ready)
-        for fd in (*theirs, self._childs_owners, self._childs_view):
+        for fd in (*theirs, self._childs_owners, self._childs_view, self._childs_trace):
             if fd >= 0:
                 os.close(fd)
         self._childs_control = self._childs_report = self._childs_console = self._childs_ready = -1
-        self._childs_owners = self._childs_view = -1
+        self._childs_owners = self._childs_view = self._childs_trace = -1
 
     def take_childs_side(self) -> None:
         """Close what the launcher holds."""
-        for fd in (self._control, self._report, self._console, self._ready, self._owners, self._view):
+        ours = (self._control, self._report, self._console, self._ready)
+        for fd in (*ours, self._owners, self._view, self._trace):
             if fd >= 0:
                 os.close(fd)
         self._control = self._report = self._console = self._ready = self._owners = self._view = -1
+        self._trace = -1
 
     def answer_calls(self, process: Process, pid: int) -> None:
         """Start what keeps the owners of files for the child, if anything is to."""
@@ -141,6 +165,19 @@ class Handshake:
 
             procview.serve(self._view, root)
             self._view = -1
+
+    def answer_all(self, process: Process, pid: int) -> None:
+        """Start to answer, in the launcher, all calls of the child that have paths, if that is its way."""
+        if self._trace >= 0:
+            from tiffin.runtime.tracing import answerer  # one rung needs it
+
+            answerer.serve(process, pid, self._trace)
+            self._trace = -1
+
+    def take_trace(self) -> int:
+        """Return, in the child, the socket at whose other end who answers waits; it is the caller's now."""
+        fd, self._childs_trace = self._childs_trace, -1
+        return fd
 
     def ask_for_proc(self, program: bytes) -> None:
         """Have, in the child, the launcher answer from now on, where an outer filter allows that."""
@@ -211,10 +248,10 @@ class Handshake:
         """Make the terminal of `open_console` now, before the root directory is another one."""
         self._terminal = os.openpty()
 
-    def open_console(self, owner: int) -> bool:
+    def open_console(self, process: Process) -> bool:
         """Make a new terminal the standard streams of the child; False if the launcher has ended.
 
-        It belongs to `owner`, the user of the process, who may open it again by its name.
+        It belongs to the user of the process, who may open it again by its name, where there are users.
         """
         from tiffin.linux import terminal
 
@@ -223,7 +260,8 @@ class Handshake:
         if not os.read(self._childs_console, 1):
             return False
         terminal.make_controlling(secondary)
-        os.fchown(secondary, owner, -1)
+        if not process.trace:
+            os.fchown(secondary, 0 if process.owners else process.uid, -1)
         for number in (0, 1, 2):
             os.dup2(secondary, number, inheritable=True)
         return True

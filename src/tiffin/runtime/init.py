@@ -124,7 +124,7 @@ def finish(
         os.setsid()
         if not process.terminal:
             _connect(streams)
-        elif not handshake.open_console(0 if process.owners else process.uid):
+        elif not handshake.open_console(process):
             raise LauncherGoneError  # noqa: TRY301 - ends as every other failure does
         doing("wait for the network")
         # Until it is there nobody else: of a process that changed its user, without a new program, the
@@ -146,6 +146,11 @@ def finish(
             from tiffin.runtime.emulation.notifier import hand_over  # the launcher has loaded it
 
             hand_over(process.owners[0], handshake.take_owners())
+        if process.trace:
+            doing("have its calls answered")
+            from tiffin.runtime.tracing import handing  # the launcher has loaded it
+
+            handing.hand_over(process.trace[0], handshake.take_trace())
         doing(f"become user {process.uid}:{process.gid} in {process.cwd}")
         become(process)
         doing("confine the process")

@@ -50,12 +50,15 @@ def launch(
             hooks=tells,
             owners=bool(plan.process.owners),
             view=bool(plan.process.view),
+            trace=bool(plan.process.trace),
         )
         child = Child(*_clone(plan, sources, streams, handshake))
+        child.traced = bool(plan.process.trace)
         handshake.take_launchers_side()
         handshake.answer_calls(plan.process, child.pid)
         if plan.process.view:
             handshake.show_proc(plan.process.view[1])
+        handshake.answer_all(plan.process, child.pid)
         _map_ids(plan, sources, child.pid)
         handshake.release()
         if plan.nested:

@@ -69,6 +69,8 @@ class Process(NamedTuple):
     """How owners are kept where there is one id, as `emulation.notifier.Emulation`; `uid` may be any then."""
     view: tuple[Any, ...] = ()
     """A filter, and the root directory, of one that has no /proc: its launcher answers what it asks there."""
+    trace: tuple[Any, ...] = ()
+    """How all calls with paths are answered where it has no root of its own, as `tracing.answerer.Trace`."""
 
 
 def limit(process: Process, pid: int) -> None:

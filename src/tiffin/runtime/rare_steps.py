@@ -167,9 +167,27 @@ class ChangeRoot(NamedTuple):
         setup.root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
+class EnterDirectory(NamedTuple):
+    """Be in a directory that is taken for the root, where even the root cannot be another one."""
+
+    path: str
+
+    def describe(self) -> str:
+        """Return what this does."""
+        return "enter the directory that is the root"
+
+    def apply(self, setup: Setup) -> None:
+        """Act."""
+        os.chdir(self.path)
+        setup.root_fd = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
 RARE_STEPS = {
     kind.__name__: kind
-    for kind in (NoDevices, TakeDevices, MountHierarchies, Narrow, FindLibraries, ChangeRoot)
+    for kind in (
+        *(NoDevices, TakeDevices, MountHierarchies, Narrow, FindLibraries, ChangeRoot),
+        EnterDirectory,
+    )
 }
 
 

@@ -329,7 +329,14 @@ if TYPE_CHECKING:
 
     from tiffin.runtime import bundlesteps
     from tiffin.runtime.libraries import FindLibraries
-    from tiffin.runtime.rare_steps import ChangeRoot, MountHierarchies, Narrow, NoDevices, TakeDevices
+    from tiffin.runtime.rare_steps import (
+        ChangeRoot,
+        EnterDirectory,
+        MountHierarchies,
+        Narrow,
+        NoDevices,
+        TakeDevices,
+    )
 
     Step: TypeAlias = (
         MakePrivate
@@ -357,6 +364,7 @@ if TYPE_CHECKING:
         | NoDevices
         | Narrow
         | ChangeRoot
+        | EnterDirectory
         | FindLibraries
         | bundlesteps.BundleRoot
         | bundlesteps.ShowRoot

@@ -42,6 +42,12 @@ def unmarkable() -> str:
 class Callers:
     """Those who call: who they are."""
 
+    proc = b""
+    """How the paths of /proc begin where this process is."""
+    proc_folder = "."
+    ids = (0, 0)
+    """The user and group that all files belong to, as this process knows them."""
+
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
         self.memory = Memory()
@@ -73,7 +79,7 @@ class Callers:
         if self.changed_root and path and os.readlink(b"%d/root" % call.pid) != b"/":
             fd = self.open(call, directory, path, 0 if follow else os.O_NOFOLLOW)
             try:
-                return os.readlink(b"self/fd/%d" % fd)
+                return os.readlink(self.named(fd))
             finally:
                 os.close(fd)
         if path.startswith(b"/"):
@@ -110,17 +116,24 @@ class Callers:
 
     def tell(self, call: Call, address: int, data: bytes | bytearray) -> None:
         """Put the bytes where the caller wants them. Raises OSError."""
-        self.listener.write(call, address, data, proc=".")
+        self.listener.write(call, address, data, proc=self.proc_folder)
+
+    def named(self, fd: int) -> bytes:
+        """Return the path by which this process finds what it has open."""
+        return self.proc + b"self/fd/%d" % fd
 
     def umask(self, pid: int) -> int:
         """Return the mode bits that files of the process do not get."""
-        fd = os.open(b"%d/status" % pid, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(self.proc + b"%d/status" % pid, os.O_RDONLY | os.O_CLOEXEC)
         try:
             begin = os.read(fd, _FIRST_LINES)
         finally:
             os.close(fd)
         _, found, rest = begin.partition(b"\nUmask:")
         return int(rest.split(b"\n", 1)[0], 8) if found else 0o022
+
+    def settle(self, fd: int, mode: int, name: bytes = b"") -> None:
+        """See to it that what was just made has this mode: what is open, or has the name in what is open."""
 
     def _base(self, call: Call, path: bytes) -> int:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)

@@ -96,6 +96,8 @@ def make(site: Site, call: Call, meaning: Meaning) -> Answer:
                 os.mknod(spot.name, stat.S_IFMT(wish.mode) | spot.mode, dir_fd=spot.fd)
             case _:
                 return _open(site, call, spot, wish)
+        if wish.kind != "symlink":
+            site.callers.settle(spot.fd, spot.mode, spot.name)
         fd = os.open(spot.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=spot.fd)
         try:
             site.records.set(fd, *spot.owner)
@@ -104,6 +106,14 @@ def make(site: Site, call: Call, meaning: Meaning) -> Answer:
     finally:
         os.close(spot.fd)
     return 0
+
+
+def check_existing(site: Site, call: Call, meaning: Meaning) -> None:
+    """Raise PermissionError if the caller may not open what is there, by a call that makes files."""
+    if site.callers.who(call.pid).user.files:
+        wish = _wish(site, call, meaning)
+        if wish is not None:
+            _open_existing(site, call, wish)
 
 
 def _open_existing(site: Site, call: Call, wish: _Wish, *, denied: bool = False) -> Answer:
@@ -200,7 +210,7 @@ def _open(site: Site, call: Call, spot: _Spot, wish: _Wish) -> Answer:
     flags = (wish.flags & _WORD) | os.O_CLOEXEC
     try:
         if flags & O_TMPFILE:
-            fd = os.open(b"self/fd/%d" % spot.fd, flags, spot.mode)
+            fd = os.open(site.callers.named(spot.fd), flags, spot.mode)
         else:
             fd = os.open(spot.name, flags | os.O_EXCL | os.O_NOFOLLOW, spot.mode, dir_fd=spot.fd)
     except FileExistsError:
@@ -208,6 +218,7 @@ def _open(site: Site, call: Call, spot: _Spot, wish: _Wish) -> Answer:
     except OSError:
         return None
     try:
+        site.callers.settle(fd, spot.mode)
         site.records.set_new(fd, spot.owner)
     except BaseException:
         os.close(fd)

@@ -71,7 +71,8 @@ def _give(site: Site, call: Call, fd: int, uid: int, gid: int) -> int:
         raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
     # To the only owner that there is: the layer gets its copy, set-id bits and capabilities go, the time of
     # the change is now, and what cannot be changed, such as a read-only mount, is an error.
-    os.chown(b"self/fd/%d" % fd, -1 if uid == NOBODY else 0, -1 if gid == NOBODY else 0)
+    ids = site.callers.ids
+    os.chown(site.callers.named(fd), -1 if uid == NOBODY else ids[0], -1 if gid == NOBODY else ids[1])
     new = owner.uid if uid == NOBODY else uid, owner.gid if gid == NOBODY else gid
     if new != owner[:2]:
         site.records.set(fd, *new)

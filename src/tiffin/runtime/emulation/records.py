@@ -13,6 +13,7 @@ import stat
 
 from tiffin.linux import files, statx
 from tiffin.linux.ownerrecord import ENTRY, LINKS, OWNER, Record, entries, entry, parse, parse_links, spell
+from tiffin.runtime.emulation.lifting import lifted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,20 +27,29 @@ _MOST_LINKS = 1 << 18  # some 60 MB: who makes more links for others than that g
 
 
 class Records:
-    """The owners of one container: `journal` is its file of entries, or -1; `layers`, top first, are open."""
+    """The owners of one container: `journal` is its file of entries, or -1; `layers`, top first, are open.
 
-    def __init__(self, journal: int, layers: list[int]) -> None:
+    Its root is the directory `root` of this process, whose /proc is at `proc`. Where a layer is changed while
+    the container runs, links that were made `since` then (in nanoseconds) are not those that it tells of.
+    """
+
+    def __init__(
+        self, journal: int, layers: list[int], *, root: bytes = b"/", proc: bytes = b"", since: int = 0
+    ) -> None:
         self._journal = journal
         self._layers = layers
+        self._root = root.rstrip(b"/")
+        self._proc = proc
+        self._since = since
         self._links: dict[Birth, tuple[int, int]] = {}
         self._lower: dict[tuple[int, int], tuple[int, int]] = {}
         self._read = 0
-        self._device = os.lstat("/").st_dev
+        self._device = os.lstat(root).st_dev
 
     def at(self, path: bytes, *, follow: bool) -> Record | None:
         """Return what is recorded of what is at the path, None for nothing. Raises OSError."""
         try:
-            return parse(os.getxattr(path, OWNER, follow_symlinks=follow))
+            return parse(lifted(path, lambda: os.getxattr(path, OWNER, follow_symlinks=follow)))
         except OSError as error:
             if error.errno not in _ABSENT:
                 raise
@@ -59,12 +69,12 @@ class Records:
         """Return the owner of what is open as O_PATH."""
         status = os.fstat(fd)
         if stat.S_IFMT(status.st_mode) in _CARRIERS:
-            return _carried(_self(fd)) or NONE
+            return _carried(self._named(fd)) or NONE
         return Record(*self._of_link(fd, status))
 
     def set(self, fd: int, uid: int, gid: int) -> None:
         """Record these owners of what is open as O_PATH. Raises OSError where nothing can be written."""
-        path = _self(fd)
+        path = self._named(fd)
         status = os.fstat(fd)
         if stat.S_IFMT(status.st_mode) not in _CARRIERS:
             self._set_link(fd, status, (uid, gid))
@@ -75,9 +85,9 @@ class Records:
         record = (known or NONE)._replace(uid=uid, gid=gid)
         try:
             if record == NONE:
-                os.removexattr(path, OWNER)
+                lifted(path, lambda: os.removexattr(path, OWNER))
             else:
-                os.setxattr(path, OWNER, spell(record))
+                lifted(path, lambda: os.setxattr(path, OWNER, spell(record)))
         except OSError as error:
             if error.errno != errno.EOPNOTSUPP:  # what is in memory, and in no layer, may have none
                 raise
@@ -120,7 +130,7 @@ class Records:
             found = self._links.get((status.st_ino, statx.born(fd)))
             if found is not None:
                 return found
-        if status.st_dev != self._device:
+        if status.st_dev != self._device or (self._since and statx.born(fd) >= self._since):
             return 0, 0
         key = status.st_dev, status.st_ino
         if key not in self._lower:
@@ -129,9 +139,12 @@ class Records:
             self._lower[key] = self._in_layers(fd, status.st_ino)
         return self._lower[key]
 
+    def _named(self, fd: int) -> bytes:
+        return self._proc + b"self/fd/%d" % fd
+
     def _in_layers(self, fd: int, inode: int) -> tuple[int, int]:
         """Return what the topmost layer with a link of that name says, if it is this link."""
-        real = os.readlink(_self(fd))
+        real = os.readlink(self._named(fd)).removeprefix(self._root)
         directory, _, name = real.rpartition(b"/")
         for layer in self._layers:
             try:
@@ -143,7 +156,7 @@ class Records:
             try:
                 if os.stat(name, dir_fd=parent, follow_symlinks=False).st_ino != inode:
                     return 0, 0
-                links = parse_links(os.getxattr(_self(parent), LINKS))
+                links = parse_links(os.getxattr(self._named(parent), LINKS))
             except FileNotFoundError:
                 continue
             except OSError:
@@ -156,12 +169,8 @@ class Records:
 
 def _carried(path: bytes) -> Record | None:
     try:
-        return parse(os.getxattr(path, OWNER))
+        return parse(lifted(path, lambda: os.getxattr(path, OWNER)))
     except OSError as error:
         if error.errno not in _ABSENT:
             raise
         return None
-
-
-def _self(fd: int) -> bytes:
-    return b"self/fd/%d" % fd

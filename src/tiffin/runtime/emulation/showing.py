@@ -108,19 +108,34 @@ def _status(question: _Question, record: Record) -> bytearray:
     """Return what the kernel says, with what is recorded in its place."""
     if question.mask < 0:
         data = statx.fstatat(question.where, question.flags)
-        mode_at, uid_at, gid_at, device_at = _STAT[_MACHINE]
     else:
         data = statx.statx(question.where, question.flags, question.mask)
-        mode_at, uid_at, gid_at, device_at = _STATX
+    put(data, question.mask, record)
+    return data
+
+
+def ids_at(mask: int) -> tuple[int, int]:
+    """Return where the user and the group lie in a status: a struct stat if the mask of statx is negative."""
+    return (_STAT[_MACHINE] if mask < 0 else _STATX)[1:3]
+
+
+def kind_in(data: bytearray, mask: int) -> int:
+    """Return which kind of file the status is of."""
+    mode_at = (_STAT[_MACHINE] if mask < 0 else _STATX)[0]
+    return int.from_bytes(data[mode_at : mode_at + 2], "little") & _TYPE
+
+
+def put(data: bytearray, mask: int, record: Record) -> None:
+    """Put what is recorded into a status."""
+    mode_at, uid_at, gid_at, device_at = _STAT[_MACHINE] if mask < 0 else _STATX
     data[uid_at : uid_at + 4] = record.uid.to_bytes(4, "little")
     data[gid_at : gid_at + 4] = record.gid.to_bytes(4, "little")
     if record.device is not None:
         mode = int.from_bytes(data[mode_at : mode_at + 2], "little")
         mode = record.mode & _TYPE | stat.S_IMODE(mode)
         data[mode_at : mode_at + 2] = mode.to_bytes(2, "little")
-        if question.mask < 0:
+        if mask < 0:
             data[device_at : device_at + 8] = record.device.to_bytes(8, "little")
         else:
             major, minor = os.major(record.device), os.minor(record.device)
             data[device_at : device_at + 8] = major.to_bytes(4, "little") + minor.to_bytes(4, "little")
-    return data

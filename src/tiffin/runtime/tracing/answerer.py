@@ -1,0 +1,187 @@
+"""Who answers the calls of processes that have no root of their own: a thread of the one that launched them.
+
+It is an ancestor of theirs, as hardened kernels want it of who looks into others. What may wait for somebody
+else is answered by a thread of its own. It ends with the last process whose calls it hears, and whatever goes
+wrong with one call, the next is answered.
+Runs under `python -IS`; standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+from tiffin.linux import notify, prctl, terminal
+from tiffin.linux.record import NamedTuple
+from tiffin.runtime.emulation import identity
+from tiffin.runtime.emulation.calls import IDENTITIES
+from tiffin.runtime.emulation.credentials import whole
+from tiffin.runtime.emulation.records import Records
+from tiffin.runtime.emulation.site import Gift, Site
+from tiffin.runtime.tracing import acting, attributes, calls, changing, opening, programs, showing
+from tiffin.runtime.tracing.caller import Tracees
+from tiffin.runtime.tracing.names import Names
+from tiffin.runtime.tracing.site import Done, Ground, LaterError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable
+    from typing import Any
+
+    from tiffin.linux.notify import Call, Listener
+    from tiffin.runtime.emulation.calls import Meaning
+    from tiffin.runtime.emulation.site import Answer
+    from tiffin.runtime.process import Process
+
+    Handler = Callable[..., Answer | Done]
+else:
+    import _signal as signal
+
+_ENOSYS = 38
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class Trace(NamedTuple):
+    """How calls are answered: the filter, the root, where owners are kept, and what root of it may."""
+
+    program: bytes
+    root: str
+    journal: str = ""
+    layers: tuple[str, ...] = ()
+    capabilities: int = 0
+    no_new_privs: bool = True
+
+
+def _owning(handler: Callable[[Site, Call, Meaning], Answer]) -> Handler:
+    """Let it be asked as ours are."""
+    return lambda ground, call, meaning: handler(ground.site, call, meaning)
+
+
+_HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys(calls.OPENING, opening.answer),
+    **dict.fromkeys(("stat", "lstat", "fstat", "newfstatat", "statx"), showing.show),
+    **dict.fromkeys(("access", "faccessat", "faccessat2"), showing.access),
+    **dict.fromkeys(("readlink", "readlinkat"), showing.read_link),
+    "getcwd": showing.working_directory,
+    "statfs": showing.file_system,
+    **dict.fromkeys(calls.MAKING, changing.make),
+    **dict.fromkeys(("rmdir", "unlink", "unlinkat"), changing.remove),
+    **dict.fromkeys(("rename", "renameat", "renameat2"), changing.rename),
+    **dict.fromkeys(("chmod", "fchmodat", "fchmodat2"), changing.change_mode),
+    **dict.fromkeys(("chown", "fchown", "lchown", "fchownat"), changing.change_owner),
+    **dict.fromkeys(("utime", "utimes", "futimesat", "utimensat"), changing.change_times),
+    "truncate": changing.truncate,
+    **dict.fromkeys(calls.ATTRIBUTES, attributes.answer),
+    **dict.fromkeys(calls.PROGRAMS, programs.execute),
+    "chdir": acting.change_directory,
+    "chroot": acting.change_root,
+    **dict.fromkeys((*calls.SOCKETS, "sendto"), acting.address),
+    "inotify_add_watch": acting.watch,
+    "getsockopt": acting.peer,
+    "prctl": acting.attribute,
+    **dict.fromkeys(("getuid", "geteuid", "getgid", "getegid"), _owning(identity.ask)),
+    **dict.fromkeys(("getresuid", "getresgid"), _owning(identity.ask_three)),
+    **dict.fromkeys([name for name in IDENTITIES if name.startswith("set")], _owning(identity.change)),
+    "getgroups": _owning(identity.ask_groups),
+    "setgroups": _owning(identity.change_groups),
+    **dict.fromkeys(("setrlimit", "prlimit64"), _owning(identity.limit)),
+}
+
+
+def serve(process: Process, pid: int, socket: int) -> None:
+    """Answer, in a thread, the calls of the process, which hands its filter over by the socket."""
+    prctl.set_dumpable(False)  # whose calls are answered has our user, and is not to look into us
+
+    def run() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        fd = terminal.receive_fd(socket)
+        if fd is None:
+            os.close(socket)  # the container could not begin
+            return
+        try:
+            answerer = _Answerer(Trace(*process.trace), process, pid, notify.Listener(fd))
+            os.write(socket, b"1")
+            os.close(socket)
+            answerer.run()
+        finally:
+            os.close(fd)
+
+    threading.Thread(target=run, name="answers", daemon=True).start()
+
+
+class _Answerer:
+    def __init__(self, trace: Trace, process: Process, pid: int, listener: Listener) -> None:
+        self._listener = listener
+        self._first = pid
+        root = os.fsencode(os.path.realpath(trace.root))
+        callers = Tracees(listener, root)
+        if process.groups:
+            callers.become(pid, whole(0, 0, process.groups))
+        layers = [os.open(path, _DIRECTORY) for path in trace.layers]
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        journal = os.open(trace.journal, flags, 0o600) if trace.journal else -1
+        records = Records(journal, layers, root=callers.root, proc=b"/proc/", since=time.time_ns())
+        names = Names(b"%s.names-%s" % (callers.root, os.urandom(4).hex().encode()))
+        site = Site(callers, records, trace.capabilities, trace.no_new_privs)
+        self._ground = Ground(site, callers, names, os.stat("/proc").st_dev, {})
+        # Until its program begins, the first process is the runtime, and has every right.
+        self._starting: Ground | None = self._ground._replace(site=site._replace(capabilities=-1))
+        machine = os.uname().machine
+        self._table = calls.table(machine)
+        self._architecture = calls.architecture(machine)
+
+    def run(self) -> None:
+        """Answer until nobody is left."""
+        prepared = self._ground.prepared
+        try:
+            while (call := self._listener.receive()) is not None:
+                meaning = self._table.get(call.number)
+                if meaning is None or call.architecture != self._architecture:
+                    self._listener.proceed(call)
+                    continue
+                if call.pid in prepared and call.args[: len(prepared[call.pid])] == prepared[call.pid]:
+                    del prepared[call.pid]
+                    self._listener.proceed(call)
+                    continue
+                self._answer(call, meaning)
+        finally:
+            self._ground.names.close()
+
+    def _answer(self, call: Call, meaning: Meaning) -> None:
+        ground = self._ground
+        if self._starting is not None and call.pid == self._first:
+            ground = self._starting
+            if meaning.name.startswith("execve"):
+                self._starting = None
+        handler = _HANDLERS[meaning.name]
+        try:
+            self._finish(call, handler(ground, call, meaning))
+        except LaterError:
+            threading.Thread(target=self._later, args=(handler, ground, call, meaning), daemon=True).start()
+        except OSError as error:
+            self._listener.fail(call, error.errno or _ENOSYS)
+        except Exception:  # noqa: BLE001 # one call that nobody understands must not be the last
+            self._listener.fail(call, _ENOSYS)
+
+    def _later(self, handler: Handler, ground: Ground, call: Call, meaning: Any) -> None:
+        try:
+            self._finish(call, handler(ground, call, meaning, may_wait=True))
+        except OSError as error:
+            self._listener.fail(call, error.errno or _ENOSYS)
+        except Exception:  # noqa: BLE001 # as above
+            self._listener.fail(call, _ENOSYS)
+
+    def _finish(self, call: Call, answer: Answer | Done) -> None:
+        if isinstance(answer, Done):
+            return
+        if isinstance(answer, Gift):
+            try:
+                self._listener.give(call, answer.fd, cloexec=answer.cloexec)
+            finally:
+                os.close(answer.fd)
+        elif answer is None:
+            self._listener.proceed(call)
+        else:
+            self._listener.result(call, answer)

@@ -1,0 +1,213 @@
+"""Those who call, where none has a root of its own: what their paths mean within a directory.
+
+Paths are resolved by the kernel as if the directory were the root, by no link of /proc. What leads below
+/proc and /dev is of the machine, if it is not a file of the root. The answering process reaches it all by its
+own paths: nothing that it finds by a caller's word lies outside the root, but for these.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+
+from tiffin.linux import files
+from tiffin.runtime.emulation.caller import AT_FDCWD, Callers
+from tiffin.runtime.emulation.calls import MARK
+from tiffin.runtime.emulation.credentials import ROOT, Credentials
+from tiffin.runtime.tracing.meanings import inside, meaning_of
+from tiffin.runtime.tracing.memory import ThreadsMemory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tiffin.linux.notify import Call, Listener
+    from tiffin.runtime.tracing.meanings import Meaning
+
+_TAG = 1 << 40
+_MOST_STATES = 1 << 16
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_PUBLIC = (b"", b"stat", b"statm", b"status", b"cmdline", b"comm", b"cgroup")
+_STOOD_IN = (b"mounts", b"mountinfo", b"mountstats")
+_STATUS = 4096
+
+
+class Tracees(Callers):
+    """The callers; `root` is the directory, by the path that the kernel tells of it."""
+
+    proc = b"/proc/"
+    proc_folder = "/proc"
+
+    def __init__(self, listener: Listener, root: bytes) -> None:
+        super().__init__(listener)
+        self.memory = ThreadsMemory()
+        self.ids = os.geteuid(), os.getegid()
+        self.top = os.open(root, _DIRECTORY)
+        self.root = os.readlink(self.named(self.top))
+        self.own_umask = super().umask(os.getpid())
+        self._apart = self.root + b"/proc", self.root + b"/dev"
+        self._states: list[tuple[Credentials, bytes]] = [(ROOT, b"")]
+        self._places = {self._states[0]: 0}
+
+    def who(self, pid: int) -> Credentials:
+        """Return who the process is; root if it was never told."""
+        return self._state(pid)[0]
+
+    def program(self, pid: int) -> bytes:
+        """Return the path of the program that the process runs, within the root; empty if it is not known."""
+        return self._state(pid)[1]
+
+    def become(self, pid: int, who: Credentials) -> None:
+        """Let the process be somebody. Raises OSError where that cannot be kept."""
+        self._mark(pid, (who, self._state(pid)[1]))
+
+    def runs(self, pid: int, program: bytes) -> None:
+        """Note which program the process runs."""
+        who, before = self._state(pid)
+        if before != program:
+            self._mark(pid, (who, program))
+
+    def _state(self, pid: int) -> tuple[Credentials, bytes]:
+        try:
+            number = resource.prlimit(pid, MARK)[0] - _TAG
+        except OSError:
+            number = 0
+        return self._states[number] if 0 <= number < len(self._states) else self._states[0]
+
+    def _mark(self, pid: int, state: tuple[Credentials, bytes]) -> None:
+        number = self._places.get(state)
+        if number is None:
+            if len(self._states) >= _MOST_STATES:
+                raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            number = self._places[state] = len(self._states)
+            self._states.append(state)
+        resource.prlimit(pid, MARK, (_TAG + number, resource.prlimit(pid, MARK)[1]))
+
+    def text(self, call: Call, directory: int, path: bytes) -> bytes:
+        """Return the caller's path as an absolute one within the root. Raises OSError."""
+        if path.startswith(b"/"):
+            return path
+        if not path:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return self.place(call.pid, directory) + b"/" + path
+
+    def place(self, pid: int, directory: int) -> bytes:
+        """Return where within the root the directory lies that a process has open, or is in."""
+        if directory == AT_FDCWD:
+            host = os.readlink(b"/proc/%d/cwd" % pid)
+        else:
+            try:
+                host = os.readlink(b"/proc/%d/fd/%d" % (pid, directory))
+            except FileNotFoundError:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from None
+        if host.startswith((self.root, b"/proc", b"/dev/")):
+            return inside(host, self.root)
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+
+    def where(self, call: Call, directory: int, path: bytes, *, follow: bool = True) -> bytes:
+        """Return the path by which to look at what the caller's path means: only to look. Raises OSError."""
+        if not path:
+            return b"/proc/%d/fd/%d" % (call.pid, directory)
+        fd = self.open(call, directory, path, 0 if follow else os.O_NOFOLLOW)
+        try:
+            return os.readlink(self.named(fd))
+        finally:
+            os.close(fd)
+
+    def open(self, call: Call, directory: int, path: bytes, flags: int) -> int:
+        """Return what the path means as O_PATH, found as the caller would.
+
+        Raises OSError; ProcessLookupError if the caller has gone meanwhile.
+        """
+        return self.find(call, self.text(call, directory, path), flags)
+
+    def find(self, call: Call, text: bytes, flags: int = 0, *, again: bool = True) -> int:
+        """Return what an absolute path means, as O_PATH."""
+        meaning = meaning_of(text)
+        if meaning is not None:
+            return self._find_apart(call, meaning, text, flags)
+        fd = files.open_here(self.top, text, os.O_PATH | flags, inside=True)
+        place = os.readlink(self.named(fd))
+        if again and place.startswith(self._apart):
+            found = inside(place, self.root)
+            if meaning_of(found) is not None:
+                os.close(fd)
+                return self.find(call, found, flags, again=False)
+        return fd
+
+    def parent(self, call: Call, directory: int, path: bytes) -> tuple[int, bytes]:
+        """Return the directory of what the path names, open as O_PATH, and the name, with a final slash."""
+        text = self.text(call, directory, path)
+        whole = text.rstrip(b"/")
+        above, _, name = whole.rpartition(b"/")
+        fd = self.find(call, above or b"/", os.O_DIRECTORY)
+        return fd, (name + text[len(whole) :][:1] if name else b".")
+
+    def opened(self, call: Call, number: int) -> int:
+        """Return what the caller has open under this number, as O_PATH."""
+        if number < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        try:
+            return self._base(call, b"/proc/%d/fd/%d" % (call.pid, number))
+        except FileNotFoundError:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from None
+
+    def link(self, call: Call, meaning: Meaning) -> bytes:
+        """Return the text of a link that the kernel follows by magic, within the root."""
+        pid = self.process(call, meaning)
+        if meaning.link == b"exe":
+            return self.program(pid)
+        if meaning.link == b"root":
+            return b"/"
+        return inside(os.readlink(b"/proc/%d/%s" % (pid, meaning.link)), self.root)
+
+    def process(self, call: Call, meaning: Meaning) -> int:
+        """Return the number of the process that is meant. Raises PermissionError for secrets of this one."""
+        pid = meaning.process or group_of(call.pid)
+        secret = meaning.kind == "link" or meaning.rest not in _PUBLIC
+        if secret and group_of(pid) == os.getpid():
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return pid
+
+    def settle(self, fd: int, mode: int, name: bytes = b"") -> None:
+        """See to it that what was just made has this mode, whatever our own umask."""
+        if mode & self.own_umask:
+            if name:
+                os.chmod(name.rstrip(b"/"), mode, dir_fd=fd)
+            else:
+                os.fchmod(fd, mode)
+
+    def _find_apart(self, call: Call, meaning: Meaning, text: bytes, flags: int) -> int:
+        if meaning.kind in ("host", "tty"):
+            return files.open_here(AT_FDCWD, text, os.O_PATH | flags)
+        pid = self.process(call, meaning)
+        if meaning.kind == "process":
+            if meaning.rest in _STOOD_IN:
+                return files.open_here(self.top, b"/proc/self/" + meaning.rest, os.O_PATH, inside=True)
+            return files.open_here(AT_FDCWD, b"/proc/%d/%s" % (pid, meaning.rest), os.O_PATH | flags)
+        path = b"/proc/%d/%s" % (pid, meaning.link)
+        if not meaning.rest:
+            if flags & os.O_NOFOLLOW:
+                return self._base(call, path, os.O_NOFOLLOW)
+            if meaning.link.startswith(b"fd/"):
+                return self._base(call, path)
+        target = self.link(call, meaning)
+        if not target.startswith(b"/"):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return self.find(call, target + (b"/" + meaning.rest if meaning.rest else b""), flags, again=False)
+
+    def _base(self, call: Call, path: bytes, flags: int = 0) -> int:
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC | flags)
+        if not self.listener.is_waiting(call):
+            os.close(fd)
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+        return fd
+
+
+def group_of(tid: int) -> int:
+    """Return the process that the thread is of."""
+    fd = os.open(b"/proc/%d/status" % tid, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = os.read(fd, _STATUS).partition(b"\nTgid:\t")[2]
+    finally:
+        os.close(fd)
+    return int(found.partition(b"\n")[0])
