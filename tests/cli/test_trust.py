@@ -91,6 +91,16 @@ def test_sign_verify_inspect_and_check(keys, double, tiffin, stdin, monkeypatch)
     assert "there is no policy" in tiffin("--signature-policy", "none.json", "trust", "show").err
 
 
+@pytest.mark.parametrize("words", [["--signature-policy", ""], ["--signature-policy="], []])
+def test_a_policy_whose_name_is_empty_is_not_as_none_at_all(here, double, tiffin, monkeypatch, words):
+    serve_image(double, "a", "1")
+    if not words:
+        monkeypatch.setenv("TIFFIN_SIGNATURE_POLICY", "")
+    for command in (["trust", "show"], ["trust", "check", f"{double.address}/a:1"]):
+        told = tiffin(*words, *command)
+        assert (told.status, "is empty and names no policy" in told.err) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tiffin.errors import NotFoundError
+from tiffin.errors import InvalidError, NotFoundError
 
 if TYPE_CHECKING:
     from tiffin.engine.engine import Engine
@@ -21,10 +21,17 @@ _MACHINE: Final = Path("/etc/containers/policy.json")
 def policy_file(settings: Settings) -> Path | None:
     """The policy in force: the one that was named, the user's, or the machine's. None if there is none.
 
-    Raises NotFoundError for a named one that is not there: no policy would mean that anything may come in.
+    Raises NotFoundError for a named one that is not there, InvalidError for a name that is empty, as in a
+    script whose own variable was forgotten: no policy would mean that anything may come in.
     """
-    named = settings.environ.get(VARIABLE, "")
-    if named:
+    named = settings.environ.get(VARIABLE)
+    if named == "":
+        raise InvalidError(
+            f"--signature-policy, or {VARIABLE}, is empty and names no policy",
+            code="no-policy-named",
+            hint="name the policy; or leave it out, or unset the variable, for yours or the machine's",
+        )
+    if named is not None:
         path = Path(named).absolute()
         if not path.exists():
             raise NotFoundError(
