@@ -8,6 +8,7 @@ asks again.
 from __future__ import annotations
 
 import hashlib
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -89,23 +90,20 @@ class Judge:
         places = [self._place(material.fingerprint(name, digest)) for digest in digests]
         if any(place.exists() for place in places):
             return
-        if registries is None:
-            with self._engine.registries() as opened:
-                self._need_signature(requirement, name, digests, opened)
-            return
         from tiffin.engine.signatures import Unusable, reasons, verified
 
         signer = material.signer()
         refused: list[Unusable] = []
-        for digest, place in zip(digests, places, strict=True):
-            for found in verified(registries, name, digest, signer):
-                if isinstance(found, Unusable):
-                    refused.append(found)
-                elif requirement.identity.accepts(name, found.reference):
-                    self._remember(place, name, found)
-                    return
-                else:
-                    refused.append(Unusable(_misnamed(found)))
+        with self._engine.registries() if registries is None else nullcontext(registries) as asked:
+            for digest, place in zip(digests, places, strict=True):
+                for found in verified(asked, name, digest, signer):
+                    if isinstance(found, Unusable):
+                        refused.append(found)
+                    elif requirement.identity.accepts(name, found.reference):
+                        self._remember(place, name, found)
+                        return
+                    else:
+                        refused.append(Unusable(_misnamed(found)))
         self._refuse(
             name.familiar,
             f"a signature is needed {requirement.identity}, and {reasons(refused)}",
