@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import nullcontext
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -40,7 +41,13 @@ _REMEMBERED: Final = 4096
 
 def load_policy(path: Path) -> Policy:
     """The policy in the file. Raises InvalidError for one that cannot be used, or read."""
-    return parse_policy(_read(path, f"the policy {path}"), str(path))
+    return _parsed(_read(path, f"the policy {path}"), str(path))
+
+
+@lru_cache(maxsize=1)
+def _parsed(data: bytes, where: str) -> Policy:
+    """It is asked about every image of a command, and is read each time, so that a change counts at once."""
+    return parse_policy(data, where)
 
 
 class Judge:
