@@ -17,6 +17,7 @@ from tiffin.errors import DeniedError, InvalidError
 from tiffin.oci import codec
 from tiffin.oci.reference import Reference
 from tiffin.trust.policy import (
+    LARGEST,
     AcceptAnything,
     Reject,
     Sigstore,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from tiffin.trust.policy import Policy, Requirement, Source
     from tiffin.trust.verify import Signer, Verified
 
-_LARGEST: Final = 4 << 20
 _REMEMBERED: Final = 4096
 
 
@@ -203,9 +203,9 @@ def _load(source: Source) -> list[bytes]:
 def _read(path: Path, what: str) -> bytes:
     try:
         with path.open("rb") as stream:
-            data = stream.read(_LARGEST + 1)
+            data = stream.read(LARGEST + 1)
     except OSError as error:
         raise InvalidError(f"{what} cannot be read: {error.strerror}", code="invalid-policy") from error
-    if len(data) > _LARGEST:
-        raise InvalidError(f"{what} has more than {_LARGEST} bytes", code="invalid-policy")
+    if len(data) > LARGEST:
+        raise InvalidError(f"{what} has more than {LARGEST} bytes", code="invalid-policy")
     return data

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from tiffin.oci.reference import Reference
 
-_LARGEST: Final = 4 << 20
+LARGEST: Final = 4 << 20
+"""Bytes of a policy, and of a file that it names."""
 _MANUAL: Final = "containers-policy.json(5) says how it has to look"
 
 
@@ -107,7 +108,7 @@ def scopes_of_path(path: str, tag: str) -> list[str]:
 
 def parse_policy(data: bytes, what: str) -> Policy:
     """The policy in the file. Raises InvalidError, which names the field, for anything that is not plain."""
-    if len(data) > _LARGEST:
+    if len(data) > LARGEST:
         raise _invalid(what, f"{len(data)} bytes are too many")
     document = _fields(_decode(data, what), what, "the policy", ("default",), ("transports",))
     transports: dict[str, dict[str, tuple[Requirement, ...]]] = {}
