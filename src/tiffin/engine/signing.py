@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tiffin.content.verify import fetch_bytes, read_manifest
 from tiffin.engine.signatures import signatures_tag
-from tiffin.errors import InvalidError, NotFoundError, TiffinError, UnavailableError
+from tiffin.errors import NotFoundError, TiffinError, UnavailableError
 from tiffin.oci.descriptor import MANIFESTS
 from tiffin.oci.manifest import Index, Manifest
 from tiffin.oci.reference import Reference
@@ -155,9 +155,8 @@ def _present(repository: Repository, name: Reference) -> list[Descriptor]:
         document = read_manifest(repository, root)
     except NotFoundError:
         return []
-    signature_layers(document, name.familiar)
-    if not isinstance(document, Manifest):
-        raise InvalidError(f"{name.familiar} is no manifest of signatures", code="signatures")
+    signature_layers(document, name.familiar)  # it raises for an index
+    assert isinstance(document, Manifest)
     return list(document.layers)
 
 
