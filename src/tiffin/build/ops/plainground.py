@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.errors import UnsupportedError
 from tiffin.linux import capability
+from tiffin.linux.files import open_in_root
 from tiffin.linux.remove import remove_tree
 from tiffin.runtime import kernelfiles
 from tiffin.runtime.chroot import chroot_plan
@@ -76,16 +77,16 @@ class PlainGround:
             place.mkdir()
             site.standins.put(self._standins(spec, inlays, place))
         top = self._sites[work].root.path
-        gains = spec.process.user.uid != 0 and any((top / name).exists() for name in _SUDO)
+        gains = spec.process.user.uid != 0 and any(_has(top, name) for name in _SUDO)
         return chroot_plan(spec, top, machine=machine, own=capability.effective(), gains=gains)
 
     def pipe(self, work: Path) -> tuple[int, int]:
         """Return both ends of a pipe that the step can open by name too, as /dev/stdout or /dev/stderr."""
         if self._walls:
             return os.pipe()
-        path = self._sites[work].root.path / "proc/self/fd/1"
-        reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        writing = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        top = self._sites[work].root.path
+        reading = _open(top, "proc/self/fd/1", os.O_RDONLY | os.O_NONBLOCK)
+        writing = _open(top, "proc/self/fd/1", os.O_WRONLY)
         os.set_blocking(reading, True)
         return reading, writing
 
@@ -187,6 +188,23 @@ class PlainGround:
         else:
             remove_tree(place)
         return StandIn(inlay.destination, str(place))
+
+
+def _open(top: Path, path: str, flags: int) -> int:
+    """Open what is there in the root: a link of the image leads nowhere else."""
+    fd = os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return open_in_root(fd, path, flags)
+    finally:
+        os.close(fd)
+
+
+def _has(top: Path, path: str) -> bool:
+    try:
+        os.close(_open(top, path, os.O_PATH))
+    except OSError:
+        return False
+    return True
 
 
 def _is_socket(path: str) -> bool:
