@@ -101,6 +101,9 @@ def make(site: Site, call: Call, meaning: Meaning) -> Answer:
         fd = os.open(spot.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=spot.fd)
         try:
             site.records.set(fd, *spot.owner)
+        except OSError:
+            (os.rmdir if wish.kind == "mkdir" else os.unlink)(spot.name, dir_fd=spot.fd)
+            raise
         finally:
             os.close(fd)
     finally:
@@ -217,13 +220,16 @@ def _open(site: Site, call: Call, spot: _Spot, wish: _Wish) -> Answer:
         return _open_existing(site, call, wish)
     except OSError:
         return None
+    cloexec = bool(wish.flags & os.O_CLOEXEC)
+    gift = Gift(fd, cloexec, os.dup(spot.fd), spot.name) if spot.name else Gift(fd, cloexec)
     try:
         site.callers.settle(fd, spot.mode)
         site.records.set_new(fd, spot.owner)
     except BaseException:
-        os.close(fd)
+        gift.take_back()
+        gift.close()
         raise
-    return Gift(fd, cloexec=bool(wish.flags & os.O_CLOEXEC))
+    return gift
 
 
 def _stand_in(site: Site, spot: _Spot, wish: _Wish) -> int:

@@ -174,7 +174,7 @@ def _answer(site: Site, listener: Listener, call: Call, meaning: Meaning) -> Non
     try:
         answer = _HANDLERS[meaning.name](site, call, meaning)
         if isinstance(answer, Gift):
-            _give(listener, call, answer)
+            answer.give(listener, call)
             return
     except OSError as error:
         listener.fail(call, error.errno or _ENOSYS)
@@ -185,11 +185,3 @@ def _answer(site: Site, listener: Listener, call: Call, meaning: Meaning) -> Non
             listener.proceed(call)
         else:
             listener.result(call, answer)
-
-
-def _give(listener: Listener, call: Call, gift: Gift) -> None:
-    """Hand the file over. Raises OSError if the caller has gone, or may have no more of them."""
-    try:
-        listener.give(call, gift.fd, cloexec=gift.cloexec)
-    finally:
-        os.close(gift.fd)

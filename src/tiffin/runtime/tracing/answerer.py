@@ -177,10 +177,7 @@ class _Answerer:
         if isinstance(answer, Done):
             return
         if isinstance(answer, Gift):
-            try:
-                self._listener.give(call, answer.fd, cloexec=answer.cloexec)
-            finally:
-                os.close(answer.fd)
+            answer.give(self._listener, call)
         elif answer is None:
             self._listener.proceed(call)
         else:
