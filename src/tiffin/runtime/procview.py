@@ -65,15 +65,16 @@ def serve(socket: int, root: str) -> None:
     """Answer, in a thread, the calls of the filter that comes by the socket, to their end."""
 
     def run() -> None:
-        fd = terminal.receive_fd(socket)
-        os.close(socket)
+        try:
+            fd = terminal.receive_fd(socket)
+        finally:
+            os.close(socket)
         if fd is not None:
-            view = _View(notify.Listener(fd), root)
             try:
-                view.run()
+                with contextlib.closing(_View(notify.Listener(fd), root)) as view:
+                    view.run()
             finally:
-                view.close()
-                os.close(fd)
+                os.close(fd)  # so that calls fail from here on: whoever made one would wait for ever
 
     threading.Thread(target=run, name="proc", daemon=True).start()
 
