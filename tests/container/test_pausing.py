@@ -104,6 +104,34 @@ def test_a_group_that_was_made_to_hold_it_is_given_up_for_one_with_limits(monkey
     assert "delete made" not in done
 
 
+@pytest.mark.parametrize("broken", [False, True])
+def test_who_was_moved_half_way_can_be_let_go(monkeypatch, tmp_path, broken):
+    done = []
+
+    class Way(freezer.Unified):
+        def freeze(self):
+            done.append(f"freeze {self._directory.name}")
+            if broken and done == ["freeze limited", "freeze made"]:
+                raise OSError(16, "Device or resource busy")
+
+        def thaw(self):
+            done.append(f"thaw {self._directory.name}")
+
+    group = SimpleNamespace(delete=lambda: done.append("delete made"))
+    monkeypatch.setattr(freezer, "freezer_of", lambda _pid, _joins: Way(tmp_path / "made", group, list))
+    monkeypatch.setattr(freezer, "unified_of", lambda _joins: Way(tmp_path / "limited", None, list))
+    supervised = Supervised()
+    holding = Holding(supervised)
+    holding.answer(None, {"verb": "pause"})
+    done.clear()
+    with pytest.raises(OSError, match="no room"), holding.moved(("x",)):
+        raise OSError(28, "no room")
+    # They are moved back into the group that an unpause thaws, and go on where that is not possible.
+    assert done == ["freeze limited", "freeze made", *(["thaw made"] if broken else []), "thaw limited"]
+    assert supervised.standing.status == ("running" if broken else "paused")
+    assert supervised.standing.freezer
+
+
 @pytest.mark.parametrize("what", ["failing", "full"])
 def test_what_cannot_be_held_goes_on(supervised, what):
     setattr(supervised, what, True)

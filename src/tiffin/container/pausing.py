@@ -96,9 +96,16 @@ class Holding:
         if new is None or not isinstance(old, Unified) or not old.place:
             yield
             return
-        if supervisor.standing.status == "paused":
+        held = supervisor.standing.status == "paused"
+        if held:
             new.freeze()
-        yield
+        try:
+            yield
+        except BaseException:
+            if held:
+                self._hold_on()  # it takes back who was moved already: nobody would let them go there
+                new.thaw()
+            raise
         self._freezer = new
         supervisor.put(freezer="")
         old.close()
