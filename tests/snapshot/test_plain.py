@@ -244,6 +244,15 @@ def test_what_stands_in_goes_and_what_was_there_comes_back(room):
     assert sorted(os.listdir(room.root)) == ["etc", "run"]
 
 
+def test_what_cannot_be_put_in_leaves_what_was_there(room):
+    for source in (room.place / "none", room.root):  # nothing, and what cannot be moved into itself
+        with pytest.raises(OSError):
+            room.standins.put([StandIn("/etc/hosts", str(source))])
+        assert (room.root / "etc/hosts").read_text() == "own"
+    room.put("/etc/hosts")
+    assert room.standins.take() == ["etc/hosts"]
+
+
 def test_what_a_step_puts_beside_stays(room):
     room.put("/var/cache/pip", folder=True)
     (room.root / "var/cache/mine").write_text("mine")

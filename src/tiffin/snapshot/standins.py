@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.errors import FailedError
@@ -88,17 +88,18 @@ class StandIns:
         path = MergedTree([self._root]).resolve(entry.target).path[1:]
         directory, _, name = path.rpartition("/")
         self._make(directory)
-        fd = os.open(self._root / directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         covered = None
-        try:
+        with ExitStack() as undo:
+            fd = os.open(self._root / directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            undo.callback(os.close, fd)
+            held = os.open(entry.source, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+            undo.callback(os.close, held)
             if os.path.lexists(self._root / path):
                 covered = self._place / str(len(self._placed))
                 os.rename(name, covered, src_dir_fd=fd)
-            held = os.open(entry.source, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+                undo.callback(os.rename, covered, name, dst_dir_fd=fd)
             os.rename(entry.source, name, dst_dir_fd=fd)
-        except BaseException:
-            os.close(fd)
-            raise
+            undo.pop_all()
         links = os.fstat(held).st_nlink
         self._placed.append(_Placed(entry, path, fd, held, links, covered))
 
