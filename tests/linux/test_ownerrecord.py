@@ -26,7 +26,7 @@ def test_what_is_no_owner(text):
 
 @given(OWNERS, st.dictionaries(NAMES, OWNERS, max_size=6))
 def test_owners_of_links_are_read_as_they_were_written(others, named):
-    links = Links(others, tuple(named.items()))
+    links = Links(others, named)
     found = parse_links(spell_links(links))
     assert found is not None
     assert found.others == others
@@ -40,7 +40,7 @@ def test_what_names_no_owners(text):
 
 
 def test_links_of_most_are_not_named():
-    assert spell_links(Links((7, 8), ((b"a", (7, 8)), (b"b", (0, 0))))) == b"7:8//0:0/b"
+    assert spell_links(Links((7, 8), {b"a": (7, 8), b"b": (0, 0)})) == b"7:8//0:0/b"
     assert spell_links(Links()) == b"0:0"
 
 

@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tiffin.errors import CorruptError, FailedError
@@ -100,7 +101,7 @@ class _Settler:
             os.fsencode(name): self._owner(f"{directory}/{name}", status, before, inherited)
             for name, status in links
         }
-        wanted = Links(named=tuple((name, owner) for name, owner in sorted(owners.items()) if owner != _ROOT))
+        wanted = Links(named={name: owner for name, owner in owners.items() if owner != _ROOT})
         if wanted != before:
             _write(directory, wanted)
 
@@ -125,8 +126,8 @@ class _Settler:
                 original = self._below.host(path)
                 return owner_of_link(original) if original is not None else _ROOT
         name = os.fsencode(host.rpartition("/")[2])
-        if name in dict(before.named) and (name, before.owner(name)) not in inherited.named:
-            return before.owner(name)
+        if (set_here := before.named.get(name)) and set_here != inherited.named.get(name):
+            return set_here
         return before.others if before.others != inherited.others else _ROOT
 
 
@@ -145,7 +146,7 @@ def _links(directory: str) -> Links:
         if error.errno in _ABSENT:
             return Links()
         raise
-    links = parse_links(text)
+    links = _parsed(text)
     if links is None:
         raise CorruptError(
             f"the attribute {LINKS} of {directory} reads {text[:80]!r}, which names no owners",
@@ -155,11 +156,15 @@ def _links(directory: str) -> Links:
     return links
 
 
+# One link after the other is asked about, and what a directory says of thousands stays the same meanwhile.
+_parsed = lru_cache(maxsize=8)(parse_links)
+
+
 def _set(directory: str, owners: Mapping[bytes, Owner]) -> None:
     links = _links(directory)
     if all(links.owner(name) == owner for name, owner in owners.items()):
         return
-    _write(directory, Links(links.others, tuple({**dict(links.named), **owners}.items())))
+    _write(directory, Links(links.others, {**links.named, **owners}))
 
 
 def _write(directory: str, links: Links) -> None:
@@ -180,7 +185,7 @@ def _set_compact(directory: str, links: Links) -> None:
     owners = {name: links.owner(name) for name in names}
     others = Counter(owners.values()).most_common(1)[0][0]
     try:
-        os.setxattr(directory, LINKS, spell_links(Links(others, tuple(owners.items()))))
+        os.setxattr(directory, LINKS, spell_links(Links(others, owners)))
     except OSError as error:
         if error.errno not in _FULL:
             raise

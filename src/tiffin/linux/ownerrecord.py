@@ -10,6 +10,10 @@ from __future__ import annotations
 
 from tiffin.linux.record import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 OWNER = "user.tiffin.owner"
 LINKS = "user.tiffin.links"
 
@@ -31,11 +35,11 @@ class Links(NamedTuple):
     """Owners of the links and fifos of one directory: of those that are named, and of all others."""
 
     others: tuple[int, int] = (0, 0)
-    named: tuple[tuple[bytes, tuple[int, int]], ...] = ()
+    named: Mapping[bytes, tuple[int, int]] = {}
 
     def owner(self, name: bytes) -> tuple[int, int]:
         """Return whose the entry is."""
-        return dict(self.named).get(name, self.others)
+        return self.named.get(name, self.others)
 
 
 Birth = tuple[int, int]
@@ -65,7 +69,8 @@ def spell(record: Record) -> bytes:
 
 def parse_links(text: bytes) -> Links | None:
     """Return what the attribute of a directory says, None if it is none."""
-    others, named = (0, 0), []
+    others = (0, 0)
+    named: dict[bytes, tuple[int, int]] = {}
     try:
         for place, group in enumerate(text.split(b"//")):
             owner, *names = group.split(b"/")
@@ -74,16 +79,16 @@ def parse_links(text: bytes) -> Links | None:
                 return None
             if place == 0 and not names:
                 others = (uid, gid)
-            named += [(name, (uid, gid)) for name in names]
+            named |= dict.fromkeys(names, (uid, gid))
     except ValueError:
         return None
-    return Links(others, tuple(named))
+    return Links(others, named)
 
 
 def spell_links(links: Links) -> bytes:
     """Return the attribute that says so; who is like the others is not named."""
     groups: dict[tuple[int, int], list[bytes]] = {}
-    for name, owner in sorted(links.named):
+    for name, owner in sorted(links.named.items()):
         if owner != links.others:
             groups.setdefault(owner, []).append(name)
     lines = [b"%d:%d/%s" % (*owner, b"/".join(names)) for owner, names in sorted(groups.items())]
