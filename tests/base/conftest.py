@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import io
 import lzma
+import os
 import shutil
 import tarfile
 import threading
@@ -290,6 +291,9 @@ class NotedOwners:
 
     def change(self, target, uid, gid):
         self.changes[str(target)] = (uid, gid)
+
+    def set_mode(self, target, mode):
+        os.chmod(target, mode)
 
 
 @pytest.fixture(scope="session")

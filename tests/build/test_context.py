@@ -99,9 +99,9 @@ def test_times_and_the_mode_of_the_directory_itself_do_not(folder):
 
 
 def test_owners_count_only_for_stages(folder):
-    owner = {"value": (0, 0)}
+    owner = {"value": (0, 0, 0o644)}
     first = digest(folder, owner=lambda node: owner["value"])
-    owner["value"] = (5, 5)
+    owner["value"] = (5, 5, 0o644)
     assert digest(folder, owner=lambda node: owner["value"]) != first
     assert digest(folder) == digest(folder)
 

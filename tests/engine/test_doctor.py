@@ -2,8 +2,9 @@
 
 import pytest
 
-from tiffin.engine import doctor
+from tiffin.engine import chrootdoctor, doctor
 from tiffin.engine.settings import Settings
+from tiffin.errors import UnsupportedError
 from tiffin.linux import capability
 from tiffin.linux.namespace import IdMap
 from tiffin.linux.probe import Facts
@@ -41,6 +42,9 @@ OFFLINE = plan.Facts(root=False, admin=False, nft="", pasta="", tun=False)
 
 @pytest.fixture
 def examine(monkeypatch, tmp_path):
+    monkeypatch.setattr(chrootdoctor, "_groups", lambda: doctor.Check("cgroups", ok=True, found="yes"))
+    monkeypatch.setattr(chrootdoctor.traceable, "check", lambda: None)
+
     def report(facts, network=ONLINE, isolation="auto"):
         monkeypatch.setattr(doctor.probe, "examine", lambda store, *, tries: facts)
         monkeypatch.setattr(doctor.attach, "examine", lambda *, root: network)
@@ -65,7 +69,7 @@ def test_where_all_is_well_nothing_is_to_be_mended(examine):
 @pytest.mark.parametrize(
     ("change", "name", "word", "remedy"),
     [
-        ({"kernel": (5, 4)}, "kernel", "5.4", "5.12"),
+        ({"kernel": (5, 4)}, "kernel", "5.4", "5.6"),
         ({"machine": "ppc"}, "machine", "ppc", "x86-64"),
         ({"overlay": "not on nfs"}, "overlayfs", "not on nfs", "TIFFIN_HOME"),
         ({"overlay": None}, "overlayfs", "not tried", "TIFFIN_HOME"),
@@ -115,7 +119,7 @@ def test_root_is_told_of_mapped_mounts_and_not_of_subordinate_ids(examine):
 
 
 def test_where_nothing_works_the_reason_comes_first(examine):
-    report = examine(USER._replace(kernel=(4, 18)))
+    report = examine(USER._replace(kernel=(4, 18)), isolation="rootless")
     assert (report.rung, "kernel" in failed(report)) == ("", True)
     assert "4.18" in report.reasons[0]
     assert report.reasons[1]
@@ -127,6 +131,20 @@ def test_what_stands_in_the_way_of_higher_rungs_is_said(examine):
     text = "\n".join(report.reasons)
     assert "not rootless: /etc/subuid has no entry for ada" in text
     assert "to change that: usermod" in text
+
+
+def test_without_namespaces_programs_are_traced(examine, monkeypatch):
+    shut = USER._replace(user_namespaces="Operation not permitted", store_filesystem="overlay")
+    report = examine(shut)
+    assert (report.rung, list(failed(report))) == ("traced", ["user namespaces"])
+    assert "not chroot: the user is not root" in report.reasons
+
+    def refuse():
+        raise UnsupportedError("they cannot be traced", hint="allow ptrace")
+
+    monkeypatch.setattr(chrootdoctor.traceable, "check", refuse)
+    found = failed(examine(shut))["programs"]
+    assert (found.found, found.remedy) == ("they cannot be traced", "allow ptrace")
 
 
 def test_a_machine_without_a_network_tool_is_told_so(examine):

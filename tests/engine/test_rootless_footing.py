@@ -30,7 +30,7 @@ def test_why_the_user_namespace_cannot_be_entered_is_said(footing, monkeypatch, 
         footing.enter()
     assert caught.value.message == f"this process cannot become root of a user namespace: {reason}"
     assert "tiffin doctor" in caught.value.hint
-    assert "run tiffin as root" in caught.value.hint
+    assert "--isolation traced" in caught.value.hint
     entered = []
     monkeypatch.setattr(rootless, "enter_user_namespace", lambda *maps: entered.append(maps))
     footing.enter()

@@ -12,9 +12,9 @@ from tiffin.errors import CorruptError, UnsupportedError
 from tiffin.layer import whiteout
 from tiffin.layer.apply import apply
 from tiffin.layer.describe import describe
-from tiffin.layer.owners import OWNER, RecordedOwners, TrueOwners
+from tiffin.layer.owners import OWNER, RecordedModes, RecordedOwners, TrueOwners
 from tiffin.layer.tar import open_tar
-from tiffin.layer.tree import scan
+from tiffin.layer.tree import CAPABILITY, kept_xattrs, scan
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="true owners need root")
 
@@ -33,6 +33,9 @@ def sample():
             ("link", tarfile.SYMTYPE, {"linkname": "d"}),
             ("null", tarfile.CHRTYPE, {"mode": 0o666, "devmajor": 1, "devminor": 3}),
             ("plain", tarfile.REGTYPE, {}),
+            ("shut", tarfile.DIRTYPE, {"uid": 7, "mode": 0o555}),
+            ("shut/secret", tarfile.REGTYPE, {"mode": 0}),
+            ("shut/sudoers", tarfile.REGTYPE, {"gid": 8, "mode": 0o440}),
             (".wh.gone", tarfile.REGTYPE, {}),
         ]:
             info = tarfile.TarInfo(name)
@@ -50,9 +53,10 @@ def unpack(base, owners):
 
 
 @root
-def test_recorded_owners_describe_the_layer_that_true_owners_describe(tmp_path):
-    true, recorded = unpack(tmp_path / "t", TrueOwners()), unpack(tmp_path / "r", RecordedOwners())
-    assert describe(tmp_path / "t", TrueOwners())[:2] == describe(tmp_path / "r", RecordedOwners())[:2]
+@pytest.mark.parametrize("owners", [RecordedOwners(), RecordedModes()])
+def test_recorded_owners_describe_the_layer_that_true_owners_describe(tmp_path, owners):
+    true, recorded = unpack(tmp_path / "t", TrueOwners()), unpack(tmp_path / "r", owners)
+    assert describe(tmp_path / "t", TrueOwners())[:2] == describe(tmp_path / "r", owners)[:2]
     assert [entry[:7] for entry in true.values()] == [entry[:7] for entry in recorded.values()]
 
 
@@ -83,6 +87,37 @@ def test_a_record_can_be_changed_back(tmp_path):
     for uid, gid in ((5, 6), (0, 0), (7, 0)):
         owners.change(str(path), uid, gid)
         assert owners.read(str(path), path.lstat()) == (uid, gid)
+
+
+def test_modes_that_shut_us_out_are_recorded(tmp_path):
+    owners, path, directory = RecordedModes(), tmp_path / "f", tmp_path / "d"
+    path.touch()
+    directory.mkdir()
+    owners.change(str(path), 5, 6)
+    for mode, disk in ((0o440, 0o640), (0, 0o600), (0o6755, 0o6755), (0o4111, 0o4711)):
+        owners.set_mode(str(path), mode)
+        assert (path.stat().st_mode & 0o7777, owners.mode(str(path), path.lstat())) == (disk, mode)
+        assert owners.read(str(path), path.lstat()) == (5, 6)
+    owners.set_mode(str(directory), 0o1555)
+    assert directory.stat().st_mode & 0o7777 == 0o1755
+    assert owners.mode(str(directory), directory.lstat()) == 0o1555
+
+
+def test_a_device_that_was_made_has_the_mode_that_it_gets_later(tmp_path):
+    owners, path = RecordedModes(), str(tmp_path / "disk")
+    owners.make_node(path, stat.S_IFBLK | 0o600, os.makedev(8, 1))
+    owners.change(path, 0, 6)
+    owners.set_mode(path, 0o040)
+    found = [(entry.kind, entry.mode, entry.gid) for entry in scan(tmp_path, owners) if entry.path]
+    assert found == [("block", 0o040, 6)]
+
+
+def test_file_capabilities_are_recorded(tmp_path):
+    owners, path = RecordedModes(), str(tmp_path / "ping")
+    (tmp_path / "ping").touch()
+    owners.set_attribute(path, CAPABILITY, b"\x01\0\0\x02" + bytes(16))
+    assert kept_xattrs(path) == {CAPABILITY: b"\x01\0\0\x02" + bytes(16)}
+    assert os.listxattr(path) == ["user.tiffin.capability"]
 
 
 @pytest.mark.parametrize(
@@ -155,19 +190,23 @@ from pathlib import Path
 sys.path[:0] = sys.argv[1:3]
 from tiffin.layer.apply import apply
 from tiffin.layer.describe import describe
-from tiffin.layer.owners import RecordedOwners
+from tiffin.layer.owners import RecordedModes, RecordedOwners
 from tiffin.store.home import Home
+owners = RecordedOwners() if sys.argv[4] == "0" else RecordedModes()
 base = Path(sys.argv[3]) / "layer"
 base.mkdir()
-assert os.geteuid() == 0 and Path("/proc/self/uid_map").read_text().split()[2] == "1", "not in a namespace of one id"
-apply(io.BytesIO(sys.stdin.buffer.read()), base, RecordedOwners())
-print(describe(base, RecordedOwners()).diff_id)
+assert str(os.geteuid()) == sys.argv[4]
+apply(io.BytesIO(sys.stdin.buffer.read()), base, owners)
+print(describe(base, owners).diff_id)
 """
 
 
 @pytest.mark.live
 @root
-def test_a_user_with_one_id_gets_the_same_digest(tmp_path):
+@pytest.mark.parametrize(
+    ("inside", "who"), [(("unshare", "--user", "--map-root-user"), "0"), ((), "4242")], ids=["one-id", "none"]
+)
+def test_a_user_gets_the_same_digest(tmp_path, inside, who):
     python = "/usr/bin/python3"
     version = "import sys; sys.exit(sys.version_info < (3, 11))"
     if not Path(python).exists() or subprocess.run([python, "-c", version], check=False).returncode:
@@ -184,8 +223,8 @@ def test_a_user_with_one_id_gets_the_same_digest(tmp_path):
 
     source, libraries = Path(tiffin.__file__).parents[1], Path(msgspec.__file__).parents[1]
     done = subprocess.run(
-        ["setpriv", "--reuid=4242", "--regid=4242", "--clear-groups", "unshare", "--user", "--map-root-user",
-         python, "-c", AS_USER, source, libraries, place],
+        ["setpriv", "--reuid=4242", "--regid=4242", "--clear-groups", *inside,
+         python, "-c", AS_USER, source, libraries, place, who],
         input=sample(), capture_output=True, check=False,
     )  # fmt: skip
     if b"Operation not permitted" in done.stderr and b"unshare" in done.stderr:

@@ -31,6 +31,7 @@ USER = ROOT._replace(
 
 
 SETFCAP = 1 << 31
+SYS_CHROOT = 1 << 18
 
 
 def test_root_of_a_container_lends_its_own_ids():
@@ -61,6 +62,11 @@ def test_where_no_overlay_can_be_written_roots_are_plain(facts, filesystem, plai
         (ROOT._replace(capabilities=DOCKER, user_namespaces="no"), Rung.CHROOT, False),
         (ROOT._replace(capabilities=DOCKER, max_user_namespaces=0), Rung.CHROOT, False),
         (ROOT._replace(capabilities=DOCKER, user_namespaces="no", kernel=(5, 10)), Rung.CHROOT, False),
+        (ROOT._replace(capabilities=DOCKER & ~SYS_CHROOT, user_namespaces="no"), Rung.TRACED, False),
+        (ROOT._replace(capabilities=0, user_namespaces="no"), Rung.TRACED, False),
+        (USER._replace(user_namespaces="Operation not permitted"), Rung.TRACED, False),
+        (USER._replace(max_user_namespaces=0), Rung.TRACED, False),
+        (USER._replace(kernel=(5, 10)), Rung.TRACED, False),
     ],
 )
 def test_the_strongest_possible_rung_is_taken(facts, rung, enter):
@@ -97,15 +103,9 @@ def test_obstacles_name_what_is_missing_and_the_remedy():
     ("facts", "wanted", "reason", "remedy"),
     [
         (USER, "root", "not root", "as root"),
-        (USER._replace(max_user_namespaces=0), "auto", "max_user_namespaces is 0", "sysctl -w user"),
-        (
-            USER._replace(user_namespaces="Operation not permitted"),
-            "auto",
-            "a user namespace cannot be used: Operation not permitted; and without that, only root",
-            "or run tiffin as root: in a container that takes no further rights",
-        ),
+        (USER._replace(max_user_namespaces=0), "single-id", "max_user_namespaces is 0", "sysctl -w user"),
         (USER._replace(map_tools=False), "rootless", "newuidmap", "uidmap"),
-        (USER._replace(kernel=(4, 18)), "auto", "the kernel is 4.18", "5.12"),
+        (USER._replace(kernel=(4, 18)), "rootless", "the kernel is 4.18", "5.12"),
         (
             USER._replace(userns_restriction="kernel.apparmor_restrict_unprivileged_userns=1"),
             "rootless",
@@ -123,13 +123,13 @@ def test_obstacles_name_what_is_missing_and_the_remedy():
         (USER, "chroot", "not root", "as root"),
         (
             ROOT._replace(capabilities=0, user_namespaces="no"),
-            "auto",
+            "chroot",
             "capabilities SYS_CHROOT, CH",
             "the surr",
         ),
         (
-            ROOT._replace(capabilities=DOCKER & ~(1 << 18), user_namespaces="no"),
-            "auto",
+            ROOT._replace(capabilities=DOCKER & ~SYS_CHROOT, user_namespaces="no"),
+            "chroot",
             "root has no capability SYS_CHROOT here",
             "capability SYS_CHROOT",
         ),
@@ -141,6 +141,13 @@ def test_a_rung_out_of_reach_is_an_error_with_a_remedy(facts, wanted, reason, re
     assert reason in caught.value.message
     assert remedy in caught.value.hint
     assert caught.value.exit_status == 125
+
+
+def test_the_last_rung_says_why_it_is_no_other():
+    found = decide(USER._replace(user_namespaces="Operation not permitted"))
+    assert found.plain
+    assert [obstacle.rung for obstacle in found.obstacles] == list(Rung)[:4]
+    assert "seccomp profile" in found.obstacles[2].remedy
 
 
 def test_a_tried_user_namespace_overrules_a_setting():

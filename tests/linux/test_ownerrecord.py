@@ -7,18 +7,33 @@ from hypothesis import strategies as st
 from tiffin.linux.ownerrecord import Links, Record, entries, entry, parse, parse_links, spell, spell_links
 
 IDS = st.integers(0, 2**32 - 2)
+MODES = st.integers(0, 0o7777).flatmap(lambda mode: st.sampled_from([0o100000 | mode, 0o040000 | mode]))
+NODES = st.tuples(st.integers(0, 0o177777), st.integers(0, 2**32))
 OWNERS = st.tuples(IDS, IDS)
 NAMES = st.binary(min_size=1, max_size=20).filter(lambda name: b"/" not in name and b"\0" not in name)
 
 
-@given(IDS, IDS, st.none() | st.tuples(st.integers(0, 0o177777), st.integers(0, 2**32)))
+@given(IDS, IDS, st.none() | NODES | st.tuples(MODES))
 def test_a_record_is_read_as_it_was_written(uid, gid, node):
     record = Record(uid, gid, *node) if node else Record(uid, gid)
     assert parse(spell(record)) == record
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"1", b"1:2:3", b"a:b", b"-1:0", b"4294967295:0", b"0:4294967295", b"1:2:9:3", b"1:2:3:x"]
+    "text",
+    [
+        b"",
+        b"1",
+        b"1:2:3",
+        b"a:b",
+        b"-1:0",
+        b"4294967295:0",
+        b"0:4294967295",
+        b"1:2:9:3",
+        b"1:2:3:x",
+        b"0:0:10666",
+        b"0:0:020666",
+    ],
 )
 def test_what_is_no_owner(text):
     assert parse(text) is None

@@ -15,6 +15,11 @@ from pathlib import Path
 import pytest
 
 IMAGE = "tiffin-pod"
+ORDINARY = (
+    *("--user", "1000:1000", "--tmpfs", "/run:mode=1777"),
+    *("-e", "HOME=/var/tmp", "-e", "TIFFIN_HOME=/var/tmp/store"),
+)
+"""The options of a container whose user is not root."""
 _MACHINES = ("/usr", "/etc/ssl", "/etc/ca-certificates", "/etc/alternatives")
 _LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
 _FILES = {
@@ -45,8 +50,6 @@ def image():
 
 class Pod:
     """The running container; `command` is tiffin in there. Further `options` are those of `docker run`."""
-
-    rung = "chroot"
 
     def __init__(self, docker, home, command, *options) -> None:
         self.docker, self.home, self.command = docker, home, command

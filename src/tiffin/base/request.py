@@ -42,6 +42,10 @@ class Blobs(Protocol):
 class Owners(Protocol):
     """How an owner is given to a file in the layer's directory."""
 
+    def set_mode(self, target: int | str, mode: int) -> None:
+        """Give the entry, which is no link, these permission bits."""
+        ...
+
     def change(self, target: int | str, uid: int, gid: int) -> None:
         """Make (uid, gid) the owner of the open file or of the path, a link itself."""
         ...

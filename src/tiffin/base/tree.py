@@ -204,7 +204,7 @@ class Tree:
         host = self._host(real)
         if owner != ROOT:
             self.layer.owners.change(str(host), owner.uid, owner.gid)
-        host.chmod(stat.S_IMODE(mode))
+        self.layer.owners.set_mode(str(host), stat.S_IMODE(mode))
 
     def _host(self, real: str) -> Path:
         return self._root / real

@@ -173,12 +173,12 @@ def hash_file(node: Node) -> bytes:
 def selection_digest(
     selection: Sequence[Selected],
     file_digest: Callable[[Node], bytes],
-    owner: Callable[[Node], tuple[int, int]] | None = None,
+    owner: Callable[[Node], tuple[int, int, int]] | None = None,
 ) -> str:
     """Return a digest of all that a copy of `selection` can show.
 
     Content, kinds, modes, names, link targets and capabilities count; times
-    never, owners only where `owner` tells them (of a stage; those of a context
+    never, owners only where `owner` tells them, and the mode (of a stage; those of a context
     are dropped), the mode of a copied directory itself neither.
     """
     total = hashlib.sha256()
@@ -194,7 +194,7 @@ def _line(
     node: Node,
     name: str,
     file_digest: Callable[[Node], bytes],
-    owner: Callable[[Node], tuple[int, int]] | None,
+    owner: Callable[[Node], tuple[int, int, int]] | None,
 ) -> bytes:
     """One entry; `name` is empty for a directory that only its contents count of."""
     mode = node.status.st_mode
@@ -209,8 +209,10 @@ def _line(
         content = b"%d" % node.status.st_rdev
     else:
         content = b""
-    shown = mode & 0o7777 if name else 0
-    owned = ":".join(map(str, owner(node))) if owner and name else ""
+    shown, owned = mode & 0o7777 if name else 0, ""
+    if owner and name:
+        uid, gid, shown = owner(node)
+        owned = f"{uid}:{gid}"
     head = f"{kind(mode)}\0{shown:o}\0{owned}\0{len(content)}\0".encode()
     line = head + b"%b\0%b\n" % (encoded, content)
     if owned and not stat.S_ISLNK(mode):

@@ -228,7 +228,10 @@ class Reader:
                 hashed[node.path] = found
             return found
 
-        digest = selection_digest(read(), hash_and_note, lambda node: owners.read(node.host, node.status))
+        def owner(node: Node) -> tuple[int, int, int]:
+            return (*owners.read(node.host, node.status), owners.mode(node.host, node.status))
+
+        digest = selection_digest(read(), hash_and_note, owner)
         self._hashed[digest] = hashed
         with self._db.transaction() as connection:
             connection.execute(

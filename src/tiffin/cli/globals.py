@@ -5,7 +5,7 @@ from __future__ import annotations
 from tiffin.cli.options import HelpAsked, flag, parse, refuse, value
 
 NO_DAEMON = "there is no daemon to connect to"
-RUNGS = ("auto", "root", "rootless", "single-id", "chroot")
+RUNGS = ("auto", "root", "rootless", "single-id", "chroot", "traced")
 
 OPTIONS = (
     flag("-D, --debug", "Show a traceback when something fails (as TIFFIN_DEBUG=1 does)"),

@@ -182,9 +182,9 @@ class Volumes:
         """Give the copy the owner, mode, attributes and times of the original."""
         self._owners.change(str(target), *self._owners.read(node.host, node.status))
         if not node.is_link:
-            target.chmod(stat.S_IMODE(node.status.st_mode))
+            self._owners.set_mode(str(target), self._owners.mode(node.host, node.status))
             for name, value in kept_xattrs(node.host).items():
-                os.setxattr(target, name, value)
+                self._owners.set_attribute(str(target), name, value)
         times = (node.status.st_atime_ns, node.status.st_mtime_ns)
         os.utime(target, ns=times, follow_symlinks=False)
 

@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tiffin.engine.doctor import Check
-from tiffin.errors import TiffinError
+from tiffin.engine.doctor import Check, namespace_remedy
+from tiffin.errors import TiffinError, UnsupportedError
+from tiffin.linux.isolation import Rung
 from tiffin.linux.remove import remove_tree
-from tiffin.runtime import kernelfiles, procview
+from tiffin.runtime import kernelfiles, procview, traceable
 from tiffin.snapshot.plain import KEPT
 
 if TYPE_CHECKING:
@@ -23,14 +24,15 @@ _OLDEST = (5, 6)
 _GROUPS = "/sys/fs/cgroup"
 
 
-def checks(facts: Facts, store: Path) -> Iterator[Check]:
+def checks(facts: Facts, store: Path, rung: Rung) -> Iterator[Check]:
     """Yield what was looked at; of the `store` a directory is made, and goes again."""
     import tempfile  # the doctor alone makes such a folder
 
     yield Check("kernel", facts.kernel >= _OLDEST, ".".join(map(str, facts.kernel)), "use Linux 5.6 or newer")
     yield Check("machine", facts.machine in ("x86_64", "aarch64"), facts.machine, "use x86-64 or 64-bit ARM")
-    remedy = "allow unshare in the surrounding container, by its seccomp profile and capabilities"
-    yield Check("user namespaces", not facts.user_namespaces, facts.user_namespaces or "yes", remedy)
+    yield Check(
+        "user namespaces", not facts.user_namespaces, facts.user_namespaces or "yes", namespace_remedy(facts)
+    )
     place = store
     while not place.exists() and place != place.parent:
         place = place.parent
@@ -42,10 +44,11 @@ def checks(facts: Facts, store: Path) -> Iterator[Check]:
         return
     try:
         yield _store(facts, folder)
-        yield _devices(folder)
+        if rung is Rung.CHROOT:
+            yield _devices(folder)
     finally:
         remove_tree(folder)
-    yield _proc()
+    yield _proc() if rung is Rung.CHROOT else _tracing()
     yield _groups()
     yield Check("network", ok=True, found="that of the surrounding container; no other can be had")
 
@@ -75,6 +78,14 @@ def _proc() -> Check:
     )
     remedy = "allow seccomp and /proc/PID/mem in the surrounding container"
     return Check("/proc", not reason, found, remedy)
+
+
+def _tracing() -> Check:
+    try:
+        traceable.check()
+    except UnsupportedError as error:
+        return Check("programs", ok=False, found=error.message, remedy=error.hint or "")
+    return Check("programs", ok=True, found="run as they are, and traced")
 
 
 def _groups() -> Check:

@@ -1,4 +1,4 @@
-"""Containers on the rung chroot: a plain root in the container's directory, with stand-ins for mounts.
+"""Containers on the rungs chroot and traced: a plain root in their directory, with stand-ins for mounts.
 
 What stands in for mounts is put in anew at each start.
 """
@@ -15,8 +15,9 @@ from tiffin.engine.standing import FILES, ROOT, directory_of, say
 from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.linux import capability
 from tiffin.linux.files import atomic_write, open_in_root
+from tiffin.linux.isolation import Rung
 from tiffin.linux.remove import remove_at, remove_tree
-from tiffin.runtime import kernelfiles
+from tiffin.runtime import kernelfiles, traceable
 from tiffin.runtime.chroot import chroot_plan, lowered
 from tiffin.snapshot.merged import MergedTree
 
@@ -39,8 +40,10 @@ _NETWORKS = ("", "host", "default", "bridge", "private")
 _REMEDY = "give the surrounding container the capability SYS_ADMIN; `tiffin doctor` says more"
 
 
-def check(request: RunRequest) -> RunRequest:
+def check(engine: Engine, request: RunRequest) -> RunRequest:
     """Return the request as it can be had here. Raises UnsupportedError for what cannot."""
+    if engine.rung is Rung.TRACED:
+        traceable.check()
     words = {name for name, _ in request.security}
     for asked, what in (
         (request.volumes or request.mounts or request.volumes_from, "volumes and files of this machine (-v)"),
@@ -55,8 +58,9 @@ def check(request: RunRequest) -> RunRequest:
     ):
         if asked:
             raise UnsupportedError(
-                f"{what} cannot be had on the rung chroot, where there are no mounts and no namespaces",
-                code="not-on-chroot",
+                f"{what} cannot be had on the rung {engine.rung.value}, where there are no mounts and no "
+                "namespaces",
+                code="not-on-this-rung",
                 hint=_REMEDY,
                 exit_status=125,
             )
@@ -77,7 +81,7 @@ def limited(engine: Engine, record: Record, process: Process) -> Process:
 
 def furnish(engine: Engine, record: Record) -> None:
     """Put into the root what elsewhere is mounted: kernel files, devices, names; anew at each start."""
-    say(engine, _NO_WALL)
+    say(engine, _NO_WALL.format(engine.rung.means))
     directory = directory_of(engine, record)
     root, covered = directory / ROOT, directory / _COVERED
     covered.mkdir(exist_ok=True)
@@ -119,7 +123,7 @@ def _standins(record: Record, directory: Path, place: Path) -> Iterator[tuple[st
         yield f"/etc/{name}", place / name
     for number, mount in enumerate(record.mounts):
         if mount.kind != "tmpfs":
-            raise InvalidError(f"the mount at {mount.target} cannot be had on the rung chroot")
+            raise InvalidError(f"the mount at {mount.target} cannot be had where nothing can be mounted")
         (place / str(number)).mkdir()
         (place / str(number)).chmod(0o1777)
         yield mount.target, place / str(number)
@@ -133,6 +137,6 @@ def _missing(root: Path, path: str, aside: dict[str, bool]) -> list[str]:
 
 
 _NO_WALL = (
-    "the container is isolated by chroot alone, because nothing can be mounted here: it sees the processes "
+    "the container is isolated by {} alone, because nothing can be mounted here: it sees the processes "
     "and the network of the surrounding container; `tiffin doctor` says what would change that"
 )

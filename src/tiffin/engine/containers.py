@@ -225,11 +225,11 @@ def exec_(engine: Engine, name: str, request: ExecRequest) -> int | None:
         privileged=request.privileged,
     )
     process = make_process(wanted, spec.linux.seccomp, machine=os.uname().machine)
-    if engine.rung is Rung.CHROOT:
-        from tiffin.engine import chrooted  # of one rung only
+    if not engine.rung.has_walls:
+        from tiffin.engine import chrooted  # of two rungs only
 
         process = chrooted.limited(engine, record, process)
-    if engine.footing.records and not (record.runtime or spec.linux.uid_mappings):
+    elif engine.footing.records and not (record.runtime or spec.linux.uid_mappings):
         from tiffin.engine.recorded import keep_owners
 
         process = keep_owners(engine, record, process, spec.linux.seccomp)

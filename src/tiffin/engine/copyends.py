@@ -118,6 +118,23 @@ class Running:
         return Path(f"/proc/self/fd/{fd}"), self._owners
 
 
+class Unrooted(Running):
+    """The same where nobody can change the root directory: the container has nothing but a directory.
+
+    Who swaps what lies on a path while it is read can lead out of it: to what it could read itself.
+    """
+
+    def __init__(self, root: Path, owners: Owners) -> None:
+        self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._owners = owners
+
+    def packed(self, path: str, *, follow: bool) -> Iterator[Packed]:
+        """See `End`."""
+        links = follow or path.endswith(("/", "/."))
+        fd = open_in_root(self._root, path, os.O_PATH if links else os.O_PATH | os.O_NOFOLLOW)
+        return packed_tree(str(Path(f"/proc/self/fd/{fd}").readlink()), self._owners)
+
+
 class Stopped:
     """The files of a container that does not run, and must not begin to meanwhile."""
 
@@ -175,9 +192,9 @@ class Stopped:
         assert node is not None
         os.mkdir(host)  # noqa: PTH102 - the name may be no UTF-8
         self._owners.change(host, *self._owners.read(node.host, node.status))
-        os.chmod(host, stat.S_IMODE(node.status.st_mode))  # noqa: PTH101 - the same
+        self._owners.set_mode(host, self._owners.mode(node.host, node.status))
         for name, value in kept_xattrs(node.host).items():
-            os.setxattr(host, name, value)
+            self._owners.set_attribute(host, name, value)
         os.utime(host, ns=(node.status.st_mtime_ns, node.status.st_mtime_ns))
 
     def _check(self, path: str) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from tiffin.container.job import pack_error, unpack_error
 from tiffin.container.loop import write_all
 from tiffin.container.record import Records
-from tiffin.engine.copyends import Running, Stopped
+from tiffin.engine.copyends import Running, Stopped, Unrooted
 from tiffin.engine.running import state_of
-from tiffin.engine.standing import lock_of
+from tiffin.engine.standing import ROOT, directory_of, lock_of
 from tiffin.errors import ConflictError, CorruptError, FailedError
 from tiffin.linux.files import lock
+from tiffin.linux.isolation import Rung
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,9 +101,7 @@ class Side:
     def _run(self, pid: int, talk: Talk) -> None:
         status = 1
         try:
-            engine = self._engine
-            end = Running(pid, engine.owners) if pid else Stopped(engine, self._record)
-            self._work(end, talk)
+            self._work(self._end(pid), talk)
             status = 0
         except BrokenPipeError:
             status = 0  # who asked for it has enough
@@ -116,6 +115,14 @@ class Side:
                 talk.tell({"error": pack_error(error)})
         finally:
             os._exit(status)
+
+    def _end(self, pid: int) -> End:
+        engine = self._engine
+        if not pid:
+            return Stopped(engine, self._record)
+        if engine.rung is Rung.TRACED:
+            return Unrooted(directory_of(engine, self._record) / ROOT, engine.owners)
+        return Running(pid, engine.owners)
 
 
 @contextlib.contextmanager

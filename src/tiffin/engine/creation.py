@@ -61,9 +61,8 @@ def create(engine: Engine, request: RunRequest) -> Record:
 def make(engine: Engine, request: RunRequest) -> Made:
     """The same, and its plan, if that does not depend on another container."""
     check(engine, request)
-    chrooted = engine.rung is Rung.CHROOT
     if engine.footing.plain:
-        request = _on_a_plain_root(request, chrooted=chrooted)
+        request = _on_a_plain_root(engine, request)
     engine.enter()
     records = Records(engine.db)
     with engine.leases.hold("container") as lease, _ids(engine, request) as first_id:
@@ -76,7 +75,8 @@ def make(engine: Engine, request: RunRequest) -> Made:
         identity = names.new_id(os.urandom)
         name = name_of(records, request)
         gatherer = None
-        volumes = config.volumes and not chrooted  # what an image has there is a part of its root anyway
+        # Without mounts, what an image has in its volumes is a part of its root anyway.
+        volumes = config.volumes and engine.rung.has_walls
         if request.volumes or request.mounts or request.tmpfs or request.volumes_from or volumes:
             from tiffin.engine.mounting import Gatherer  # most containers have no mounts
 
@@ -128,12 +128,12 @@ def _furnish(
     return spec, top
 
 
-def _on_a_plain_root(request: RunRequest, *, chrooted: bool) -> RunRequest:
+def _on_a_plain_root(engine: Engine, request: RunRequest) -> RunRequest:
     """The request as it can be had where there are no overlays."""
-    if chrooted:
-        from tiffin.engine import chrooted as alone  # of one rung only
+    if not engine.rung.has_walls:
+        from tiffin.engine import chrooted  # of two rungs only
 
-        return alone.check(request)
+        return chrooted.check(engine, request)
     from tiffin.engine import plainroot
 
     plainroot.check(request)
@@ -352,8 +352,8 @@ def _top(engine: Engine, tree: MergedTree) -> Top:
     """What the root directory of the image is like, and so that of the container."""
     if tree.root is None:
         return Top(0, 0, 0o755)
-    owner = engine.layers.owners.read(tree.root.host, tree.root.status)
-    return Top(*owner, tree.root.status.st_mode & 0o7777)
+    owners, root = engine.layers.owners, tree.root
+    return Top(*owners.read(root.host, root.status), owners.mode(root.host, root.status))
 
 
 def _spec_mounts(engine: Engine, record: Record, directory: Path) -> tuple[Mount, ...]:

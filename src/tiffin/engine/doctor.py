@@ -23,6 +23,8 @@ _MEANING = {
     Rung.SINGLE_ID: "containers have your id alone; owners and users are kept beside the files",
     Rung.CHROOT: "containers have another root directory and share all else with this place, which is no "
     "wall; owners in layers are true",
+    Rung.TRACED: "containers see another root directory because their calls are answered, and share all else "
+    "with this place, which is no wall; owners and users are kept beside the files",
 }
 
 _PROC_REMEDY = (
@@ -56,10 +58,10 @@ def examine(settings: Settings) -> Report:
     except TiffinError as error:
         reasons = (error.message, *((error.hint,) if error.hint else ()))
         return Report("", reasons, tuple(_checks(facts, root=facts.euid == 0)))
-    if isolation.rung is Rung.CHROOT:
-        from tiffin.engine import chrootdoctor  # of one rung only
+    if not isolation.rung.has_walls:
+        from tiffin.engine import chrootdoctor  # of two rungs only
 
-        found = (*chrootdoctor.checks(facts, settings.home.root), _registries(settings))
+        found = (*chrootdoctor.checks(facts, settings.home.root, isolation.rung), _registries(settings))
         return Report(isolation.rung.value, tuple(_reasons(isolation)), found)
     root = isolation.rung is Rung.ROOT
     network = _network(root=root)
@@ -90,7 +92,7 @@ def _checks(facts: Facts, *, root: bool) -> Iterator[Check]:
         "kernel", facts.kernel >= (5, 12), ".".join(map(str, facts.kernel)), "use Linux 5.12 or newer"
     )
     yield Check("machine", facts.machine in ("x86_64", "aarch64"), facts.machine, "use x86-64 or 64-bit ARM")
-    yield _tried("user namespaces", facts.user_namespaces, _namespace_remedy(facts))
+    yield _tried("user namespaces", facts.user_namespaces, namespace_remedy(facts))
     yield _tried(
         "overlayfs",
         facts.overlay,
@@ -136,7 +138,8 @@ def _subordinate(facts: Facts) -> Check:
     )
 
 
-def _namespace_remedy(facts: Facts) -> str:
+def namespace_remedy(facts: Facts) -> str:
+    """What would let an ordinary user have a user namespace."""
     if facts.max_user_namespaces == 0:
         return "as root: sysctl -w user.max_user_namespaces=10000"
     setting, equals, value = facts.userns_restriction.partition("=")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 from functools import cached_property
 
 from tiffin.engine.rootless import Footing, machine
-from tiffin.errors import ConflictError
+from tiffin.errors import ConflictError, UnsupportedError
 from tiffin.linux.files import atomic_write
 from tiffin.linux.isolation import Rung
 from tiffin.store.db import Database
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_KEPT = {Rung.SINGLE_ID: "recorded", Rung.TRACED: "traced"}
+"""How the rungs keep owners, where they are not those of the files."""
 
 
 def _ignore(_event: Event) -> None:
@@ -102,8 +105,10 @@ class Engine:
     @cached_property
     def owners(self) -> Owners:
         """How owners of files are kept here."""
-        from tiffin.layer.owners import RecordedOwners, TrueOwners
+        from tiffin.layer.owners import RecordedModes, RecordedOwners, TrueOwners
 
+        if self.rung is Rung.TRACED:
+            return RecordedModes()
         return RecordedOwners() if self.rung is Rung.SINGLE_ID else TrueOwners()
 
     @cached_property
@@ -164,10 +169,12 @@ class Engine:
     def _check_owners(self) -> None:
         """See that a store keeps one way of owners for all its life: the other would misread it."""
         mark = self.home.root / "owners"
-        wanted = "recorded" if self.rung is Rung.SINGLE_ID else "true"
+        wanted = _KEPT.get(self.rung, "true")
         try:
             found = mark.read_text().strip()
         except FileNotFoundError:
+            if wanted != "true":
+                self._check_attributes()
             atomic_write(mark, f"{wanted}\n".encode())
             found = wanted
         if found != wanted:
@@ -177,6 +184,20 @@ class Engine:
                 code="other-owners",
                 hint="set TIFFIN_HOME to another directory, or go back to the rung that it was made with",
             )
+
+    def _check_attributes(self) -> None:
+        from tiffin.linux.ownerrecord import OWNER  # of a new store only
+
+        try:
+            os.setxattr(self.home.root, OWNER, b"0:0")
+            os.removexattr(self.home.root, OWNER)
+        except OSError as error:
+            raise UnsupportedError(
+                f"owners are recorded in attributes of files, which there are not at {self.home.root}: "
+                f"{error.strerror}",
+                code="no-attributes",
+                hint="set TIFFIN_HOME to a directory on a local disk (not NFS; tmpfs since Linux 6.6)",
+            ) from error
 
     def __enter__(self) -> Self:
         """Return the engine; `with` closes it."""

@@ -30,10 +30,7 @@ _COPIED = (
 
 
 _DOCTOR = "'tiffin doctor' says what this machine allows, and what it would need"
-_REFUSED = (
-    "in a container, run tiffin as root, which needs no further rights there, or let its seccomp profile "
-    "allow unshare, clone and mount; "
-)
+_REFUSED = "--isolation traced (TIFFIN_ISOLATION) needs none; "
 _IN_NAME = "owners and users are changed in name only, for calls cannot be answered here"
 
 
@@ -112,7 +109,7 @@ class Footing:
     @property
     def notices(self) -> tuple[str, ...]:
         """What containers here have less of than on other machines."""
-        if self.rung is Rung.CHROOT:
+        if not self.rung.has_walls:
             return ()
         found = [] if self._facts.whole_proc else [_OUTER_PROC]
         if self.plain:
@@ -124,7 +121,7 @@ class Footing:
     @property
     def records(self) -> bool:
         """Whether owners are recorded as containers change them, by answering their calls."""
-        return self._isolation.rung is Rung.SINGLE_ID and not self.unanswered
+        return self.rung is Rung.TRACED or (self.rung is Rung.SINGLE_ID and not self.unanswered)
 
     @property
     def unanswered(self) -> str:

@@ -19,7 +19,6 @@ from tiffin.engine.standing import ROOT, Made, control_of, directory_of, lock_of
 from tiffin.engine.starting import run_foreground, shares, start_detached
 from tiffin.errors import ConflictError, TiffinError
 from tiffin.linux.files import lock, remove_lock
-from tiffin.linux.isolation import Rung
 from tiffin.network.leases import NETWORKS, deserted, state_directory
 
 TYPE_CHECKING = False
@@ -177,8 +176,8 @@ def _forget_supervisor(engine: Engine, record: Record) -> None:
         _discard_control(engine, record, found)
         if record.runtime:
             _forget_external(engine, record)
-        if engine.rung is Rung.CHROOT:
-            from tiffin.runtime.orphans import end_in  # of one rung only
+        if not engine.rung.has_walls:
+            from tiffin.runtime.orphans import end_in  # of two rungs only
 
             end_in(str(directory_of(engine, record) / ROOT))
 

@@ -106,8 +106,8 @@ def run_foreground(engine: Engine, made: Made, client: Client, *, interactive: b
 
 def plan_of(engine: Engine, record: Record, spec: RuntimeSpec) -> bytes:
     """The container's plan, packed."""
-    if engine.rung is Rung.CHROOT:
-        from tiffin.engine import chrooted
+    if not engine.rung.has_walls:
+        from tiffin.engine import chrooted  # of two rungs only
 
         return pack(chrooted.plan_of(engine, record, spec))
     from tiffin.runtime.plan import make_plan
@@ -191,8 +191,8 @@ def job_of(engine: Engine, made: Made, *, interactive: bool = False) -> job.Job:
     network = _network(engine, record)
     plan = made.plan or plan_of(engine, record, spec_at_start(engine, record, network))
     hosts = _write_files(record, network, directory, _lender(engine, record))
-    if engine.rung is Rung.CHROOT:
-        from tiffin.engine import chrooted  # of one rung only
+    if not engine.rung.has_walls:
+        from tiffin.engine import chrooted  # of two rungs only
 
         chrooted.furnish(engine, record)
     return job.Job(
@@ -290,7 +290,7 @@ def _network(engine: Engine, record: Record) -> NetworkPlan:
     for notice in choice.notices:
         say(engine, notice)
     ports = tuple(publish.parse_all(record.publish))
-    if engine.rung is Rung.CHROOT:
+    if not engine.rung.has_walls:
         ports = _beside_its_own(engine, ports)
     elif ports and choice.mode in ("host", "none"):
         say(engine, f"-p has no effect with --network {choice.mode}: {_WHY[choice.mode]}")

@@ -147,5 +147,6 @@ class _Changes:
         return (
             status.st_mode == under.status.st_mode
             and self._owners.read(host, status) == self._owners.read(under.host, under.status)
+            and self._owners.mode(host, status) == self._owners.mode(under.host, under.status)
             and kept_xattrs(host) == kept_xattrs(under.host)
         )

@@ -239,7 +239,7 @@ class _Applier:
         host = f"/proc/self/fd/{parent}/{name}"
         self._owners.make_node(host, _NODES[member.type] | 0o600, device)
         self._owners.change(host, member.uid, member.gid)
-        os.chmod(host, member.mode)
+        self._owners.set_mode(host, member.mode)
         os.utime(host, ns=(member.mtime_ns, member.mtime_ns), follow_symlinks=False)
 
     def _hard_link(self, member: Member, directory: str, name: str, path: str) -> None:
@@ -268,20 +268,19 @@ class _Applier:
     def _dress(self, fd: int, member: Member, path: str) -> None:
         """Owner, then mode, then attributes: each would undo what comes before it in another order."""
         self._owners.change(fd, member.uid, member.gid)
-        os.fchmod(fd, member.mode)
+        self._owners.set_mode(fd, member.mode)
         for name, value in member.xattrs.items():
             if is_kept(name):
-                _set_attribute(fd, name, value, path)
+                self._set_attribute(fd, name, value, path)
 
-
-def _set_attribute(fd: int, name: str, value: bytes, path: str) -> None:
-    try:
-        os.setxattr(fd, name, value)
-    except OSError as error:
-        if error.errno in (errno.EINVAL, errno.ERANGE, errno.E2BIG):
-            raise invalid(os.fsencode(path), f"its attribute {name[:100]!r} is malformed") from None
-        if error.errno != errno.EOPNOTSUPP:  # a file system without attributes loses them, as everywhere
-            raise
+    def _set_attribute(self, fd: int, name: str, value: bytes, path: str) -> None:
+        try:
+            self._owners.set_attribute(fd, name, value)
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.ERANGE, errno.E2BIG):
+                raise invalid(os.fsencode(path), f"its attribute {name[:100]!r} is malformed") from None
+            if error.errno != errno.EOPNOTSUPP:  # a file system without attributes loses them, as everywhere
+                raise
 
 
 def _write(

@@ -86,6 +86,6 @@ class _Collector:
         source, target = f"{self._upper}/{path}", f"{self._target}/{path}"
         status = os.lstat(source)
         self._owners.change(target, *self._owners.read(source, status))
-        os.chmod(target, stat.S_IMODE(status.st_mode))
+        self._owners.set_mode(target, self._owners.mode(source, status))
         for name, value in kept_xattrs(source).items():
-            os.setxattr(target, name, value)
+            self._owners.set_attribute(target, name, value)

@@ -201,6 +201,7 @@ class _Pruner:
             other is not None
             and _is_copied_up(status, below)
             and self._owners.read(host, status) == self._owners.read(other, below)
+            and self._owners.mode(host, status) == self._owners.mode(other, below)
             and kept_xattrs(host) == kept_xattrs(other)
             and _same_content(host, other)
         )
@@ -227,6 +228,7 @@ class _Pruner:
         return (
             other is not None
             and self._owners.read(host, status) == self._owners.read(other, below)
+            and self._owners.mode(host, status) == self._owners.mode(other, below)
             and kept_xattrs(host) == kept_xattrs(other)
         )
 
@@ -322,6 +324,8 @@ class _Comparer:
         if self._since is not None and two.st_ctime_ns < self._since:
             return True
         if one.st_mode != two.st_mode or self._owners.read(old, one) != self._owners.read(new, two):
+            return False
+        if self._owners.mode(old, one) != self._owners.mode(new, two):
             return False
         kind = stat.S_IFMT(two.st_mode)
         if kind == stat.S_IFLNK:

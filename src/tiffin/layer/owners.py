@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from tiffin.errors import CorruptError, UnsupportedError
 from tiffin.layer.links import owner_of_link, set_owner_of_link
-from tiffin.linux.ownerrecord import OWNER, Record, parse, spell
+from tiffin.linux.ownerrecord import CAPABILITY, OWNER, Record, parse, spell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _ABSENT: Final = (errno.ENODATA, errno.EOPNOTSUPP, errno.EPERM)
 _DEVICE: Final = (stat.S_IFCHR, stat.S_IFBLK)
+_OURS: Final = {stat.S_IFREG: 0o600, stat.S_IFDIR: 0o700}
 
 
 class Owners(Protocol):
@@ -36,12 +37,40 @@ class Owners(Protocol):
         """Make `uid` and `gid` own the entry. Clears set-id bits and capabilities: do it first."""
         ...
 
+    def mode(self, host: str, status: os.stat_result) -> int:
+        """The permission bits of the entry at `host`, of which `status` is what lstat says."""
+        ...
+
+    def set_mode(self, target: int | str, mode: int) -> None:
+        """Give the entry, which is no link, these permission bits. Before its attributes."""
+        ...
+
+    def set_attribute(self, target: int | str, name: str, value: bytes) -> None:
+        """Set an attribute that is part of an image, a file capability among them."""
+        ...
+
     def make_node(self, host: str, mode: int, device: int) -> None:
         """Make the fifo or device node `mode` (with its type); `FileExistsError` if there is something."""
         ...
 
 
-class TrueOwners:
+class _TrueModes:
+    """Modes and attributes are what the file system says."""
+
+    def mode(self, _host: str, status: os.stat_result) -> int:
+        """The permission bits as they are."""
+        return stat.S_IMODE(status.st_mode)
+
+    def set_mode(self, target: int | str, mode: int) -> None:
+        """Set them."""
+        os.chmod(target, mode)
+
+    def set_attribute(self, target: int | str, name: str, value: bytes) -> None:
+        """Set it."""
+        os.setxattr(target, name, value, follow_symlinks=isinstance(target, int))
+
+
+class TrueOwners(_TrueModes):
     """Owners are what the file system says: root, or a user namespace with subordinate ids."""
 
     def read(self, _host: str, status: os.stat_result) -> tuple[int, int]:
@@ -71,7 +100,7 @@ class TrueOwners:
             _record_node(host, mode, device, (0, 0))
 
 
-class NoOwners:
+class NoOwners(_TrueModes):
     """Owners do not matter: everything stays ours, and counts as root's. For files that are only read."""
 
     def read(self, _host: str, _status: os.stat_result) -> tuple[int, int]:
@@ -92,7 +121,7 @@ class NoOwners:
         os.mknod(host, mode, device)
 
 
-class RecordedOwners:
+class RecordedOwners(_TrueModes):
     """Owners are recorded: everything belongs to the one id there is."""
 
     def read(self, host: str, status: os.stat_result) -> tuple[int, int]:
@@ -123,10 +152,52 @@ class RecordedOwners:
             os.mknod(host, mode, device)
 
 
+class RecordedModes(RecordedOwners):
+    """The same for an ordinary user, to whom modes apply: what would shut us out is recorded, not set."""
+
+    def mode(self, host: str, status: os.stat_result) -> int:
+        """The recorded permission bits; those on disk where none are."""
+        if stat.S_IFMT(status.st_mode) in _OURS and (record := _record(host)) is not None and record.mode:
+            return stat.S_IMODE(record.mode)
+        return stat.S_IMODE(status.st_mode)
+
+    def set_mode(self, target: int | str, mode: int) -> None:
+        """Set them, and leave ourselves what we need; record what that hides, and those of devices."""
+        kind = stat.S_IFMT(os.stat(target, follow_symlinks=isinstance(target, int)).st_mode)
+        ours = mode | _OURS.get(kind, 0)
+        os.chmod(target, ours)
+        record = _record(target) if kind in _OURS else None
+        if kind not in _OURS or (record is None and ours == mode):
+            return
+        record = record or Record(0, 0)
+        hidden = record.device is not None or ours != mode
+        told = record._replace(mode=(stat.S_IFMT(record.mode) or kind) | mode if hidden else 0)
+        if told != record:
+            os.setxattr(target, OWNER, spell(told), follow_symlinks=isinstance(target, int))
+
+    def set_attribute(self, target: int | str, name: str, value: bytes) -> None:
+        """Set it; record a file capability, which only root may set."""
+        name = CAPABILITY if name == "security.capability" else name
+        super().set_attribute(target, name, value)
+
+    def make_node(self, host: str, mode: int, device: int) -> None:
+        """Make the fifo, or an empty file that stands for the device."""
+        super().make_node(host, mode, device)
+        self.set_mode(host, stat.S_IMODE(mode))
+
+
 def recorded_node(host: str, xattrs: Mapping[str, bytes]) -> Record | None:
     """The device node that an empty file with these attributes stands for."""
     text = xattrs.get(OWNER)
     record = _parse(text, host) if text is not None else None
+    return record if record is not None and record.device is not None else None
+
+
+def standing_node(host: str, status: os.stat_result) -> Record | None:
+    """The device node that the entry at `host`, of which `status` is what lstat says, stands for, if any."""
+    if status.st_size or not stat.S_ISREG(status.st_mode):
+        return None
+    record = _record(host)
     return record if record is not None and record.device is not None else None
 
 

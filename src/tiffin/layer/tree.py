@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from tiffin.errors import FailedError, UnsupportedError
 from tiffin.layer.owners import recorded_node
 from tiffin.layer.whiteout import OPAQUE, PREFIX, WHITEOUT, is_whiteout
+from tiffin.linux import ownerrecord
 from tiffin.linux.files import RootPath
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def _entry(
     return Entry(
         path,
         kind,
-        stat.S_IMODE(mode),
+        owners.mode(host, status),
         uid,
         gid,
         size,
@@ -257,11 +258,14 @@ def _all_xattrs(target: str | int) -> Mapping[str, bytes]:
 
 
 def _kept(found: Mapping[str, bytes]) -> Mapping[str, bytes]:
-    return {
+    kept = {
         name: normal_capability(value) if name == CAPABILITY else value
         for name, value in sorted(found.items())
         if is_kept(name)
     }
+    if (recorded := found.get(ownerrecord.CAPABILITY)) is not None:
+        kept = {CAPABILITY: normal_capability(recorded), **kept}
+    return kept
 
 
 def _too_deep(host: str) -> UnsupportedError:

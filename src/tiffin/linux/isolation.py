@@ -6,6 +6,7 @@
 | rootless | one for the command, with the user's subordinate ids | true |
 | single-id | one for the command, with the user's id alone | kept beside the files |
 | chroot | none | true |
+| traced | none | kept beside the files |
 """
 
 from __future__ import annotations
@@ -42,7 +43,21 @@ class Rung(enum.Enum):
     ROOTLESS = "rootless"
     SINGLE_ID = "single-id"
     CHROOT = "chroot"
+    TRACED = "traced"
     NONE = "none"
+
+    @property
+    def has_walls(self) -> bool:
+        """Whether containers have namespaces, and mounts in them."""
+        return self not in (Rung.CHROOT, Rung.TRACED)
+
+    @property
+    def means(self) -> str:
+        """By what containers are kept apart, where they have no walls."""
+        return {Rung.CHROOT: "chroot", Rung.TRACED: "tracing"}[self]
+
+
+_LADDER = tuple(rung for rung in Rung if rung is not Rung.NONE)
 
 
 class Obstacle(NamedTuple):
@@ -70,45 +85,37 @@ class Isolation(NamedTuple):
 
 
 def decide(facts: Facts, wanted: str = AUTO) -> Isolation:
-    """Return the rung to stand on: the strongest possible, or the wanted one.
+    """Return the rung to stand on: the strongest possible, or the wanted one. The last one is always.
 
-    Raises `UnsupportedError` if the wanted rung, or every rung, is out of reach, with what would help.
+    Raises `UnsupportedError` if the wanted rung is out of reach, with what would help.
     """
-    names = [rung.value for rung in (Rung.ROOT, Rung.ROOTLESS, Rung.SINGLE_ID, Rung.CHROOT)]
+    names = [rung.value for rung in _LADDER]
     if wanted not in {AUTO, *names}:
         raise InvalidError(
             f"there is no isolation called {wanted!r}", hint=f"choose one of {', '.join(names)}, auto"
         )
     obstacles: list[Obstacle] = []
-    for rung in (Rung.ROOT, Rung.ROOTLESS, Rung.SINGLE_ID, Rung.CHROOT):
+    for rung in _LADDER:
         if wanted not in {AUTO, rung.value}:
             continue
         found = _obstacle(rung, facts)
         if found is None:
             return _isolation(rung, facts, tuple(obstacles))
         obstacles.append(Obstacle(rung, *found))
-    best = obstacles[-1] if wanted != AUTO or facts.euid == 0 else _for_users(obstacles[1])
-    what = f"the isolation {wanted}" if wanted != AUTO else "no isolation of containers"
+    best = obstacles[-1]
     raise UnsupportedError(
-        f"{what} is {'not ' if wanted != AUTO else ''}possible here: {best.reason}",
+        f"the isolation {wanted} is not possible here: {best.reason}",
         code="no-isolation",
         hint=best.remedy,
         exit_status=125,
     )
 
 
-def _for_users(found: Obstacle) -> Obstacle:
-    """What stands in the way of who is not root: there is one door, and root has another one."""
-    reason = f"{found.reason}; and without that, only root has another way, by changing its root directory"
-    remedy = f"{found.remedy}; or run tiffin as root: in a container that takes no further rights"
-    return Obstacle(found.rung, reason, remedy)
-
-
 def _isolation(rung: Rung, facts: Facts, obstacles: tuple[Obstacle, ...]) -> Isolation:
     if rung is Rung.ROOT:
         ids = (_free_range(facts),)
         return Isolation(rung, ids, ids, obstacles=obstacles)
-    if rung is Rung.CHROOT:
+    if not rung.has_walls:
         return Isolation(rung, facts.uid_map, facts.gid_map, plain=True, obstacles=obstacles)
     plain = facts.store_filesystem in _NO_UPPER
     if rung is Rung.ROOTLESS and _is_root_of_namespace(facts):
@@ -172,7 +179,7 @@ def _is_initial(facts: Facts) -> bool:
 
 def _obstacle(rung: Rung, facts: Facts) -> tuple[str, str] | None:
     """Return why the rung is out of reach, with the remedy, or None if it is not."""
-    if rung is not Rung.CHROOT and facts.kernel < _OLDEST_KERNEL:
+    if rung.has_walls and facts.kernel < _OLDEST_KERNEL:
         found = ".".join(map(str, facts.kernel))
         wanted = ".".join(map(str, _OLDEST_KERNEL))
         return f"the kernel is {found}", f"use a kernel from {wanted} on"
@@ -185,7 +192,7 @@ def _obstacle(rung: Rung, facts: Facts) -> tuple[str, str] | None:
             return _against_user_namespaces(facts)
         case Rung.CHROOT:
             return _against_chroot(facts)
-        case Rung.NONE:
+        case Rung.TRACED | Rung.NONE:
             return None
 
 

@@ -3,6 +3,9 @@
 `user.tiffin.owner` of a file or directory holds `uid:gid`, or `uid:gid:mode:device` for an empty file that
 stands for a device node. Symbolic links and fifos cannot carry attributes: `user.tiffin.links` of their
 directory names them. While a container runs they are known by inode and time of birth, in a file of entries.
+Where we have not the rights of root over our own files, none on disk has less than
+`rw-` for us, a directory `rwx`: what that hides is recorded as `uid:gid:mode`, and the file capabilities
+that we may not set are in `user.tiffin.capability`.
 Pure. Runs under `python -IS`; standard library only.
 """
 
@@ -16,14 +19,19 @@ if TYPE_CHECKING:
 
 OWNER = "user.tiffin.owner"
 LINKS = "user.tiffin.links"
+CAPABILITY = "user.tiffin.capability"
 
 _TOO_LARGE = 2**32 - 1
+_CARRIERS = (0o100000, 0o040000)  # the types of files and directories
 ENTRY = 24
 """The bytes of an entry."""
 
 
 class Record(NamedTuple):
-    """An owner; `mode` (octal, type included) and `device` only of a device node."""
+    """An owner; `mode` (octal, type included) and `device` of a device node, or a mode that is not on disk.
+
+    A `mode` of 0 says that there is none.
+    """
 
     uid: int
     gid: int
@@ -52,6 +60,10 @@ def parse(text: bytes) -> Record | None:
     try:
         if len(parts) == 2:
             record = Record(int(parts[0]), int(parts[1]))
+        elif len(parts) == 3:
+            record = Record(int(parts[0]), int(parts[1]), int(parts[2], 8))
+            if record.mode & ~0o7777 not in _CARRIERS:
+                return None
         else:
             uid, gid, mode, device = parts
             record = Record(int(uid), int(gid), int(mode, 8), int(device))
@@ -63,7 +75,8 @@ def parse(text: bytes) -> Record | None:
 def spell(record: Record) -> bytes:
     """Return the attribute that says so."""
     if record.device is None:
-        return b"%d:%d" % (record.uid, record.gid)
+        mode = b":%o" % record.mode if record.mode else b""
+        return b"%d:%d%b" % (record.uid, record.gid, mode)
     return b"%d:%d:%o:%d" % (record.uid, record.gid, record.mode, record.device)
 
 

@@ -92,10 +92,15 @@ def examine(store: Path, *, tries: bool = False) -> Facts:
     )
     if tries:
         return _try(facts, store)
-    if facts.euid == 0 and not facts.capabilities >> capability.SYS_ADMIN & 1:
-        # In a container: no setting tells whether its filter of system calls lets a user namespace be made.
+    if not facts.capabilities >> capability.SYS_ADMIN & 1 and (facts.euid == 0 or _is_contained(facts)):
+        # No setting tells whether a container's filter of system calls lets a user namespace be made.
         return facts._replace(user_namespaces=attempt(lambda: _enter(facts)))
     return facts
+
+
+def _is_contained(facts: Facts) -> bool:
+    """Tell whether this looks like a container from inside: parts of /proc are hidden, or calls filtered."""
+    return not facts.whole_proc or "\nSeccomp:\t2" in _read("/proc/self/status")
 
 
 def parse_maps(text: str) -> tuple[IdMap, ...]:

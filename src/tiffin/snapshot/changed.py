@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.layer.tree import kept_xattrs
 from tiffin.layer.whiteout import make_opaque, make_whiteout
-from tiffin.linux.files import RootPath, copy_data, setxattr
+from tiffin.linux.files import RootPath, copy_data
 from tiffin.snapshot.merged import MergedTree
 from tiffin.snapshot.plain import KEPT, put_back
 
@@ -222,9 +222,9 @@ class _Mover:
         source, target = f"{self._root}/{path}", f"{self._upper}/{path}"
         status = os.lstat(source)
         self._owners.change(target, *self._owners.read(source, status))
-        os.chmod(target, stat.S_IMODE(status.st_mode))
+        self._owners.set_mode(target, self._owners.mode(source, status))
         for name, value in kept_xattrs(source).items():
-            setxattr(target, name, value)
+            self._owners.set_attribute(target, name, value)
 
 
 class _Copier(_Mover):
@@ -266,9 +266,9 @@ def _copy_apart(paths: Collection[str], owners: Owners) -> None:
         try:
             copy_data(source, out, status.st_size)
             owners.change(out, *owners.read(first, status))
-            os.fchmod(out, stat.S_IMODE(status.st_mode))
+            owners.set_mode(out, owners.mode(first, status))
             for name, value in kept_xattrs(first).items():
-                setxattr(out, name, value)
+                owners.set_attribute(out, name, value)
             os.utime(out, ns=(status.st_mtime_ns, status.st_mtime_ns))
         finally:
             os.close(out)

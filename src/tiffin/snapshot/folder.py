@@ -17,9 +17,9 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.errors import ConflictError
-from tiffin.layer.owners import recorded_node
+from tiffin.layer.owners import RecordedModes, standing_node
 from tiffin.layer.tree import CAPABILITY, kept_xattrs
-from tiffin.linux.files import copy_data, getxattrs, open_in_root, setxattr
+from tiffin.linux.files import copy_data, open_in_root, setxattr
 from tiffin.snapshot.copies import Copies
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SET_ID = stat.S_ISUID | stat.S_ISGID
 _REPLACED = (stat.S_IFREG, stat.S_IFLNK)
+_RECORDED = RecordedModes()
 
 
 class LeftOut(NamedTuple):
@@ -104,7 +105,7 @@ class _Writer:
             self._at(node, lambda fd, name: _make_link(node, fd, name))
         elif stat.S_ISFIFO(mode):
             self._at(node, lambda fd, name: _make_fifo(node, fd, name))
-        elif not stat.S_ISREG(mode) or _is_device(node):
+        elif not stat.S_ISREG(mode) or standing_node(node.host, node.status) is not None:
             self.devices += not stat.S_ISSOCK(mode)
         else:
             self.privileges += _is_privileged(node)
@@ -207,7 +208,7 @@ def _dress(node: Node, fd: int) -> None:
     for key, value in kept_xattrs(node.host).items():
         if key != CAPABILITY:
             _set_attribute(fd, key, value)
-    os.fchmod(fd, stat.S_IMODE(node.status.st_mode) & ~_SET_ID)
+    os.fchmod(fd, _RECORDED.mode(node.host, node.status) & ~_SET_ID)
     os.utime(fd, ns=(node.status.st_mtime_ns, node.status.st_mtime_ns))
 
 
@@ -229,11 +230,6 @@ def _make_fifo(node: Node, fd: int, name: str) -> None:
     os.mkfifo(name, stat.S_IMODE(node.status.st_mode) & ~_SET_ID, dir_fd=fd)
     moment = node.status.st_mtime_ns
     os.utime(name, ns=(moment, moment), dir_fd=fd, follow_symlinks=False)
-
-
-def _is_device(node: Node) -> bool:
-    """Whether an empty file stands for a device node."""
-    return not node.status.st_size and recorded_node(node.host, getxattrs(node.host)) is not None
 
 
 def _is_privileged(node: Node) -> bool:

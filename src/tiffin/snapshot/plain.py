@@ -14,10 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tiffin.layer.owners import RecordedOwners, recorded_node
+from tiffin.layer.owners import RecordedOwners, standing_node
 from tiffin.layer.tree import kept_xattrs
 from tiffin.layer.whiteout import is_opaque, is_whiteout
-from tiffin.linux.files import copy_data, getxattrs, setxattr
+from tiffin.linux.files import copy_data, setxattr
 from tiffin.linux.remove import remove_tree
 from tiffin.snapshot.copies import Copies
 
@@ -116,7 +116,7 @@ class _Writer:
             with suppress(FileExistsError):
                 os.mkdir(target, 0o700)
             self.directories.append((path, host))
-        elif stat.S_ISREG(mode) and not status.st_size and (node := recorded_node(host, getxattrs(host))):
+        elif (node := standing_node(host, status)) is not None:
             self._make_standing(target, host, status, node.mode, node.device or 0)
         elif stat.S_ISREG(mode):
             self._later.add(self._copy, host, target, status)
@@ -160,7 +160,7 @@ class _Writer:
     def _dress(self, target: int | str, host: str, status: os.stat_result) -> None:
         """Give the entry the owner, mode, attributes and time that it has at `host`; it is no link."""
         self._owners.change(target, *self._owners.read(host, status))
-        os.chmod(target, stat.S_IMODE(status.st_mode))
+        self._owners.set_mode(target, self._owners.mode(host, status))
         for name, value in kept_xattrs(host).items():
-            setxattr(target, name, value)
+            self._owners.set_attribute(target, name, value)
         os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))

@@ -6,13 +6,12 @@ The parts share the files of the whole by hard links, so that they cost no space
 from __future__ import annotations
 
 import os
-import stat
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tiffin.layer.groups import LARGE, divide
 from tiffin.layer.tree import kept_xattrs, scan
 from tiffin.layer.whiteout import make_opaque, make_whiteout
-from tiffin.linux.files import RootPath, setxattr
+from tiffin.linux.files import RootPath
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,9 +87,9 @@ class _Copy:
         source, target = f"{self._whole}/{path}", f"{self._tree}/{path}"
         status = os.lstat(source)
         for name, value in kept_xattrs(source).items():
-            setxattr(target, name, value)
+            self._owners.set_attribute(target, name, value)
         if opaque:
             make_opaque(target)
         self._owners.change(target, *self._owners.read(source, status))
-        os.chmod(target, stat.S_IMODE(status.st_mode))
+        self._owners.set_mode(target, self._owners.mode(source, status))
         os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))

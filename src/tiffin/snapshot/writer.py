@@ -11,14 +11,14 @@ or a second more than the file that they replace.
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.errors import FailedError, InvalidError
+from tiffin.layer.owners import standing_node
 from tiffin.layer.tree import kept_xattrs
-from tiffin.linux.files import RootPath, copy_data, setxattr, write_all
+from tiffin.linux.files import RootPath, copy_data, write_all
 from tiffin.linux.remove import remove_tree
 from tiffin.snapshot.copies import Copies
 from tiffin.snapshot.telling import Teller
@@ -192,7 +192,9 @@ class LayerWriter:
     def put_special(self, path: RootPath, source: Node, meta: Meta) -> None:
         """Make the fifo or device node that `source` is at the canonical `path`."""
         host, moment = self._claim(path)
-        self._owners.make_node(host, source.status.st_mode, source.status.st_rdev)
+        node = standing_node(source.host, source.status)
+        mode, device = (node.mode, node.device) if node else (source.status.st_mode, source.status.st_rdev)
+        self._owners.make_node(host, mode, device or 0)
         self._dress(host, meta)
         os.utime(host, ns=(moment, moment))
         self._spoil()
@@ -266,17 +268,17 @@ class LayerWriter:
 
     def _meta_of(self, node: Node) -> Meta:
         uid, gid = self._owners.read(node.host, node.status)
-        return Meta(uid, gid, stat.S_IMODE(node.status.st_mode), node.host)
+        return Meta(uid, gid, self._owners.mode(node.host, node.status), node.host)
 
     def _dress(self, target: int | str, meta: Meta) -> bool:
         """Give it owner, mode and attributes; whether it has such."""
         self._owners.change(target, meta.uid, meta.gid)
-        os.chmod(target, meta.mode)
+        self._owners.set_mode(target, meta.mode)
         if meta.xattrs_of is None:
             return False
         found = kept_xattrs(meta.xattrs_of)
         for name, value in found.items():
-            setxattr(target, name, value)
+            self._owners.set_attribute(target, name, value)
         return bool(found)
 
 

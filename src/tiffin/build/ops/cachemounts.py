@@ -135,13 +135,15 @@ class CacheMounts:
                     code="invalid-mount",
                     hint="name a directory with source=",
                 )
-            mode = stat.S_IMODE(selected.node.status.st_mode)
+            host, status = selected.node.host, selected.node.status
+            mode = stat.S_IMODE(status.st_mode)
             if shown.context is None:
-                uid, gid = self._layers.owners.read(selected.node.host, selected.node.status)
+                uid, gid = self._layers.owners.read(host, status)
+                mode = self._layers.owners.mode(host, status)
             materialise(shown, work / "seed", self._layers.owners, self._epoch).rename(data)
         uid, gid = (uid if mount.uid is None else mount.uid), (gid if mount.gid is None else mount.gid)
         self._layers.owners.change(str(data), uid, gid)
-        data.chmod(mode if mount.mode is None else mount.mode)
+        self._layers.owners.set_mode(str(data), mode if mount.mode is None else mount.mode)
         return made
 
     @contextmanager

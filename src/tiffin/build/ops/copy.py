@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.build.modes import change_mode
 from tiffin.build.ops.unpack import unpack_archive
+from tiffin.layer.owners import standing_node
 from tiffin.linux.files import RootPath
 from tiffin.snapshot.writer import LayerWriter, Meta
 
@@ -123,7 +124,7 @@ class CopyStep:
     def _put(self, node: Node, path: RootPath, meta: Meta, *, keeps: bool) -> None:
         mode = node.status.st_mode
         writer = self._writer
-        if stat.S_ISREG(mode):
+        if stat.S_ISREG(mode) and not (keeps and standing_node(node.host, node.status)):
             writer.put_file(path, node, meta, keep_links=keeps)
         elif stat.S_ISDIR(mode):
             writer.make_directory(path, meta, overwrite=True)
@@ -133,9 +134,10 @@ class CopyStep:
             writer.put_special(path, node, meta)
 
     def _meta(self, node: Node, *, keeps: bool) -> Meta:
-        mode = stat.S_IMODE(node.status.st_mode)
+        owners = self._target.owners
+        mode = owners.mode(node.host, node.status) if keeps else stat.S_IMODE(node.status.st_mode)
         kind = "directory" if node.is_directory else "file"
-        owner = self._owner or (self._target.owners.read(node.host, node.status) if keeps else (0, 0))
+        owner = self._owner or (owners.read(node.host, node.status) if keeps else (0, 0))
         return Meta(*owner, self._mode(mode, kind), node.host if keeps and not node.is_link else None)
 
     def _mode(self, mode: int, kind: str) -> int:
@@ -156,7 +158,8 @@ class CopyStep:
         with self._writer.replacing():
             for entry in tree.walk(tree.root):
                 owner = self._target.owners.read(entry.host, entry.status)
-                meta = Meta(*owner, stat.S_IMODE(entry.status.st_mode), None if entry.is_link else entry.host)
+                mode = self._target.owners.mode(entry.host, entry.status)
+                meta = Meta(*owner, mode, None if entry.is_link else entry.host)
                 self._put(entry, _below(tree.root, entry, destination), meta, keeps=True)
         return True
 

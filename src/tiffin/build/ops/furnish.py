@@ -7,7 +7,6 @@ should; anything else is a copy in the step's workspace, which goes with it.
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -145,9 +144,9 @@ class Furnisher:
         if mount.writable:
             for name in ("upper", "work"):
                 (place / name).mkdir(parents=True)
-            owner = self._lodging.owners.read(node.host, node.status)
-            self._lodging.owners.change(str(place / "upper"), *owner)
-            (place / "upper").chmod(stat.S_IMODE(node.status.st_mode))
+            owners = self._lodging.owners
+            owners.change(str(place / "upper"), *owners.read(node.host, node.status))
+            owners.set_mode(str(place / "upper"), owners.mode(node.host, node.status))
         # An overlay of layers alone has two at least.
         lowers = (*node.places, str(empty))
         made.inlays.append(LayersMount(mount.target, lowers, str(place) if mount.writable else None))

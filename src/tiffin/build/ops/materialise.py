@@ -29,7 +29,8 @@ def materialise(shown: Shown, place: Path, owners: Owners, epoch: int) -> Path:
     made = step.write([Taking([selected], keeps)])
     if not selected.node.is_directory:
         return made / selected.name
+    host, status = selected.node.host, selected.node.status
     if keeps:
-        owners.change(str(made), *owners.read(selected.node.host, selected.node.status))
-    made.chmod(stat.S_IMODE(selected.node.status.st_mode))
+        owners.change(str(made), *owners.read(host, status))
+    owners.set_mode(str(made), owners.mode(host, status) if keeps else stat.S_IMODE(status.st_mode))
     return made

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from tiffin.errors import UnsupportedError
 from tiffin.linux import capability
 from tiffin.linux.files import open_in_root
+from tiffin.linux.isolation import Rung
 from tiffin.linux.remove import remove_tree
-from tiffin.runtime import kernelfiles
+from tiffin.runtime import kernelfiles, traceable
 from tiffin.runtime.chroot import chroot_plan
 from tiffin.runtime.model import LayersMount, MemoryFile, PartMount, Rootfs
 from tiffin.runtime.plan import make_plan
@@ -45,9 +46,9 @@ class _Site(NamedTuple):
 class PlainGround:
     """The roots of one build's steps, each known by the step's workspace. Safe for threads."""
 
-    def __init__(self, layers: LayerStore, *, walls: bool = False) -> None:
-        """With `walls` a step has namespaces, and mounts in them; else there are stand-ins for mounts."""
-        self._walls = walls
+    def __init__(self, layers: LayerStore, rung: Rung) -> None:
+        """Where the rung has walls a step has namespaces, and mounts in them; else stand-ins for mounts."""
+        self._rung = rung
         self._layers = layers
         self._roots = PlainRoots(layers)
         self._sites: dict[Path, _Site] = {}
@@ -60,12 +61,14 @@ class PlainGround:
 
         A user who has sudo may use it, and is without a /proc that answers.
         """
-        if self._walls:
+        if self._rung.has_walls:
             return self._mounted(spec, inlays, work, stack, machine)
+        if self._rung is Rung.TRACED:
+            traceable.check()
         if any(each.type == "network" and not each.path for each in spec.linux.namespaces):
             raise UnsupportedError(
-                "RUN --network=none is not possible on the rung chroot: a step shares the network of the "
-                "surrounding container",
+                f"RUN --network=none is not possible on the rung {self._rung.value}: a step shares the "
+                "network of the surrounding container",
                 code="no-private-network",
                 hint="give that container the capability SYS_ADMIN, or leave --network=none out",
             )
@@ -82,7 +85,7 @@ class PlainGround:
 
     def pipe(self, work: Path) -> tuple[int, int]:
         """Return both ends of a pipe that the step can open by name too, as /dev/stdout or /dev/stderr."""
-        if self._walls:
+        if self._rung.has_walls:
             return os.pipe()
         top = self._sites[work].root.path
         reading = _open(top, "proc/self/fd/1", os.O_RDONLY | os.O_NONBLOCK)
@@ -172,7 +175,7 @@ class PlainGround:
         elif _is_socket(mount.source):
             os.link(mount.source, place)
         else:
-            _copy_file(mount.source, place)
+            self._copy_file(mount.source, place)
         return StandIn(mount.destination, str(place))
 
     def _inlaid(self, inlay: Inlay, place: Path) -> StandIn:
@@ -180,14 +183,20 @@ class PlainGround:
             fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with open(fd, "wb") as file:
                 file.write(inlay.data)
-                os.fchown(fd, inlay.uid, inlay.gid)
-                os.fchmod(fd, inlay.mode)
+                self._layers.owners.change(fd, inlay.uid, inlay.gid)
+                self._layers.owners.set_mode(fd, inlay.mode)
         elif isinstance(inlay, LayersMount):
             place.mkdir()
             write_tree(MergedTree([Path(lower) for lower in inlay.lowers]), place, self._layers.owners)
         else:
             remove_tree(place)
         return StandIn(inlay.destination, str(place))
+
+    def _copy_file(self, source: str, place: Path) -> None:
+        owners, status = self._layers.owners, os.stat(source)
+        shutil.copy2(source, place)
+        owners.change(str(place), *owners.read(source, status))
+        owners.set_mode(str(place), owners.mode(source, status))
 
 
 def _open(top: Path, path: str, flags: int) -> int:
@@ -209,10 +218,3 @@ def _has(top: Path, path: str) -> bool:
 
 def _is_socket(path: str) -> bool:
     return stat.S_ISSOCK(os.stat(path).st_mode)
-
-
-def _copy_file(source: str, place: Path) -> None:
-    shutil.copy2(source, place)
-    status = os.stat(source)
-    os.chown(place, status.st_uid, status.st_gid)
-    os.chmod(place, status.st_mode & 0o7777)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -222,10 +221,10 @@ class StepRunner:
             (work / name).mkdir()
         mode, owner = 0o755, (0, 0)
         if tree.root is not None:
-            mode = stat.S_IMODE(tree.root.status.st_mode)
+            mode = self._layers.owners.mode(tree.root.host, tree.root.status)
             owner = self._layers.owners.read(tree.root.host, tree.root.status)
         self._layers.owners.change(str(work / "upper"), *owner)
-        (work / "upper").chmod(mode)
+        self._layers.owners.set_mode(str(work / "upper"), mode)
 
     def _plan(self, site: _Site, shell: tuple[str, ...] = ()) -> Plan:
         """Return the plan of the step's container, or that of a shell at a terminal in its place."""

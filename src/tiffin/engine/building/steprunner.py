@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _AUTOMATIC = ("", "default", "bridge", "private")
 _NO_WALL = (
-    "steps are isolated by chroot alone, because nothing can be mounted here: they see the processes and "
+    "steps are isolated by {} alone, because nothing can be mounted here: they see the processes and "
     "the network of the surrounding container; `tiffin doctor` says what would change that"
 )
 RELAY: Final = "TIFFIN_RELAY"
@@ -47,8 +47,8 @@ def make_runner(
     """Return what runs the RUN steps of `request`; new cache mounts are filled from what is `imported`."""
     steps = request.steps
     state = state_directory(engine.home.run)
-    chrooted, offline = engine.rung is Rung.CHROOT, is_offline(engine.settings.environ)
-    network = request.network if not chrooted or request.network not in _AUTOMATIC else "host"
+    walls, offline = engine.rung.has_walls, is_offline(engine.settings.environ)
+    network = request.network if walls or request.network not in _AUTOMATIC else "host"
     network = "none" if offline else network
     connection = Connection(network, state, root=engine.rung is Rung.ROOT, extra=steps.hosts, offline=offline)
     for notice in (*engine.footing.notices, *connection.notices):
@@ -56,7 +56,7 @@ def make_runner(
     settings = engine.settings
     mode = relay_mode(settings.environ.get(RELAY, ""), steps.relay)
     sealed = mode == "only"
-    if offline and (chrooted or request.network in ("none", "loopback")):
+    if offline and (not walls or request.network in ("none", "loopback")):
         mode = "off"
     if mode != "off" and (name := socks_proxy(settings.environ)):
         engine.emit(
@@ -66,7 +66,7 @@ def make_runner(
     place = engine.footing.place()
     lodging = Lodging(engine.layers.owners, settings.epoch, bool(place.users.uids), place.single_id)
     restore = imported.restore if imported else None
-    caches = CacheMounts(engine.layers, settings.epoch, restore, alone=chrooted)
+    caches = CacheMounts(engine.layers, settings.epoch, restore, alone=not walls)
     furnisher = Furnisher(caches, lent.secrets, lent.agents, lodging)
     same = StepSettings(
         settings.environ,
@@ -89,10 +89,9 @@ def _ground(engine: Engine) -> PlainGround | None:
         return None
     from tiffin.build.ops.plainground import PlainGround  # where there are no overlays
 
-    walls = engine.rung is not Rung.CHROOT
-    if not walls:
-        engine.emit(Notice(_NO_WALL))
-    return PlainGround(engine.layers, walls=walls)
+    if not engine.rung.has_walls:
+        engine.emit(Notice(_NO_WALL.format(engine.rung.means)))
+    return PlainGround(engine.layers, engine.rung)
 
 
 def relay_mode(setting: str, asked: bool | None) -> str:
