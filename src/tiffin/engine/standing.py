@@ -149,7 +149,10 @@ def furnish(engine: Engine, directory: Path, top: Top, config: bytes, *, stays: 
     upper = f"{directory}/{UPPER}"
     if top[:2] != (0, 0):
         engine.layers.owners.change(upper, top.uid, top.gid)
-    engine.layers.owners.set_mode(upper, top.mode)
+    if engine.rung is Rung.TRACED:
+        engine.owners.set_mode(upper, top.mode)  # of one rung only: the others need not load it
+    else:
+        os.chmod(upper, top.mode)  # noqa: PTH101 - the same
     for name, content in (*((name, b"") for name in FILES), (CONFIG, config)):
         fd = os.open(f"{directory}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
         try:
