@@ -36,7 +36,12 @@ SYS_CHROOT = 1 << 18
 
 def test_root_of_a_container_lends_its_own_ids():
     found = decide(ROOT._replace(capabilities=DOCKER, user_namespaces="", uid_map=(IdMap(0, 5000, 1000),)))
-    assert found.uids == (IdMap(0, 0, 1000),)
+    assert found.uids == (IdMap(0, 0, 1), IdMap(1, 1, 999))
+
+
+def test_the_map_of_lent_ids_is_not_that_of_the_first_namespace():
+    found = decide(ROOT._replace(store_filesystem="overlay"))
+    assert found.uids == found.gids == (IdMap(0, 0, 1), IdMap(1, 1, 4294967294))
 
 
 @pytest.mark.parametrize(("filesystem", "plain"), [("ext4", False), ("overlay", True), ("nfs", True)])

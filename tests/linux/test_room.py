@@ -7,13 +7,23 @@ import os
 import pytest
 
 from tiffin.linux import libc
-from tiffin.linux.room import Room, in_words, room_of, under
+from tiffin.linux.room import UNKNOWN, Room, free_at, in_words, room_of, under
 
 
 def test_the_room_of_a_disk(tmp_path):
     room, status = room_of(tmp_path), os.statvfs(tmp_path)
     assert room.whole == status.f_blocks * status.f_frsize
     assert 0 < room.size < room.whole
+
+
+def test_a_disk_that_does_not_say_what_it_has_is_not_full(tmp_path, monkeypatch):
+    """As a file system in memory (ramfs), and some behind FUSE."""
+    told = os.statvfs_result((4096, 4096, 0, 0, 0, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: told)
+    monkeypatch.setattr(os, "fstatvfs", lambda _: told)
+    room = room_of(tmp_path)
+    assert (room.size, room.whole, room.files, free_at(0)) == (UNKNOWN, UNKNOWN, None, UNKNOWN)
+    assert room.told("/d") == "the disk of /d does not say what it has left"
 
 
 @pytest.mark.parametrize(

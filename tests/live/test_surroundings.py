@@ -49,3 +49,10 @@ def test_a_step_of_a_build_runs_there_too(masked, busybox, folder):
     assert "containers see the processes around them" in done.stderr
     shown = masked("run", "--rm", "--network", "none", "masked", "cat", "/exe")
     assert shown.stdout == "/bin/busybox\n"
+
+
+@pytest.mark.parametrize("tiffin", ["root"], indirect=True)
+def test_root_that_lends_its_own_ids_has_a_network(tiffin, busybox):
+    """As in a pod whose store is on an overlay: pasta must not take this for the first user namespace."""
+    words = ("run", "--rm", "--network", "pasta", busybox, "sh", "-c", "cat /proc/net/route | wc -l")
+    assert int(tiffin("--isolation", "rootless", *words).stdout) > 1

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tiffin.engine.size import size_in_bytes
 from tiffin.errors import InvalidError
+from tiffin.linux.room import room_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -96,8 +96,8 @@ def limit_of(engine: Engine, variable: str = VARIABLE, usual: str = _USUAL) -> i
 
     Other parts of the store have a `variable` of their own.
     """
-    room = os.statvfs(engine.home.root)
-    return limit(engine.settings.environ.get(variable) or usual, room.f_blocks * room.f_frsize, variable)
+    text = engine.settings.environ.get(variable) or usual
+    return limit(text, room_of(engine.home.root).whole, variable)
 
 
 def keep_to(engine: Engine, most: int) -> None:

@@ -151,8 +151,18 @@ def _stack(own: int, ranges: tuple[IdMap, ...]) -> tuple[IdMap, ...]:
 
 
 def _same(own: tuple[IdMap, ...]) -> tuple[IdMap, ...]:
-    """Return the map by which the ids of this process stay what they are, in a namespace within its own."""
-    return tuple(IdMap(line.inside, line.inside, line.size) for line in own)
+    """Return the map by which the ids of this process stay what they are, in a namespace within its own.
+
+    Root has a line of its own: by one line with every id programs tell that they are in the first namespace,
+    and pasta, for one, does not go on as root there.
+    """
+    parts = []
+    for line in own:
+        first = 1 if line.inside == 0 and line.size > 1 else line.size
+        parts.append(IdMap(line.inside, line.inside, first))
+        if first < line.size:
+            parts.append(IdMap(line.inside + first, line.inside + first, line.size - first))
+    return tuple(parts)
 
 
 def lends_own_ids(facts: Facts) -> bool:

@@ -16,7 +16,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Room", "in_words", "room_of", "under"]
+__all__ = ["UNKNOWN", "Room", "free_at", "in_words", "room_of", "under"]
+
+UNKNOWN = 2**63 - 1
+"""The bytes of a file system that does not say how many it has, as in memory (ramfs) or behind FUSE."""
 
 _QUOTACTL_FD = 443  # Linux 5.14, the same number on every architecture
 _GET_USER_QUOTA = (0x800007 << 8) - (1 << 32)  # QCMD(Q_GETQUOTA, USRQUOTA), an int
@@ -49,6 +52,8 @@ class Room(NamedTuple):
     def told(self, folder: Path) -> str:
         """Say what there is left where `folder` lies."""
         whose = f"your quota on {folder}" if self.by_quota else f"the disk of {folder}"
+        if self.size == UNKNOWN:
+            return f"{whose} does not say what it has left"
         if self.files == 0 and self.size:
             return f"{whose} has no room for another file, though {in_words(self.size)} are left"
         return f"{whose} has {in_words(self.size)} of {in_words(self.whole)} left"
@@ -77,17 +82,23 @@ class _Quota(ctypes.Structure):
 def room_of(folder: Path) -> Room:
     """Return what is left where `folder` lies, the smaller of what the disk and what the quota has."""
     status = os.statvfs(folder)
-    found = Room(
-        status.f_bavail * status.f_frsize,
-        status.f_blocks * status.f_frsize,
-        status.f_favail if status.f_files else None,
-    )
+    whole = status.f_blocks * status.f_frsize or UNKNOWN
+    found = Room(_free(status), whole, status.f_favail if status.f_files else None)
     quota = _quota(folder)
     return (
         found
         if quota is None
         else under(found, quota.hard * _UNIT, quota.used, quota.hard_files, quota.used_files)
     )
+
+
+def free_at(fd: int) -> int:
+    """Return the bytes that are left on the disk of an open file, `UNKNOWN` where that is not told."""
+    return _free(os.fstatvfs(fd))
+
+
+def _free(status: os.statvfs_result) -> int:
+    return status.f_bavail * status.f_frsize if status.f_blocks else UNKNOWN
 
 
 def under(disk: Room, limit: int, used: int, most_files: int, files: int) -> Room:

@@ -6,7 +6,6 @@ A connection that is cut is taken up where it ended, if the server can do that a
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from base64 import b64encode
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
@@ -24,6 +23,7 @@ from tiffin.errors import (
     UnavailableError,
 )
 from tiffin.events import StepProgress
+from tiffin.linux.room import free_at
 from tiffin.registry.failure import proxy_login_needed
 from tiffin.registry.hostfiles import HostFiles
 from tiffin.registry.transport import Transport, Trust
@@ -229,8 +229,7 @@ class _Pouring:
         return Received(digest, f"{self._algorithm}:{self._other.hexdigest()}" if self._other else digest)
 
     def _check_space(self, answer: Answer) -> None:
-        status = os.fstatvfs(self._file.fileno())
-        if status.f_bavail * status.f_frsize < _RESERVE:
+        if free_at(self._file.fileno()) < _RESERVE:
             answer.close()
             raise CorruptError(
                 f"after {self.at >> 20} MiB of it the disk is nearly full",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from tiffin.build.canceled import Canceled
 from tiffin.errors import CorruptError, TiffinError, UnavailableError
 from tiffin.linux.files import write_all
+from tiffin.linux.room import free_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,8 +79,7 @@ class Flight:
 
     def has_room(self) -> bool:
         """Whether the disk takes the file, as far as its length is known, and is not nearly full then."""
-        status = os.fstatvfs(self._fd)
-        return status.f_bavail * status.f_frsize >= (self.total or 0) - self.have + _RESERVE
+        return free_at(self._fd) >= (self.total or 0) - self.have + _RESERVE
 
     def run(self, answer: Answer, closed: threading.Event) -> None:
         """Download to the end, or until nobody reads any more; never raises, `failure` tells."""
@@ -212,7 +212,6 @@ def _total_of(answer: Answer) -> int | None:
 
 
 def _check_space(fd: int, answer: Answer) -> None:
-    status = os.fstatvfs(fd)
-    if status.f_bavail * status.f_frsize < _RESERVE // 2:
+    if free_at(fd) < _RESERVE // 2:
         answer.close()
         raise CorruptError("the disk is nearly full", code="no-space")
