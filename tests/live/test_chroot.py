@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 
 import pytest
@@ -116,10 +117,54 @@ def test_a_container_from_start_to_end(tiffin, busybox, folder):
 
 
 @HERE
+def test_a_volume_is_in_one_container_and_comes_back_from_a_killed_one(tiffin, busybox, folder):
+    tiffin("run", "--rm", "-v", "kept:/srv/a", busybox, "sh", "-c", "echo first > /srv/a/x; mv /srv /else")
+    assert (tiffin.store / "volumes/kept/data/x").read_text() == "first\n"
+    name = tiffin("run", "-d", "--name", "keeper", "-v", "kept:/b", busybox, "sleep", "2222").stdout.strip()
+    tiffin("exec", "keeper", "sh", "-c", "echo more >> /b/x")
+    done = tiffin("run", "--rm", "-v", "kept:/c", busybox, "true", check=False)
+    assert (done.returncode, "in use by the container keeper" in done.stderr) == (125, True), done.stderr
+    assert "/b" not in tiffin("diff", "keeper").stdout
+    state = json.loads((tiffin.store / "containers" / name / "state.json").read_text())
+    os.kill(state["supervisor"][0], signal.SIGKILL)
+    assert tiffin("run", "--rm", "-v", "kept:/c", busybox, "cat", "/c/x").stdout == "first\nmore\n"
+    tiffin("start", "keeper")
+    assert tiffin("exec", "keeper", "cat", "/b/x").stdout == "first\nmore\n"
+    tiffin("rm", "-f", "keeper")
+    assert (tiffin.store / "volumes/kept/data/x").read_text() == "first\nmore\n"
+    tiffin("volume", "rm", "kept")
+
+
+@HERE
+def test_what_is_read_only_is_a_copy(tiffin, busybox, folder):
+    cases.write(folder, {"models/a": "weights\n"})
+    script = "cat /m/a /a; echo changed > /m/a"
+    mounts = ("-v", f"{folder}/models:/m:ro", "-v", f"{folder}/models/a:/a:ro")
+    done = tiffin("run", "--rm", *mounts, busybox, "sh", "-c", script)
+    assert done.stdout == "weights\nweights\n"
+    assert "this is a copy" in done.stderr
+    assert (folder / "models/a").read_text() == "weights\n"
+
+
+@HERE
+def test_processes_are_listed_as_far_as_they_are_its_own(tiffin, busybox):
+    script = 'sleep 1234 & ps | grep -c "^ *$! "; ls /proc | grep -x -e 1 -e $! -e $$ | wc -l; kill $!'
+    assert tiffin("run", "--rm", busybox, "sh", "-c", script).stdout == "1\n2\n"
+    assert tiffin("run", "--rm", "-u", "1000", busybox, "sh", "-c", script).stdout == "1\n2\n"
+
+
+@HERE
+def test_a_user_may_listen_on_any_port(tiffin, busybox):
+    done = tiffin("run", "--rm", "-u", "1000", busybox, "grep", "CapEff", "/proc/self/status")
+    assert int(done.stdout.split()[1], 16) == 1 << 10
+
+
+@HERE
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("-v", "/tmp:/x"), "-v"),
+        (("-v", "/tmp:/x"), "a folder of this machine"),
+        (("--mount", "type=bind,src=/tmp,dst=/x"), "a folder of this machine"),
         (("--read-only",), "--read-only"),
         (("--network", "none"), "network none"),
         (("--pid", "host"), "pid"),

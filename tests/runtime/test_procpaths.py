@@ -19,6 +19,8 @@ from tiffin.runtime.procpaths import Meaning, meaning_of
         ("/proc/self/fdinfo/3", Meaning("file", 0, "fdinfo/3")),
         ("/proc/self/net/dev", Meaning("machine", name="net/dev")),
         ("/proc/meminfo", Meaning("machine", name="meminfo")),
+        ("/proc", Meaning("processes")),
+        ("//proc/.", Meaning("processes")),
         ("/dev/fd/63", Meaning("link", 0, "fd/63")),
         ("/dev/stdout", Meaning("link", 0, "fd/1")),
         ("/dev/ptmx", Meaning("terminals")),
@@ -33,7 +35,13 @@ def test_what_is_meant(path, meaning):
 @pytest.mark.parametrize(
     "path",
     [
-        *("/proc", "/proc/", "/proc/self", "/proc/self/root", "/proc/self/root/etc/shadow", "/proc/self/mem"),
+        *(
+            "/proc/self",
+            "/process/self/exe",
+            "/proc/self/root",
+            "/proc/self/root/etc/shadow",
+            "/proc/self/mem",
+        ),
         *("/proc/self/fd/3/..", "/proc/self/cwd/x", "/proc/self/../1/root", "/proc/self/task/1/task/2/exe"),
         *("/proc/kcore", "/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/self/ns/mnt"),
         *("/proc/self/mounts", "/dev/null", "/dev/pts/x", "/dev/fd/x", "/proc/net/../kcore", "/dev/stdin/x"),

@@ -44,7 +44,8 @@ class Job(NamedTuple):
     `init` puts an init before the program, and `pidfile` gets the number of the first process. `journal` is
     the directory of the store's journal, and `about` what its events tell of the container. `external`, if
     it is not our own runtime that starts the container, is as `runtime.external.Runtime`. One that `stays`
-    after its end has its end on the disk before anybody hears of it.
+    after its end has its end on the disk before anybody hears of it; one that is `lent` volumes gives them
+    back.
     """
 
     identity: str
@@ -68,6 +69,7 @@ class Job(NamedTuple):
     log: Log = ("json-file", 50 << 20, 2, ())
     external: tuple[Any, ...] = ()
     stays: bool = True
+    lent: bool = False
 
     def note_networks(self, action: str) -> None:
         """Write into the journal that it came into its networks, or left them."""

@@ -14,7 +14,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["USERS", "leave", "put_away"]
+__all__ = ["LENT", "USERS", "leave", "put_away"]
+
+LENT = "lent.json"
+"""In the directory of a container: the names of the volumes that may lie in its root, see `lending`."""
 
 USERS = "users"
 """In the directory of an anonymous volume a folder with a file for each container that has it."""
@@ -32,7 +35,14 @@ def leave(directory: Path, user: str) -> bool:
 
 
 def put_away(directory: Path) -> None:
-    """Delete a container's directory, or a volume's: its name is gone at once, what is in it soon after."""
+    """Delete a container's directory, or a volume's: its name is gone at once, what is in it soon after.
+
+    Volumes that lie in its root go back before.
+    """
+    if (directory / LENT).exists():
+        from tiffin.container.lending import take_back  # of one rung only
+
+        take_back(directory)
     away = directory.with_name(f".gone-{directory.name}")
     with contextlib.suppress(FileNotFoundError):
         directory.rename(away)

@@ -79,6 +79,10 @@ class Supervisor:
 
         Raises what `Life.begin` raises; nothing is left then.
         """
+        if self.job.lent:
+            from tiffin.container.lending import give_back  # of one rung only
+
+            self._undo.callback(give_back, self.directory)
         self._log = writer_of(self.job.log, self.directory)
         if self._log is not None:
             self._undo.callback(self._log.close)

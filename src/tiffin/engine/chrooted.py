@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tiffin.container.lending import give_back, lend
+from tiffin.engine import chrootmounts
 from tiffin.engine.plainroot import APART, apart, make_root
 from tiffin.engine.standing import FILES, ROOT, directory_of, say
-from tiffin.errors import InvalidError, UnsupportedError
+from tiffin.errors import UnsupportedError
 from tiffin.linux import capability
 from tiffin.linux.files import atomic_write, open_in_root
 from tiffin.linux.isolation import Rung
@@ -23,7 +26,6 @@ from tiffin.snapshot.merged import MergedTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tiffin.container.record import Record
     from tiffin.engine.engine import Engine
@@ -46,7 +48,6 @@ def check(engine: Engine, request: RunRequest) -> RunRequest:
         traceable.check()
     words = {name for name, _ in request.security}
     for asked, what in (
-        (request.volumes or request.mounts or request.volumes_from, "volumes and files of this machine (-v)"),
         (request.read_only, "a root filesystem that cannot be written (--read-only)"),
         (
             request.network not in _NETWORKS or request.networks,
@@ -64,11 +65,13 @@ def check(engine: Engine, request: RunRequest) -> RunRequest:
                 hint=_REMEDY,
                 exit_status=125,
             )
+    chrootmounts.check_asked(engine.rung, request)
     return request._replace(network="host")
 
 
 def plan_of(engine: Engine, record: Record, spec: RuntimeSpec) -> Plan:
-    """The container's plan."""
+    """The container's plan. Raises UnsupportedError for mounts that cannot be had."""
+    chrootmounts.check(engine.rung, record)
     root, gains = make_root(engine, record), not spec.process.no_new_privileges
     return chroot_plan(spec, root, machine=os.uname().machine, own=capability.effective(), gains=gains)
 
@@ -79,10 +82,23 @@ def limited(engine: Engine, record: Record, process: Process) -> Process:
     return lowered(process, capability.effective(), str(root), os.uname().machine)
 
 
-def furnish(engine: Engine, record: Record) -> None:
-    """Put into the root what elsewhere is mounted: kernel files, devices, names; anew at each start."""
+def furnish(engine: Engine, record: Record) -> bool:
+    """Put into the root what elsewhere is mounted: kernel files, devices, names; anew at each start.
+
+    Returns whether there are volumes in it, which are to go back.
+    """
     say(engine, _NO_WALL.format(engine.rung.means))
     directory = directory_of(engine, record)
+    lent = chrootmounts.call_in(engine, record, directory)
+    try:
+        _furnish(engine, record, directory)
+    except BaseException:
+        give_back(directory)
+        raise
+    return lent
+
+
+def _furnish(engine: Engine, record: Record, directory: Path) -> None:
     root, covered = directory / ROOT, directory / _COVERED
     covered.mkdir(exist_ok=True)
     aside = apart(directory)
@@ -90,8 +106,12 @@ def furnish(engine: Engine, record: Record) -> None:
     remove_tree(place)
     place.mkdir()
     top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    for target, source in _standins(record, directory, place):
+    volumes = {Path(mount.source) for mount in record.mounts if chrootmounts.is_lent(mount)}
+    placed: dict[str, bool] = {}
+    for target, source in _standins(engine, record, directory, place):
         path = MergedTree([root]).resolve(target).path[1:]
+        chrootmounts.check_place(path, lent=source in volumes, others=placed.items())
+        placed[path] = source in volumes
         for parent in _missing(root, path, aside):
             (root / parent).mkdir()
             (root / parent).chmod(0o755)
@@ -105,7 +125,10 @@ def furnish(engine: Engine, record: Record) -> None:
             else:
                 aside[path] = True
                 os.rename(name, covered / str(len(aside)), src_dir_fd=fd)
-            os.rename(source, name, dst_dir_fd=fd)
+            if placed[path]:
+                lend(source, record.id, top, path)
+            else:
+                os.rename(source, name, dst_dir_fd=fd)
         finally:
             os.close(fd)
     os.close(top)
@@ -113,7 +136,7 @@ def furnish(engine: Engine, record: Record) -> None:
     remove_tree(place)
 
 
-def _standins(record: Record, directory: Path, place: Path) -> Iterator[tuple[str, Path]]:
+def _standins(engine: Engine, record: Record, directory: Path, place: Path) -> Iterator[tuple[str, Path]]:
     for target, make in _KERNELS.items():
         make(place / target[1:])
         yield target, place / target[1:]
@@ -122,11 +145,10 @@ def _standins(record: Record, directory: Path, place: Path) -> Iterator[tuple[st
         (place / name).chmod(0o644)
         yield f"/etc/{name}", place / name
     for number, mount in enumerate(record.mounts):
-        if mount.kind != "tmpfs":
-            raise InvalidError(f"the mount at {mount.target} cannot be had where nothing can be mounted")
-        (place / str(number)).mkdir()
-        (place / str(number)).chmod(0o1777)
-        yield mount.target, place / str(number)
+        if chrootmounts.is_lent(mount):
+            yield mount.target, Path(mount.source)
+        else:
+            yield mount.target, chrootmounts.copied(engine, mount, place / str(number))
 
 
 def _missing(root: Path, path: str, aside: dict[str, bool]) -> list[str]:

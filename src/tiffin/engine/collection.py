@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from tiffin.container.lending import take_back
 from tiffin.content.walk import links as references
 from tiffin.engine.standing import LOCK
 from tiffin.errors import TiffinError
@@ -76,6 +77,7 @@ def _sweep_containers(engine: Engine) -> int:
     for path in strays:
         with contextlib.suppress(FileNotFoundError):  # others sweep too
             if path.lstat().st_ctime < oldest:
+                take_back(path)  # volumes that lie in it are somebody's
                 remove_tree(path)
                 count += 1
     return count

@@ -83,7 +83,7 @@ def make(engine: Engine, request: RunRequest) -> Made:
             gatherer = Gatherer(engine, identity, tree, partial(_lease_image, engine, request, lease))
         directory, held = engine.home.containers / identity, -1
         try:
-            mounted = gatherer.gather(request, config) if gatherer else ()
+            mounted = gatherer.gather(request, config if volumes else None) if gatherer else ()
             record = _record(engine, request, found, (identity, name), mounted)
             if request.runtime or engine.settings.runtime:
                 record = record._replace(runtime=_runtime(engine, request))

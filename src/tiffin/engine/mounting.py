@@ -15,6 +15,7 @@ from tiffin.container import mounts
 from tiffin.container.mounts import TmpfsMount, VolumeMount
 from tiffin.container.record import MountRecord, Records
 from tiffin.container.volumeoptions import parse_options
+from tiffin.engine.lent import recall
 from tiffin.engine.ownership import give
 from tiffin.engine.shifted import Swapped
 from tiffin.engine.standing import say, volumes_of
@@ -58,8 +59,11 @@ class Gatherer:
         self._shared: list[str] = []
         self._owned: list[MountRecord] = []
 
-    def gather(self, request: RunRequest, config: ContainerConfig) -> tuple[MountRecord, ...]:
-        """Return all mounts: those that were asked for, then those of other containers and of the image."""
+    def gather(self, request: RunRequest, config: ContainerConfig | None) -> tuple[MountRecord, ...]:
+        """Return all mounts: those that were asked for, then those of other containers and of the image.
+
+        Without a `config` none of the image's.
+        """
         here = str(Path.cwd())
         asked: list[VolumeMount | TmpfsMount] = [
             *(mounts.parse_volume(text, here) for text in request.volumes),
@@ -77,7 +81,7 @@ class Gatherer:
         ]
         inherited = self._inherited(request.volumes_from, targets)
         targets += inherited
-        of_image = [mounts.parse_volume(target, "/") for target in config.volumes or ()]
+        of_image = [mounts.parse_volume(target, "/") for target in (config and config.volumes) or ()]
         own = [self._one(mount)._replace(asked="other") for mount in of_image if mount.target not in targets]
         return (*found, *inherited.values(), *own)
 
@@ -156,6 +160,7 @@ class Gatherer:
         ):
             self._made.append(name)
             self._engine.happened("volume", "create", name, driver="local")
+        recall(self._engine, name)
         device = parse_options(self._volumes.find(name).options)
         if device is None:
             copies = mount.copy and not mount.subpath
@@ -250,6 +255,8 @@ def inlays(engine: Engine, record: Record) -> tuple[Inlay, ...]:
     for mount in record.mounts:
         if _kind(mount) in ("shared", "slave"):
             _check_propagation(engine, mount)
+        if mount.kind == "volume":
+            recall(engine, mount.name, record.id)
     return tuple(_inlay(engine, mount) for mount in record.mounts if _is_inlay(mount))
 
 

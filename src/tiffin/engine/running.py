@@ -218,6 +218,8 @@ def remove(engine: Engine, record: Record, *, volumes: bool) -> None:
         _forget_external(engine, record)
     found = state_of(engine, record)
     _release(found)
+    if found.error and not engine.rung.has_walls:
+        _forget_supervisor(engine, record)
     directory = directory_of(engine, record)
     there = directory.exists()  # with --rm the supervisor may have removed it, and told so
     put_away(directory)

@@ -191,10 +191,11 @@ def job_of(engine: Engine, made: Made, *, interactive: bool = False) -> job.Job:
     network = _network(engine, record)
     plan = made.plan or plan_of(engine, record, spec_at_start(engine, record, network))
     hosts = _write_files(record, network, directory, _lender(engine, record))
+    lent = False
     if not engine.rung.has_walls:
         from tiffin.engine import chrooted  # of two rungs only
 
-        chrooted.furnish(engine, record)
+        lent = chrooted.furnish(engine, record)
     return job.Job(
         identity=record.id,
         directory=str(directory),
@@ -217,6 +218,7 @@ def job_of(engine: Engine, made: Made, *, interactive: bool = False) -> job.Job:
         about=about(record),
         external=_external(engine, record, network) if record.runtime else (),
         stays=not record.remove,
+        lent=lent,
     )
 
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tiffin.container.lending import place_of
 from tiffin.container.logs import stamp
 from tiffin.container.record import Records
 from tiffin.container.volumeoptions import parse_options
@@ -111,12 +112,12 @@ def inspect(engine: Engine, names: Sequence[str]) -> list[dict[str, Any]]:
 def _mountpoint(volumes: Volumes, volume: Volume) -> Path:
     """Where the files lie: behind a volume may be another folder."""
     device = parse_options(volume.options)
-    return Path(device.source) if device and device.source else volumes.path(volume.name)
+    return Path(device.source) if device and device.source else place_of(volumes.path(volume.name))
 
 
 def size(engine: Engine, name: str) -> int:
     """The bytes of what is in the volume itself, and would go with it."""
-    return tree_size(volumes_of(engine).path(name))
+    return tree_size(place_of(volumes_of(engine).path(name)))
 
 
 def _labels(volume: Volume) -> dict[str, str]:

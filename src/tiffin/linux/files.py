@@ -37,6 +37,7 @@ _OPENAT2 = 437  # the same number on every architecture
 _RENAMEAT2 = {"x86_64": 316, "aarch64": 276, "riscv64": 276, "loongarch64": 276, "ppc64le": 357, "s390x": 347}
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
+_RENAME_EXCHANGE = 2
 _RESOLVE_NO_XDEV = 0x01
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_NO_SYMLINKS = 0x04
@@ -354,6 +355,19 @@ def rename_noreplace(source: Path, target: Path) -> None:
         if error.errno not in (errno.EINVAL, errno.ENOSYS):  # network file systems do not know the flag
             raise
         _rename_by_claim(source, target)
+
+
+def exchange(first_fd: int, first: str, second_fd: int, second: str) -> None:
+    """Let two entries of directories change places in one step, of whatever kinds they are.
+
+    Raises OSError: EXDEV on different file systems, EINVAL or ENOSYS where the file system cannot do it.
+    """
+    number = _RENAMEAT2.get(os.uname().machine)
+    if number is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), second)
+    one, two = (ctypes.create_string_buffer(os.fsencode(name)) for name in (first, second))
+    arguments = (first_fd, ctypes.addressof(one), second_fd, ctypes.addressof(two), _RENAME_EXCHANGE)
+    libc.syscall("exchange", number, *arguments, path=second)
 
 
 def _rename_by_claim(source: Path, target: Path) -> None:

@@ -26,6 +26,7 @@ _NEVER = capability.mask(
     capability.numbers(("CAP_SYS_CHROOT", "CAP_MKNOD", "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"))
 )
 """With these a process gets out of its root, at disks, at other processes, at files by their numbers."""
+_PORTS = capability.mask(capability.numbers(("CAP_NET_BIND_SERVICE",)))
 
 
 def chroot_plan(spec: RuntimeSpec, root: Path, *, machine: str, own: int, gains: bool = False) -> Plan:
@@ -53,6 +54,8 @@ def lowered(process: Process, own: int, root: str, machine: str) -> Process:
     if root:
         process = process._replace(no_new_privs=True, view=(program(machine), root))
     allowed = own & ~_NEVER
+    if process.uid:  # any port may be listened on, as elsewhere a container's own network lets everybody
+        process = process._replace(ambient=process.ambient | process.bounding & _PORTS)
     # Who may not change the bounding set has to leave it, and root gets back with a program what is in it.
     bounded = own >> capability.NAMES.index("CAP_SETPCAP") & 1
     process = process._replace(

@@ -34,7 +34,8 @@ class Meaning(NamedTuple):
     """What is meant. `process` is 0 for the caller, or the number of a terminal.
 
     Kinds: a file of the `machine` or of a process (`file`), a `link` of a process that can be read or
-    opened, a directory of its (`listing`), a new terminal (`terminals`), the other end of one (`terminal`).
+    opened, a directory of its (`listing`), all `processes`, a new terminal (`terminals`), the other end of
+    one (`terminal`).
     `public`: others may know it too.
     """
 
@@ -50,7 +51,9 @@ def meaning_of(path: bytes) -> Meaning | None:
         parts = [part for part in path.decode("ascii").split("/") if part not in ("", ".")]
     except UnicodeDecodeError:
         return None
-    if ".." in parts or len(parts) < 2:
+    if parts == ["proc"]:
+        return Meaning("processes")
+    if ".." in parts or len(parts) < 2 or parts[0] not in ("proc", "dev"):
         return None
     top, first, *rest = parts
     if top == "dev":

@@ -24,6 +24,8 @@ from tiffin.runtime.procpaths import Meaning, meaning_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tiffin.linux.notify import Call
 
 __all__ = ["missing", "program", "serve"]
@@ -36,6 +38,7 @@ _KEPT = 64
 _PLACE = ".tiffin"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _READ_ONLY = os.O_ACCMODE | os.O_TRUNC
+_NOT_ANSWERED = {"machine": _READ_ONLY, "processes": _READ_ONLY | os.O_PATH}
 
 
 def program(machine: str) -> bytes:
@@ -113,7 +116,7 @@ class _View:
         except OSError:  # of a process that we may not look into, or no address: the kernel knows
             self._listener.proceed(call)
             return
-        found = meaning_of(path) if path.startswith((b"/proc/", b"/dev/")) else None
+        found = meaning_of(path) if path.startswith((b"/proc", b"/dev/")) else None
         its_own_link = name in _LINKS and path.startswith(b"/dev/")
         if found is None or its_own_link or not self._may(call, found):
             self._listener.proceed(call)
@@ -154,7 +157,7 @@ class _View:
         return text[len(self._root) :] or "/" if f"{text}/".startswith(f"{self._root}/") else text
 
     def _open(self, call: Call, found: Meaning, flags: int) -> None:
-        if found.kind == "machine" and flags & _READ_ONLY:
+        if flags & _NOT_ANSWERED.get(found.kind, 0):
             self._listener.proceed(call)
             return
         self._ids.become(call.pid)
@@ -162,6 +165,8 @@ class _View:
         if found.kind == "listing":
             self._ids.become(os.getpid())
             fd = self._list(self._host(call, found))
+        elif found.kind == "processes":
+            fd = self._list_processes()
         elif found.kind == "terminals":
             fd = os.open("/dev/ptmx", wanted)
             self._know(fd)
@@ -215,6 +220,34 @@ class _View:
             os.close(fd)
             raise
         return fd
+
+    def _list_processes(self) -> int:
+        """Return /proc, open, with a directory of the right owner for each process of the root.
+
+        That is enough for those who look for the numbers: their files are opened here.
+        """
+        now = dict(self._processes())
+        self._ids.become(os.getpid())
+        fd = self._enter("proc")
+        for name in filter(str.isdigit, os.listdir(fd)):
+            if name not in now:
+                with contextlib.suppress(OSError):  # not ours
+                    os.rmdir(name, dir_fd=fd)
+        for name, owner in now.items():
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o555, dir_fd=fd)
+            os.chown(name, *owner, dir_fd=fd, follow_symlinks=False)
+        return fd
+
+    def _processes(self) -> Iterator[tuple[str, tuple[int, int]]]:
+        """The processes below us that have the root, and their owners."""
+        ours = os.fstat(self._top)
+        for pid in below(os.getpid()):
+            with contextlib.suppress(OSError):  # it has ended, or is about to be another user's
+                self._ids.become(pid)
+                if os.path.samestat(os.stat(f"/proc/{pid}/root"), ours):
+                    status = os.stat(f"/proc/{pid}")
+                    yield str(pid), (status.st_uid, status.st_gid)
 
     def _enter(self, path: str, below: str = "") -> int:
         """Open a directory of the root, with one `below` that is made. By no link: it would lead out."""
