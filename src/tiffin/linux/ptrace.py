@@ -29,6 +29,9 @@ _ALL_THREADS = 0x40000000
 _TRAP = 5
 _EVENT_STOP = _TRAP | 128 << 8
 _LEAST = -4095
+_RESTART = 512
+_RESTARTS = (_RESTART, BEGIN_ANEW, 514, 516)
+"""Results by which the kernel lets a call begin anew after a signal, or end with EINTR."""
 _WORD = (1 << 64) - 1
 
 
@@ -103,9 +106,10 @@ class Held:
             self._again(stopped)
         result = self._read()[self._layout.result]
         signed = result - (1 << 64) if result >> 63 else result
+        if -signed in _RESTARTS:
+            self._interrupted()
         if _LEAST <= signed < 0:
-            code = errno.EINTR if -signed >= 512 else -signed
-            raise OSError(code, os.strerror(code))
+            raise OSError(-signed, os.strerror(-signed))
         return result
 
     def leave(self, number: int, *arguments: int) -> None:
@@ -129,6 +133,20 @@ class Held:
             self._do(_DETACH)
         except OSError:
             self._bury()
+
+    def _interrupted(self) -> None:
+        """Let it go, with a signal that has ended its call: its handler decides whether it begins anew."""
+        layout = self._layout
+        if layout.original < 0:
+            self.end(-errno.EINTR)
+        else:
+            registers = self._first.copy()
+            registers[layout.original] = registers[layout.number]
+            registers[layout.result] = -_RESTART & _WORD
+            registers[layout.counter] = self._at + layout.back
+            self._write(registers)
+            self._do(_DETACH)
+        raise InterruptedError_
 
     def _again(self, signal: int) -> None:
         self._write(self._first)

@@ -71,9 +71,10 @@ def join_root(root: str, process: Process, streams: Streams) -> Child:
     """Start the process in a container that has a root directory and nothing else of its own."""
     from tiffin.runtime.launch import launch
     from tiffin.runtime.model import Plan
-    from tiffin.runtime.rare_steps import ChangeRoot
+    from tiffin.runtime.rare_steps import ChangeRoot, EnterDirectory
 
-    return launch(Plan(0, (), (), (), (ChangeRoot(root),), process), streams)
+    step = EnterDirectory(root) if process.trace else ChangeRoot(root)
+    return launch(Plan(0, (), (), (), (step,), process), streams)
 
 
 def _differing(pid: int) -> int:

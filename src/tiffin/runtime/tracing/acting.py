@@ -53,10 +53,10 @@ def change_directory(ground: Ground, call: Call, _meaning: Meaning) -> Answer | 
     return DONE
 
 
-def open_itself(ground: Ground, call: Call, what: tuple[int, bytes], flags: int) -> Done:
-    """Let the caller open something as a path alone, which nobody can hand over."""
+def open_itself(ground: Ground, call: Call, fd: int, flags: int) -> Done:
+    """Let the caller open what was found as O_PATH: what it may wait for, or what nobody can hand over."""
     callers = ground.callers
-    above, name = _above(ground, callers.open(call, *what, flags & (os.O_DIRECTORY | os.O_NOFOLLOW)))
+    above, name = _above(ground, os.dup(fd))
     number = _lend(ground, call, above)
 
     def act(held: Held) -> int:

@@ -21,7 +21,6 @@ from tiffin.runtime.emulation.records import Records
 from tiffin.runtime.emulation.site import Gift, Site
 from tiffin.runtime.tracing import acting, attributes, calls, changing, opening, programs, showing
 from tiffin.runtime.tracing.caller import Tracees
-from tiffin.runtime.tracing.names import Names
 from tiffin.runtime.tracing.site import Done, Ground, LaterError
 
 TYPE_CHECKING = False
@@ -123,9 +122,8 @@ class _Answerer:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         journal = os.open(trace.journal, flags, 0o600) if trace.journal else -1
         records = Records(journal, layers, root=callers.root, proc=b"/proc/", since=time.time_ns())
-        names = Names(b"%s.names-%s" % (callers.root, os.urandom(4).hex().encode()))
         site = Site(callers, records, trace.capabilities, trace.no_new_privs)
-        self._ground = Ground(site, callers, names, os.stat("/proc").st_dev, {})
+        self._ground = Ground(site, callers, os.stat("/proc").st_dev, {})
         # Until its program begins, the first process is the runtime, and has every right.
         self._starting: Ground | None = self._ground._replace(site=site._replace(capabilities=-1))
         machine = os.uname().machine
@@ -135,19 +133,15 @@ class _Answerer:
     def run(self) -> None:
         """Answer until nobody is left."""
         prepared = self._ground.prepared
-        try:
-            while (call := self._listener.receive()) is not None:
-                meaning = self._table.get(call.number)
-                if meaning is None or call.architecture != self._architecture:
-                    self._listener.proceed(call)
-                    continue
-                if call.pid in prepared and call.args[: len(prepared[call.pid])] == prepared[call.pid]:
-                    del prepared[call.pid]
-                    self._listener.proceed(call)
-                    continue
+        while (call := self._listener.receive()) is not None:
+            meaning = self._table.get(call.number)
+            if meaning is None or call.architecture != self._architecture:
+                self._listener.proceed(call)
+            elif call.pid in prepared and call.args[: len(prepared[call.pid])] == prepared[call.pid]:
+                del prepared[call.pid]
+                self._listener.proceed(call)
+            else:
                 self._answer(call, meaning)
-        finally:
-            self._ground.names.close()
 
     def _answer(self, call: Call, meaning: Meaning) -> None:
         ground = self._ground

@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 
 from tiffin.linux import files
 from tiffin.runtime.emulation.caller import AT_FDCWD, Callers
-from tiffin.runtime.emulation.calls import MARK
-from tiffin.runtime.emulation.credentials import ROOT, Credentials
-from tiffin.runtime.tracing.meanings import inside, meaning_of
+from tiffin.runtime.tracing.meanings import inside, joined, meaning_of
 from tiffin.runtime.tracing.memory import ThreadsMemory
+from tiffin.runtime.tracing.names import Names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tiffin.linux.notify import Call, Listener
     from tiffin.runtime.tracing.meanings import Meaning
 
-_TAG = 1 << 40
-_MOST_STATES = 1 << 16
+_EXECUTED = 31
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _PUBLIC = (b"", b"stat", b"statm", b"status", b"cmdline", b"comm", b"cgroup")
 _STOOD_IN = (b"mounts", b"mountinfo", b"mountstats")
@@ -42,45 +39,21 @@ class Tracees(Callers):
         self.memory = ThreadsMemory()
         self.ids = os.geteuid(), os.getegid()
         self.top = os.open(root, _DIRECTORY)
+        self._machine = os.open("/proc", _DIRECTORY)
         self.root = os.readlink(self.named(self.top))
         self.own_umask = super().umask(os.getpid())
         self._apart = self.root + b"/proc", self.root + b"/dev"
-        self._states: list[tuple[Credentials, bytes]] = [(ROOT, b"")]
-        self._places = {self._states[0]: 0}
-
-    def who(self, pid: int) -> Credentials:
-        """Return who the process is; root if it was never told."""
-        return self._state(pid)[0]
+        self.names = Names(self.root + b".names")
 
     def program(self, pid: int) -> bytes:
         """Return the path of the program that the process runs, within the root; empty if it is not known."""
-        return self._state(pid)[1]
-
-    def become(self, pid: int, who: Credentials) -> None:
-        """Let the process be somebody. Raises OSError where that cannot be kept."""
-        self._mark(pid, (who, self._state(pid)[1]))
-
-    def runs(self, pid: int, program: bytes) -> None:
-        """Note which program the process runs."""
-        who, before = self._state(pid)
-        if before != program:
-            self._mark(pid, (who, program))
-
-    def _state(self, pid: int) -> tuple[Credentials, bytes]:
-        try:
-            number = resource.prlimit(pid, MARK)[0] - _TAG
-        except OSError:
-            number = 0
-        return self._states[number] if 0 <= number < len(self._states) else self._states[0]
-
-    def _mark(self, pid: int, state: tuple[Credentials, bytes]) -> None:
-        number = self._places.get(state)
-        if number is None:
-            if len(self._states) >= _MOST_STATES:
-                raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-            number = self._places[state] = len(self._states)
-            self._states.append(state)
-        resource.prlimit(pid, MARK, (_TAG + number, resource.prlimit(pid, MARK)[1]))
+        with open(b"/proc/%d/auxv" % pid, "rb", buffering=0) as file:
+            data = file.read(_STATUS)
+        for at in range(0, len(data) - 15, 16):
+            if int.from_bytes(data[at : at + 8], "little") == _EXECUTED:
+                address = int.from_bytes(data[at + 8 : at + 16], "little")
+                return self.names.program(self.memory.string(pid, address))
+        return b""
 
     def text(self, call: Call, directory: int, path: bytes) -> bytes:
         """Return the caller's path as an absolute one within the root. Raises OSError."""
@@ -88,7 +61,7 @@ class Tracees(Callers):
             return path
         if not path:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        return self.place(call.pid, directory) + b"/" + path
+        return joined(self.place(call.pid, directory), path)
 
     def place(self, pid: int, directory: int) -> bytes:
         """Return where within the root the directory lies that a process has open, or is in."""
@@ -124,7 +97,7 @@ class Tracees(Callers):
         """Return what an absolute path means, as O_PATH."""
         meaning = meaning_of(text)
         if meaning is not None:
-            return self._find_apart(call, meaning, text, flags)
+            return self._find_apart(call, meaning, flags)
         fd = files.open_here(self.top, text, os.O_PATH | flags, inside=True)
         place = os.readlink(self.named(fd))
         if again and place.startswith(self._apart):
@@ -176,14 +149,17 @@ class Tracees(Callers):
             else:
                 os.fchmod(fd, mode)
 
-    def _find_apart(self, call: Call, meaning: Meaning, text: bytes, flags: int) -> int:
-        if meaning.kind in ("host", "tty"):
-            return files.open_here(AT_FDCWD, text, os.O_PATH | flags)
+    def _find_apart(self, call: Call, meaning: Meaning, flags: int) -> int:
+        if meaning.kind == "device":
+            return os.open(b"/dev/" + meaning.rest, os.O_PATH | os.O_CLOEXEC | flags)
+        if meaning.kind == "machine":
+            return files.open_here(self._machine, meaning.rest, os.O_PATH | flags, inside=True)
         pid = self.process(call, meaning)
         if meaning.kind == "process":
             if meaning.rest in _STOOD_IN:
                 return files.open_here(self.top, b"/proc/self/" + meaning.rest, os.O_PATH, inside=True)
-            return files.open_here(AT_FDCWD, b"/proc/%d/%s" % (pid, meaning.rest), os.O_PATH | flags)
+            below = b"%d/%s" % (pid, meaning.rest)
+            return files.open_here(self._machine, below, os.O_PATH | flags, inside=True)
         path = b"/proc/%d/%s" % (pid, meaning.link)
         if not meaning.rest:
             if flags & os.O_NOFOLLOW:

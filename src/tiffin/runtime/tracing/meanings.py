@@ -6,7 +6,7 @@ from tiffin.linux.record import NamedTuple
 
 __all__ = ["Meaning", "inside", "meaning_of"]
 
-_DEVICES = frozenset(("null", "zero", "full", "random", "urandom"))
+_DEVICES = frozenset(("null", "zero", "full", "random", "urandom", "tty"))
 _STREAMS = {"stdin": "0", "stdout": "1", "stderr": "2"}
 _OWN = ("self", "thread-self")
 _OF_EACH = ("mounts", "net")
@@ -16,9 +16,9 @@ _LINKS = ("exe", "cwd", "root")
 class Meaning(NamedTuple):
     """What is meant.
 
-    `host`: the path is the same outside. `tty`: the terminal of the caller. `process`: `rest` below the
-    directory of a process, 0 for the caller, in /proc. `link`: one that the kernel follows by magic, of a
-    process: its name is `link`, and `rest` comes after it.
+    `machine` and `device`: `rest` below /proc and /dev. `process`: `rest` below the directory of a process, 0
+    for the caller, in /proc. `link`: one that the kernel follows by magic, of a process: its name is `link`,
+    and `rest` comes after it.
     """
 
     kind: str
@@ -34,20 +34,30 @@ def inside(host: bytes, root: bytes) -> bytes:
     return host
 
 
+def joined(place: bytes, path: bytes) -> bytes:
+    """Return what a relative path means in a directory; of one of the machine without ways back from it."""
+    if place.startswith((b"/proc", b"/dev/")):
+        first, _, rest = path.lstrip(b"/").partition(b"/")
+        while first in (b".", b"..", b"") and path:
+            place = place.rpartition(b"/")[0] if first == b".." else place
+            path = rest
+            first, _, rest = path.lstrip(b"/").partition(b"/")
+    return b"%s/%s" % (place, path)
+
+
 def meaning_of(path: bytes) -> Meaning | None:
     """Return what the absolute path means, None if the files of the root are meant."""
     if not path.lstrip(b"/").startswith((b"proc", b"dev")):
         return None
-    parts = [part for part in path.split(b"/") if part not in (b"", b".")]
-    if b".." in parts:
-        return None
     try:
-        words = [part.decode("ascii") for part in parts]
+        words = [part for part in path.decode("ascii").split("/") if part not in ("", ".")]
     except UnicodeDecodeError:
         return None
-    if words[0] == "dev":
+    if ".." in words:
+        words = _folded(words)
+    if words[:1] == ["dev"]:
         return _device(words[1:])
-    if words[0] != "proc":
+    if words[:1] != ["proc"]:
         return None
     match words[1:]:
         case [first, *rest] if first in _OWN:
@@ -56,22 +66,31 @@ def meaning_of(path: bytes) -> Meaning | None:
             return _of_process(int(first), rest)
         case [first, *rest] if first in _OF_EACH:
             return _of_process(0, [first, *rest])
-        case _:
-            return Meaning("host")
+        case rest:
+            return Meaning("machine", rest="/".join(rest).encode())
+
+
+def _folded(words: list[str]) -> list[str]:
+    """Return the words without the ways back; nothing if one leads back from a link."""
+    kept: list[str] = []
+    for word in words:
+        if word != "..":
+            kept.append(word)
+        elif kept and (kept.pop() in _LINKS or kept[-1:] == ["fd"]):
+            return []
+    return kept
 
 
 def _device(words: list[str]) -> Meaning | None:
     match words:
         case [name] if name in _DEVICES:
-            return Meaning("host")
-        case ["tty"]:
-            return Meaning("tty")
+            return Meaning("device", rest=name.encode())
         case [name] if name in _STREAMS:
             return Meaning("link", link=b"fd/" + _STREAMS[name].encode())
         case ["fd", *rest]:
             return _of_process(0, ["fd", *rest])
         case ["ptmx"] | ["pts"] | ["pts", _]:
-            return Meaning("host")
+            return Meaning("device", rest="/".join(words).encode())
         case _:
             return None
 

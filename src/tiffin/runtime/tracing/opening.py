@@ -60,14 +60,14 @@ def answer(ground: Ground, call: Call, meaning: Meaning, *, may_wait: bool = Fal
         flags &= _PATH_ONLY
     elif flags & (os.O_CREAT | O_TMPFILE):
         return _open_or_make(ground, call, meaning, (directory, path, flags, mode & _MODE), may_wait)
-    if may_wait and flags & os.O_PATH:
-        return acting.open_itself(ground, call, (directory, path), flags)
     text = ground.callers.text(call, directory, path)
     fd = ground.callers.find(call, text, flags & _FINDING)
     return _reopen(ground, call, fd, flags, may_wait=may_wait)
 
 
-def _restricted(ground: Ground, call: Call, where: tuple[int, bytes], how: tuple[int, int, int]) -> Answer:
+def _restricted(
+    ground: Ground, call: Call, where: tuple[int, bytes], how: tuple[int, int, int]
+) -> Answer | Done:
     """Open where the caller itself says how far the path may lead: the kernel sees to it."""
     flags, mode, resolve = how
     kept = resolve & (files.RESOLVE_BENEATH | files.RESOLVE_IN_ROOT)
@@ -84,7 +84,7 @@ def _restricted(ground: Ground, call: Call, where: tuple[int, bytes], how: tuple
 
 def _open_or_make(
     ground: Ground, call: Call, meaning: Meaning, wish: tuple[int, bytes, int, int], may_wait: bool
-) -> Answer:
+) -> Answer | Done:
     directory, path, flags, mode = wish
     callers = ground.callers
     if flags & O_TMPFILE != O_TMPFILE:
@@ -130,7 +130,7 @@ def _make(ground: Ground, call: Call, text: bytes, flags: int, mode: int) -> int
         os.close(fd)
 
 
-def _reopen(ground: Ground, call: Call, fd: int, flags: int, *, may_wait: bool) -> Answer:
+def _reopen(ground: Ground, call: Call, fd: int, flags: int, *, may_wait: bool) -> Answer | Done:
     """Hand over what was found as O_PATH, opened as it is wanted."""
     cloexec = bool(flags & os.O_CLOEXEC)
     try:
@@ -140,12 +140,16 @@ def _reopen(ground: Ground, call: Call, fd: int, flags: int, *, may_wait: bool) 
         if flags & os.O_PATH:
             # The kernel hands over no file that is open as a path alone: one that can be read does as well.
             if kind not in _READABLE:
-                raise LaterError
+                if not may_wait:
+                    raise LaterError
+                return acting.open_itself(ground, call, fd, flags)
             flags = flags & ~os.O_PATH | os.O_NONBLOCK
         if kind == stat.S_IFLNK:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-        if kind == stat.S_IFIFO and not may_wait and not flags & os.O_NONBLOCK:
-            raise LaterError
+        if kind == stat.S_IFIFO and not flags & os.O_NONBLOCK and os.readlink(name).startswith(b"/"):
+            if not may_wait:
+                raise LaterError
+            return acting.open_itself(ground, call, fd, flags)
         if kind == stat.S_IFCHR and status.st_rdev == _TERMINAL:
             name = _terminal(call.pid)
         elif status.st_dev == ground.proc_device and kind == stat.S_IFREG:

@@ -69,8 +69,8 @@ def execute(ground: Ground, call: Call, meaning: Meaning) -> Answer | Done:
     if program is None:
         return None  # of memory, without a loader: it needs nothing of the root
     identity.execute(ground.site, call, meaning)
-    ground.callers.runs(call.pid, program.shown)
-    path = ground.names.path(program.target, os.path.basename(wish.name.rstrip(b"/")) or b"program")
+    name = os.path.basename(wish.name.rstrip(b"/")) or b"program"
+    path = ground.callers.names.path(program.target, program.shown, name)
 
     def act(held: Held) -> None:
         address = put(held, lambda at: arguments.block(path, program.words, at).data)

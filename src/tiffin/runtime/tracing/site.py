@@ -8,15 +8,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tiffin.runtime.emulation.site import Site
     from tiffin.runtime.tracing.caller import Tracees
-    from tiffin.runtime.tracing.names import Names
 
 
 class Ground(NamedTuple):
-    """The site, its callers, whose paths lie in a directory, and names for programs."""
+    """The site, its callers, whose paths lie in a directory."""
 
     site: Site
     callers: Tracees
-    names: Names
     proc_device: int
     prepared: dict[int, tuple[int, ...]]
     """The arguments of calls that threads are about to make by our word: the kernel does them."""
