@@ -66,6 +66,11 @@ def test_proxies_of_the_host_are_here():
         ("UV_INDEX", "a=https://m/s b=https://u:p@m/s", None),
         ("GOPROXY", "https://u:p@go", None),
         ("GOPROXY", "https://go,direct", "https://go,direct"),
+        ("GOPROXY", "https://go/a@b|https://h/@v/c", "https://go/a@b|https://h/@v/c"),
+        ("GOPROXY", "https://go/x,https://u:p@h", None),
+        ("GOPROXY", "https://go/x|https://token@h/y", None),
+        ("GOPROXY", "https://go/x,u:p@h", None),
+        ("GOPROXY", "https://u:p,|q@h", None),
         ("all_proxy", "socks5://s:1080", "socks5://s:1080"),
         ("all_proxy", "socks5://u:p@s:1080", None),
     ],
@@ -107,9 +112,11 @@ def test_who_has_a_proxy_asks_that(own, wants):
 
 def test_what_is_withheld_is_told():
     host = {
-        "GOPROXY": "https://u:p@go",
+        "GOPROXY": "https://go,https://u:p@go",
+        "UV_INDEX": "https://m/s\ta=https://u:p@m/s",
+        "CONDA_CHANNEL_ALIAS": "https://c/@x",
         "PIP_INDEX_URL": "https://u:p@m",
         "https_proxy": "http://u:p@p",
         "A": "b",
     }
-    assert withheld(host) == ["GOPROXY"]
+    assert withheld(host) == ["GOPROXY", "UV_INDEX"]

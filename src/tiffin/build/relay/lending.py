@@ -8,11 +8,11 @@ makes `uv sync --locked` fail.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from tiffin.build.relay.sources import NPM
-from tiffin.build.relay.target import addresses_in, login_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -37,6 +37,8 @@ _REPLACED: Final = (
     "HF_ENDPOINT",
 )
 _UV_DEFAULT: Final = ("UV_DEFAULT_INDEX", "UV_INDEX_URL")
+# In any address of a list, of which tools take some without `https://`: spaces part them, and for Go , and |.
+_LOGIN: Final = re.compile(r"(?:^|[\s,|]|//)[^/\s]*@")
 
 
 class Lent(NamedTuple):
@@ -133,4 +135,4 @@ def _npmrc(source: Source, addresses: Addresses) -> str:
 
 def _has_login(value: str) -> bool:
     """Whether one of the addresses in the value carries a login."""
-    return any(map(login_of, addresses_in(value)))
+    return _LOGIN.search(value) is not None
