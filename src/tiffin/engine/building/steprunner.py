@@ -14,7 +14,7 @@ from tiffin.build.ops.furnish import Furnisher, Lodging
 from tiffin.build.ops.run import StepRunner, StepSettings
 from tiffin.engine.cachelimit import limit_of
 from tiffin.engine.room import advice
-from tiffin.errors import InvalidError
+from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.events import Notice
 from tiffin.linux.isolation import Rung
 from tiffin.network.leases import state_directory
@@ -59,9 +59,7 @@ def make_runner(
     if offline and (not walls or request.network in ("none", "loopback")):
         mode = "off"
     if mode != "off" and (name := socks_proxy(settings.environ)):
-        engine.emit(
-            Notice(f"steps are not served by the relay, which cannot use the proxy that {name} names")
-        )
+        engine.emit(Notice(no_relay(name, seals=sealed and network != "none")))
         mode = "off"
     place = engine.footing.place()
     lodging = Lodging(engine.layers.owners, settings.epoch, bool(place.users.uids), place.single_id)
@@ -103,6 +101,21 @@ def relay_mode(setting: str, asked: bool | None) -> str:
     if asked is None:
         return setting or "on"
     return (setting if setting == "only" else "on") if asked else "off"
+
+
+def no_relay(name: str, *, seals: bool) -> str:
+    """Return what to tell where the variable `name` has a proxy that speaks SOCKS.
+
+    Raises UnsupportedError if `seals`, the mode `only`: steps would have no way to packages at all.
+    """
+    reason = f"the relay, which cannot use the proxy that {name} names"
+    if seals:
+        raise UnsupportedError(
+            f"{RELAY}=only lets steps have packages by nothing but {reason}",
+            code="relay-proxy",
+            hint="name a proxy that speaks HTTP, or let steps borrow its variables with --no-relay",
+        )
+    return f"steps are not served by {reason}"
 
 
 def _relay(engine: Engine, bundle: Path | None) -> Relay:
