@@ -119,16 +119,25 @@ def test_apt_files_are_kept_and_asked_about(client, lan):
 def test_a_proxy_passes_all_else_on_and_lends_nothing(client, lan, machine):
     (machine.place / ".netrc").write_text(f"machine 127.0.0.1 login {LOGIN.replace(':', ' password ')}\n")
     with WebDouble().serve() as web:
-        web.faults.append(
-            lambda handler: handler.reply(302, {"Location": "http://127.0.0.9/"}, handler.body()) or True
+        told = {
+            "Location": "http://127.0.0.9/",
+            "Connection": "x-hop, Keep-Alive",
+            "X-Hop": "b",
+            "X-End": "e",
+        }
+        web.faults.append(lambda handler: handler.reply(302, told, handler.body()) or True)
+        answer = client(
+            f"{web.url}/form?x", "POST", b"data", cookie="c", connection="close, X-Own", x_own="o"
         )
-        answer = client(f"{web.url}/form?x", "POST", b"data", cookie="c", connection="close")
         assert (answer.status, answer.data, answer.headers["Location"]) == (302, b"data", "http://127.0.0.9/")
         [seen] = web.seen
         assert seen.path == "/form?x"
         assert "Proxy-Authorization" not in seen.headers
         assert "Authorization" not in seen.headers
         assert seen.headers["cookie"] == "c"
+    # What is of one connection only does not go on, either way.
+    assert "X-Own" not in seen.headers
+    assert ("X-Hop" in answer.headers, answer.headers["X-End"]) == (False, "e")
 
 
 def test_a_tunnel_leads_to_the_other_side(client, lan):

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 from tiffin.build.relay import pages
 from tiffin.build.relay.hub import Hub
 from tiffin.build.relay.keeping import FOR_EVER, Asked, Served
-from tiffin.build.relay.message import HOP_BY_HOP, has_already, head_of_answer, wanted_part
+from tiffin.build.relay.message import has_already, head_of_answer, passed_on, wanted_part
 from tiffin.build.relay.target import is_below
 from tiffin.build.relay.tunnel import carry
 from tiffin.build.relay.upstream import Answer, Wanted
@@ -168,8 +168,8 @@ class Answering:
         if head.method != "GET" or private or "no-store" in head.field("cache-control"):
             fields = {
                 name: value
-                for name, value in head.fields
-                if name not in HOP_BY_HOP and name not in ("host", "content-length", "expect")
+                for name, value in passed_on(head.fields)
+                if name not in ("host", "content-length", "expect")
             }
             wanted = Wanted(head.method, url, fields, body or None, follows=False, lends=False)
             return self._send(head, self._upstream.request(wanted))
@@ -265,9 +265,9 @@ class Answering:
 
     def _passed(self, head: Head, answer: Answer, more: tuple[tuple[str, str], ...]) -> bool:
         """The answer of a server as it is."""
-        hidden = {*HOP_BY_HOP, "content-length", *(name.lower() for name, _ in more)}
-        fields = [(name, value) for name, value in answer.fields.items() if name.lower() not in hidden]
-        fields += more
+        hidden = {"content-length", *(name.lower() for name, _ in more)}
+        given = passed_on(answer.fields.items())
+        fields = [*((name, value) for name, value in given if name.lower() not in hidden), *more]
         if head.method == "HEAD" or answer.status in (204, 304) or answer.length is not None:
             if answer.length is not None:
                 fields.append(("Content-Length", str(answer.length)))

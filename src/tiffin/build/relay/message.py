@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tiffin.errors import InvalidError, UnsupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 LARGEST_HEAD: Final = 32 << 10
 _MOST_FIELDS: Final = 100
@@ -22,7 +22,7 @@ _VALUE: Final = re.compile(r"[\t -~\x80-\xff]*")
 _VERSION: Final = re.compile(r"HTTP/1\.([01])")
 _RANGE: Final = re.compile(r"bytes=(\d{1,18})-(\d{1,18})?")
 
-HOP_BY_HOP: Final = frozenset(
+_HOP_BY_HOP: Final = frozenset(
     {
         "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
         "te", "trailer", "transfer-encoding", "upgrade",
@@ -46,7 +46,7 @@ class Head(NamedTuple):
     @property
     def persists(self) -> bool:
         """Whether the client expects to go on after the answer."""
-        words = {word.strip().lower() for word in self.field("connection").split(",")}
+        words = _words(self.field("connection"))
         return "close" not in words and (self.minor == 1 or "keep-alive" in words)
 
 
@@ -69,6 +69,16 @@ def parse_head(data: bytes) -> Head:
     if lengths or not (length.isascii() and length.isdecimal() and len(length) < 19):
         raise InvalidError("the Content-Length is not one number")
     return Head(words[0], words[1], int(version[1]), fields, int(length))
+
+
+def passed_on(fields: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the fields without those of one connection, also what `Connection` names (RFC 9110, 7.6.1)."""
+    own = _HOP_BY_HOP.union(*(_words(value) for name, value in fields if name.lower() == "connection"))
+    return [(name, value) for name, value in fields if name.lower() not in own]
+
+
+def _words(text: str) -> set[str]:
+    return {word.strip().lower() for word in text.split(",")}
 
 
 def _field(line: str) -> tuple[str, str]:
