@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tiffin.linux import libc
-from tiffin.linux.room import UNKNOWN, Room, free_at, in_words, room_of, under
+from tiffin.linux.room import UNKNOWN, Room, check_reserve, in_words, room_of, under
 
 
 def test_the_room_of_a_disk(tmp_path):
@@ -20,10 +20,19 @@ def test_a_disk_that_does_not_say_what_it_has_is_not_full(tmp_path, monkeypatch)
     """As a file system in memory (ramfs), and some behind FUSE."""
     told = os.statvfs_result((4096, 4096, 0, 0, 0, 0, 0, 0, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda _: told)
-    monkeypatch.setattr(os, "fstatvfs", lambda _: told)
     room = room_of(tmp_path)
-    assert (room.size, room.whole, room.files, free_at(0)) == (UNKNOWN, UNKNOWN, None, UNKNOWN)
+    assert (room.size, room.whole, room.files) == (UNKNOWN, UNKNOWN, None)
     assert room.told("/d") == "the disk of /d does not say what it has left"
+    check_reserve(tmp_path, 1 << 60)
+
+
+@pytest.mark.parametrize(("by_quota", "code"), [(False, errno.ENOSPC), (True, errno.EDQUOT)])
+def test_a_reserve_that_is_not_there_is_a_full_disk_or_quota(tmp_path, monkeypatch, by_quota, code):
+    monkeypatch.setattr("tiffin.linux.room.room_of", lambda _folder: Room(100, 2000, by_quota=by_quota))
+    check_reserve(tmp_path, 100)
+    with pytest.raises(OSError, match=str(tmp_path)) as caught:
+        check_reserve(tmp_path, 101)
+    assert caught.value.errno == code
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["UNKNOWN", "Room", "free_at", "in_words", "room_of", "under"]
+__all__ = ["UNKNOWN", "Room", "check_reserve", "in_words", "room_of", "under"]
 
 UNKNOWN = 2**63 - 1
 """The bytes of a file system that does not say how many it has, as in memory (ramfs) or behind FUSE."""
@@ -82,8 +82,9 @@ class _Quota(ctypes.Structure):
 def room_of(folder: Path) -> Room:
     """Return what is left where `folder` lies, the smaller of what the disk and what the quota has."""
     status = os.statvfs(folder)
+    size = status.f_bavail * status.f_frsize if status.f_blocks else UNKNOWN
     whole = status.f_blocks * status.f_frsize or UNKNOWN
-    found = Room(_free(status), whole, status.f_favail if status.f_files else None)
+    found = Room(size, whole, status.f_favail if status.f_files else None)
     quota = _quota(folder)
     return (
         found
@@ -92,13 +93,12 @@ def room_of(folder: Path) -> Room:
     )
 
 
-def free_at(fd: int) -> int:
-    """Return the bytes that are left on the disk of an open file, `UNKNOWN` where that is not told."""
-    return _free(os.fstatvfs(fd))
-
-
-def _free(status: os.statvfs_result) -> int:
-    return status.f_bavail * status.f_frsize if status.f_blocks else UNKNOWN
+def check_reserve(folder: Path, reserve: int) -> None:
+    """Raise OSError, as of a disk or a quota that is full, if less than `reserve` bytes are left there."""
+    room = room_of(folder)
+    if room.size < reserve:
+        code = errno.EDQUOT if room.by_quota else errno.ENOSPC
+        raise OSError(code, os.strerror(code), str(folder))
 
 
 def under(disk: Room, limit: int, used: int, most_files: int, files: int) -> Room:

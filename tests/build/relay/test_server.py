@@ -1,10 +1,12 @@
 """The relay as an HTTP server and proxy: what it answers, keeps and refuses."""
 
 import base64
+import errno
 import gzip
 import hashlib
 import http.client
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -18,7 +20,7 @@ import pytest
 from tests.build.relay.conftest import LOGIN, Index, needs_login
 from tests.doubles.web import Page, WebDouble
 
-from tiffin.build.relay import flight, keeping
+from tiffin.build.relay import flight, keeping, shelf
 from tiffin.build.relay.shelf import Shelf
 
 LIST = hashlib.sha256(b"list").hexdigest()
@@ -510,6 +512,47 @@ def test_on_a_full_disk_files_pass_and_are_not_kept(machine, index, monkeypatch)
             assert client(file_of(client, index, "wine")).data == data
     assert index.fetched() == ["wine-1.0-py3-none-any.whl"] * 2
     assert not list(Shelf(machine.home).parts.iterdir())
+
+
+def test_a_disk_that_becomes_full_ends_a_download_and_is_told(machine, index, monkeypatch):
+    with_login(machine, index)
+    data = index.add("wine", "1.0", size=300_000)
+    full = [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))]
+
+    def check_reserve(_folder, _reserve):
+        if full:
+            raise full.pop()
+
+    monkeypatch.setattr(flight, "_CHECKED", 0)
+    monkeypatch.setattr(flight, "check_reserve", check_reserve)
+    with machine.build() as entrance:
+        client = Client(entrance)
+        path = file_of(client, index, "wine")
+        with pytest.raises(http.client.IncompleteRead):
+            client(path)
+        assert client(path).data == data
+    [told] = machine.told
+    assert "/files/wine-1.0-py3-none-any.whl did not come to its end: No space left on device: " in told
+    assert f"the disk of {Shelf(machine.home).parts} has " in told
+
+
+def test_pages_pass_a_full_disk_and_leave_nothing(machine, index, monkeypatch):
+    with_login(machine, index)
+    index.add("wine", "1.0")
+
+    def full(*_arguments, **_options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    page = f"/_index/{index.web.url.replace('://', '/')}/simple/wine/"
+    with machine.build() as entrance:
+        monkeypatch.setattr(Shelf, "take", full)
+        assert b"/_file/" in Client(entrance)(page).data
+        assert not list(Shelf(machine.home).parts.iterdir())
+        monkeypatch.undo()
+        assert Client(entrance)(page).status == 200
+        monkeypatch.setattr(shelf, "atomic_write", full)  # it is asked about, and the answer cannot be noted
+        assert b"/_file/" in Client(entrance)(page).data
+    assert "If-None-Match" in index.web.seen[-1].headers
 
 
 def test_a_proxy_of_the_host_is_asked_with_its_login(machine):

@@ -8,22 +8,16 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from tiffin.build.canceled import Canceled
 from tiffin.build.giturl import without_login
 from tiffin.build.ops.urlmemory import Validators
-from tiffin.errors import (
-    CorruptError,
-    DeniedError,
-    NotFoundError,
-    TiffinError,
-    UnauthorizedError,
-    UnavailableError,
-)
+from tiffin.errors import DeniedError, NotFoundError, TiffinError, UnauthorizedError, UnavailableError
 from tiffin.events import StepProgress
-from tiffin.linux.room import free_at
+from tiffin.linux.room import check_reserve
 from tiffin.registry.failure import proxy_login_needed
 from tiffin.registry.hostfiles import HostFiles
 from tiffin.registry.transport import Transport, Trust
@@ -31,7 +25,6 @@ from tiffin.registry.transport import Transport, Trust
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from tiffin.events import Emit
     from tiffin.registry.transport import Answer
@@ -229,13 +222,11 @@ class _Pouring:
         return Received(digest, f"{self._algorithm}:{self._other.hexdigest()}" if self._other else digest)
 
     def _check_space(self, answer: Answer) -> None:
-        if free_at(self._file.fileno()) < _RESERVE:
+        try:
+            check_reserve(Path(self._file.name).parent, _RESERVE)
+        except OSError:
             answer.close()
-            raise CorruptError(
-                f"after {self.at >> 20} MiB of it the disk is nearly full",
-                code="no-space",
-                hint="make room below TIFFIN_HOME (tiffin system prune), or see what the server sends",
-            )
+            raise
 
 
 def _told(error: TiffinError, url: str) -> TiffinError:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from tiffin.build.canceled import Canceled
 from tiffin.errors import CorruptError, TiffinError, UnavailableError
 from tiffin.linux.files import write_all
-from tiffin.linux.room import free_at
+from tiffin.linux.room import check_reserve, room_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ class Flight:
 
     def has_room(self) -> bool:
         """Whether the disk takes the file, as far as its length is known, and is not nearly full then."""
-        return free_at(self._fd) >= (self.total or 0) - self.have + _RESERVE
+        return room_of(self.part.parent).size >= (self.total or 0) - self.have + _RESERVE
 
     def run(self, answer: Answer, closed: threading.Event) -> None:
         """Download to the end, or until nobody reads any more; never raises, `failure` tells."""
@@ -143,20 +143,21 @@ class Flight:
 
     def _drink(self, answer: Answer, closed: threading.Event) -> None:
         checked = self.have
-        while data := answer.some():
-            if closed.is_set() or self._holders < 2:
-                answer.close()
-                raise Canceled
-            os.lseek(self._fd, self.have, os.SEEK_SET)
-            write_all(self._fd, data)
-            self._state.update(data)
-            with self._grown:
-                self.have += len(data)
-                self._grown.notify_all()
-            if self.have - checked > _CHECKED:
-                checked = self.have
-                _check_space(self._fd, answer)
-        answer.close()
+        try:
+            while data := answer.some():
+                if closed.is_set() or self._holders < 2:
+                    raise Canceled
+                os.lseek(self._fd, self.have, os.SEEK_SET)
+                write_all(self._fd, data)
+                self._state.update(data)
+                with self._grown:
+                    self.have += len(data)
+                    self._grown.notify_all()
+                if self.have - checked > _CHECKED:
+                    checked = self.have
+                    check_reserve(self.part.parent, _RESERVE // 2)
+        finally:
+            answer.close()
 
     def blocks(self, start: int, end: int | None) -> Iterator[bytes]:
         """The bytes from `start` on to `end` as they come. Raises what ended the download, before its end."""
@@ -209,9 +210,3 @@ def _begin_of(answer: Answer) -> int:
 def _total_of(answer: Answer) -> int | None:
     text = answer.fields.get("Content-Range", "").rpartition("/")[2]
     return int(text) if text.isdecimal() else None
-
-
-def _check_space(fd: int, answer: Answer) -> None:
-    if free_at(fd) < _RESERVE // 2:
-        answer.close()
-        raise CorruptError("the disk is nearly full", code="no-space")

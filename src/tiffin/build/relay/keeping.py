@@ -19,6 +19,7 @@ from tiffin.build.relay.shelf import Entry, key_of
 from tiffin.build.relay.upstream import Answer, Wanted
 from tiffin.errors import CorruptError, UnavailableError
 from tiffin.linux.files import lock, remove_lock
+from tiffin.linux.room import room_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -203,8 +204,8 @@ class Keeper:
                 if flight.failure is None:
                     self._keep(flight, key, entry)
                     flight.finish()
-                elif isinstance(flight.failure, CorruptError):
-                    self.complain(flight.failure)
+                else:
+                    self._tell_of(flight.failure, entry.asked)
             finally:
                 slot.flight = None
                 held.close()
@@ -213,6 +214,14 @@ class Keeper:
 
         threading.Thread(target=download, daemon=True, name="relay-download").start()
         return served
+
+    def _tell_of(self, failure: TiffinError | OSError, url: str) -> None:
+        """Tell why a download ended, if that is nothing that its client says."""
+        if isinstance(failure, CorruptError):
+            self.complain(failure)
+        elif isinstance(failure, OSError):
+            left = room_of(self._shelf.parts).told(self._shelf.parts)
+            self._say(f"relay: {url} did not come to its end: {failure.strerror}: {left}")
 
     def _keep(self, flight: Flight, key: str, entry: Entry) -> None:
         with suppress(OSError):  # a full disk, or a prune beside us: the step has it all the same
@@ -277,11 +286,14 @@ class Keeper:
             _entry(asked, answer), sha256=hashlib.sha256(data).hexdigest(), size=len(data), fields={}
         )
         if is_keepable(answer.fields):
-            with suppress(OSError):
-                part = self._shelf.new_part()
-                part.write_bytes(data)
-                self._shelf.take(part, entry.sha256)
-                self._shelf.put(key, entry)
+            part = self._shelf.new_part()
+            with suppress(OSError):  # a full disk: the step has it all the same
+                try:
+                    part.write_bytes(data)
+                    self._shelf.take(part, entry.sha256)
+                    self._shelf.put(key, entry)
+                finally:
+                    part.unlink(missing_ok=True)
         return entry, data
 
     def _data(self, entry: Entry | None) -> bytes | None:

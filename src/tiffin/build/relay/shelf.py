@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 import msgspec
@@ -100,8 +101,9 @@ class Shelf:
         return None
 
     def put(self, key: str, entry: Entry) -> None:
-        """Remember `entry`, whose file is here."""
-        atomic_write(self._entries / key, msgspec.json.encode(entry), 0o600, sync=False)
+        """Remember `entry`, whose file is here; on a full disk nothing is: it can be had again."""
+        with suppress(OSError):
+            atomic_write(self._entries / key, msgspec.json.encode(entry), 0o600, sync=False)
 
     def forget(self, key: str) -> None:
         """Forget what is remembered under `key`."""
