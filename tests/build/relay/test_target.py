@@ -120,6 +120,7 @@ def test_what_is_below_an_index(url, below):
 def test_logins():
     assert login_of("https://a%40b:c%3Ad@h/") == "a@b:c:d"
     assert login_of("https://h/a@b") == ""
+    assert login_of("https://u:p@[h") == ""
     assert without_login("https://a:b@h:1/x") == "https://h:1/x"
 
 

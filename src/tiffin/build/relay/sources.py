@@ -183,7 +183,7 @@ def _uv_login(entry: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     """The index's address, with the login that variables named after it give."""
     url, name = str(entry["url"]), str(entry.get("name", "")).upper().replace("-", "_").replace(".", "_")
     user, password = (environ.get(f"UV_INDEX_{name}_{part}", "") for part in ("USERNAME", "PASSWORD"))
-    if not name or not (user or password) or "@" in url.partition("://")[2].partition("/")[0]:
+    if not name or not (user or password) or login_of(url):
         return url
     from urllib.parse import quote
 
@@ -231,7 +231,7 @@ def _hub(home: _Home) -> Source:
         cache = environ.get("XDG_CACHE_HOME") or (str(home.user / ".cache") if home.user else "")
         folder = environ.get("HF_HOME") or (f"{cache}/huggingface" if cache else "")
         place = environ.get("HF_TOKEN_PATH") or (f"{folder}/token" if folder else "")
-        token = _line(Path(place)) if place else ""
+        token = _text(Path(place)) if place else ""
     return Source(source.url, f"Bearer {token.strip()}" if token.strip() else "")
 
 
@@ -265,8 +265,8 @@ def _toml(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _line(path: Path) -> str:
+def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
+        return path.read_text(encoding="utf-8")
     except (OSError, ValueError):
         return ""

@@ -110,7 +110,10 @@ def addresses_in(value: str) -> list[str]:
 
 def login_of(url: str) -> str:
     """`user:password` of the address, or nothing."""
-    parts = urlsplit(url)
+    try:
+        parts = _split(url)
+    except InvalidError:
+        return ""
     if not parts.username and not parts.password:
         return ""
     return f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
