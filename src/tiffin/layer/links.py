@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tiffin.errors import CorruptError, FailedError
-from tiffin.linux.files import RootPath
+from tiffin.linux.files import RootPath, getxattr
 from tiffin.linux.ownerrecord import LINKS, Links, entries, parse_links, spell_links
 from tiffin.linux.statx import born
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     Owner = tuple[int, int]
 
-_ABSENT: Final = (errno.ENODATA, errno.EOPNOTSUPP, errno.EPERM)
 _FULL: Final = (errno.ENOSPC, errno.E2BIG, errno.ERANGE)
 _ROOT: Final = (0, 0)
 
@@ -140,12 +139,9 @@ def _born(host: str) -> int:
 
 
 def _links(directory: str) -> Links:
-    try:
-        text = os.getxattr(directory or "/", LINKS)
-    except OSError as error:
-        if error.errno in _ABSENT:
-            return Links()
-        raise
+    text = getxattr(directory or "/", LINKS)
+    if text is None:
+        return Links()
     links = _parsed(text)
     if links is None:
         raise CorruptError(

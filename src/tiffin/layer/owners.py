@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from tiffin.errors import CorruptError, UnsupportedError
 from tiffin.layer.links import owner_of_link, set_owner_of_link
+from tiffin.linux.files import getxattr
 from tiffin.linux.ownerrecord import CAPABILITY, OWNER, Record, parse, spell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_ABSENT: Final = (errno.ENODATA, errno.EOPNOTSUPP, errno.EPERM)
 _DEVICE: Final = (stat.S_IFCHR, stat.S_IFBLK)
 _OURS: Final = {stat.S_IFREG: 0o600, stat.S_IFDIR: 0o700}
 
@@ -211,13 +211,8 @@ def _record_node(host: str, mode: int, device: int, owner: tuple[int, int]) -> N
 
 
 def _record(target: int | str) -> Record | None:
-    try:
-        text = os.getxattr(target, OWNER, follow_symlinks=isinstance(target, int))
-    except OSError as error:
-        if error.errno in _ABSENT:
-            return None
-        raise
-    return _parse(text, target)
+    text = getxattr(target, OWNER, follow=isinstance(target, int))
+    return None if text is None else _parse(text, target)
 
 
 def _parse(text: bytes, target: int | str) -> Record:

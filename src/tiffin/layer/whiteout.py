@@ -12,25 +12,30 @@ import os
 import stat
 from typing import Final
 
+from tiffin.linux.files import NO_XATTR, getxattr
+
 PREFIX: Final = ".wh."
 META_PREFIX: Final = ".wh..wh."
 OPAQUE_MARKER: Final = ".wh..wh..opq"
 
 OPAQUE: Final = "user.overlay.opaque"
 WHITEOUT: Final = "user.overlay.whiteout"
-_ABSENT: Final = (errno.ENODATA, errno.EOPNOTSUPP, errno.EPERM)
 
 
 def is_whiteout(host: str, status: os.stat_result) -> bool:
     """Whether the entry at `host` hides what lies below it and is nothing itself."""
     if stat.S_ISCHR(status.st_mode):
         return status.st_rdev == 0
-    return status.st_size == 0 and stat.S_ISREG(status.st_mode) and _attribute(host, WHITEOUT) is not None
+    return (
+        status.st_size == 0
+        and stat.S_ISREG(status.st_mode)
+        and getxattr(host, WHITEOUT, follow=False) is not None
+    )
 
 
 def is_opaque(host: str) -> bool:
     """Whether the directory at `host` hides the one below it; "x" only says that there are whiteouts."""
-    return _attribute(host, OPAQUE) == b"y"
+    return getxattr(host, OPAQUE, follow=False) == b"y"
 
 
 def make_whiteout(directory_fd: int, name: str) -> None:
@@ -52,7 +57,7 @@ def _make_whiteout_file(directory_fd: int, name: str) -> None:
     finally:
         os.close(fd)
     directory = f"/proc/self/fd/{directory_fd}"
-    if _attribute(directory, OPAQUE, follow=True) is None:
+    if getxattr(directory, OPAQUE) is None:
         os.setxattr(directory, OPAQUE, b"x")
 
 
@@ -66,14 +71,5 @@ def clear_opaque(host: str) -> None:
     try:
         os.removexattr(host, OPAQUE, follow_symlinks=False)
     except OSError as error:
-        if error.errno not in _ABSENT:
+        if error.errno not in NO_XATTR:
             raise
-
-
-def _attribute(host: str, name: str, *, follow: bool = False) -> bytes | None:
-    try:
-        return os.getxattr(host, name, follow_symlinks=follow)
-    except OSError as error:
-        if error.errno in _ABSENT:
-            return None
-        raise

@@ -53,6 +53,8 @@ _CANNOT = frozenset(
     (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.ETXTBSY)
 )
 _NO_XATTRS = frozenset((errno.EOPNOTSUPP, errno.ENOSYS))
+NO_XATTR = frozenset((errno.ENODATA, errno.EOPNOTSUPP, errno.EPERM))
+"""What is said of an attribute that is not there, or of what cannot have any."""
 DAMAGE = frozenset((errno.EIO, errno.EUCLEAN))
 """What the kernel says of a file that is there and cannot be read."""
 
@@ -315,6 +317,16 @@ def _same_file(fd: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(fd), path.stat())
     except FileNotFoundError:
         return False
+
+
+def getxattr(target: Target, name: str, *, follow: bool = True) -> bytes | None:
+    """Return an attribute of an open file or of what is at a path; None if it has none, or can have none."""
+    try:
+        return os.getxattr(target, name, follow_symlinks=follow)
+    except OSError as error:
+        if error.errno not in NO_XATTR:
+            raise
+        return None
 
 
 def getxattrs(target: Target) -> dict[str, bytes]:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 NONE = Record(0, 0)
 _CARRIERS = (stat.S_IFREG, stat.S_IFDIR)
-_ABSENT = (errno.ENODATA, errno.EOPNOTSUPP, errno.EPERM)
 _MOST_REMEMBERED = 1 << 16
 _MOST_LINKS = 1 << 18  # some 60 MB: who makes more links for others than that gets no more
 
@@ -48,11 +47,9 @@ class Records:
 
     def at(self, path: bytes, *, follow: bool) -> Record | None:
         """Return what is recorded of what is at the path, None for nothing. Raises OSError."""
-        try:
-            return parse(lifted(path, lambda: os.getxattr(path, OWNER, follow_symlinks=follow)))
-        except OSError as error:
-            if error.errno not in _ABSENT:
-                raise
+        text = lifted(path, lambda: files.getxattr(path, OWNER, follow=follow))
+        if text is not None:
+            return parse(text)
         if follow and not self._knows_links():
             return None
         status = os.stat(path, follow_symlinks=follow)
@@ -168,9 +165,5 @@ class Records:
 
 
 def _carried(path: bytes) -> Record | None:
-    try:
-        return parse(lifted(path, lambda: os.getxattr(path, OWNER)))
-    except OSError as error:
-        if error.errno not in _ABSENT:
-            raise
-        return None
+    text = lifted(path, lambda: files.getxattr(path, OWNER))
+    return None if text is None else parse(text)
