@@ -116,6 +116,16 @@ class TestContexts:
         node = tree.resolve("a").node
         assert mark([("a", facts_below(node))]) == mark_of(select(tree, ["a"]))
 
+    def test_what_is_new_is_walked_once(self, take, monkeypatch):
+        walked = []
+        monkeypatch.setattr(
+            "tiffin.build.reading.facts_below", lambda node: walked.append(node.path) or facts_below(node)
+        )
+        first = take()
+        assert walked == []
+        assert take().content == first.content
+        assert walked == ["/"]
+
     def test_what_did_not_change_is_not_selected(self, take, monkeypatch):
         first = take()
         assert [node.path for node in first.entries()[0].below][:3] == ["/a", "/a/b", "/a/b/c"]

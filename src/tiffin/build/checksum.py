@@ -75,8 +75,11 @@ class Checksums:
 
     def known(self, selector: str, mark: bytes) -> str:
         """Return the digest of what `selector` selects, if it has the same mark as it had; else nothing."""
-        remembered = self._read(f"{self._scope}\n{selector}")
-        return remembered[len(mark) :].decode() if mark and remembered.startswith(mark) else ""
+        return digest_of(self.remembered(selector), mark)
+
+    def remembered(self, selector: str) -> bytes:
+        """Return the mark and the digest of what `selector` selected the last time; nothing if it is new."""
+        return self._read(f"{self._scope}\n{selector}")
 
     def selection(self, selector: str, selection: Sequence[Selected], looked: int) -> str:
         """Return the digest of what `selector` selects; `looked` is when that began, in ns."""
@@ -143,6 +146,11 @@ class Checksums:
                 digest,
             )
             self._changed = True
+
+
+def digest_of(remembered: bytes, mark: bytes) -> str:
+    """Return the digest that is remembered with this mark, or nothing."""
+    return remembered[len(mark) :].decode() if mark and remembered.startswith(mark) else ""
 
 
 def _is_settled(selection: Sequence[Selected], looked: int) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from tiffin.build import cachekey
-from tiffin.build.checksum import Checksums, hash_file, selection_digest
+from tiffin.build.checksum import Checksums, digest_of, hash_file, selection_digest
 from tiffin.build.facts import facts_below, mark, mark_of
 from tiffin.build.selection import Selected, select
 from tiffin.dockerfile.match import has_wildcard, unescape
@@ -126,6 +126,8 @@ class Reader:
         """Return what a plain COPY takes if all of it is as it was: then nobody needs its entries."""
         if op.exclude or op.parents or context.rules or any(map(has_wildcard, op.sources)):
             return None
+        if not (remembered := self._checksums_of(name).remembered(_selector(op))):
+            return None  # it will be looked for in any case: do not look twice
         found: list[tuple[str, list[Fact]]] = []
         for source in op.sources:
             node = context.tree.resolve(unescape(source)).node
@@ -133,7 +135,7 @@ class Reader:
                 return None
             found.append((unescape(source).rstrip("/").rpartition("/")[2], facts_below(node)))
         seen = mark(found)
-        content = self._checksums_of(name).known(_selector(op), seen)
+        content = digest_of(remembered, seen)
 
         @cache
         def selected() -> Sequence[Selected]:
