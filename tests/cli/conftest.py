@@ -18,7 +18,7 @@ class FakeEngine:
         self.emit = None
         self._monkeypatch = monkeypatch
         settings = SimpleNamespace(load=self._load)
-        self.module("tiffin.engine.settings", Settings=settings, has_file=lambda _environ: False)
+        self.module("tiffin.engine.settings", Settings=settings, real_name=lambda _engine, name: name)
         self.module("tiffin.engine.engine", Engine=SimpleNamespace(open=self._open))
         self.opened = SimpleNamespace(rung=SimpleNamespace(value="root"))
 

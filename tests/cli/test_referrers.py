@@ -54,7 +54,9 @@ def test_the_network_is_taken_from_any_command(tiffin, engine):
         seen.append(environ.get("TIFFIN_OFFLINE")) or SimpleNamespace(**more)
     )
     engine.module(
-        "tiffin.engine.settings", Settings=SimpleNamespace(load=engine._load), has_file=lambda _environ: False
+        "tiffin.engine.settings",
+        Settings=SimpleNamespace(load=engine._load),
+        real_name=lambda _engine, name: name,
     )
     tiffin("--offline", "pull", "-q", "python")
     tiffin("pull", "-q", "python")

@@ -17,7 +17,7 @@ from tiffin.container.removal import put_away
 from tiffin.engine.admission import check, check_programs
 from tiffin.engine.lookup import find_complete, need_image
 from tiffin.engine.prepared import Prepared, keep
-from tiffin.engine.settings import has_file
+from tiffin.engine.settings import real_name
 from tiffin.engine.standing import FILES, Made, Top, directory_of, furnish, hold, name_of, tell
 from tiffin.engine.starting import plan_of, shares
 from tiffin.engine.variables import labels, variables
@@ -48,11 +48,7 @@ if TYPE_CHECKING:
 
 def create(engine: Engine, request: RunRequest) -> Record:
     """Make the container, without starting it; nothing of it is left if that fails."""
-    if has_file(engine.settings.environ):
-        from tiffin.engine.running import aliased
-
-        request = aliased(engine, request)
-    made = make(engine, request)
+    made = make(engine, request._replace(image=real_name(engine, request.image)))
     os.close(made.held)
     tell(engine, made.record, "create")
     return made.record

@@ -14,7 +14,7 @@ from tiffin.container.record import Records
 from tiffin.container.removal import put_away
 from tiffin.engine.prepared import make_again
 from tiffin.engine.request import RunRequest
-from tiffin.engine.settings import has_file
+from tiffin.engine.settings import real_name
 from tiffin.engine.standing import ROOT, Made, control_of, directory_of, lock_of, tell, volumes_of
 from tiffin.engine.starting import run_foreground, shares, start_detached
 from tiffin.errors import ConflictError, TiffinError
@@ -41,7 +41,7 @@ def run(
     `announce` gets the id: when the program of a detached container has begun, and before that of one
     in the foreground does. A container that cannot be started stays, as in Docker, unless it was `--rm`.
     """
-    request = aliased(engine, request)
+    request = request._replace(image=real_name(engine, request.image))
     enter_for(engine, [request], at_once=False)
     tidy(engine)
     made = make_again(engine, request) or _make(engine, request)
@@ -59,15 +59,6 @@ def run(
         if record.remove and not (apart and state_of(engine, record).running):
             remove(engine, record, volumes=True)
         engine.db.leave()
-
-
-def aliased(engine: Engine, request: RunRequest) -> RunRequest:
-    """Return the request with the image that its name is an alias of, if it is one."""
-    if not has_file(engine.settings.environ):
-        return request
-    from tiffin.engine.aliases import real_name
-
-    return request._replace(image=real_name(engine, request.image))
 
 
 def _apart(record: Record, client: Client, *, interactive: bool) -> bool:

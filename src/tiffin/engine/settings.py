@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
+    from tiffin.engine.engine import Engine
+
 DEFAULT_EPOCH = 315_619_200
 """2 January 1980, the time of everything that is built: ZIP, and so every wheel, knows none before 1980."""
 
@@ -51,6 +53,15 @@ class Settings(NamedTuple):
             runtime=environ.get("TIFFIN_RUNTIME", ""),
             runtimes=environ.get("TIFFIN_RUNTIMES", ""),
         )
+
+
+def real_name(engine: Engine, name: str, told: dict[str, str] | None = None) -> str:
+    """Return the name of the image to take for `name`: an alias is looked for where there are settings."""
+    if not has_file(engine.settings.environ):
+        return name
+    from tiffin.engine import aliases
+
+    return aliases.real_name(engine, name, told)
 
 
 def has_file(environ: Mapping[str, str]) -> bool:

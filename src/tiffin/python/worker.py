@@ -127,14 +127,10 @@ def _remove_image(engine: Engine, name: str, *, force: bool) -> None:
 
 
 def _pull(engine: Engine, name: str, platform: str | None) -> Fields:
-    from tiffin.engine.settings import has_file
+    from tiffin.engine.settings import real_name
     from tiffin.engine.transfers import pull
 
-    if has_file(engine.settings.environ):
-        from tiffin.engine.aliases import real_name
-
-        name = real_name(engine, name)
-    return _of_digest(engine, pull(engine, name, platform).digest)
+    return _of_digest(engine, pull(engine, real_name(engine, name), platform).digest)
 
 
 def _push(engine: Engine, name: str, platform: str | None, *, split: bool) -> str:

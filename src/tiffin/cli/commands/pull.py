@@ -26,13 +26,10 @@ def run(session: Session, arguments: Arguments) -> int:
 
             names = pull_all(engine, name, platform)
         else:
-            from tiffin.engine.settings import has_file
+            from tiffin.engine.settings import real_name
             from tiffin.engine.transfers import pull
 
-            if has_file(session.environ):
-                from tiffin.engine.aliases import real_name
-
-                name = real_name(engine, name)
+            name = real_name(engine, name)
             pull(engine, name, platform)
             names = [Reference.parse(name).tagged()]
     for reference in names:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tiffin.build.graph import BaseImage
 from tiffin.engine.building.inputs import is_context_image
 from tiffin.engine.lookup import find_complete
-from tiffin.engine.settings import has_file
+from tiffin.engine.settings import real_name
 from tiffin.errors import NotFoundError, TiffinError
 from tiffin.oci.config import ImageConfig
 from tiffin.snapshot.unpack import unpack_image
@@ -58,10 +58,7 @@ class BaseResolver:
 
             return find_context_image(self._engine, reference, self._request, platform)
         pull = self._request.pull
-        if has_file(self._engine.settings.environ):
-            from tiffin.engine.aliases import real_name
-
-            reference = real_name(self._engine, reference, self.aliases)
+        reference = real_name(self._engine, reference, self.aliases)
         found = None if pull else find_complete(self._engine, reference, platform)
         if found is None:
             from tiffin.engine.transfers import pull_base

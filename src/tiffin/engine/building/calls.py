@@ -23,7 +23,7 @@ from tiffin.engine.building.inputs import BUILT, is_context_image, read_inputs, 
 from tiffin.engine.building.lint import report_copies, violation
 from tiffin.engine.building.platforms import plan_requests
 from tiffin.engine.lookup import find_complete
-from tiffin.engine.settings import has_file
+from tiffin.engine.settings import real_name
 from tiffin.errors import InvalidError, NotFoundError, TiffinError
 from tiffin.events import Notice
 from tiffin.image.view import open_image
@@ -221,10 +221,7 @@ class _Configs:
 
             self._engine.enter()
             return find_context_image(self._engine, name, self._request, platform).config
-        if has_file(self._engine.settings.environ):
-            from tiffin.engine.aliases import real_name
-
-            name = real_name(self._engine, name)
+        name = real_name(self._engine, name)
         found = find_complete(self._engine, name, platform)
         if found is not None:
             return found.config
