@@ -91,12 +91,9 @@ def main():
         # With Docker's older image store BuildKit cannot merge layers, nor keep all attributes.
         settings = place / "daemon.json"
         settings.write_text('{"features": {"containerd-snapshotter": true}}')
-        docker.start("--config-file", settings)
-        try:
+        with docker.running("--config-file", settings):
             _record(Recorder(docker, place), arguments.areas or table.areas())
             (GOLDEN / "VERSIONS").write_text(_versions(docker))
-        finally:
-            docker.stop()
 
 
 def _record(recorder, names):

@@ -134,12 +134,9 @@ class Docker:
 
     def close(self) -> None:
         """End our daemon, and only ours."""
-        self.daemon.terminate()
-        try:
-            self.daemon.wait(30)
-        except subprocess.TimeoutExpired:
-            self.daemon.kill()
-            self.daemon.wait()
+        from tests.live.dockerd import end
+
+        end(self.daemon)
 
 
 class RootlessDocker(Docker):

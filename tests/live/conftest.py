@@ -168,10 +168,8 @@ def docker(tmp_path_factory):
     for program in (DAEMON, CLIENT):
         if not program.exists():
             pytest.skip(f"{program} of the package docker.io is not installed")
-    engine = Docker(tmp_path_factory.mktemp("docker"))
-    engine.start()
-    yield engine
-    engine.stop()
+    with Docker(tmp_path_factory.mktemp("docker")).running() as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,16 @@ import pytest
 DAEMON = Path("/usr/sbin/dockerd")
 CLIENT = Path("/usr/bin/docker")
 PATIENCE = 60
+
+
+def end(daemon):
+    """End a daemon of ours, by its process and no other."""
+    daemon.terminate()
+    try:
+        daemon.wait(30)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        daemon.wait()
 
 
 class Docker:
@@ -22,6 +33,15 @@ class Docker:
         self.env = {**os.environ, "PATH": ":".join(folders), "DOCKER_CONFIG": str(place)}
         self.socket = f"unix://{place}/docker.sock"
         self.log = place / "log"
+
+    @contextmanager
+    def running(self, *more):
+        """Run the daemon while the block lasts."""
+        self.start(*more)
+        try:
+            yield self
+        finally:
+            self.stop()
 
     def start(self, *more):
         arguments = [self.inside(DAEMON), "--host", self.socket, "--data-root", self.place / "data"]
@@ -44,13 +64,7 @@ class Docker:
         return self.root / program.relative_to("/")
 
     def stop(self):
-        """End our daemon, by its process and no other."""
-        self.daemon.terminate()
-        try:
-            self.daemon.wait(30)
-        except subprocess.TimeoutExpired:
-            self.daemon.kill()
-            self.daemon.wait()
+        end(self.daemon)
         mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
         for mount in sorted((m for m in mounts if m.startswith(f"{self.place}/")), reverse=True):
             subprocess.run(["umount", mount], check=False)

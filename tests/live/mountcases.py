@@ -152,13 +152,9 @@ def main():
         shutil.copy("/bin/busybox", folder / "bin/busybox")
         (folder / "Dockerfile").write_text(BASE)
         tiffin("build", "-q", "-t", "base", folder)
-        docker = Docker(folder)
-        docker.start()
-        try:
+        with Docker(folder).running() as docker:
             docker("load", "-i", build(tiffin, "base", folder))
             GOLDEN.write_text(told(docker, folder / "place"))
-        finally:
-            docker.stop()
 
 
 if __name__ == "__main__":

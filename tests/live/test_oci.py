@@ -35,13 +35,12 @@ def files(tmp_path_factory):
 def docker(tmp_path, program, files):
     if not DAEMON.exists():
         pytest.skip("docker.io is not installed")
-    engine = Docker(tmp_path)
-    engine.start("--add-runtime", f"tiffin={program}", "--default-runtime", "tiffin")
     tar = subprocess.run(["tar", "-C", files, "-c", "."], capture_output=True, check=True).stdout
     (tmp_path / "files.tar").write_bytes(tar)
-    engine("import", tmp_path / "files.tar", "box")
-    yield engine
-    engine.stop()
+    options = ("--add-runtime", f"tiffin={program}", "--default-runtime", "tiffin")
+    with Docker(tmp_path).running(*options) as engine:
+        engine("import", tmp_path / "files.tar", "box")
+        yield engine
 
 
 def test_docker_runs_its_containers_by_it(docker):
