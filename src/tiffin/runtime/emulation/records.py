@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NONE = Record(0, 0)
 _CARRIERS = (stat.S_IFREG, stat.S_IFDIR)
+_TYPE, _MODE, _SET_ID = 0o170000, 0o7777, 0o6000
 _MOST_REMEMBERED = 1 << 16
 _MOST_LINKS = 1 << 18  # some 60 MB: who makes more links for others than that gets no more
 
@@ -80,6 +81,8 @@ class Records:
         if known is None and (uid, gid) == (0, 0):
             return
         record = (known or NONE)._replace(uid=uid, gid=gid)
+        if record.device is None and stat.S_ISREG(status.st_mode):
+            record = record._replace(mode=record.mode & ~_SET_ID)
         try:
             if record == NONE:
                 lifted(path, lambda: os.removexattr(path, OWNER))
@@ -88,6 +91,19 @@ class Records:
         except OSError as error:
             if error.errno != errno.EOPNOTSUPP:  # what is in memory, and in no layer, may have none
                 raise
+
+    def set_mode(self, path: bytes, mode: int, *, hidden: bool) -> None:
+        """Record the mode of a file or directory if it is not what is on disk, or of a device."""
+        known = _carried(path)
+        if known is None and not hidden:
+            return
+        record = known or NONE
+        kind = record.mode & _TYPE or mode & _TYPE
+        told = record._replace(mode=kind | mode & _MODE if hidden or record.device is not None else 0)
+        if told == NONE:
+            os.removexattr(path, OWNER)
+        elif told != record:
+            os.setxattr(path, OWNER, spell(told))
 
     def set_new(self, fd: int, owner: tuple[int, int]) -> None:
         """Record the owners of a file that has just been made and is open."""

@@ -130,6 +130,8 @@ def put(data: bytearray, mask: int, record: Record) -> None:
     mode_at, uid_at, gid_at, device_at = _STAT[_MACHINE] if mask < 0 else _STATX
     data[uid_at : uid_at + 4] = record.uid.to_bytes(4, "little")
     data[gid_at : gid_at + 4] = record.gid.to_bytes(4, "little")
+    if record.mode and record.device is None:
+        data[mode_at : mode_at + 2] = record.mode.to_bytes(2, "little")
     if record.device is not None:
         mode = int.from_bytes(data[mode_at : mode_at + 2], "little")
         mode = record.mode & _TYPE | stat.S_IMODE(mode)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tiffin.runtime.emulation.credentials import Credentials
     from tiffin.runtime.emulation.records import Records
 
-CHOWN, SETGID, SETUID, MKNOD = 0, 6, 7, 27
+CHOWN, SETGID, SETUID, MKNOD, SETFCAP = 0, 6, 7, 27, 31
 """Capabilities of which something depends here."""
 
 _FD_BITS = 32

@@ -68,7 +68,7 @@ _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(calls.MAKING, changing.make),
     **dict.fromkeys(("rmdir", "unlink", "unlinkat"), changing.remove),
     **dict.fromkeys(("rename", "renameat", "renameat2"), changing.rename),
-    **dict.fromkeys(("chmod", "fchmodat", "fchmodat2"), changing.change_mode),
+    **dict.fromkeys(("chmod", "fchmod", "fchmodat", "fchmodat2"), changing.change_mode),
     **dict.fromkeys(("chown", "fchown", "lchown", "fchownat"), changing.change_owner),
     **dict.fromkeys(("utime", "utimes", "futimesat", "utimensat"), changing.change_times),
     "truncate": changing.truncate,
@@ -122,6 +122,7 @@ class _Answerer:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         journal = os.open(trace.journal, flags, 0o600) if trace.journal else -1
         records = Records(journal, layers, root=callers.root, proc=b"/proc/", since=time.time_ns())
+        callers.records = records
         site = Site(callers, records, trace.capabilities, trace.no_new_privs)
         self._ground = Ground(site, callers, os.stat("/proc").st_dev, {})
         # Until its program begins, the first process is the runtime, and has every right.

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from tiffin.linux import files
 from tiffin.runtime.emulation.caller import AT_FDCWD, Callers
+from tiffin.runtime.emulation.records import Records
 from tiffin.runtime.tracing.meanings import inside, joined, meaning_of
 from tiffin.runtime.tracing.memory import ThreadsMemory
 from tiffin.runtime.tracing.names import Names
@@ -26,6 +28,8 @@ _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _PUBLIC = (b"", b"stat", b"statm", b"status", b"cmdline", b"comm", b"cgroup")
 _STOOD_IN = (b"mounts", b"mountinfo", b"mountstats")
 _STATUS = 4096
+_ENTRY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_OURS = {stat.S_IFREG: 0o600, stat.S_IFDIR: 0o700}
 
 
 class Tracees(Callers):
@@ -43,6 +47,7 @@ class Tracees(Callers):
         self.root = os.readlink(self.named(self.top))
         self.own_umask = super().umask(os.getpid())
         self._apart = self.root + b"/proc", self.root + b"/dev"
+        self.records = Records(-1, [], root=self.root, proc=self.proc)
         self.names = Names(self.root + b".names")
 
     def program(self, pid: int) -> bytes:
@@ -143,11 +148,23 @@ class Tracees(Callers):
 
     def settle(self, fd: int, mode: int, name: bytes = b"") -> None:
         """See to it that what was just made has this mode, whatever our own umask."""
-        if mode & self.own_umask:
-            if name:
-                os.chmod(name.rstrip(b"/"), mode, dir_fd=fd)
-            else:
-                os.fchmod(fd, mode)
+        needed = _OURS[stat.S_IFDIR] if name else _OURS[stat.S_IFREG]
+        if not mode & self.own_umask and mode & needed == needed:
+            return
+        made = os.open(name.rstrip(b"/"), _ENTRY, dir_fd=fd) if name else os.dup(fd)
+        try:
+            self.change_mode(made, mode | os.fstat(made).st_mode & stat.S_ISGID)
+        finally:
+            os.close(made)
+
+    def change_mode(self, fd: int, mode: int) -> None:
+        """Give what is open as O_PATH this mode: what would shut ourselves out is recorded."""
+        path = self.named(fd)
+        kind = stat.S_IFMT(os.fstat(fd).st_mode)
+        ours = mode | _OURS.get(kind, 0)
+        os.chmod(path, ours)
+        if kind in _OURS:
+            self.records.set_mode(path, kind | mode, hidden=ours != mode)
 
     def _find_apart(self, call: Call, meaning: Meaning, flags: int) -> int:
         if meaning.kind == "device":

@@ -16,12 +16,12 @@ ASKING = (*calls.ASKING, "readlink", "readlinkat", "getcwd")
 MAKING = ("mkdir", "mkdirat", "mknod", "mknodat", "symlink", "symlinkat", "link", "linkat")
 REMOVING = ("rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2")
 CHANGING = (
-    *("chmod", "fchmodat", "fchmodat2", "utime", "utimes", "futimesat", "utimensat", "truncate"),
+    *("chmod", "fchmod", "fchmodat", "fchmodat2", "utime", "utimes", "futimesat", "utimensat", "truncate"),
     *calls.OWNERS,
 )
 ATTRIBUTES = (
-    *("setxattr", "lsetxattr", "fsetxattr", "getxattr", "lgetxattr", "listxattr", "llistxattr", "flistxattr"),
-    *("removexattr", "lremovexattr"),
+    *("setxattr", "lsetxattr", "fsetxattr", "getxattr", "lgetxattr", "fgetxattr"),
+    *("listxattr", "llistxattr", "flistxattr", "removexattr", "lremovexattr", "fremovexattr"),
 )
 PROGRAMS = ("execve", "execveat")
 PLACES = ("chdir", "chroot")

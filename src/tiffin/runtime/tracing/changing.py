@@ -148,14 +148,15 @@ def rename(ground: Ground, call: Call, meaning: Meaning) -> Answer:
 def change_mode(ground: Ground, call: Call, meaning: Meaning) -> Answer:
     """Change the mode of a file."""
     args = call.args
-    if meaning.name == "chmod":
-        directory, path_at, mode, flags = AT_FDCWD, args[0], args[1], 0
+    if meaning.name == "fchmod":
+        fd, mode = ground.callers.opened(call, descriptor(args[0])), args[1]
+    elif meaning.name == "chmod":
+        fd, mode = _find(ground, call, AT_FDCWD, args[0], 0), args[1]
     else:
-        directory, path_at, mode = descriptor(args[0]), args[1], args[2]
-        flags = args[3] & _WORD if meaning.name == "fchmodat2" else 0
-    fd = _find(ground, call, directory, path_at, flags)
+        flags, mode = args[3] & _WORD if meaning.name == "fchmodat2" else 0, args[2]
+        fd = _find(ground, call, descriptor(args[0]), args[1], flags)
     try:
-        os.chmod(ground.callers.named(fd), mode & _MODE)
+        ground.callers.change_mode(fd, mode & _MODE)
     finally:
         os.close(fd)
     return 0

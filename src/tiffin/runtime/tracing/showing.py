@@ -139,11 +139,12 @@ def may(
     if status.st_uid != ground.callers.ids[0]:  # a device, or a file of /proc: it is the kernel's
         return os.access(ground.callers.named(fd), wanted)
     who = ground.callers.who(call.pid)
+    record = ground.site.records.at(ground.callers.named(fd), follow=True) or NONE
+    mode = record.mode if record.mode and record.device is None else status.st_mode
     ids = (who.user.effective, who.group.effective) if effective else (who.user.real, who.group.real)
     if ids[0] == 0:
-        return not wanted & 1 or stat.S_ISDIR(status.st_mode) or bool(status.st_mode & 0o111)
-    owner = (ground.site.records.at(ground.callers.named(fd), follow=True) or NONE)[:2]
-    return may_access(ids, who.groups, owner, status.st_mode, wanted)
+        return not wanted & 1 or stat.S_ISDIR(mode) or bool(mode & 0o111)
+    return may_access(ids, who.groups, record[:2], mode, wanted)
 
 
 def read_link(ground: Ground, call: Call, meaning: Meaning) -> Answer:
