@@ -68,6 +68,25 @@ def test_what_is_reached_stays_and_the_rest_goes(home, db):
     assert [count(db, table) for table in ("layer", "layer_blob", "cache")] == [1, 1, 1]
 
 
+def test_the_disk_is_waited_for_only_if_something_goes(home, db, monkeypatch):
+    gone = layer(home, db, "gone")
+    waits = []
+
+    def settle():
+        waits.append(home.layer(gone).exists())
+
+    monkeypatch.setattr(db, "settle", settle)
+    kept = [Node("layer", gone)]
+    collect(home, db, lambda: kept, alone)
+    assert waits == []
+    blob(home, "stray")
+    collect(home, db, lambda: kept, alone)
+    assert waits == [True]  # before it goes: it must not have its name back
+    waits.clear()
+    collect(home, db, list, alone)
+    assert waits == [True, False]  # and after: nobody may believe that the layer is there
+
+
 def test_a_dry_run_says_the_same_and_does_nothing(home, db):
     stray, gone = blob(home, "stray"), layer(home, db, "gone")
     told = collect(home, db, list, alone, dry_run=True)

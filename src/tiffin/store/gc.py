@@ -137,14 +137,12 @@ class _Collector:
         self._db = db
         self._dry_run = dry_run
         self._size = 0
+        self._settled = False
 
     def sweep(
         self, roots: Callable[[], Iterable[Node]], links: Callable[[Node], Iterable[Node]], trash: Path
     ) -> Swept:
-        # Durable: were the disk to forget that a layer went, it would believe in one that came again since.
-        with self._db.transaction(durable=not self._dry_run) as connection:
-            if not self._dry_run:
-                self._db.settle()  # what is to go must not have its name back after a power cut
+        with self._db.transaction() as connection:
             holding = Leases(self._db).holding()
             held = [Node(kind, key) for kind, key in holding.items if kind in ("blob", "layer")]  # type: ignore[arg-type]  # just compared
             marked = mark([*held, *roots()], links)
@@ -180,6 +178,9 @@ class _Collector:
             return False
         self._size += status.st_blocks * 512 if usage is None else usage
         if not self._dry_run:
+            if not self._settled:
+                self._db.settle()  # what is to go must not have its name back after a power cut
+                self._settled = True
             path.rename(trash / f"{path.parent.name}-{path.name}")  # a layer and its tar have the same name
         return True
 
@@ -188,11 +189,13 @@ class _Collector:
         gone = {str(layer) for layer in layers}
         gone |= {diff_id for diff_id in recorded if not self._home.layer(DiffID(diff_id)).exists()}
         rows = [(diff_id,) for diff_id in gone]
-        for table in ("layer", "layer_blob", "cache"):
-            connection.executemany(f"DELETE FROM {table} WHERE diff_id = ?", rows)  # noqa: S608  # names of ours
-        connection.executemany("DELETE FROM layer_part WHERE whole = ?1 OR diff_id = ?1", rows)
         if rows:
-            connection.execute("DELETE FROM tree_digest")  # only a memory, of stacks that may be gone
+            # Were the disk to forget that a layer went, it would believe in one that came again since.
+            with self._db.transaction(durable=True):
+                for table in ("layer", "layer_blob", "cache"):
+                    connection.executemany(f"DELETE FROM {table} WHERE diff_id = ?", rows)  # noqa: S608  # names of ours
+                connection.executemany("DELETE FROM layer_part WHERE whole = ?1 OR diff_id = ?1", rows)
+                connection.execute("DELETE FROM tree_digest")  # only a memory, of stacks that may be gone
         connection.execute("DELETE FROM step_record WHERE key NOT IN (SELECT key FROM cache)")
         for table in ("checksum", "fetched", "step_place"):
             connection.execute(f"DELETE FROM {table} WHERE used < ?", (time.time_ns() - _FORGET,))  # noqa: S608
