@@ -15,6 +15,7 @@ from tiffin.store.partials import Partials
 if TYPE_CHECKING:
     from tiffin.engine.engine import Engine
     from tiffin.image.view import FetchedImage
+    from tiffin.linux.room import Room
 
 _PACKED = ("gzip", "zstd")
 _USUAL = 2.5
@@ -33,9 +34,12 @@ def check_room(folder: Path, wanted: int, what: str, hint: str) -> None:
     """Raise FailedError if `what`, of at least so many bytes, does not fit on the disk of the folder."""
     room = room_of(folder)
     if wanted > room.size:
-        raise FailedError(
-            f"{what} takes at least {in_words(wanted)}, and {room.told(folder)}", code="no-room", hint=hint
-        )
+        raise _no_room(room, folder, wanted, what, hint)
+
+
+def _no_room(room: Room, folder: Path, wanted: int, what: str, hint: str) -> FailedError:
+    least = f"{what} takes at least {in_words(wanted)}"
+    return FailedError(f"{least}, and {room.told(folder)}", code="no-room", hint=hint)
 
 
 def check_room_for(engine: Engine, image: FetchedImage, what: str) -> None:
@@ -52,15 +56,19 @@ def check_room_for(engine: Engine, image: FetchedImage, what: str) -> None:
     }
     begun = sum(min(Partials(engine.home).size(digest), size) for digest, size in coming.items())
     blobs, trees = sum(coming.values()) - begun, sum(unpacked.values())
-    if blobs + trees > free_bytes(engine.home.root):
-        check_room(engine.home.root, blobs + trees, what, advice(engine))
+    room = room_of(engine.home.root)
+    if blobs + trees > room.size:
+        raise _no_room(room, engine.home.root, blobs + trees, what, advice(engine))
     packed = any(layer.descriptor.media_type.endswith(_PACKED) for layer in image.layers)
-    foresee(engine, engine.home.root, blobs + int(trees * (_USUAL if packed else 1)), what)
+    _warn(engine, room, engine.home.root, blobs + int(trees * (_USUAL if packed else 1)), what)
 
 
 def foresee(engine: Engine, folder: Path, wanted: int, what: str) -> None:
     """Tell that `what` will probably not fit on the disk of the folder, if it takes about so many bytes."""
-    room = room_of(folder)
+    _warn(engine, room_of(folder), folder, wanted, what)
+
+
+def _warn(engine: Engine, room: Room, folder: Path, wanted: int, what: str) -> None:
     if wanted > room.size:
         text = f"{what} takes about {in_words(wanted)}, and {room.told(folder)}: it will probably not fit"
         engine.emit(Notice(f"{text}; {advice(engine)}"))
