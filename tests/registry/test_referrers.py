@@ -10,6 +10,7 @@ from tests.registry.conftest import offer, read
 from tiffin.errors import CorruptError, InvalidError, UnavailableError
 from tiffin.oci.descriptor import Descriptor
 from tiffin.oci.digest import Digest
+from tiffin.oci.reference import Reference
 from tiffin.registry.referrers import attach, fallback_tag
 
 SBOM = "application/spdx+json"
@@ -103,6 +104,26 @@ def test_registries_without_the_api_answer_in_many_ways(double, ours, subject, s
 
     double.faults.append(strange)
     assert [each.digest for each in listed(ours, double, subject)] == [attached.digest]
+
+
+@pytest.mark.parametrize(("code", "times"), [("UNSUPPORTED", 1), ("NAME_UNKNOWN", 2), ("", 1)])
+def test_an_api_that_is_missing_is_asked_for_once(double, ours, subject, code, times):
+    asked = []
+
+    def missing(handler):
+        if "/referrers/" not in handler.path:
+            return False
+        asked.append(handler.path)
+        handler.fail(404, code) if code else handler.reply(404, b"404 page not found")
+        return True
+
+    double.faults.append(missing)
+    attached = sign(ours, double, subject, "one")
+    with ours.registries() as registries:
+        for digest, found in ((subject.digest, [attached.digest]), (attached.digest, [])):
+            repository = registries.to_pull(Reference.parse(f"{double.address}/a/b"))
+            assert [each.digest for each in repository.referrers(digest)] == found
+    assert len(asked) == times
 
 
 def test_a_page_for_people_is_no_list_of_referrers(double, ours, subject):

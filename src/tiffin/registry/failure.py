@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tiffin.registry.credentials import Credentials
     from tiffin.registry.transport import Answer
 
-_BODY: Final = 64 << 10
+LARGEST_ERROR: Final = 64 << 10
 _SHOWN: Final = 300
 _CORRUPT: Final = frozenset({"DIGEST_INVALID", "SIZE_INVALID", "MANIFEST_INVALID"})
 _ABSENT: Final = frozenset({"NAME_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"})
@@ -103,7 +103,7 @@ def failure_of(answer: Answer, what: str, asked: Asked) -> TiffinError:
     """The error that an answer without success means; reads and closes the answer."""
     host = asked.host
     try:
-        said = parse_errors(answer.read(_BODY, what, truncate=True))
+        said = parse_errors(answer.read(LARGEST_ERROR, what, truncate=True))
     except TiffinError:
         said = Said((), "")
     own = asked.credentials.secrets() if asked.credentials else ()

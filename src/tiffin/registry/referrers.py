@@ -16,6 +16,7 @@ from tiffin.errors import CorruptError, InvalidError, UnavailableError
 from tiffin.oci import codec
 from tiffin.oci.descriptor import Descriptor, MediaType
 from tiffin.oci.manifest import LIMIT, Index, Manifest, parse_manifest
+from tiffin.registry.failure import LARGEST_ERROR, parse_errors
 from tiffin.registry.listing import next_page
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def fallback_tag(digest: Digest) -> str:
 
 def list_referrers(access: Access, digest: Digest, artifact_type: str, what: str) -> list[Descriptor]:
     """Return the manifests whose subject is `digest`; of one type, if one is given."""
-    found = _by_api(access, digest, artifact_type, what)
+    known_to_lack = access.repository in access.session.without_referrers
+    found = None if known_to_lack else _by_api(access, digest, artifact_type, what)
     if found is None:
         data, _ = _read_fallback(access, digest, what)
         found = [] if data is None else _entries(data, what)
@@ -119,7 +121,10 @@ def _by_api(access: Access, digest: Digest, artifact_type: str, what: str) -> li
     while path:
         answer = access.session.request("GET", path, access.scopes, {"Accept": MediaType.OCI_INDEX})
         if answer.status in _UNKNOWN_API and not found:
-            answer.close()
+            codes = parse_errors(answer.read(LARGEST_ERROR, what, truncate=True)).codes
+            # Any other error may be about this manifest alone, or about a repository that is made later.
+            if {"UNSUPPORTED"}.issuperset(codes):
+                access.session.without_referrers.add(access.repository)
             return None
         if answer.status != 200:
             raise access.session.failure(answer, what)

@@ -40,6 +40,8 @@ class Session:
         self.host = endpoint.host
         self.login = endpoint.login
         self.transport = transport
+        self.without_referrers: set[str] = set()
+        """Repositories of which it has said that there is no API for what refers to something."""
         self.authorizer = Authorizer(endpoint.login, credentials, self._send_login, clock)
         self._schemes = endpoint.schemes
         self._trust = Trust(endpoint.host, endpoint.verify)
