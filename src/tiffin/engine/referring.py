@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _PREDICATE: Final = "in-toto.io/predicate-type"
 _MOST: Final = 64
 """Images of one index that are asked about."""
+_THREADS: Final = 4
 
 
 class Beside(NamedTuple):
@@ -91,12 +92,23 @@ def _beside(
         if platform is not None:
             images, entries = [], [index.select(platform, repository.name)]
         images += [(str(each.platform or "image"), each) for each in entries[:_MOST]]
-    for about, image in images:
-        for found in repository.referrers(image.digest, artifact_type):
-            yield Beside(found.artifact_type, found, about, "referrer")
-        for entry in attestations:
-            if entry.annotations.get(REFERENCE_DIGEST) == image.digest:
-                yield from _statements(repository, entry, about)
+
+    def ask(item: tuple[str, Descriptor]) -> list[Beside]:
+        about, image = item
+        referring = repository.referrers(image.digest, artifact_type)
+        stated = [each for each in attestations if each.annotations.get(REFERENCE_DIGEST) == image.digest]
+        return [
+            *(Beside(found.artifact_type, found, about, "referrer") for found in referring),
+            *(each for entry in stated for each in _statements(repository, entry, about)),
+        ]
+
+    yield from ask(images[0])  # by itself: it logs in, and learns what the registry cannot do
+    if images[1:]:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for found in pool.map(ask, images[1:]):
+                yield from found
 
 
 def _statements(repository: Repository, entry: Descriptor, about: str) -> Iterator[Beside]:
