@@ -78,13 +78,16 @@ def unpack_layer(
             # What is verified while it is read is verified when it was read to its end.
             while blob.read(_CHUNK):
                 pass
-            layers.write_out()
             if applied.diff_id != diff_id:
                 raise CorruptError(
                     f"the layer {descriptor.digest.short} unpacks to {applied.diff_id.short}, "
                     f"but the image's config says {diff_id.short}"
                 )
-            tar = applied.tar or layers.describe(tree).diff_id
+            if applied.tar is None:
+                tar = layers.describe(tree).diff_id
+            else:
+                tar = applied.tar
+                layers.write_out()  # as `describe` does
             if tar != diff_id and not keeps_blob:
                 raise CorruptError(
                     f"the layer {descriptor.digest.short} is not written as tiffin writes layers"
