@@ -6,6 +6,7 @@ table knows what it means; here only names that nobody knows are refused.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -54,6 +55,7 @@ def read_settings(environ: Mapping[str, str], root: Path = Path("/")) -> tuple[S
     return tuple(found)
 
 
+@lru_cache(maxsize=4)  # a build asks for each of its bases what is taken for it
 def _parse(data: bytes, path: Path) -> SettingsFile:
     import tomllib  # most machines have no such file
 

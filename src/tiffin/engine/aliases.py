@@ -57,9 +57,14 @@ class Alias(NamedTuple):
 
     def matches(self, reference: Reference) -> bool:
         """The name fits, in its short form or its long one; `*` stands for anything, `?` for a character."""
-        if not any(mark in self.pattern for mark in "*?["):
+        if not _has_marks(self.pattern):
             return Reference.parse(self.pattern).tagged() == reference
         return any(fnmatchcase(name, self.pattern) for name in (reference.familiar, str(reference)))
+
+
+def _has_marks(pattern: str) -> bool:
+    """Whether it may stand for several names."""
+    return any(mark in pattern for mark in "*?[")
 
 
 def find_alias(files: Sequence[SettingsFile], reference: Reference) -> Alias | None:
@@ -117,7 +122,7 @@ def _aliases(file: SettingsFile) -> list[Alias]:
 
 def _alias(file: SettingsFile, pattern: str, text: str) -> Alias:
     try:
-        if not any(mark in pattern for mark in "*?["):
+        if not _has_marks(pattern):
             Reference.parse(pattern)
         scheme, colon, rest = text.partition(":")
         if colon and scheme == "base":
