@@ -140,14 +140,19 @@ def _archived(stack: ExitStack, stream: BinaryIO, place: Place) -> _Opened:
 
 
 def _in_layout(layout: Layout, place: Place) -> Descriptor:
-    if any(mark in place.name for mark in "/:@"):
+    if _is_whole(place.name):
         return layout.resolve(_reference(place))
     return choose(layout.entries(), place.path, place.name)
 
 
+def _is_whole(name: str) -> bool:
+    """Whether it is the name of an image, and not a tag alone."""
+    return any(mark in name for mark in "/:@")
+
+
 def _reference(place: Place) -> Reference:
     """What the name in a layout or archive means: in those of OCI a tag alone, or all of a name."""
-    if place.kind == "docker-archive" or any(mark in place.name for mark in "/:@"):
+    if place.kind == "docker-archive" or _is_whole(place.name):
         return Reference.parse(place.name).tagged()
     return Reference("docker.io", "library/any", place.name)
 
@@ -188,10 +193,15 @@ def _enter(engine: Engine, image: _Opened, layout: Layout, name: str) -> None:
         copy_graph(image.fetcher, layout, image.root, emit=engine.emit)
         if not name:
             layout.enter(image.root)
-        elif any(mark in name for mark in "/:"):
-            layout.tag(Reference.parse(name).tagged(), image.root)
+        elif (whole := _given_whole(name)) is not None:
+            layout.tag(whole, image.root)
         else:
             layout.replace(name, image.root)
+
+
+def _given_whole(name: str) -> Reference | None:
+    """What an image is to be called in a layout or archive; None for a tag alone, which may hold an `@`."""
+    return Reference.parse(name).tagged() if any(mark in name for mark in "/:") else None
 
 
 def _send(
@@ -221,7 +231,8 @@ def _for_docker(engine: Engine, image: _Opened, target: Place) -> Saved:
 
 
 def _for_layout(image: _Opened, target: Place) -> SavedGraph:
-    if any(mark in target.name for mark in "/:"):
-        return SavedGraph(image.fetcher, image.root, (Reference.parse(target.name).tagged(),))
+    whole = _given_whole(target.name)
+    if whole is not None:
+        return SavedGraph(image.fetcher, image.root, (whole,))
     annotations = {Annotation.REF_NAME: target.name} if target.name else {}
     return SavedGraph(image.fetcher, msgspec.structs.replace(image.root, annotations=annotations))
