@@ -20,7 +20,7 @@ def of(ground: Ground, _call: Call, pid: int, name: bytes) -> int | None:
     if name == b"status":
         data = status(_read(pid, name), ground.callers.who(pid))
     elif name == b"cmdline":
-        data = command_line(_read(pid, name), bool(ground.callers.program(pid)))
+        data = command_line(_read(pid, name), known=bool(ground.callers.program(pid)))
     elif name in _MAPS:
         data = _read(pid, name).replace(b" " + ground.callers.root + b"/", b" /")
     else:
@@ -44,7 +44,7 @@ def status(text: bytes, who: Credentials) -> bytes:
     return b"\n".join(lines)
 
 
-def command_line(text: bytes, known: bool) -> bytes:
+def command_line(text: bytes, *, known: bool) -> bytes:
     """Return the arguments of a process without those for its loader."""
     words = text.split(b"\0")
     if known and len(words) > 3 and words[1] == _LOADERS_OWN:

@@ -56,6 +56,7 @@ def kind_of(head: bytes, machine: str) -> Script | Elf:
 
 def _script(head: bytes) -> Script:
     line, end, _ = head[2:_LINE].partition(b"\n")
+    line = line if end else line[: _LINE - 3]  # the kernel leaves room for an end
     words = line.strip(b" \t").split(b"\0", 1)[0].split(None, 1)
     if not words or (not end and len(words) == 1 and len(head) >= _LINE):
         raise _no_program()  # the kernel would not know where the name ends
