@@ -15,7 +15,7 @@ from tiffin.engine.request import RunRequest
 from tiffin.errors import ConflictError, InvalidError, NotFoundError, UnsupportedError
 from tiffin.linux.process import Identity
 from tiffin.network.definitions import Definition, Definitions, check_name
-from tiffin.network.segment import Lease
+from tiffin.network.segmentleases import Lease
 from tiffin.network.subnets import Net
 
 ID = "0123456789ab" + "c" * 52

@@ -11,7 +11,7 @@ from tiffin.linux.process import Identity
 from tiffin.network import holder, home
 from tiffin.network.home import Wanted, state_of_home
 from tiffin.network.leases import DIRECTORY, NETWORKS
-from tiffin.network.segment import Lease
+from tiffin.network.segmentleases import Lease
 
 OWNER = Identity.own()
 

@@ -16,7 +16,7 @@ from tiffin.linux.process import Identity
 from tiffin.network import nameserver, upstream
 from tiffin.network.dnsmessage import AAAA, PTR
 from tiffin.network.leases import DIRECTORY
-from tiffin.network.segment import Lease, rename
+from tiffin.network.segmentleases import Lease, rename
 from tiffin.network.zone import Zone
 
 OWNER = Identity.own()

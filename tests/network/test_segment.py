@@ -11,6 +11,7 @@ BEGIN = """
 from tiffin.network import segment, segmentrules
 from tiffin.network.plan import Endpoint
 from tiffin.network.segment import Home
+from tiffin.network.segmentleases import members
 
 home = Home(RUN / "state", find("nft"))
 
@@ -132,7 +133,7 @@ if not child:
 os.waitpid(child, 0)
 seen = [left()]
 second = sit(pids[1], one, "b")
-seen.append([second.lease.address, [lease.name for lease in segment.members(home.place(one.network))]])
+seen.append([second.lease.address, [lease.name for lease in members(home.place(one.network))]])
 assert run([find("nft"), "flush", "ruleset"])[0] == 0
 third = sit(pids[2], one, "c")
 seen.append(left())

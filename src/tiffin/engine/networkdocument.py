@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tiffin.container.record import EndpointRecord, Record
     from tiffin.network.definitions import Definition
-    from tiffin.network.segment import Lease
+    from tiffin.network.segmentleases import Lease
 
 __all__ = ["PREDEFINED_IDS", "document", "endpoint_document", "predefined"]
 

@@ -17,7 +17,7 @@ from tiffin.errors import ConflictError, DeniedError, NotFoundError, Unsupported
 from tiffin.linux.files import lock
 from tiffin.linux.isolation import Rung
 from tiffin.linux.remove import remove_tree
-from tiffin.network import segment
+from tiffin.network import segment, segmentleases
 from tiffin.network.leases import NETWORKS
 from tiffin.network.tool import find
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tiffin.engine.networkmaking import NetworkRequest
     from tiffin.network.definitions import Definition
     from tiffin.network.home import Inside
-    from tiffin.network.segment import Lease
+    from tiffin.network.segmentleases import Lease
 
 
 class NetworkSummary(NamedTuple):
@@ -181,7 +181,7 @@ def _leave(engine: Engine, record: Record, network: Definition | None, known: st
 
 def renamed(engine: Engine, record: Record, new: str) -> None:
     """Let the others find a container that was renamed by its new name."""
-    segment.rename(state_of_networks(engine), record.id, record.name, new)
+    segmentleases.rename(state_of_networks(engine), record.id, record.name, new)
 
 
 def endpoints_of(engine: Engine, record: Record) -> dict[str, dict[str, Any]]:
@@ -196,7 +196,7 @@ def endpoints_of(engine: Engine, record: Record) -> dict[str, dict[str, Any]]:
 
 
 def _members(engine: Engine, network: Definition) -> list[Lease]:
-    return segment.members(state_of_networks(engine) / NETWORKS / network.id)
+    return segmentleases.members(state_of_networks(engine) / NETWORKS / network.id)
 
 
 def _happened(engine: Engine, action: str, network: Definition, **more: str) -> None:

@@ -19,7 +19,7 @@ from tiffin.linux import files, interpreter
 from tiffin.linux.process import Identity
 from tiffin.linux.record import NamedTuple
 from tiffin.network.leases import NETWORKS
-from tiffin.network.segment import members
+from tiffin.network.segmentleases import members
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

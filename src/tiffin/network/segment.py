@@ -1,9 +1,8 @@
 """A network that a user has made: a bridge of its own, rules of its own, and who is in it.
 
 Its bridge lies at `Home`: with root in the host's network namespace, else in one that the user's networks
-share. It appears with the first container and goes soon after the last. Who is in it is told by leases,
-one file each, named after the address: all that is known of a container in it, so that its neighbours find
-it by name; a lease whose owner is dead counts for nothing. Changes happen under the network's lock.
+share. It appears with the first container and goes soon after the last. Who is in it is told by leases (see
+`segmentleases`). Changes happen under the network's lock.
 Runs under `python -IS`; standard library only.
 """
 
@@ -12,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import zlib
 from functools import partial
 
 from tiffin.errors import ConflictError
@@ -20,41 +18,38 @@ from tiffin.linux import files
 from tiffin.linux.netlink import Netlink
 from tiffin.linux.netns import ignore_routers, within
 from tiffin.linux.nftables import standing_chains
-from tiffin.linux.process import Identity
 from tiffin.linux.record import NamedTuple
 from tiffin.network import firewall, segmentrules
 from tiffin.network.bridge import delete_device, mac_of, mtu_of
 from tiffin.network.leases import DIRECTORY, NETWORKS, leases
-from tiffin.network.subnets import Net, family_of, free_address, given_address, number_of, text_of
+from tiffin.network.segmentleases import LAST, lease_for, members, places_of
+from tiffin.network.subnets import Net, family_of
 from tiffin.network.tool import linger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from typing import Any, TypeVar
+    from typing import TypeVar
 
     from tiffin.linux.netlink import Link
     from tiffin.network.plan import Endpoint
+    from tiffin.network.segmentleases import Lease
     from tiffin.network.tool import Running
 
     Result = TypeVar("Result")
 
 __all__ = [
     "Home",
-    "Lease",
     "Seat",
     "join",
     "lead_out",
     "leave_segment",
-    "members",
     "remove",
-    "rename",
     "sweep",
 ]
 
 _BRIDGE = "bridge"
-_LAST = "last"
 
 
 class Home(NamedTuple):
@@ -76,34 +71,6 @@ class Home(NamedTuple):
         return self.state / NETWORKS / network
 
 
-class Lease(NamedTuple):
-    """Who has an address; `names` are in small letters, `fd` is where the owner has the home's namespace."""
-
-    address: str
-    address6: str
-    container: str
-    name: str
-    names: tuple[str, ...]
-    mac: str
-    device: str
-    owner: Identity
-    fd: int = -1
-
-    @classmethod
-    def read(cls, path: Path) -> Lease | None:
-        """The lease that a file holds; None if it is gone or holds none."""
-        try:
-            wire: dict[str, Any] = json.loads(path.read_bytes())
-            owner, names = Identity(*wire.pop("owner")), tuple(wire.pop("names"))
-            return cls(owner=owner, names=names, **wire)
-        except (OSError, ValueError, TypeError, KeyError):
-            return None
-
-    def write(self, directory: Path) -> None:
-        """Keep it in the directory."""
-        files.atomic_write(directory / self.address, json.dumps(self._asdict()).encode(), sync=False)
-
-
 class Seat(NamedTuple):
     """What a container has got in a network: addresses, and its device, as it is called inside."""
 
@@ -121,9 +88,9 @@ def join(home: Home, endpoint: Endpoint, container: str, namespace: int, *, way_
     (place / DIRECTORY).mkdir(parents=True, exist_ok=True)
     with files.lock(place / "lock"), home.run(Netlink) as outside:
         bridge, rules = _bridge(home, endpoint, place, outside)
-        lease = _lease(home, endpoint, container, members(place, outside))
+        lease = lease_for(place, endpoint, container, members(place, outside), namespace=home.namespace)
         lease.write(place / DIRECTORY)
-        files.atomic_write(place / _LAST, lease.address.encode(), sync=False)
+        files.atomic_write(place / LAST, lease.address.encode(), sync=False)
         try:
             with within(namespace, Netlink) as inside:
                 name = _free_name(inside)
@@ -153,30 +120,6 @@ def leave_segment(home: Home, seat: Seat, *, ended: bool = False) -> None:
             _release(home, place, seat.lease, outside, unplug=not ended)
 
 
-def members(place: Path, outside: Netlink | None = None) -> list[Lease]:
-    """Who is in the network of that directory; with `outside` what the dead left is taken away."""
-    found = []
-    for path in leases(place):
-        lease = Lease.read(path)
-        if lease is not None and lease.owner.alive:
-            found.append(lease)
-        elif outside is not None:
-            if lease is not None:
-                delete_device(outside, lease.device)
-            path.unlink(missing_ok=True)
-    return found
-
-
-def rename(state: Path, container: str, old: str, new: str) -> None:
-    """Let a container be found by its new name in all networks that it is in."""
-    for place in _places(state):
-        with files.lock(place / "lock"):
-            for lease in members(place):
-                if lease.container == container:
-                    names = tuple(new.lower() if name == old.lower() else name for name in lease.names)
-                    lease._replace(name=new, names=names).write(place / DIRECTORY)
-
-
 def remove(home: Home, network: str) -> None:
     """Take the bridge of a network and all that is known of it away. Raises ConflictError if it is in use."""
     place = home.place(network)
@@ -190,7 +133,7 @@ def remove(home: Home, network: str) -> None:
 
 def sweep(home: Home) -> None:
     """Take away what processes that are dead have left, and bridges that nobody uses any more."""
-    for place in _places(home.state):
+    for place in places_of(home.state):
         with files.lock(place / "lock"), home.run(Netlink) as outside:
             if not members(place, outside):
                 _remove_bridge(home, place.name, outside)
@@ -198,63 +141,11 @@ def sweep(home: Home) -> None:
 
 def _sweep_others(home: Home, place: Path, outside: Netlink) -> None:
     """Take away bridges that nobody uses, where nobody lingers for them; who is busy there is let be."""
-    for other in _places(home.state):
+    for other in places_of(home.state):
         if other != place:
             with contextlib.suppress(BlockingIOError), files.lock(other / "lock", blocking=False):
                 if not members(other, outside):
                     _remove_bridge(home, other.name, outside)
-
-
-def _places(state: Path) -> list[Path]:
-    try:
-        return [place for place in (state / NETWORKS).iterdir() if (place / DIRECTORY).is_dir()]
-    except FileNotFoundError:
-        return []
-
-
-def _lease(home: Home, endpoint: Endpoint, container: str, others: list[Lease]) -> Lease:
-    net = Net.parse(endpoint.subnet)
-    taken = {number_of(lease.address) for lease in others} | {number_of(endpoint.gateway)}
-    who = f"--network {endpoint.name}"
-    if endpoint.address:
-        number = given_address(net, endpoint.address, taken, who)
-    else:
-        span = Net.parse(endpoint.span) if endpoint.span else net
-        number = free_address(net, span, taken, _last(home.place(endpoint.network)))
-    address = text_of(number, 32)
-    mac = endpoint.mac or ":".join(f"{byte:02x}" for byte in mac_of(address))
-    return Lease(
-        address=address,
-        address6=_address6(endpoint, number - net.base, others, who),
-        container=container,
-        name=endpoint.names[0] if endpoint.names else container[:12],
-        names=tuple(name.lower() for name in endpoint.names),
-        mac=mac,
-        device=f"tv{zlib.crc32(container.encode()):08x}{endpoint.network[:5]}",
-        owner=Identity.own(),
-        fd=home.namespace,
-    )
-
-
-def _address6(endpoint: Endpoint, place: int, others: list[Lease], who: str) -> str:
-    """The IPv6 address: where the network has room for it, it ends as the IPv4 address does."""
-    if not endpoint.subnet6:
-        return ""
-    net = Net.parse(endpoint.subnet6)
-    taken = {number_of(lease.address6) for lease in others if lease.address6} | {number_of(endpoint.gateway6)}
-    if endpoint.address6:
-        return text_of(given_address(net, endpoint.address6, taken, who), 128)
-    wanted = net.base + place
-    if wanted > net.last or wanted in taken:
-        wanted = free_address(net, net, taken)
-    return text_of(wanted, 128)
-
-
-def _last(place: Path) -> int:
-    try:
-        return number_of((place / _LAST).read_text())
-    except (OSError, ValueError):
-        return 0
 
 
 def _bridge(home: Home, endpoint: Endpoint, place: Path, outside: Netlink) -> tuple[Link, Running | None]:

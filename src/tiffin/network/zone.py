@@ -10,13 +10,13 @@ import os
 import time
 
 from tiffin.network.leases import DIRECTORY
-from tiffin.network.segment import members
+from tiffin.network.segmentleases import members
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tiffin.network.segment import Lease
+    from tiffin.network.segmentleases import Lease
 
 __all__ = ["Zone"]
 
