@@ -3,7 +3,7 @@
 import pytest
 
 from tiffin.cli.commands.build import OPTIONS as BUILD
-from tiffin.cli.commands.run import OPTIONS as RUN
+from tiffin.cli.containerflags import OPTIONS as RUN
 from tiffin.cli.options import HelpAsked, flag, ignore, number, optional, parse, refuse, value, values
 from tiffin.errors import InvalidError, UnsupportedError
 

@@ -55,7 +55,7 @@ HEAVY = {
 
 # What a container needs that has no network and begins like one before it.
 RUN = """
-cli cli.catalog cli.command cli.commands cli.commands.run cli.main cli.options
+cli cli.catalog cli.command cli.commands cli.commands.run cli.containerflags cli.main cli.options
 container container.control container.foreground container.job container.life container.logs container.loop
 container.names container.record container.removal container.state container.supervisor
 engine engine.engine engine.prepared engine.request engine.rootless engine.running engine.settings

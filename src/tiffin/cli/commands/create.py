@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tiffin.cli.clientflags import client
 from tiffin.cli.command import MANY, Command
 from tiffin.cli.commands import run as running
+from tiffin.cli.containerflags import OPTIONS
 
 if TYPE_CHECKING:
     from tiffin.cli.command import Session
@@ -33,7 +34,7 @@ def run(session: Session, arguments: Arguments) -> int:
 COMMAND = Command(
     "create [OPTIONS] IMAGE [COMMAND] [ARG...]",
     run,
-    options=tuple(option for option in running.OPTIONS if option.long not in _OF_RUN),
+    options=tuple(option for option in OPTIONS if option.long not in _OF_RUN),
     words=(1, MANY),
     names="images",
     wraps=True,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tiffin.cli import containerflags
 from tiffin.cli.command import MANY, Command
-from tiffin.cli.commands import run as running
 from tiffin.cli.options import usage
 
 if TYPE_CHECKING:
     from tiffin.cli.command import Session
     from tiffin.cli.options import Arguments
 
-LIMITS = tuple(name for name in running.LIMITS if name != "oom-score-adj")
+LIMITS = tuple(name for name in containerflags.LIMITS if name != "oom-score-adj")
 _REFUSED = ("cpu-rt-period", "cpu-rt-runtime", "kernel-memory")
 
 
@@ -36,7 +36,9 @@ def run(session: Session, arguments: Arguments) -> int:
 COMMAND = Command(
     "update [OPTIONS] CONTAINER [CONTAINER...]",
     run,
-    options=tuple(option for option in running.OPTIONS if option.long in (*LIMITS, "restart", *_REFUSED)),
+    options=tuple(
+        option for option in containerflags.OPTIONS if option.long in (*LIMITS, "restart", *_REFUSED)
+    ),
     words=(1, MANY),
     names="containers",
     description=(
