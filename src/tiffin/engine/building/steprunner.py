@@ -113,7 +113,7 @@ def no_relay(name: str, *, seals: bool) -> str:
         raise UnsupportedError(
             f"{RELAY}=only lets steps have packages by nothing but {reason}",
             code="relay-proxy",
-            hint="name a proxy that speaks HTTP, or let steps borrow its variables with --no-relay",
+            hint="name a proxy that speaks HTTP, or give --no-relay: then steps borrow the variables",
         )
     return f"steps are not served by {reason}"
 
