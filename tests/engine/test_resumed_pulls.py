@@ -1,6 +1,7 @@
 """Pulls that are killed, that lie, and that meet: each byte comes once, and nothing is poisoned."""
 
 import contextlib
+import errno
 import gzip
 import os
 import random
@@ -194,11 +195,15 @@ def test_a_registry_that_lies_leaves_nothing(engine, big):
     assert not engine.layers.all()
 
 
-def test_a_disk_that_is_full_is_not_kept_full(engine, big, monkeypatch):
-    def full(*_arguments):
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_or_quota_that_is_full_is_not_kept_full(engine, big, monkeypatch, code):
+    write = partials.Partial.write
+
+    def full(partial, *arguments):
+        write(partial, *arguments)
+        raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(partials.Partial, "write", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=os.strerror(code)):
         pull(engine, big.name)
     assert list(engine.home.partial.iterdir()) == []

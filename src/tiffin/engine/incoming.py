@@ -164,7 +164,7 @@ class Arriving(Unpacking):
                 # What was here already may have come from a place that lies.
                 self._receive(partial, descriptor, told)
             except OSError as error:
-                if error.errno == errno.ENOSPC:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
                     partial.clear()
                 raise
         return True
