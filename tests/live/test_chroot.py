@@ -97,19 +97,21 @@ def test_a_secret_that_a_step_moves_fails_it(tiffin, busybox, folder):
 
 @HERE
 def test_a_container_from_start_to_end(tiffin, busybox, folder):
-    script = "echo begun; (sleep 1111 &); echo $PPID > /tmp/parent; cd /tmp; sleep 2222"
+    nap = f"sleep 9{os.getpid()}"  # as nobody else's on this machine
+    script = f"echo begun; ({nap}1 &); echo $PPID > /tmp/parent; cd /tmp; {nap}2"
     name = tiffin("run", "-d", "--name", "served", busybox, "sh", "-c", script).stdout.strip()
     assert tiffin("ps", "-q", "--no-trunc").stdout.strip() == name
     assert tiffin("exec", "served", "sh", "-c", "echo more > /tmp/more; cat /etc/hostname").stdout.strip()
     assert tiffin("exec", "-u", "anna", "served", "id", "-u").stdout == "1000\n"
     assert tiffin("exec", "served", "cat", "/tmp/more").stdout == "more\n"
     assert len(tiffin("top", "served").stdout.splitlines()) == 4
+    assert len(tiffin("exec", "served", "ps").stdout.splitlines()) == 4
     assert "A /tmp/more" in tiffin("diff", "served").stdout
     (folder / "sent").write_text("sent")
     tiffin("cp", folder / "sent", "served:/tmp/sent")
     tiffin("stop", "-t", "0", "served")
     assert tiffin("logs", "served").stdout == "begun\n"
-    assert subprocess.run(["pgrep", "-f", "sleep (1111|2222)"], check=False).returncode == 1
+    assert subprocess.run(["pgrep", "-f", f"{nap}[12]"], check=False).returncode == 1
     tiffin("commit", "served", "kept")
     assert tiffin("run", "--rm", "kept", "cat", "/tmp/more", "/tmp/sent").stdout == "more\nsent"
     assert not {"/proc", "/dev", "/sys"} & {line[2:] for line in tiffin("diff", "served").stdout.splitlines()}
@@ -150,7 +152,8 @@ def test_what_is_read_only_is_a_copy(tiffin, busybox, folder):
 def test_processes_are_listed_as_far_as_they_are_its_own(tiffin, busybox):
     script = 'sleep 1234 & ps | grep -c "^ *$! "; ls /proc | grep -x -e 1 -e $! -e $$ | wc -l; kill $!'
     assert tiffin("run", "--rm", busybox, "sh", "-c", script).stdout == "1\n2\n"
-    assert tiffin("run", "--rm", "-u", "1000", busybox, "sh", "-c", script).stdout == "1\n2\n"
+    script = f"cat /proc/self/stat > /dev/null; stat -c %u /proc/$$; {script}"  # as ps of procps begins
+    assert tiffin("run", "--rm", "-u", "1000", busybox, "sh", "-c", script).stdout == "1000\n1\n2\n"
 
 
 @HERE

@@ -136,7 +136,7 @@ class _View:
         """Whether it is about the caller itself, or the machine; of the others only what is no secret."""
         if found.process in (0, call.pid) or os.path.exists(f"/proc/{call.pid}/task/{found.process}"):
             return True
-        return found.public and found.process in below(os.getpid())
+        return found.public and self._is_ours(found.process)
 
     def _host(self, call: Call, found: Meaning) -> str:
         if found.kind == "machine":
@@ -160,6 +160,8 @@ class _View:
         if flags & _NOT_ANSWERED.get(found.kind, 0):
             self._listener.proceed(call)
             return
+        if found.name == "stat" and found.kind == "file" and not found.process:
+            os.close(self._list_processes())  # ps looks for its own directory before it lists all
         self._ids.become(call.pid)
         wanted = flags & ~os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
         if found.kind == "listing":
@@ -240,14 +242,22 @@ class _View:
         return fd
 
     def _processes(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """The processes below us that have the root, and their owners."""
-        ours = os.fstat(self._top)
-        for pid in below(os.getpid()):
-            with contextlib.suppress(OSError):  # it has ended, or is about to be another user's
-                self._ids.become(pid)
-                if os.path.samestat(os.stat(f"/proc/{pid}/root"), ours):
-                    status = os.stat(f"/proc/{pid}")
-                    yield str(pid), (status.st_uid, status.st_gid)
+        """The processes that have the root, and their owners."""
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            if self._is_ours(int(name)):
+                with contextlib.suppress(OSError):  # it has ended
+                    status = os.stat(f"/proc/{name}")
+                    yield name, (status.st_uid, status.st_gid)
+
+    def _is_ours(self, pid: int) -> bool:
+        """Whether it has the root; of who cannot be looked at, whether it has come from us."""
+        try:
+            self._ids.become(pid)
+            return os.path.samestat(os.stat(f"/proc/{pid}/root"), os.fstat(self._top))
+        except PermissionError:
+            return pid in below(os.getpid())
+        except OSError:
+            return False  # it has ended
 
     def _enter(self, path: str, below: str = "") -> int:
         """Open a directory of the root, with one `below` that is made. By no link: it would lead out."""
