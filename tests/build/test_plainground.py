@@ -8,6 +8,7 @@ from tests.runtime.test_spec import PLACE
 from tiffin.build.ops.plainground import PlainGround
 from tiffin.layer.describe import describe
 from tiffin.layer.owners import TrueOwners
+from tiffin.linux.isolation import Rung
 from tiffin.oci.config import ContainerConfig
 from tiffin.runtime.spec import HOST, Options, make_spec
 from tiffin.runtime.users import User
@@ -24,7 +25,7 @@ def planned(tmp_path):
     home = Home(tmp_path / "home", tmp_path / "run").create()
     database = Database(home.database)
     layers = LayerStore(home, database, TrueOwners())
-    ground = PlainGround(layers)
+    ground = PlainGround(layers, Rung.CHROOT)
     work = tmp_path / "work"
     work.mkdir()
 

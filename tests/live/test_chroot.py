@@ -11,7 +11,7 @@ from tests.live import cases
 pytestmark = pytest.mark.live
 
 HERE = pytest.mark.parametrize("tiffin", ["chroot"], indirect=True)
-BESIDE = pytest.mark.parametrize("tiffin", ["root", "chroot"], indirect=True)
+BESIDE = pytest.mark.parametrize("tiffin", ["root", "chroot", "traced"], indirect=True)
 
 DOCKERFILE = """\
 FROM {base} AS made

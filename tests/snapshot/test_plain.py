@@ -214,7 +214,7 @@ class Room:
         (self.root / "etc").mkdir(parents=True)
         (self.root / "etc/hosts").write_text("own")
         (self.root / "run").symlink_to("var/run")
-        self.standins = StandIns(self.root, place / "covered")
+        self.standins = StandIns(self.root, place / "covered", OWNERS)
 
     def put(self, target, *, lent=False, folder=False):
         source = self.place / f"source{target.replace('/', '-')}"

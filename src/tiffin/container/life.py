@@ -237,7 +237,7 @@ class Life:
         if self.root:
             from tiffin.runtime.orphans import Orphans  # of one rung only
 
-            self._rest = Orphans(self.root)
+            self._rest = Orphans(self.root, traced=bool(self.plan.process.trace))
         elif not self.plan.namespaces & NEWPID:
             from tiffin.runtime.leftovers import Leftovers
 

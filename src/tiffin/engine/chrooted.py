@@ -22,6 +22,8 @@ from tiffin.linux.isolation import Rung
 from tiffin.linux.remove import remove_at, remove_tree
 from tiffin.runtime import kernelfiles, traceable
 from tiffin.runtime.chroot import chroot_plan, lowered
+from tiffin.runtime.recording import JOURNAL
+from tiffin.runtime.traced import traced, traced_plan
 from tiffin.snapshot.merged import MergedTree
 
 if TYPE_CHECKING:
@@ -33,11 +35,11 @@ if TYPE_CHECKING:
     from tiffin.oci.runtimespec import RuntimeSpec
     from tiffin.runtime.model import Plan
     from tiffin.runtime.process import Process
+    from tiffin.runtime.traced import Keeping
 
 __all__ = ["check", "furnish", "limited", "plan_of"]
 
 _COVERED = "covered"
-_KERNELS = {"/proc": kernelfiles.make_proc, "/sys": kernelfiles.make_sys, "/dev": kernelfiles.make_dev}
 _NETWORKS = ("", "host", "default", "bridge", "private")
 _REMEDY = "give the surrounding container the capability SYS_ADMIN; `tiffin doctor` says more"
 
@@ -73,13 +75,24 @@ def plan_of(engine: Engine, record: Record, spec: RuntimeSpec) -> Plan:
     """The container's plan. Raises UnsupportedError for mounts that cannot be had."""
     chrootmounts.check(engine.rung, record)
     root, gains = make_root(engine, record), not spec.process.no_new_privileges
+    if engine.rung is Rung.TRACED:
+        own, owners = capability.effective(), _keeping(engine, record)
+        return traced_plan(spec, root, machine=os.uname().machine, own=own, owners=owners)
     return chroot_plan(spec, root, machine=os.uname().machine, own=capability.effective(), gains=gains)
 
 
 def limited(engine: Engine, record: Record, process: Process) -> Process:
     """A further process with no more rights than the first."""
+    if engine.rung is Rung.TRACED:
+        top, owners = directory_of(engine, record) / ROOT, _keeping(engine, record)
+        return traced(process, capability.effective(), str(top), os.uname().machine, owners)
     root = directory_of(engine, record) / ROOT if process.no_new_privs else ""
     return lowered(process, capability.effective(), str(root), os.uname().machine)
+
+
+def _keeping(engine: Engine, record: Record) -> Keeping:
+    directory = directory_of(engine, record)
+    return str(directory / JOURNAL), (str(directory / ROOT),)
 
 
 def furnish(engine: Engine, record: Record) -> bool:
@@ -137,7 +150,7 @@ def _furnish(engine: Engine, record: Record, directory: Path) -> None:
 
 
 def _standins(engine: Engine, record: Record, directory: Path, place: Path) -> Iterator[tuple[str, Path]]:
-    for target, make in _KERNELS.items():
+    for target, make in kernelfiles.makers(engine.rung).items():
         make(place / target[1:])
         yield target, place / target[1:]
     for name in FILES:

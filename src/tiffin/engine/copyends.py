@@ -158,6 +158,7 @@ class Stopped:
         """See `End`."""
         top = self._tree.resolve(path, follow=follow or path.endswith(("/", "/."))).node
         assert top is not None
+        self._owners.open_up(top.host, below=True)
         yield Packed(
             entry_at(top.host, RootPath(""), top.status, self._owners)._replace(opaque=False), top.host
         )
@@ -215,6 +216,7 @@ def _first(kind: str) -> int:
 
 def packed_tree(place: str, owners: Owners) -> Iterator[Packed]:
     """What is at the host path `place`, itself first."""
+    owners.open_up(place, below=True)
     status = os.lstat(place)
     if stat.S_ISSOCK(status.st_mode):
         raise ConflictError(f"{place} is a socket, which cannot be copied", code="is-socket")

@@ -121,8 +121,8 @@ def tree_of(engine: Engine, record: Record, *, live: bool = True) -> MergedTree:
 
 def settle(engine: Engine, record: Record) -> None:
     """See to it that its `upper` says what it has written: in a plain root that is in no place of its own."""
-    if engine.rung is Rung.SINGLE_ID:
-        from tiffin.engine.recorded import settle_owners  # of one rung only
+    if engine.rung in (Rung.SINGLE_ID, Rung.TRACED):
+        from tiffin.engine.recorded import settle_owners  # of two rungs only
 
         settle_owners(engine, record)
     if engine.footing.plain:

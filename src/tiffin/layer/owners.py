@@ -49,6 +49,10 @@ class Owners(Protocol):
         """Set an attribute that is part of an image, a file capability among them."""
         ...
 
+    def open_up(self, host: str, *, below: bool = False) -> None:
+        """See to it that we may do anything with the entry, and with what is `below` it."""
+        ...
+
     def make_node(self, host: str, mode: int, device: int) -> None:
         """Make the fifo or device node `mode` (with its type); `FileExistsError` if there is something."""
         ...
@@ -68,6 +72,9 @@ class _TrueModes:
     def set_attribute(self, target: int | str, name: str, value: bytes) -> None:
         """Set it."""
         os.setxattr(target, name, value, follow_symlinks=isinstance(target, int))
+
+    def open_up(self, host: str, *, below: bool = False) -> None:
+        """We are root over it."""
 
 
 class TrueOwners(_TrueModes):
@@ -179,6 +186,17 @@ class RecordedModes(RecordedOwners):
         """Set it; record a file capability, which only root may set."""
         name = CAPABILITY if name == "security.capability" else name
         super().set_attribute(target, name, value)
+
+    def open_up(self, host: str, *, below: bool = False) -> None:
+        """Record the modes that shut us out, which containers have set."""
+        pending = [host]
+        for path in pending:  # it grows
+            status = os.lstat(path)
+            kind, mode = stat.S_IFMT(status.st_mode), stat.S_IMODE(status.st_mode)
+            if kind in _OURS and mode & _OURS[kind] != _OURS[kind]:
+                self.set_mode(path, mode)
+            if below and stat.S_ISDIR(status.st_mode):
+                pending += [entry.path for entry in os.scandir(path)]
 
     def make_node(self, host: str, mode: int, device: int) -> None:
         """Make the fifo, or an empty file that stands for the device."""

@@ -181,7 +181,7 @@ def freezer_of(first: int, joins: Sequence[str]) -> Freezer:
         if found is not None:
             return found
         pids: Callable[[], Sequence[int]] = partial(members.joined, joins)
-    elif _is_beside_us(first):
+    elif _is_beside_us(first) and not _is_traced(first):
         raise UnsupportedError("a process that shares our mounts is in no container", code="not-contained")
     else:
         pids = partial(members.pids_of, first)
@@ -192,6 +192,12 @@ def freezer_of(first: int, joins: Sequence[str]) -> Freezer:
         if made is not None:
             made.close()
     return Stops(pids)
+
+
+def _is_traced(first: int) -> bool:
+    from tiffin.runtime.orphans import traced_with  # of one rung only
+
+    return bool(traced_with(first))
 
 
 def _is_beside_us(first: int) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
     import _signal as signal
 
-__all__ = ["Orphans", "below", "end_children", "end_in"]
+__all__ = ["Orphans", "below", "end_children", "end_in", "traced_with"]
 
 _TRIES = 500
 _PAUSE = 0.01
@@ -56,10 +56,12 @@ def _parents() -> dict[int, int]:
 def end_in(root: str) -> None:
     """Kill what has the directory `root` for its own, and nobody to end it: its supervisor was killed."""
     with contextlib.suppress(FileNotFoundError):
-        wanted = os.stat(root)
+        wanted, real = os.stat(root), os.path.realpath(root)
         for pid in _parents():
             with contextlib.suppress(OSError):  # ended, or another user's: that nobody is told of
-                if os.path.samestat(os.stat(f"/proc/{pid}/root"), wanted):
+                has_root = os.path.samestat(os.stat(f"/proc/{pid}/root"), wanted)
+                # Who is told of a root directory has that of the machine, and runs programs of the other one.
+                if has_root or os.readlink(f"/proc/{pid}/exe").startswith((f"{real}/", f"{real}.names-")):
                     os.kill(pid, signal.SIGKILL)
 
 
@@ -67,11 +69,12 @@ class Orphans:
     """The processes below this one, a subreaper, that have the directory `root` for their own.
 
     Those of another user cannot be looked at without rights that this rung has not; ours can, so what
-    cannot be looked at is the container's.
+    cannot be looked at is the container's. Those that are `traced` have more filters than this one.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, *, traced: bool = False) -> None:
         self._root = os.stat(root)
+        self._filters = _filters(os.getpid()) if traced else -1
 
     def end(self) -> None:
         """Kill until none is left: a process that is about to die may have made another one."""
@@ -91,11 +94,39 @@ class Orphans:
 
     def _is_ours(self, pid: int) -> bool:
         try:
+            if self._filters >= 0:
+                return _filters(pid) > self._filters
             return os.path.samestat(os.stat(f"/proc/{pid}/root"), self._root)
         except PermissionError:
             return True
         except OSError:
             return False  # it has ended
+
+
+def traced_with(first: int) -> list[int]:
+    """The processes whose calls are answered as those of `first` are, it among them; none if they are not.
+
+    Who launched it has the same root directory, and fewer filters.
+    """
+    parents = _parents()
+    with contextlib.suppress(OSError, KeyError):
+        launcher = parents[first]
+        own = _filters(launcher)
+        if _filters(first) > own and os.path.samestat(os.stat(f"/proc/{first}/root"), os.stat("/")):
+            return [pid for pid in below(launcher) if _has_more(pid, own)]
+    return []
+
+
+def _has_more(pid: int, filters: int) -> bool:
+    with contextlib.suppress(OSError):  # it has ended
+        return _filters(pid) > filters
+    return False
+
+
+def _filters(pid: int) -> int:
+    """How many filters of system calls the process has."""
+    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+        return next((int(line.split()[1]) for line in file if line.startswith("Seccomp_filters:")), 0)
 
 
 def below(first: int) -> list[int]:

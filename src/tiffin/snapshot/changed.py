@@ -150,6 +150,7 @@ class _Mover:
         pending = [""]
         while pending:
             path = pending.pop()
+            self._owners.open_up(f"{self._root}/{path}")
             before = self._look.below[path]
             with os.scandir(f"{self._root}/{path}") as entries:
                 now = {entry.name: entry.stat(follow_symlinks=False) for entry in entries}
@@ -196,6 +197,7 @@ class _Mover:
 
     def _move(self, path: str) -> None:
         self._make(path.rpartition("/")[0])
+        self._owners.open_up(f"{self._root}/{path}", below=True)
         os.rename(f"{self._root}/{path}", f"{self._upper}/{path}")
         self.moved.append(path)
 
@@ -232,6 +234,7 @@ class _Copier(_Mover):
 
     def _move(self, path: str) -> None:
         self._make(path.rpartition("/")[0])
+        self._owners.open_up(f"{self._root}/{path}", below=True)
         put_back([path], MergedTree([Path(self._root)]), Path(self._upper), self._owners)
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from tiffin.layer.owners import Owners
+
 
 class StandIn(NamedTuple):
     """The host path `source` at `target`; what was `lent` goes back there in the end.
@@ -46,7 +48,8 @@ class _Placed(NamedTuple):
 class StandIns:
     """Those of one root; `place` is an empty directory beside it for what is moved aside."""
 
-    def __init__(self, root: Path, place: Path) -> None:
+    def __init__(self, root: Path, place: Path, owners: Owners) -> None:
+        self._owners = owners
         self._root = root
         self._place = place
         self._placed: list[_Placed] = []
@@ -68,6 +71,7 @@ class StandIns:
         while self._placed:
             placed = self._placed.pop()
             try:
+                self._open_up(placed)
                 if not self._remove(placed):
                     lost.append(placed.what.target)
                 if placed.covered is not None and self._uncover(placed):
@@ -143,6 +147,12 @@ class StandIns:
         remove_at(placed.directory, name)
         left = os.fstat(placed.entry).st_nlink
         return left == 0 or (not stat.S_ISDIR(ours.st_mode) and left < placed.links)
+
+    def _open_up(self, placed: _Placed) -> None:
+        """The step may have shut the directory or what was put there, wherever they are by now."""
+        for fd in (placed.directory, placed.entry):
+            with suppress(FileNotFoundError):
+                self._owners.open_up(os.readlink(f"/proc/self/fd/{fd}"))
 
     def _uncover(self, placed: _Placed) -> bool:
         assert placed.covered is not None

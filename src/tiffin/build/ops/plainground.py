@@ -21,6 +21,8 @@ from tiffin.runtime import kernelfiles, traceable
 from tiffin.runtime.chroot import chroot_plan
 from tiffin.runtime.model import LayersMount, MemoryFile, PartMount, Rootfs
 from tiffin.runtime.plan import make_plan
+from tiffin.runtime.recording import JOURNAL
+from tiffin.runtime.traced import traced_plan
 from tiffin.snapshot.copy import PlainRoot, PlainRoots
 from tiffin.snapshot.merged import MergedTree
 from tiffin.snapshot.plain import write_tree
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from tiffin.snapshot.layers import LayerStore
 
 _SUDO = ("usr/bin/sudo", "usr/bin/doas")
-_KERNELS = {"/proc": kernelfiles.make_proc, "/sys": kernelfiles.make_sys, "/dev": kernelfiles.make_dev}
 
 
 class _Site(NamedTuple):
@@ -74,18 +75,21 @@ class PlainGround:
             )
         if work not in self._sites:
             root = self._roots.take(stack)
-            site = _Site(root, StandIns(root.path, root.place / "covered"))
+            site = self._site(root)
             self._sites[work] = site
             place = work / "standins"
             place.mkdir()
             site.standins.put(self._standins(spec, inlays, place))
         top = self._sites[work].root.path
+        if self._rung is Rung.TRACED:
+            owners = str(work / JOURNAL), (str(top),)
+            return traced_plan(spec, top, machine=machine, own=capability.effective(), owners=owners)
         gains = spec.process.user.uid != 0 and any(_has(top, name) for name in _SUDO)
         return chroot_plan(spec, top, machine=machine, own=capability.effective(), gains=gains)
 
     def pipe(self, work: Path) -> tuple[int, int]:
         """Return both ends of a pipe that the step can open by name too, as /dev/stdout or /dev/stderr."""
-        if self._rung.has_walls:
+        if self._rung is not Rung.CHROOT:
             return os.pipe()
         top = self._sites[work].root.path
         reading = _open(top, "proc/self/fd/1", os.O_RDONLY | os.O_NONBLOCK)
@@ -93,12 +97,15 @@ class PlainGround:
         os.set_blocking(reading, True)
         return reading, writing
 
+    def _site(self, root: PlainRoot) -> _Site:
+        return _Site(root, StandIns(root.path, root.place / "covered", self._layers.owners))
+
     def _mounted(
         self, spec: RuntimeSpec, inlays: Sequence[Inlay], work: Path, stack: Sequence[DiffID], machine: str
     ) -> Plan:
         if work not in self._sites:
             root = self._roots.take(stack)
-            self._sites[work] = _Site(root, StandIns(root.path, root.place / "covered"))
+            self._sites[work] = self._site(root)
         root = self._sites[work].root
         rootfs = Rootfs((), str(root.path), str(root.place / "work"))
         extra = [self._part(inlay, work / f"copied-{number}") for number, inlay in enumerate(inlays)]
@@ -145,13 +152,14 @@ class PlainGround:
         self._roots.close()
 
     def _standins(self, spec: RuntimeSpec, inlays: Sequence[Inlay], place: Path) -> Iterator[StandIn]:
-        for target, make in _KERNELS.items():
+        kernels = kernelfiles.makers(self._rung)
+        for target, make in kernels.items():
             made = place / target[1:]
             make(made)
             yield StandIn(target, str(made))
         lent: dict[str, str] = {}
         for number, mount in enumerate(spec.mounts):
-            if mount.destination in _KERNELS:
+            if mount.destination in kernels:
                 continue
             if mount.type == "bind":
                 yield self._bound(mount, place / str(number), lent)

@@ -246,7 +246,7 @@ class StepRunner:
         else:
             rootfs = Rootfs(lowers, str(work / "upper"), str(work / "work"), volatile=True)
             plan = make_plan(spec, rootfs, machine=self._place.machine, extra=inlays)
-        if self._place.recorded:
+        if self._place.recorded and not plan.process.trace:
             journal, machine = str(work / JOURNAL), self._place.machine
             process = recording(plan.process, spec.linux.seccomp, machine, journal, lowers)
             plan = plan._replace(process=process)
