@@ -1,7 +1,6 @@
 """Files of the web: what is asked, what is kept of a cut connection, and what a user reads when it fails."""
 
 import base64
-import errno
 import hashlib
 import threading
 
@@ -277,9 +276,11 @@ def test_a_build_that_is_stopped_stops_a_download(web, ours):
 def test_a_server_may_not_fill_the_disk(web, ours, monkeypatch):
     web.pages["/f"] = Page(DATA * 6)
     monkeypatch.setattr("tiffin.build.ops.download._RESERVE", 1 << 60)
-    with pytest.raises(OSError, match="No space left on device") as caught:
+    with pytest.raises(
+        UnavailableError, match=r"/f cannot be fetched: after .* MiB of it the disk of "
+    ) as caught:
         ours.get(f"{web.url}/f")
-    assert caught.value.errno == errno.ENOSPC
+    assert (caught.value.code, "tiffin system prune" in caught.value.hint) == ("enospc", True)
 
 
 def test_progress_is_told(web, ours):

@@ -5,6 +5,7 @@ A connection that is cut is taken up where it ended, if the server can do that a
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 from base64 import b64encode
@@ -17,7 +18,7 @@ from tiffin.build.giturl import without_login
 from tiffin.build.ops.urlmemory import Validators
 from tiffin.errors import DeniedError, NotFoundError, TiffinError, UnauthorizedError, UnavailableError
 from tiffin.events import StepProgress
-from tiffin.linux.room import check_reserve
+from tiffin.linux.room import check_reserve, in_words, room_of
 from tiffin.registry.failure import proxy_login_needed
 from tiffin.registry.hostfiles import HostFiles
 from tiffin.registry.transport import Transport, Trust
@@ -34,7 +35,10 @@ _ENOUGH: Final = 256 << 10  # what has to arrive for a cut connection to count a
 _TOLD: Final = 1 << 20  # bytes between two words of progress
 _RESERVE: Final = 256 << 20  # bytes that a server may not take of the disk
 _RANGE: Final = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
+_ROOM: Final = "make room below TIFFIN_HOME (tiffin system prune), or see what the server sends"
 _HINTS: Final = {
+    "enospc": _ROOM,
+    "edquot": _ROOM,
     "certificate": "name the bundle with its CA in SSL_CERT_FILE",
     "not-tls": "write http:// if that is meant",
     "tls": "it may speak only outdated TLS",
@@ -222,11 +226,14 @@ class _Pouring:
         return Received(digest, f"{self._algorithm}:{self._other.hexdigest()}" if self._other else digest)
 
     def _check_space(self, answer: Answer) -> None:
+        folder = Path(self._file.name).parent
         try:
-            check_reserve(Path(self._file.name).parent, _RESERVE)
-        except OSError:
+            check_reserve(folder, _RESERVE)
+        except OSError as error:
             answer.close()
-            raise
+            left = f"{room_of(folder).told(folder)}, and {in_words(_RESERVE)} have to stay free"
+            code = errno.errorcode[error.errno or errno.ENOSPC].lower()
+            raise UnavailableError(f"after {self.at >> 20} MiB of it {left}", code=code) from error
 
 
 def _told(error: TiffinError, url: str) -> TiffinError:
