@@ -85,7 +85,11 @@ def test_root_of_an_ordinary_container_has_chroot(docker, context, readable_tiff
         assert all(checks[name]["Ok"] for name in ("kernel", "store", "device nodes", "/proc", "network"))
         pod("build", "-q", "-t", "inside", home)
         assert json.loads(pod("inspect", "inside").stdout)[0]["Id"] == expected
-        assert pod("run", "--rm", "inside", "cat", "/srv/a/c").stdout == "again\n"
+        # A volume changes places with a note, on the overlay of that container.
+        pod("run", "--rm", "-v", "kept:/v", "inside", "sh", "-c", "echo more > /v/x")
+        assert (
+            pod("run", "--rm", "-v", "kept:/v", "inside", "cat", "/srv/a/c", "/v/x").stdout == "again\nmore\n"
+        )
     finally:
         pod.stop()
 
