@@ -177,6 +177,7 @@ def test_run_loads_what_a_container_needs(home):
 
 @pytest.mark.live
 def test_ps_loads_no_more_than_run_but_its_table(home):
+    modules("ps", alone=True)  # begins the store
     loaded = modules("ps", alone=True)
     assert ours(loaded) <= set(RUN.split()) | set(PS.split())
     assert not loaded & ((HEAVY | NOT_TO_START) - {"pathlib", "socket", "sqlite3", "urllib", "typing"})

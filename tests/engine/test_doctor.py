@@ -1,8 +1,11 @@
 """What the doctor says of machines that are made up."""
 
+import errno
+import os
+
 import pytest
 
-from tiffin.engine import chrootdoctor, doctor
+from tiffin.engine import chrootdoctor, doctor, placedoctor
 from tiffin.engine.settings import Settings
 from tiffin.errors import UnsupportedError
 from tiffin.linux import capability
@@ -48,6 +51,7 @@ def examine(monkeypatch, tmp_path):
     def report(facts, network=ONLINE, isolation="auto"):
         monkeypatch.setattr(doctor.probe, "examine", lambda store, *, tries: facts)
         monkeypatch.setattr(doctor.attach, "examine", lambda *, root: network)
+        monkeypatch.setattr(placedoctor, "limits", lambda version: doctor.Check("cgroups", True, version))
         return doctor.examine(Settings.load({"TIFFIN_HOME": str(tmp_path)}, isolation=isolation))
 
     return report
@@ -151,3 +155,47 @@ def test_a_machine_without_a_network_tool_is_told_so(examine):
     found = failed(examine(USER, OFFLINE))
     assert list(found) == ["network"]
     assert (found["network"].found, "pasta" in found["network"].remedy) == ("loopback", True)
+
+
+def shut(*_arguments, **_options):
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def bare(*_arguments, **_options):
+    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+
+@pytest.mark.parametrize(
+    ("name", "instead", "found"),
+    [("mkdir", shut, "cannot be written: Read-only file system"), ("setxattr", bare, "keep no attributes")],
+)
+def test_without_a_place_for_the_store_nothing_runs(examine, monkeypatch, name, instead, found):
+    with monkeypatch.context() as patched:
+        patched.setattr(os, name, instead)
+        report = examine(USER)
+    assert (report.rung, list(failed(report))) == ("", ["store"])
+    assert found in report.reasons[0]
+    assert (
+        f"TIFFIN_HOME to a directory of yours on a local disk, such as /var/tmp/tiffin-{os.geteuid()}"
+        in (report.reasons[1])
+    )
+    assert "overlayfs" not in {check.name for check in report.checks}
+
+
+def test_a_store_with_other_owners_is_told_with_the_way_back(examine, tmp_path):
+    (tmp_path / "owners").write_text("recorded\n")
+    report = examine(USER)
+    assert (report.rung, list(failed(report))) == ("", ["store"])
+    assert "made with recorded owners, and the rung rootless" in report.reasons[0]
+    assert "TIFFIN_ISOLATION=single-id" in report.reasons[1]
+    assert examine(USER, isolation="single-id").rung == "single-id"
+
+
+def test_limits_that_cannot_be_kept_are_told(monkeypatch):
+    def refuse(_resources):
+        raise UnsupportedError("no group can be made in /sys/fs/cgroup", hint="mount it writable")
+
+    monkeypatch.setattr("tiffin.runtime.cgroups.manager.make_group", refuse)
+    found = placedoctor.limits("v2")
+    assert (found.ok, found.remedy) == (False, "mount it writable")
+    assert found.found == "no limits (--memory, --cpus): no group can be made in /sys/fs/cgroup"

@@ -163,3 +163,14 @@ def test_a_tried_user_namespace_overrules_a_setting():
 def test_an_unknown_isolation_is_refused():
     with pytest.raises(InvalidError, match="jail"):
         decide(ROOT, "jail")
+
+
+def test_the_ids_that_root_is_to_lend_are_nobodys_yet():
+    others = (IdMap(0, 100000, 65536), IdMap(0, 165536, 65536))
+    remedy = decide(USER._replace(subuids=(), taken_ids=others)).obstacles[-1].remedy
+    assert remedy == "usermod --add-subuids 231072-296607 --add-subgids 231072-296607 ada (as root)"
+
+
+def test_who_has_no_name_gets_no_subordinate_ids():
+    reason = decide(USER._replace(user="")).obstacles[-1].reason
+    assert reason == "the user 1000 has no name in /etc/passwd, by which newuidmap finds ids"

@@ -56,3 +56,17 @@ def test_root_that_lends_its_own_ids_has_a_network(tiffin, busybox):
     """As in a pod whose store is on an overlay: pasta must not take this for the first user namespace."""
     words = ("run", "--rm", "--network", "pasta", busybox, "sh", "-c", "cat /proc/net/route | wc -l")
     assert int(tiffin("--isolation", "rootless", *words).stdout) > 1
+
+
+@pytest.mark.parametrize("tiffin", ["root"], indirect=True)
+def test_a_store_that_cannot_be_there_is_told_with_another_place(tiffin, folder):
+    """A file system without attributes, as NFS often is, and one that is read only."""
+    for options, reason in (("-t ramfs", "keep no attributes"), ("-t tmpfs -o ro", "cannot be")):
+        mount = ("unshare", "--mount", "sh", "-c", f'mount {options} none "$0" && exec "$@"', str(folder))
+        there = tiffin._replace(command=(*mount, *tiffin.command))
+        done = there("images", env={"TIFFIN_HOME": str(folder / "store")}, check=False)
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert reason in done.stderr
+        assert "such as /var/tmp/tiffin-0" in done.stderr
+        told = there("doctor", env={"TIFFIN_HOME": str(folder / "store")}, check=False)
+        assert (told.returncode, reason in told.stdout) == (1, True), told.stdout

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.errors import TiffinError
 from tiffin.linux import probe
-from tiffin.linux.isolation import Rung, decide, lends_own_ids
+from tiffin.linux.isolation import Rung, decide, lend_ids, lends_own_ids
 from tiffin.network import attach
 from tiffin.network.plan import choose
 
@@ -27,6 +27,8 @@ _MEANING = {
     "with this place, which is no wall; owners and users are kept beside the files",
 }
 
+_OF_DISKS = ("overlayfs", "idmapped mounts")
+_NO_GROUPS = "as root: mount -t cgroup2 none /sys/fs/cgroup"
 _PROC_REMEDY = (
     "give the surrounding container all of /proc: --security-opt systempaths=unconfined in Docker, "
     "procMount: Unmasked in Kubernetes"
@@ -52,12 +54,19 @@ class Report(NamedTuple):
 
 def examine(settings: Settings) -> Report:
     """Return what this machine allows; nothing is changed but a probe directory, which goes again."""
+    from tiffin.engine import placedoctor  # which knows of this module
+
     facts = probe.examine(settings.home.root, tries=True)
+    store = placedoctor.store(settings.home.root, facts.store_filesystem)
+    if not store.ok:
+        return _without(store, _checks(facts, root=False))
     try:
         isolation = decide(facts, settings.isolation)
     except TiffinError as error:
         reasons = (error.message, *((error.hint,) if error.hint else ()))
-        return Report("", reasons, tuple(_checks(facts, root=facts.euid == 0)))
+        return Report("", reasons, (*_checks(facts, root=facts.euid == 0), store))
+    if (other := placedoctor.way_of_owners(settings.home.root, isolation.rung)) is not None:
+        return _without(other, _checks(facts, root=isolation.rung is Rung.ROOT))
     if not isolation.rung.has_walls:
         from tiffin.engine import chrootdoctor  # of two rungs only
 
@@ -65,8 +74,14 @@ def examine(settings: Settings) -> Report:
         return Report(isolation.rung.value, tuple(_reasons(isolation)), found)
     root = isolation.rung is Rung.ROOT
     network = _network(root=root)
-    checks = (*_checks(facts, root=root), *_answers(isolation), network, _registries(settings))
+    checks = (*_checks(facts, root=root), store, *_answers(isolation), network, _registries(settings))
     return Report(isolation.rung.value, tuple(_reasons(isolation)), checks)
+
+
+def _without(store: Check, checks: Iterator[Check]) -> Report:
+    """The report of a machine where nothing can begin for want of a store; the disk need not be looked at."""
+    kept = (check for check in checks if check.name not in _OF_DISKS)
+    return Report("", (store.found, store.remedy), (*kept, store))
 
 
 def _registries(settings: Settings) -> Check:
@@ -109,8 +124,15 @@ def _checks(facts: Facts, *, root: bool) -> Iterator[Check]:
     yield Check(
         "seccomp", facts.seccomp, "yes" if facts.seccomp else "not in this kernel", "use another kernel"
     )
-    yield Check("cgroups", bool(facts.cgroups), facts.cgroups or "none", "mount cgroup2 at /sys/fs/cgroup")
-    yield Check("store", True, f"on {facts.store_filesystem or 'an unknown file system'}")
+    yield _limits(facts)
+
+
+def _limits(facts: Facts) -> Check:
+    from tiffin.engine import placedoctor  # which knows of this module
+
+    if facts.cgroups:
+        return placedoctor.limits(facts.cgroups)
+    return Check("cgroups", False, "none: no limits (--memory, --cpus)", _NO_GROUPS)
 
 
 def _answers(isolation: Isolation) -> Iterator[Check]:
@@ -132,10 +154,7 @@ def _subordinate(facts: Facts) -> Check:
     if not uids or not gids:
         missing = [name for name, count in (("/etc/subuid", uids), ("/etc/subgid", gids)) if not count]
         found = f"none for this account in {' and '.join(missing)}"
-    add = "--add-subuids 100000-165535 --add-subgids 100000-165535"
-    return Check(
-        "subordinate ids", bool(uids and gids), found, f"as root: usermod {add} {facts.user or 'USER'}"
-    )
+    return Check("subordinate ids", bool(uids and gids), found, f"as root: {lend_ids(facts)}")
 
 
 def namespace_remedy(facts: Facts) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import errno
-import os
 from functools import cached_property
 
 from tiffin.engine.rootless import Footing, machine
-from tiffin.errors import ConflictError, UnsupportedError
 from tiffin.linux.files import atomic_write
 from tiffin.linux.isolation import Rung
 from tiffin.store.db import Database
@@ -29,18 +27,30 @@ if TYPE_CHECKING:
     from tiffin.snapshot.export import LayerFetcher
     from tiffin.snapshot.layers import LayerStore
     from tiffin.store.blobs import BlobStore
+    from tiffin.store.home import Home
     from tiffin.store.images import Images
     from tiffin.store.leases import Leases
     from tiffin.store.tags import Tags
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_KEPT = {Rung.SINGLE_ID: "recorded", Rung.TRACED: "traced"}
-"""How the rungs keep owners, where they are not those of the files."""
 
 
 def _ignore(_event: Event) -> None:
     return
+
+
+def _created(home: Home) -> Home:
+    """The home with its directories. Raises UnavailableError with another place, if this one is closed."""
+    try:
+        return home.create()
+    except OSError as error:
+        from tiffin.engine.storeplace import refused  # hardly ever
+
+        told = refused(home.root, error)
+        if told is None:
+            raise
+        raise told from error
 
 
 class Engine:
@@ -61,7 +71,7 @@ class Engine:
         self.settings = settings
         self.footing = Footing(settings)
         self.emit = emit
-        self.home = settings.home.create()
+        self.home = _created(settings.home)
         self.db = Database(self.home.database)
         self._check_owners()
 
@@ -169,35 +179,18 @@ class Engine:
     def _check_owners(self) -> None:
         """See that a store keeps one way of owners for all its life: the other would misread it."""
         mark = self.home.root / "owners"
-        wanted = _KEPT.get(self.rung, "true")
         try:
             found = mark.read_text().strip()
         except FileNotFoundError:
-            if wanted != "true":
-                self._check_attributes()
-            atomic_write(mark, f"{wanted}\n".encode())
-            found = wanted
-        if found != wanted:
-            raise ConflictError(
-                f"the store {self.home.root} was made with {found} owners, and the rung {self.rung.value} "
-                f"keeps {wanted} ones",
-                code="other-owners",
-                hint="set TIFFIN_HOME to another directory, or go back to the rung that it was made with",
-            )
+            from tiffin.engine.storeplace import check_attributes  # once in the life of a store
 
-    def _check_attributes(self) -> None:
-        from tiffin.linux.ownerrecord import OWNER  # of a new store only
+            check_attributes(self.home.root, self.home.root)
+            found = self.rung.owners
+            atomic_write(mark, f"{found}\n".encode())
+        if found != self.rung.owners:
+            from tiffin.engine.storeplace import check_owners
 
-        try:
-            os.setxattr(self.home.root, OWNER, b"0:0")
-            os.removexattr(self.home.root, OWNER)
-        except OSError as error:
-            raise UnsupportedError(
-                f"owners are recorded in attributes of files, which there are not at {self.home.root}: "
-                f"{error.strerror}",
-                code="no-attributes",
-                hint="set TIFFIN_HOME to a directory on a local disk (not NFS; tmpfs since Linux 6.6)",
-            ) from error
+            check_owners(self.home.root, self.rung)
 
     def __enter__(self) -> Self:
         """Return the engine; `with` closes it."""

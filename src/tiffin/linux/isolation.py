@@ -56,6 +56,11 @@ class Rung(enum.Enum):
         """By what containers are kept apart, where they have no walls."""
         return {Rung.CHROOT: "chroot", Rung.TRACED: "tracing"}[self]
 
+    @property
+    def owners(self) -> str:
+        """How a store keeps owners: as those of the files, or in records; once begun it keeps to that."""
+        return {Rung.SINGLE_ID: "recorded", Rung.TRACED: "traced"}.get(self, "true")
+
 
 _LADDER = tuple(rung for rung in Rung if rung is not Rung.NONE)
 
@@ -140,6 +145,13 @@ def _free_range(facts: Facts) -> IdMap:
         if start < taken.outside + taken.size and taken.outside < start + _CONTAINER_IDS:
             start = taken.outside + taken.size
     return IdMap(0, start, _CONTAINER_IDS)
+
+
+def lend_ids(facts: Facts) -> str:
+    """Return root's command that gives the account subordinate ids which nobody has yet."""
+    free = _free_range(facts)
+    ids = f"{free.outside}-{free.outside + free.size - 1}"
+    return f"usermod --add-subuids {ids} --add-subgids {ids} {facts.user or 'USER'}"
 
 
 def _stack(own: int, ranges: tuple[IdMap, ...]) -> tuple[IdMap, ...]:
@@ -260,11 +272,14 @@ def _against_rootless(facts: Facts) -> tuple[str, str] | None:
         return found
     if lends_own_ids(facts):
         return None
-    name = facts.user or str(facts.euid)
-    add = f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name} (as root)"
+    if not facts.user:
+        return (
+            f"the user {facts.euid} has no name in /etc/passwd, by which newuidmap finds ids",
+            "give it one",
+        )
     if not facts.subuids or not facts.subgids:
         missing = "/etc/subuid" if not facts.subuids else "/etc/subgid"
-        return f"{missing} has no entry for {name}", add
+        return f"{missing} has no entry for {facts.user}", f"{lend_ids(facts)} (as root)"
     if not facts.map_tools and facts.euid != 0:
         return "newuidmap and newgidmap are not installed", "install the package uidmap (shadow-utils)"
     return None
