@@ -30,6 +30,11 @@ def test_what_would_be_away_after_a_kill_is_refused(mount):
         check(Rung.CHROOT, Asked(mount))
 
 
+def test_a_volume_is_in_one_place():
+    with pytest.raises(UnsupportedError, match="the volume a at two places"):
+        check(Rung.CHROOT, Asked(VOLUME, VOLUME._replace(target="/y")))
+
+
 @pytest.mark.parametrize(("path", "other"), [("x", "x"), ("x/y", "x"), ("x", "x/y"), ("etc", "etc/hosts")])
 def test_a_volume_and_another_mount_do_not_lie_in_one_another(path, other):
     for lent, is_volume in ((True, False), (False, True), (True, True)):

@@ -52,6 +52,10 @@ def check(rung: Rung, record: Record) -> None:
             raise _refused(rung, f"{mount.target}: a folder of this machine that a container writes to")
         if mount.subpath and not mount.read_only:
             raise _refused(rung, f"{mount.target}: a part of a volume that a container writes to")
+    lent = [mount.name for mount in record.mounts if is_lent(mount)]
+    for name in lent:
+        if lent.count(name) > 1:
+            raise _refused(rung, f"the volume {name} at two places of a container")
 
 
 def _refused(rung: Rung, what: str) -> UnsupportedError:
