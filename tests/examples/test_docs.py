@@ -33,6 +33,12 @@ def test_every_page_is_in_its_index(root, folder):
     assert {page.name for page in (root / folder).glob("[0-9]*.md")} <= index
 
 
+def test_every_guide_is_named_by_the_readme(root):
+    text = (root / "README.md").read_text()
+    index = set(LINK.findall(text[text.index("## More") :]))
+    assert {f"docs/{page.name}" for page in (root / "docs").glob("*.md")} <= index
+
+
 def test_every_room_has_a_page(root):
     source = root / "src" / "tiffin"
     rooms = {path.parent.name for path in source.glob("*/*.py") if path.name != "__init__.py"}
