@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from tiffin.build import cachekey
 from tiffin.build.canceled import Canceled, LayerLost
 from tiffin.build.graph import BindMount, CacheMount, Copy, Git, Http, Local, MakeDirectory, Run, Source
+from tiffin.build.locks import patient_lock
 from tiffin.build.noting import Noting, Part
-from tiffin.build.patience import patient_lock
 from tiffin.errors import TiffinError
 from tiffin.events import StepDone, StepStarted, StepUnreached
 

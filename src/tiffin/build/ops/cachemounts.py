@@ -17,8 +17,8 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from tiffin.build.locks import patient_lock
 from tiffin.build.ops.materialise import materialise
-from tiffin.build.patience import patient_lock
 from tiffin.errors import InvalidError
 from tiffin.linux.files import lock, rename_noreplace, sync_filesystem, tree_size
 from tiffin.linux.remove import remove_tree

@@ -20,10 +20,10 @@ from tiffin.build.canceled import LayerLost
 from tiffin.build.fetching import Fetched
 from tiffin.build.giturl import is_commit, without_login
 from tiffin.build.graph import Git, Http
+from tiffin.build.locks import patient_lock
 from tiffin.build.ops.download import Downloads, Offer, Web
 from tiffin.build.ops.repository import Repositories
 from tiffin.build.ops.unpack import begins_as_archive, unpack_file
-from tiffin.build.patience import patient_lock
 from tiffin.build.remote import title
 from tiffin.build.workbench import adopt
 from tiffin.errors import CorruptError
