@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tiffin.cli.command import Command
 from tiffin.cli.options import flag
 from tiffin.cli.output import NO_TRUNC, format_option, print_rows
-from tiffin.cli.platform import PLATFORM, platform_of
+from tiffin.cli.platformflag import PLATFORM, platform_of
 from tiffin.ui.columns import ago, human_size, shorten
 
 if TYPE_CHECKING:

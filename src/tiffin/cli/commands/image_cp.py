@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tiffin.cli.command import Command
 from tiffin.cli.options import flag, usage
-from tiffin.cli.platform import PLATFORM, platform_of
+from tiffin.cli.platformflag import PLATFORM, platform_of
 from tiffin.cli.policyflags import SIGN, SIGNATURE_POLICY, before_tag, use_policy
 
 if TYPE_CHECKING:

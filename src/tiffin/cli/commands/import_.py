@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from tiffin.cli.command import Command
 from tiffin.cli.options import value, values
-from tiffin.cli.platform import PLATFORM, platform_of
+from tiffin.cli.platformflag import PLATFORM, platform_of
 from tiffin.errors import InvalidError, NotFoundError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tiffin.cli.command import MANY, Command
 from tiffin.cli.options import flag, value
 from tiffin.cli.output import print_documents
-from tiffin.cli.platform import PLATFORM, platform_of
+from tiffin.cli.platformflag import PLATFORM, platform_of
 from tiffin.errors import NotFoundError, TiffinError
 
 if TYPE_CHECKING:

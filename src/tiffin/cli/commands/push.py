@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tiffin.cli.buildflags import SPLIT_LAYERS
 from tiffin.cli.command import Command
 from tiffin.cli.options import flag, ignore, usage, value
-from tiffin.cli.platform import PLATFORM, platform_of
+from tiffin.cli.platformflag import PLATFORM, platform_of
 from tiffin.cli.policyflags import PUSH_POLICY, SIGN, before_tag, use_policy
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tiffin.cli.command import Command
 from tiffin.cli.options import flag, usage, value, values
 from tiffin.cli.output import format_option, print_rows
-from tiffin.cli.platform import PLATFORM, platform_of
+from tiffin.cli.platformflag import PLATFORM, platform_of
 from tiffin.ui.columns import human_size
 
 if TYPE_CHECKING:

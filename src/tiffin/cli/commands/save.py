@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from tiffin.cli.archive import OUTPUT, written
 from tiffin.cli.command import MANY, Command
 from tiffin.cli.options import value
-from tiffin.cli.platform import PLATFORM, platform_of
+from tiffin.cli.platformflag import PLATFORM, platform_of
 
 if TYPE_CHECKING:
     from tiffin.cli.command import Session
