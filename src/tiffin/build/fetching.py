@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tiffin.build.graph import Git, Http
-    from tiffin.build.ops.fetch import Fetcher
+    from tiffin.build.ops.fetch import RemoteFetcher
     from tiffin.oci.digest import DiffID
 
 
@@ -30,16 +30,16 @@ class Fetched(NamedTuple):
 class Fetching:
     """Fetches with what `make` makes when the first of it is asked for. Safe for threads."""
 
-    def __init__(self, make: Callable[[], Fetcher]) -> None:
+    def __init__(self, make: Callable[[], RemoteFetcher]) -> None:
         self._make = make
-        self._fetcher: Fetcher | None = None
+        self._fetcher: RemoteFetcher | None = None
         self._guard = threading.Lock()
 
     def fetch(self, op: Git | Http, step: str) -> Fetched:
         """Return the layer of what `op` says; progress is told of `step`."""
         return self.fetcher().fetch(op, step)
 
-    def fetcher(self) -> Fetcher:
+    def fetcher(self) -> RemoteFetcher:
         """What fetches."""
         with self._guard:
             if self._fetcher is None:

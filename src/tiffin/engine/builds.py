@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from tiffin.build.graph import Graph
     from tiffin.build.imported import ImportedCaches
-    from tiffin.build.ops.fetch import Fetcher
+    from tiffin.build.ops.fetch import RemoteFetcher
     from tiffin.build.ops.run import StepRunner
     from tiffin.build.outlook import Outlook
     from tiffin.build.plan import PlanRequest
@@ -204,7 +204,7 @@ class _Builder:
 
         return make_runner(self._engine, self._request, self._lent, self._imported)
 
-    def _fetcher(self) -> Fetcher:
+    def _fetcher(self) -> RemoteFetcher:
         """Return what fetches; called when there is something to fetch, and loaded then."""
         from tiffin.engine.building.fetching import make_fetcher
 

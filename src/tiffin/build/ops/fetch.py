@@ -69,8 +69,8 @@ class FetchedContext(NamedTuple):
     file: Path | None = None
 
 
-class Fetcher:
-    """Fetches for one build. `secrets` may hold logins. Safe for threads."""
+class RemoteFetcher:
+    """Fetches files and repositories for one build. `secrets` may hold logins. Safe for threads."""
 
     def __init__(
         self, store: Store, environ: Mapping[str, str], secrets: Mapping[str, bytes], emit: Emit

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from tiffin.build.context import Context
     from tiffin.build.graph import Graph
-    from tiffin.build.ops.fetch import Fetcher
+    from tiffin.build.ops.fetch import RemoteFetcher
     from tiffin.build.outline import Outline
     from tiffin.build.selection import Selected
     from tiffin.dockerfile.ast import Dockerfile
@@ -161,7 +161,7 @@ def targets(engine: Engine, request: BuildRequest) -> Targets:
 def _inputs(engine: Engine, request: BuildRequest) -> Iterator[Inputs]:
     """Give what a build would read; a context from elsewhere is fetched for it."""
 
-    def make() -> Fetcher:
+    def make() -> RemoteFetcher:
         from tiffin.engine.building.fetching import make_fetcher
 
         engine.enter()

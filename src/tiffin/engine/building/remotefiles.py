@@ -14,7 +14,7 @@ from tiffin.engine.building.request import BuildRequest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tiffin.build.ops.fetch import Fetcher
+    from tiffin.build.ops.fetch import RemoteFetcher
     from tiffin.engine.building.context import Place
     from tiffin.engine.engine import Engine
     from tiffin.store.leases import Lease
@@ -32,7 +32,7 @@ def open_remote(engine: Engine, url: str) -> Iterator[Place]:
         yield place
 
 
-def _fetcher(engine: Engine, lease: Lease) -> Fetcher:
+def _fetcher(engine: Engine, lease: Lease) -> RemoteFetcher:
     from tiffin.engine.building.fetching import make_fetcher
 
     return make_fetcher(engine, BuildCache(engine.db, engine.layers), lease, Lent())
