@@ -5,7 +5,7 @@ import pytest
 
 from tiffin.base import fetch
 from tiffin.base.aptconf import AptConfig
-from tiffin.base.fetch import Download, Mirror, download, shown
+from tiffin.base.fetch import Download, Mirror, download, without_login
 from tiffin.base.machine import Login, Network
 from tiffin.errors import CorruptError, NotFoundError, UnauthorizedError, UnavailableError
 from tiffin.events import StepDone, ignore
@@ -99,7 +99,7 @@ def test_the_login_is_sent_and_never_shown(serve, folder):
         mirror.read(f"http://me:secret@{host}/gone", 100)
     mirror.close()
     assert "secret" not in caught.value.message
-    assert shown("https://me:secret@a.example.org/x") == "https://a.example.org/x"
+    assert without_login("https://me:secret@a.example.org/x") == "https://a.example.org/x"
 
 
 def test_a_proxy_is_used(folder):

@@ -10,7 +10,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
-from tiffin.base.fetch import shown
+from tiffin.base.fetch import without_login
 from tiffin.base.index import PackageIndex
 from tiffin.base.keys import keys_for
 from tiffin.base.release import Release, check_release, is_expired, parse_release
@@ -87,10 +87,10 @@ def read_release(source: Source, access: Access, emit: Emit) -> Release:
     place = f"{source.uri}/dists/{source.suite}"
     keys = keys_for(source, access.machine, access.keyring)
     try:
-        name = f"{shown(place)}/InRelease"
+        name = f"{without_login(place)}/InRelease"
         signed = Signed(name, access.mirror.read(f"{place}/InRelease", _LARGEST_RELEASE))
     except NotFoundError:
-        name = f"{shown(place)}/Release"
+        name = f"{without_login(place)}/Release"
         data = access.mirror.read(f"{place}/Release", _LARGEST_RELEASE)
         signed = Signed(name, data, access.mirror.read(f"{place}/Release.gpg", 1 << 20))
     release = parse_release(verify(signed, keys), name)
@@ -120,7 +120,8 @@ def _of_one_origin(
         if release.origin != ours:
             emit(
                 Notice(
-                    f"left out {shown(source.uri)} {source.suite}: it is by {release.origin or 'nobody'}",
+                    f"left out {without_login(source.uri)} {source.suite}: "
+                    f"it is by {release.origin or 'nobody'}",
                     "info",
                 )
             )
@@ -136,7 +137,7 @@ def _read_index(source: Source, release: Release, forms: Sequence[IndexFile], ac
         with access.blobs.path(form.digest).open("rb") as stream:
             return _unpack(stream, form, release.name)
     raise NotFoundError(
-        f"the mirror {shown(source.uri)} has none of the package indexes that {release.name} names",
+        f"the mirror {without_login(source.uri)} has none of the package indexes that {release.name} names",
         code="no-package-index",
         hint="the mirror is being updated; try again, or use another",
     )
@@ -154,7 +155,7 @@ def _fetch_index(source: Source, release: Release, form: IndexFile, access: Acce
             continue
         except CorruptError as error:
             raise CorruptError(
-                f"{shown(uri)} is not what {release.name} says: {error.message}",
+                f"{without_login(uri)} is not what {release.name} says: {error.message}",
                 code="index-mismatch",
                 hint="the mirror is being updated or is wrong; try again, or use another",
             ) from error

@@ -17,7 +17,7 @@ import msgspec
 
 from tiffin.base import flavour_build, flavour_runtime
 from tiffin.base.archive import Access, Archive, read_archive
-from tiffin.base.fetch import Download, Mirror, download, shown
+from tiffin.base.fetch import Download, Mirror, download, without_login
 from tiffin.base.lock import RECIPE, Lock, LockedPackage, LockedSource
 from tiffin.base.making import STEP, Making
 from tiffin.base.python import python_version
@@ -190,7 +190,7 @@ def _places(request: BaseRequest, package: LockedPackage) -> tuple[str, ...]:
         s.uri for s in request.machine.sources
     ]
     # The lock has no names and passwords in its URIs; the machine's own spelling of the same place has.
-    from_lock = [uri for uri in own if shown(uri) == package.archive] or [package.archive]
+    from_lock = [uri for uri in own if without_login(uri) == package.archive] or [package.archive]
     return tuple(dict.fromkeys([*from_lock, *own]))
 
 

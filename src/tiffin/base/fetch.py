@@ -32,7 +32,7 @@ _CHUNK: Final = 1 << 18
 _BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-def shown(uri: str) -> str:
+def without_login(uri: str) -> str:
     """The URI as it may be shown and recorded: without name and password."""
     parts = urlsplit(uri)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else uri
@@ -58,7 +58,7 @@ class Mirror:
         for attempt in range(_ATTEMPTS):
             try:
                 with self._open(uri) as stream:
-                    return use(cast("BinaryIO", _Limited(stream, limit, shown(uri))))
+                    return use(cast("BinaryIO", _Limited(stream, limit, without_login(uri))))
             except UnavailableError as error:
                 if attempt == _ATTEMPTS - 1 or error.code != "mirror":
                     raise
@@ -87,7 +87,7 @@ class Mirror:
             return
         if self._offline:
             raise UnavailableError(
-                f"{shown(uri)} is not here, and the network must not be used",
+                f"{without_login(uri)} is not here, and the network must not be used",
                 code="offline",
                 hint="run it once without --offline",
             )
@@ -127,7 +127,7 @@ class Mirror:
                 if login.username:
                     secret = f"{unquote(login.username)}:{unquote(login.password or '')}"
                     settings["proxy_headers"] = urllib3.make_headers(proxy_basic_auth=secret)
-                pool = urllib3.ProxyManager(shown(address), **settings)
+                pool = urllib3.ProxyManager(without_login(address), **settings)
             else:
                 pool = urllib3.PoolManager(**settings)
             pool = self._pools.setdefault(proxy, pool)
@@ -179,7 +179,7 @@ def _keep(mirror: Mirror, item: Download, blobs: Blobs) -> None:
             problem = error
         except CorruptError as error:
             raise CorruptError(
-                f"{item.name} from {shown(uri)} is not what the signed index says: {error.message}",
+                f"{item.name} from {without_login(uri)} is not what the signed index says: {error.message}",
                 code="package-mismatch",
                 hint="the mirror is being updated or is wrong; try again, or use another mirror",
             ) from error
@@ -230,12 +230,12 @@ def _check_status(status: int, uri: str) -> None:
         raise _missing(uri)
     if status in {401, 403, 407}:
         raise UnauthorizedError(
-            f"{shown(uri)}: the mirror or proxy refuses with status {status}",
+            f"{without_login(uri)}: the mirror or proxy refuses with status {status}",
             code="mirror-login",
             hint="put name and password into apt's auth.conf, or look at the proxy settings",
         )
     raise UnavailableError(
-        f"{shown(uri)}: the mirror answers with status {status}",
+        f"{without_login(uri)}: the mirror answers with status {status}",
         code="mirror" if status in _BUSY else "mirror-answer",
         hint="try again later, or use another mirror",
     )
@@ -243,7 +243,7 @@ def _check_status(status: int, uri: str) -> None:
 
 def _missing(uri: str) -> NotFoundError:
     return NotFoundError(
-        f"{shown(uri)} does not exist",
+        f"{without_login(uri)} does not exist",
         code="not-on-mirror",
         hint="look at the mirror's URI and the name of the suite",
     )
@@ -253,12 +253,12 @@ def _unavailable(uri: str, error: Exception, bundle: str) -> UnavailableError:
     reason = str(getattr(error, "reason", None) or error)[:200]
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         return UnavailableError(
-            f"{shown(uri)}: the certificate is not trusted ({reason})",
+            f"{without_login(uri)}: the certificate is not trusted ({reason})",
             code="mirror-certificate",
             hint=f"the CA bundle in use is {bundle or 'the default'}; SSL_CERT_FILE names another",
         )
     return UnavailableError(
-        f"{shown(uri)}: the mirror cannot be reached ({reason})",
+        f"{without_login(uri)}: the mirror cannot be reached ({reason})",
         code="mirror",
         hint="look at the network and the proxy settings, or use another mirror: --mirror URI",
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from tiffin.base.fetch import shown
+from tiffin.base.fetch import without_login
 from tiffin.errors import InvalidError
 from tiffin.oci.descriptor import Descriptor
 from tiffin.oci.digest import Digest
@@ -50,7 +50,7 @@ class LockedPackage(msgspec.Struct, frozen=True, omit_defaults=True):
             package.digest.encoded,
             package.size,
             package.filename,
-            shown(package.archive),
+            without_login(package.archive),
             required,
         )
 
@@ -66,7 +66,7 @@ class LockedSource(msgspec.Struct, frozen=True, omit_defaults=True):
     @classmethod
     def of(cls, source: Source, *, check_valid_until: bool) -> LockedSource:
         """The entry for a source; names and passwords are left out."""
-        return cls(shown(source.uri), source.suite, source.components, check_valid_until)
+        return cls(without_login(source.uri), source.suite, source.components, check_valid_until)
 
 
 class Lock(msgspec.Struct, frozen=True, kw_only=True):
