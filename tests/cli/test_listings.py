@@ -459,12 +459,12 @@ def test_volumes_as_docker_lists_them(tiffin, engine):
 )
 def test_the_filter_for_published_ports_asks_for_those_of_this_machine(text, found):
     one = container(ports=("127.0.0.1:8000->80/tcp", "0.0.0.0:53->53/udp"))
-    assert bool(containerfilters.Filters((f"publish={text}",)).select([one], {})) is found
+    assert bool(containerfilters.Filters((f"publish={text}",), ["publish"]).select([one], {})) is found
 
 
 def test_a_published_port_is_a_number():
     with pytest.raises(InvalidError, match="publish=http"):
-        containerfilters.Filters(("publish=http",))
+        containerfilters.Filters(("publish=http",), ["publish"])
 
 
 @pytest.mark.parametrize(

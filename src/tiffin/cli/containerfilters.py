@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tiffin.cli.commands.ps import FILTERS
 from tiffin.cli.portcolumn import offered
 from tiffin.cli.units import has_labels, nobody, parse_filters, parse_truth
 from tiffin.errors import InvalidError
@@ -24,10 +23,10 @@ _PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?")
 
 
 class Filters:
-    """What `--filter` asked for, looked through before anything is looked up."""
+    """What `--filter` asked for, by filters of these `names`, looked through before anything is looked up."""
 
-    def __init__(self, items: tuple[str, ...]) -> None:
-        self._wanted = parse_filters(items, (*FILTERS.split(),))
+    def __init__(self, items: Sequence[str], names: Sequence[str]) -> None:
+        self._wanted = parse_filters(tuple(items), tuple(names))
         for name, allowed in (("status", STATES), ("health", HEALTH)):
             for text in self._wanted.get(name, ()):
                 if text not in allowed:

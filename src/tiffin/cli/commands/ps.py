@@ -87,7 +87,7 @@ def _filters(arguments: Arguments) -> Filters | None:
         return None
     from tiffin.cli.containerfilters import Filters
 
-    return Filters(arguments.texts("filter"))
+    return Filters(arguments.texts("filter"), FILTERS.split())
 
 
 def _ancestors(engine: Engine, filters: Filters) -> Mapping[str, Ancestor]:
