@@ -80,6 +80,13 @@ def test_where_all_is_well_nothing_is_to_be_mended(examine):
         ({"subuids": ()}, "subordinate ids", "/etc/subuid", "usermod --add-subuids"),
         ({"subgids": ()}, "subordinate ids", "/etc/subgid", "--add-subgids 100000-165535 ada"),
         ({"map_tools": False}, "id mapping tools", "missing", "uidmap"),
+        ({"map_refusal": "newuidmap has lost its set-user-ID bit"}, "id mapping tools", "lost", "chmod u+s"),
+        (
+            {"map_refusal": "no rights: no_new_privs is on"},
+            "id mapping tools",
+            "no rights",
+            "NoNewPrivileges",
+        ),
         ({"seccomp": False}, "seccomp", "not in this kernel", "kernel"),
         ({"cgroups": ""}, "cgroups", "none", "cgroup2"),
         (

@@ -58,6 +58,7 @@ def test_where_no_overlay_can_be_written_roots_are_plain(facts, filesystem, plai
         (USER._replace(subuids=()), Rung.SINGLE_ID, True),
         (USER._replace(subgids=()), Rung.SINGLE_ID, True),
         (USER._replace(map_tools=False), Rung.SINGLE_ID, True),
+        (USER._replace(map_refusal="no_new_privs is on"), Rung.SINGLE_ID, True),
         (ROOT._replace(uid_map=(IdMap(0, 1000, 65536),)), Rung.ROOTLESS, False),
         (ROOT._replace(uid_map=(IdMap(0, 1000, 1),)), Rung.SINGLE_ID, True),
         (ROOT._replace(idmap="Invalid argument", subuids=RANGE, subgids=RANGE), Rung.ROOTLESS, True),

@@ -67,3 +67,18 @@ def test_root_of_this_host_can_do_it_all(tmp_path):
         pytest.skip("only root may map owners")
     facts = probe.examine(tmp_path, tries=True)
     assert (facts.user_namespaces, facts.overlay, facts.idmap) == ("", "", "")
+
+
+def test_a_tool_that_has_lost_its_rights_does_not_count(tmp_path, monkeypatch):
+    for name in ("newuidmap", "newgidmap"):
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    facts = probe.examine(tmp_path)
+    assert (facts.map_tools, facts.map_refusal) == (
+        True,
+        f"{tmp_path}/newuidmap has lost its set-user-ID bit",
+    )
+    for name in ("newuidmap", "newgidmap"):
+        (tmp_path / name).chmod(0o4755)
+    assert "set-user-ID" not in probe.examine(tmp_path).map_refusal

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tiffin.errors import TiffinError
 from tiffin.linux import probe
-from tiffin.linux.isolation import Rung, decide, lend_ids, lends_own_ids
+from tiffin.linux.isolation import Rung, decide, lend_ids, lends_own_ids, map_remedy
 from tiffin.network import attach
 from tiffin.network.plan import choose
 
@@ -118,7 +118,9 @@ def _checks(facts: Facts, *, root: bool) -> Iterator[Check]:
     elif not lends_own_ids(facts):
         yield _subordinate(facts)
         tools = "newuidmap and newgidmap" if facts.map_tools else "newuidmap or newgidmap is missing"
-        yield Check("id mapping tools", facts.map_tools, tools, "install the package uidmap (shadow-utils)")
+        usable = facts.map_tools and not facts.map_refusal
+        remedy = map_remedy(facts) if facts.map_refusal else "install the package uidmap (shadow-utils)"
+        yield Check("id mapping tools", usable, facts.map_refusal or tools, remedy)
     hidden = "parts of it are hidden: containers see the processes around them"
     yield Check("/proc", facts.whole_proc, "whole" if facts.whole_proc else hidden, _PROC_REMEDY)
     yield Check(

@@ -147,6 +147,15 @@ def _free_range(facts: Facts) -> IdMap:
     return IdMap(0, start, _CONTAINER_IDS)
 
 
+def map_remedy(facts: Facts) -> str:
+    """Return what would let newuidmap and newgidmap do their work, where they are installed."""
+    if "set-user-ID" in facts.map_refusal:
+        return "chmod u+s /usr/bin/newuidmap /usr/bin/newgidmap (as root), or install their package again"
+    if "no_new_privs" in facts.map_refusal:
+        return "start tiffin without it: allowPrivilegeEscalation in Kubernetes, NoNewPrivileges in systemd"
+    return "have it mounted without nosuid"
+
+
 def lend_ids(facts: Facts) -> str:
     """Return root's command that gives the account subordinate ids which nobody has yet."""
     free = _free_range(facts)
@@ -282,4 +291,6 @@ def _against_rootless(facts: Facts) -> tuple[str, str] | None:
         return f"{missing} has no entry for {facts.user}", f"{lend_ids(facts)} (as root)"
     if not facts.map_tools and facts.euid != 0:
         return "newuidmap and newgidmap are not installed", "install the package uidmap (shadow-utils)"
+    if facts.map_refusal and facts.euid != 0:
+        return facts.map_refusal, map_remedy(facts)
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from tiffin.linux import capability, mount, namespace
 from tiffin.linux.namespace import IdMap
@@ -51,6 +52,8 @@ class Facts(NamedTuple):
     """Ranges that the system gave to any user, of uids or gids."""
     map_tools: bool = False
     """Whether newuidmap and newgidmap are installed."""
+    map_refusal: str = ""
+    """Why they would be given no rights here, if they would not."""
     max_user_namespaces: int = -1
     """-1 if the kernel does not say."""
     whole_proc: bool = True
@@ -82,7 +85,8 @@ def examine(store: Path, *, tries: bool = False) -> Facts:
         subuids=parse_subordinate(_read("/etc/subuid"), user, str(os.geteuid())),
         subgids=parse_subordinate(_read("/etc/subgid"), user, str(os.geteuid())),
         taken_ids=(*_all_ranges("/etc/subuid"), *_all_ranges("/etc/subgid")),
-        map_tools=_is_tool("newuidmap") and _is_tool("newgidmap"),
+        map_tools=bool(_tool("newuidmap") and _tool("newgidmap")),
+        map_refusal=_refusal("newuidmap") or _refusal("newgidmap"),
         max_user_namespaces=int(_read("/proc/sys/user/max_user_namespaces") or -1),
         whole_proc=_shows_whole_proc(),
         userns_restriction=_restriction(),
@@ -171,9 +175,27 @@ def _cgroups() -> str:
     return "hybrid" if os.path.exists(f"{_CGROUPS}/unified") else "v1"
 
 
-def _is_tool(name: str) -> bool:
+def _tool(name: str) -> str:
+    """Return the path of the program on PATH, or nothing."""
     places = os.environ.get("PATH", os.defpath).split(":")
-    return any(os.access(f"{place}/{name}", os.X_OK) for place in places)
+    return next((path for place in places if os.access(path := f"{place}/{name}", os.X_OK)), "")
+
+
+def _refusal(name: str) -> str:
+    """Return why the program would not get the rights that it has as a file."""
+    path = _tool(name)
+    if not path or os.geteuid() == 0:
+        return ""
+    try:
+        os.getxattr(path, "security.capability")
+    except OSError:
+        if not os.stat(path).st_mode & stat.S_ISUID:
+            return f"{path} has lost its set-user-ID bit"
+    if os.statvfs(path).f_flag & os.ST_NOSUID:
+        return f"{path} is on a file system that is mounted nosuid"
+    if "NoNewPrivs:\t1" in _read("/proc/self/status"):
+        return f"{path} gets no rights here, because no_new_privs is on"
+    return ""
 
 
 def _filesystem(path: str) -> str:

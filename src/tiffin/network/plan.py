@@ -215,4 +215,4 @@ def _remedy(facts: Facts) -> str:
         return "install nftables"
     if not facts.pasta:
         return "install passt"
-    return "give users access to /dev/net/tun (mode 0666)"
+    return "give users access to /dev/net/tun (mode 0666; in a container: --device /dev/net/tun)"
