@@ -40,7 +40,7 @@ def chown(site: Site, call: Call, meaning: Meaning) -> Answer:
     except OSError:
         return None  # the kernel finds the same, and tells it
     try:
-        return _give(site, call, fd, *(_id(each, narrow=meaning.narrow) for each in ids))
+        return give(site, call, fd, *(_id(each, narrow=meaning.narrow) for each in ids))
     finally:
         os.close(fd)
 
@@ -62,7 +62,8 @@ def _id(value: int, *, narrow: bool) -> int:
     return value & NOBODY
 
 
-def _give(site: Site, call: Call, fd: int, uid: int, gid: int) -> int:
+def give(site: Site, call: Call, fd: int, uid: int, gid: int) -> int:
+    """Give what is open as O_PATH to these owners; NOBODY leaves one as it is."""
     who = site.callers.who(call.pid)
     owner = site.records.of(fd)
     if not site.may(who, CHOWN) and not may_give(who, owner[:2], (uid, gid)):

@@ -8,6 +8,8 @@ Runs under `python -IS`; standard library only.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import threading
 import time
@@ -27,7 +29,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
-    from typing import Any
 
     from tiffin.linux.notify import Call, Listener
     from tiffin.runtime.emulation.calls import Meaning
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 else:
     import _signal as signal
 
-_ENOSYS = 38
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -154,19 +154,27 @@ class _Answerer:
         try:
             self._finish(call, handler(ground, call, meaning))
         except LaterError:
-            threading.Thread(target=self._later, args=(handler, ground, call, meaning), daemon=True).start()
+            later = threading.Thread(target=self._later, args=(handler, ground, call, meaning), daemon=True)
+            try:
+                later.start()
+            except RuntimeError:  # there can be no more of them
+                self._refuse(call, errno.EAGAIN)
         except OSError as error:
-            self._listener.fail(call, error.errno or _ENOSYS)
+            self._refuse(call, error.errno or errno.ENOSYS)
         except Exception:  # noqa: BLE001 # one call that nobody understands must not be the last
-            self._listener.fail(call, _ENOSYS)
+            self._refuse(call, errno.ENOSYS)
 
-    def _later(self, handler: Handler, ground: Ground, call: Call, meaning: Any) -> None:
+    def _later(self, handler: Handler, ground: Ground, call: Call, meaning: Meaning) -> None:
         try:
             self._finish(call, handler(ground, call, meaning, may_wait=True))
         except OSError as error:
-            self._listener.fail(call, error.errno or _ENOSYS)
+            self._refuse(call, error.errno or errno.ENOSYS)
         except Exception:  # noqa: BLE001 # as above
-            self._listener.fail(call, _ENOSYS)
+            self._refuse(call, errno.ENOSYS)
+
+    def _refuse(self, call: Call, code: int) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.fail(call, code)
 
     def _finish(self, call: Call, answer: Answer | Done) -> None:
         if isinstance(answer, Done):

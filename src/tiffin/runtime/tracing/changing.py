@@ -156,7 +156,8 @@ def change_mode(ground: Ground, call: Call, meaning: Meaning) -> Answer:
         flags, mode = args[3] & _WORD if meaning.name == "fchmodat2" else 0, args[2]
         fd = _find(ground, call, descriptor(args[0]), args[1], flags)
     try:
-        ground.callers.change_mode(fd, mode & _MODE)
+        if not _is_machines(ground, fd):
+            ground.callers.change_mode(fd, mode & _MODE)
     finally:
         os.close(fd)
     return 0
@@ -164,18 +165,20 @@ def change_mode(ground: Ground, call: Call, meaning: Meaning) -> Answer:
 
 def change_owner(ground: Ground, call: Call, meaning: Meaning) -> Answer:
     """Change the owners of a file."""
-    answer = owning.chown(ground.site, call, meaning)
-    if answer is None:  # there is no such file: which error it is, is found once more
-        args = call.args
-        if meaning.name == "fchown":
-            os.close(ground.callers.opened(call, descriptor(args[0])))
-        elif meaning.name == "fchownat":
-            os.close(_find(ground, call, descriptor(args[0]), args[1], args[4] & _WORD))
-        else:
-            flags = _NOFOLLOW if meaning.name == "lchown" else 0
-            os.close(_find(ground, call, AT_FDCWD, args[0], flags))
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-    return answer
+    args = call.args
+    if meaning.name == "fchown":
+        fd, ids = ground.callers.opened(call, descriptor(args[0])), args[1:3]
+    elif meaning.name == "fchownat":
+        fd, ids = _find(ground, call, descriptor(args[0]), args[1], args[4] & _WORD), args[2:4]
+    else:
+        fd = _find(ground, call, AT_FDCWD, args[0], _NOFOLLOW if meaning.name == "lchown" else 0)
+        ids = args[1:3]
+    try:
+        if _is_machines(ground, fd):
+            return 0
+        return owning.give(ground.site, call, fd, ids[0] & _WORD, ids[1] & _WORD)
+    finally:
+        os.close(fd)
 
 
 def change_times(ground: Ground, call: Call, meaning: Meaning) -> Answer:
@@ -198,6 +201,8 @@ def change_times(ground: Ground, call: Call, meaning: Meaning) -> Answer:
         times = struct.pack("=4q", *numbers_)
     fd = _find(ground, call, directory, args[0], flags)
     try:
+        if _is_machines(ground, fd):
+            return 0
         name, buffer = (
             ctypes.create_string_buffer(ground.callers.named(fd)),
             ctypes.create_string_buffer(times),
@@ -218,6 +223,14 @@ def truncate(ground: Ground, call: Call, _meaning: Meaning) -> Answer:
     finally:
         os.close(fd)
     return 0
+
+
+def _is_machines(ground: Ground, fd: int) -> bool:
+    """Tell whether it is a device, which nobody changes here. Raises PermissionError for what is in /proc."""
+    status = os.fstat(fd)
+    if status.st_dev == ground.proc_device:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+    return stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)
 
 
 def _find(ground: Ground, call: Call, directory: int, path_at: int, flags: int) -> int:
