@@ -62,7 +62,7 @@ engine engine.engine engine.prepared engine.request engine.rootless engine.runni
 engine.standing engine.starting
 errors
 linux linux.bpf linux.capability linux.files linux.isolation linux.libc linux.mount linux.namespace
-linux.netns linux.prctl linux.probe linux.process linux.record linux.remove linux.terminal
+linux.netns linux.openat2 linux.prctl linux.probe linux.process linux.record linux.remove linux.terminal
 network network.attach network.leases network.plan network.publish network.resolver network.tool
 runtime runtime.child runtime.init runtime.inlays runtime.launch runtime.model runtime.process runtime.program
 runtime.roots runtime.steps runtime.targets

@@ -73,7 +73,7 @@ def test_where_all_is_well_nothing_is_to_be_mended(examine):
 @pytest.mark.parametrize(
     ("change", "name", "word", "remedy"),
     [
-        ({"kernel": (5, 4)}, "kernel", "5.4", "5.6"),
+        ({"kernel": (4, 19), "missing_calls": ("pidfd_open",)}, "kernel", "4.19", "Linux 5.3"),
         ({"machine": "ppc"}, "machine", "ppc", "x86-64"),
         ({"overlay": "not on nfs"}, "overlayfs", "not on nfs", "TIFFIN_HOME"),
         ({"overlay": None}, "overlayfs", "not tried", "TIFFIN_HOME"),
@@ -129,8 +129,18 @@ def test_root_is_told_of_mapped_mounts_and_not_of_subordinate_ids(examine):
     assert "subordinate ids" not in {check.name for check in report.checks}
 
 
+def test_an_older_kernel_is_told_of_what_a_newer_one_gives(examine):
+    old = ROOT._replace(kernel=(5, 10), old=True, overlay="Not permitted", idmap="Function not implemented")
+    report = examine(old)
+    assert report.rung == "root"
+    assert report.reasons[0].startswith("containers have the ids of this machine")
+    assert "Linux 5.11" in failed(report)["overlayfs"].remedy
+    assert "Linux 5.19" in failed(report)["idmapped mounts"].remedy
+    assert "kernel" not in failed(report)
+
+
 def test_where_nothing_works_the_reason_comes_first(examine):
-    report = examine(USER._replace(kernel=(4, 18)), isolation="rootless")
+    report = examine(USER._replace(kernel=(4, 18), missing_calls=("fsopen",)), isolation="rootless")
     assert (report.rung, "kernel" in failed(report)) == ("", True)
     assert "4.18" in report.reasons[0]
     assert report.reasons[1]

@@ -4,7 +4,7 @@ import pytest
 
 from tiffin.errors import InvalidError, UnsupportedError
 from tiffin.linux.isolation import Rung, decide
-from tiffin.linux.namespace import IdMap
+from tiffin.linux.namespace import IdMap, host_id
 from tiffin.linux.probe import Facts
 
 EVERYTHING = (1 << 41) - 1
@@ -72,12 +72,21 @@ def test_where_no_overlay_can_be_written_roots_are_plain(facts, filesystem, plai
         (ROOT._replace(capabilities=0, user_namespaces="no"), Rung.TRACED, False),
         (USER._replace(user_namespaces="Operation not permitted"), Rung.TRACED, False),
         (USER._replace(max_user_namespaces=0), Rung.TRACED, False),
-        (USER._replace(kernel=(5, 10)), Rung.TRACED, False),
+        (USER._replace(kernel=(4, 19), missing_calls=("open_tree",)), Rung.TRACED, False),
+        (ROOT._replace(missing_calls=("open_tree",)), Rung.CHROOT, False),
+        (ROOT._replace(idmap="Invalid argument", old=True), Rung.ROOT, False),
     ],
 )
 def test_the_strongest_possible_rung_is_taken(facts, rung, enter):
     found = decide(facts)
     assert (found.rung, found.enter) == (rung, enter)
+
+
+@pytest.mark.parametrize("overlay", ["", "Operation not permitted"])
+def test_where_the_kernel_maps_no_owners_containers_of_root_have_its_ids(overlay):
+    found = decide(ROOT._replace(kernel=(5, 10), old=True, idmap="Function not implemented", overlay=overlay))
+    assert (found.uids == found.gids, found.lent, found.plain) == (True, True, bool(overlay))
+    assert {host_id(found.uids, number) for number in (0, 1000, 4294967294)} == {0, 1000, 4294967294}
 
 
 def test_containers_of_root_get_ids_that_nobody_has():
@@ -111,7 +120,18 @@ def test_obstacles_name_what_is_missing_and_the_remedy():
         (USER, "root", "not root", "as root"),
         (USER._replace(max_user_namespaces=0), "single-id", "max_user_namespaces is 0", "sysctl -w user"),
         (USER._replace(map_tools=False), "rootless", "newuidmap", "uidmap"),
-        (USER._replace(kernel=(4, 18)), "rootless", "the kernel is 4.18", "5.12"),
+        (
+            USER._replace(kernel=(4, 19), missing_calls=("open_tree", "pidfd_open")),
+            "rootless",
+            "the kernel is 4.19, which has no open_tree, pidfd_open",
+            "use Linux 5.3 or newer",
+        ),
+        (
+            ROOT._replace(kernel=(4, 19), missing_calls=("open_tree", "pidfd_open")),
+            "chroot",
+            "the kernel is 4.19, which has no pidfd_open",
+            "use Linux 5.3 or newer",
+        ),
         (
             USER._replace(userns_restriction="kernel.apparmor_restrict_unprivileged_userns=1"),
             "rootless",

@@ -67,7 +67,7 @@ def _check_rung(engine: Engine, request: RunRequest) -> None:
     if any(name == "userns" for name, _ in request.security):
         from tiffin.engine import userns
 
-        userns.check(engine.rung, request.security)
+        userns.check(engine.rung, request.security, lent=engine.footing.isolation.lent)
     rules = [text for name, text in request.limits if name == RULE]
     if request.devices or rules:
         from tiffin.engine import hostdevices

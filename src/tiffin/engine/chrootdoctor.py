@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["checks"]
 
-_OLDEST = (5, 6)
+_OLDEST = (5, 3)
 _GROUPS = "/sys/fs/cgroup"
 
 
@@ -28,7 +28,8 @@ def checks(facts: Facts, store: Path, rung: Rung) -> Iterator[Check]:
     """Yield what was looked at; of the `store` a directory is made, and goes again."""
     import tempfile  # the doctor alone makes such a folder
 
-    yield Check("kernel", facts.kernel >= _OLDEST, ".".join(map(str, facts.kernel)), "use Linux 5.6 or newer")
+    known = facts.kernel >= _OLDEST or not any(name.startswith("pidfd") for name in facts.missing_calls)
+    yield Check("kernel", known, ".".join(map(str, facts.kernel)), "use Linux 5.3 or newer")
     yield Check("machine", facts.machine in ("x86_64", "aarch64"), facts.machine, "use x86-64 or 64-bit ARM")
     yield Check(
         "user namespaces", not facts.user_namespaces, facts.user_namespaces or "yes", namespace_remedy(facts)

@@ -29,6 +29,12 @@ _MEANING = {
 
 _OF_DISKS = ("overlayfs", "idmapped mounts")
 _NO_GROUPS = "as root: mount -t cgroup2 none /sys/fs/cgroup"
+_LENT = (
+    "containers have the ids of this machine, and rights over nothing of it; owners in layers are true",
+    "not with ids of their own: this kernel cannot map the owners of layers",
+    "  to change that: use Linux 5.19 or newer",
+)
+
 _PROC_REMEDY = (
     "give the surrounding container all of /proc: --security-opt systempaths=unconfined in Docker, "
     "procMount: Unmasked in Kubernetes"
@@ -95,7 +101,10 @@ def _registries(settings: Settings) -> Check:
 
 
 def _reasons(isolation: Isolation) -> Iterator[str]:
-    yield _MEANING.get(isolation.rung, "")
+    if isolation.lent:
+        yield from _LENT
+    else:
+        yield _MEANING.get(isolation.rung, "")
     for obstacle in isolation.obstacles:
         yield f"not {obstacle.rung.value}: {obstacle.reason}"
         if obstacle.remedy:
@@ -103,18 +112,17 @@ def _reasons(isolation: Isolation) -> Iterator[str]:
 
 
 def _checks(facts: Facts, *, root: bool) -> Iterator[Check]:
-    yield Check(
-        "kernel", facts.kernel >= (5, 12), ".".join(map(str, facts.kernel)), "use Linux 5.12 or newer"
-    )
+    lacks = f" without {', '.join(facts.missing_calls)}" if facts.missing_calls else ""
+    found = ".".join(map(str, facts.kernel)) + lacks
+    yield Check("kernel", not lacks, found, "use Linux 5.3 or newer, for all of tiffin 5.19")
     yield Check("machine", facts.machine in ("x86_64", "aarch64"), facts.machine, "use x86-64 or 64-bit ARM")
     yield _tried("user namespaces", facts.user_namespaces, namespace_remedy(facts))
-    yield _tried(
-        "overlayfs",
-        facts.overlay,
-        "without it root filesystems are copied: put the store on a local disk (TIFFIN_HOME)",
-    )
+    how = "put the store on a local disk (TIFFIN_HOME)" if not facts.old else "use Linux 5.11 or newer"
+    yield _tried("overlayfs", facts.overlay, f"without it root filesystems are copied: {how}")
     if root:
-        yield _tried("idmapped mounts", facts.idmap, "put the store on ext4, xfs or btrfs: set TIFFIN_HOME")
+        place = "put the store on ext4, xfs or btrfs: set TIFFIN_HOME"
+        newer = "without them root in a container is root of this machine: use Linux 5.19 or newer"
+        yield _tried("idmapped mounts", facts.idmap, newer if facts.old else place)
     elif not lends_own_ids(facts):
         yield _subordinate(facts)
         tools = "newuidmap and newgidmap" if facts.map_tools else "newuidmap or newgidmap is missing"

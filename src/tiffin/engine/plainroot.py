@@ -35,9 +35,9 @@ def check(request: RunRequest) -> None:
     """Raise UnsupportedError for what takes layers that are put together by the kernel."""
     if any(name == "userns" and value != "host" for name, value in request.security):
         raise UnsupportedError(
-            "--userns takes an overlay, and none can be written where the store is",
+            "--userns takes an overlay, and none can be mounted, or written where the store is",
             code="no-overlay",
-            hint="keep the store on a local disk, such as a mounted volume (TIFFIN_HOME)",
+            hint="keep the store on a local disk, such as a volume (TIFFIN_HOME), on Linux 5.11 or newer",
             exit_status=125,
         )
 

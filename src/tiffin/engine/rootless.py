@@ -23,9 +23,14 @@ _OUTER_PROC = (
     "kernel lets nobody have another: give the surrounding container all of /proc (Docker: --security-opt "
     "systempaths=unconfined, Kubernetes: procMount: Unmasked)"
 )
-_COPIED = (
-    "root filesystems are copied, which takes time and room, because overlayfs cannot write on {}: keep the "
-    "store on a local disk, such as a mounted volume (TIFFIN_HOME)"
+_COPIED = "root filesystems are copied, which takes time and room, because "
+_NO_UPPER = (
+    "overlayfs cannot write on {}: keep the store on a local disk, such as a mounted volume (TIFFIN_HOME)"
+)
+_NO_OVERLAY = "overlayfs cannot be mounted in a user namespace here ({}): Linux 5.11 and newer let it be"
+_LENT = (
+    "root in containers is root of this machine, with no rights there: this kernel cannot map the owners of "
+    "their files, Linux 5.19 and newer can"
 )
 
 
@@ -112,8 +117,12 @@ class Footing:
         if not self.rung.has_walls:
             return ()
         found = [] if self._facts.whole_proc else [_OUTER_PROC]
-        if self.plain:
-            found.append(_COPIED.format(self._facts.store_filesystem))
+        if self.plain and self._facts.overlay:
+            found.append(_COPIED + _NO_OVERLAY.format(self._facts.overlay))
+        elif self.plain:
+            found.append(_COPIED + _NO_UPPER.format(self._facts.store_filesystem))
+        if self._isolation.lent:
+            found.append(_LENT)
         if self.rung is Rung.SINGLE_ID and not self.records:
             found.append(f"{_IN_NAME}: {self.unanswered}; `tiffin doctor` says what would help")
         return tuple(found)

@@ -69,9 +69,20 @@ def parse(words: Words) -> Users:
     return Users("" if mode == "private" else mode, numbers.get("uid"), numbers.get("gid"), size)
 
 
-def check(rung: Rung, words: Words) -> None:
-    """Refuse what cannot be had on this rung. Raises InvalidError or UnsupportedError."""
+def check(rung: Rung, words: Words, *, lent: bool = False) -> None:
+    """Refuse what cannot be had on this rung, or with ids that are `lent`.
+
+    Raises InvalidError or UnsupportedError.
+    """
     asked = parse(words)
+    if lent and asked.mode in ("auto", "nomap"):
+        raise UnsupportedError(
+            f"--userns {asked.mode} takes other ids than those of this machine, and this kernel cannot map "
+            "the owners of an image to them",
+            code="userns",
+            hint="leave it away, or use Linux 5.19 or newer",
+            exit_status=125,
+        )
     if rung is Rung.ROOT and asked.mode == "keep-id":
         raise UnsupportedError(
             "--userns keep-id keeps the account that runs the container, and that is root",

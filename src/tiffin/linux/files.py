@@ -13,6 +13,7 @@ import fcntl
 import os
 
 from tiffin.linux import libc
+from tiffin.linux.openat2 import BENEATH, IN_ROOT, NO_SYMLINKS, NO_XDEV, openat2
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,16 +34,12 @@ Names that are not UTF-8 travel with surrogates, as `os.fsdecode` makes them.
 Target = int | str | bytes | os.PathLike[str]
 """What an extended attribute hangs on: an open file, or a path whose last link is not followed."""
 
-_OPENAT2 = 437  # the same number on every architecture
 _RENAMEAT2 = {"x86_64": 316, "aarch64": 276, "riscv64": 276, "loongarch64": 276, "ppc64le": 357, "s390x": 347}
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
-_RESOLVE_NO_XDEV = 0x01
-_RESOLVE_NO_MAGICLINKS = 0x02
-_RESOLVE_NO_SYMLINKS = 0x04
-RESOLVE_BENEATH = 0x08
-RESOLVE_IN_ROOT = 0x10
+RESOLVE_BENEATH = BENEATH
+RESOLVE_IN_ROOT = IN_ROOT
 _RESOLVE_ALL = 0x1F
 _FICLONE = 0x40049409
 _SYNC_FILE_RANGE_WRITE = 2
@@ -59,10 +56,6 @@ DAMAGE = frozenset((errno.EIO, errno.EUCLEAN))
 """What the kernel says of a file that is there and cannot be read."""
 
 
-class _OpenHow(ctypes.Structure):
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
-
-
 def open_in_root(root_fd: int, path: RootPath | str, flags: int, mode: int = 0, *, links: bool = True) -> int:
     """Return a descriptor for `path` resolved as if the directory `root_fd` were `/`.
 
@@ -70,7 +63,7 @@ def open_in_root(root_fd: int, path: RootPath | str, flags: int, mode: int = 0, 
     resolves by magic are refused (ELOOP), and so is every link unless `links`.
     Always close-on-exec.
     """
-    return _openat2(root_fd, path, flags, mode, RESOLVE_IN_ROOT | (0 if links else _RESOLVE_NO_SYMLINKS))
+    return openat2(root_fd, path, flags, mode, IN_ROOT | (0 if links else NO_SYMLINKS))
 
 
 def open_here(directory_fd: int, path: bytes, flags: int, *, inside: bool = False, mode: int = 0) -> int:
@@ -78,7 +71,7 @@ def open_here(directory_fd: int, path: bytes, flags: int, *, inside: bool = Fals
 
     With `inside` the directory is its `/`.
     """
-    return _openat2(directory_fd, path, flags, mode, RESOLVE_IN_ROOT if inside else 0)
+    return openat2(directory_fd, path, flags, mode, RESOLVE_IN_ROOT if inside else 0)
 
 
 def open_restricted(directory_fd: int, path: bytes, flags: int, mode: int, resolve: int) -> int:
@@ -88,29 +81,13 @@ def open_restricted(directory_fd: int, path: bytes, flags: int, mode: int, resol
     """
     kept = resolve & _RESOLVE_ALL
     kept |= 0 if kept & (RESOLVE_BENEATH | RESOLVE_IN_ROOT) else RESOLVE_IN_ROOT
-    return _openat2(directory_fd, path, flags, mode, kept)
+    return openat2(directory_fd, path, flags, mode, kept)
 
 
 def open_directory_here(directory_fd: int, name: str) -> int:
     """Return a descriptor for the directory `name`; refuses links (ELOOP) and mount points (EXDEV)."""
     flags = os.O_RDONLY | os.O_DIRECTORY
-    return _openat2(directory_fd, name, flags, 0, _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_XDEV)
-
-
-def _openat2(root_fd: int, path: str | bytes, flags: int, mode: int, resolve: int) -> int:
-    name = os.fsencode(path) or b"."
-    if b"\0" in name:
-        raise OSError(errno.EINVAL, "open: the path holds a zero byte", path)
-    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve | _RESOLVE_NO_MAGICLINKS)
-    buffer = ctypes.create_string_buffer(name)
-    arguments = (root_fd, ctypes.addressof(buffer), ctypes.addressof(how), ctypes.sizeof(how))
-    while True:
-        try:
-            return libc.syscall("open", _OPENAT2, *arguments, path=path)
-        except OSError as error:
-            # The kernel could not prove that a `..` stayed inside while something was renamed: again.
-            if error.errno not in (errno.EAGAIN, errno.EINTR):
-                raise
+    return openat2(directory_fd, name, flags, 0, NO_SYMLINKS | NO_XDEV)
 
 
 def reflink(src_fd: int, dst_fd: int) -> bool:

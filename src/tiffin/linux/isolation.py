@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tiffin.linux.probe import Facts
 
 AUTO = "auto"
-_OLDEST_KERNEL = (5, 12)
+_OLDEST_KERNEL = (5, 3)
 _EVERY_ID = 4294967295
 _FIRST_CONTAINER_ID = 100000
 _CONTAINER_IDS = 65536
@@ -85,6 +85,8 @@ class Isolation(NamedTuple):
     enter: bool = False
     plain: bool = False
     """Root filesystems are directories as they are: no overlay can be mounted, or written to the store."""
+    lent: bool = False
+    """On the rung root: containers have this machine's ids, because the kernel maps no owners of layers."""
     obstacles: tuple[Obstacle, ...] = ()
     """What stands in the way of the rungs above, or of all."""
 
@@ -117,12 +119,15 @@ def decide(facts: Facts, wanted: str = AUTO) -> Isolation:
 
 
 def _isolation(rung: Rung, facts: Facts, obstacles: tuple[Obstacle, ...]) -> Isolation:
+    plain = facts.store_filesystem in _NO_UPPER or bool(facts.overlay)
+    if rung is Rung.ROOT and facts.idmap:
+        own = _same(facts.uid_map), _same(facts.gid_map)
+        return Isolation(rung, *own, plain=plain, lent=True, obstacles=obstacles)
     if rung is Rung.ROOT:
         ids = (_free_range(facts),)
         return Isolation(rung, ids, ids, obstacles=obstacles)
     if not rung.has_walls:
         return Isolation(rung, facts.uid_map, facts.gid_map, plain=True, obstacles=obstacles)
-    plain = facts.store_filesystem in _NO_UPPER
     if rung is Rung.ROOTLESS and _is_root_of_namespace(facts):
         return Isolation(rung, facts.uid_map, facts.gid_map, plain=plain, obstacles=obstacles)
     if rung is Rung.ROOTLESS:
@@ -210,10 +215,11 @@ def _is_initial(facts: Facts) -> bool:
 
 def _obstacle(rung: Rung, facts: Facts) -> tuple[str, str] | None:
     """Return why the rung is out of reach, with the remedy, or None if it is not."""
-    if rung.has_walls and facts.kernel < _OLDEST_KERNEL:
-        found = ".".join(map(str, facts.kernel))
-        wanted = ".".join(map(str, _OLDEST_KERNEL))
-        return f"the kernel is {found}", f"use a kernel from {wanted} on"
+    needed = "" if rung.has_walls else "pidfd"  # without walls nothing is mounted
+    missing = [name for name in facts.missing_calls if name.startswith(needed)]
+    if missing and rung is not Rung.TRACED:
+        found, wanted = (".".join(map(str, version)) for version in (facts.kernel, _OLDEST_KERNEL))
+        return f"the kernel is {found}, which has no {', '.join(missing)}", f"use Linux {wanted} or newer"
     match rung:
         case Rung.ROOT:
             return _against_root(facts)
@@ -237,7 +243,7 @@ def _against_root(facts: Facts) -> tuple[str, str] | None:
         return "root of a user namespace is not root of the host", "run tiffin outside of the user namespace"
     if facts.max_user_namespaces == 0:
         return "user.max_user_namespaces is 0", "sysctl -w user.max_user_namespaces=10000"
-    if facts.idmap or facts.store_filesystem in _NO_UPPER:
+    if (facts.idmap and not facts.old) or facts.store_filesystem in _NO_UPPER:
         remedy = "put the store on a file system with idmapped mounts, such as ext4, xfs, btrfs (TIFFIN_HOME)"
         why = f": {facts.idmap}" if facts.idmap else ""
         return f"owners on {facts.store_filesystem} cannot be mapped{why}", remedy

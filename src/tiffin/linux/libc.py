@@ -43,3 +43,9 @@ def check(result: int, what: str, path: str | bytes | None = None) -> int:
 def syscall(what: str, number: int, *args: int, path: str | bytes | None = None) -> int:
     """Call the system call `number` (see `sysnum`) with up to six integers or addresses."""
     return check(_syscall(number, *args, *[0] * (6 - len(args))), what, path)
+
+
+def kernel() -> tuple[int, int]:
+    """Return the version of the kernel, such as (5, 10)."""
+    release = os.uname().release.split(".")
+    return int(release[0]), int("".join(c for c in release[1] if c.isdigit()) or 0)

@@ -7,6 +7,7 @@ it can be prepared by one process and attached by another. Calls from 428 on hav
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
 from tiffin.linux.libc import check, failure, function, syscall
@@ -52,10 +53,19 @@ _FSOPEN = 430
 _FSCONFIG = 431
 _FSMOUNT = 432
 _MOUNT_SETATTR = 442
+_PERHAPS_MISSING = frozenset((errno.ENOSYS, errno.EPERM))  # EPERM: of a filter that does not know the call
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 
 _mount = function("mount", ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
 _umount2 = function("umount2", ctypes.c_char_p, ctypes.c_int)
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_substitute: ModuleType | None = None
+"""`remount`, where it has been asked to stand in for a call that the kernel lacks."""
 
 
 def _address(buffer: ctypes.Array[ctypes.c_char]) -> int:
@@ -72,6 +82,12 @@ def mount(source: str, target: str, kind: str, flags: int = 0, options: str = ""
 def set_propagation(target: str, flags: int) -> None:
     """Change how mount events pass through `target`: `MS_PRIVATE`, `MS_SLAVE`; with `MS_REC` below it too."""
     check(_mount(None, os.fsencode(target), None, flags, None), "changing the mount propagation of", target)
+
+
+def change(target: str, flags: int, what: str) -> None:
+    """Remount what is attached at `target` with these flags; `what` names it in errors."""
+    result = _mount(None, os.fsencode(target), None, flags, None)
+    check(result, "setting the mount attributes of", what or target)
 
 
 def unmount(target: str, flags: int = MNT_DETACH) -> None:
@@ -107,6 +123,8 @@ def move_mount(mount_fd: int, target_fd: int, what: str = "") -> None:
     syscall(
         "mounting on", _MOVE_MOUNT, mount_fd, _address(empty), target_fd, _address(empty), flags, path=what
     )
+    if _substitute is not None:
+        _substitute.settle(mount_fd)
 
 
 def move_mount_to(mount_fd: int, target: str) -> None:
@@ -116,6 +134,8 @@ def move_mount_to(mount_fd: int, target: str) -> None:
     syscall(
         "mounting on", _MOVE_MOUNT, mount_fd, _address(empty), _AT_FDCWD, _address(name), flags, path=target
     )
+    if _substitute is not None:
+        _substitute.settle(mount_fd)
 
 
 class _MountAttr(ctypes.Structure):
@@ -139,14 +159,48 @@ def mount_setattr(  # noqa: PLR0913 # as many as the call has
 ) -> None:
     """Set attributes of the mount whose root `mount_fd` is, with `recursive` of all below it too.
 
-    Those `cleared` are taken away.
+    Those `cleared` are taken away. Before Linux 5.12 a detached mount gets them when it is attached.
     """
     attr = _MountAttr(attributes, cleared, propagation, userns_fd)
     empty = ctypes.create_string_buffer(b"")
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
     size = ctypes.sizeof(attr)
     call = "mapping the owners of" if userns_fd else "setting the mount attributes of"
-    syscall(call, _MOUNT_SETATTR, mount_fd, _address(empty), flags, ctypes.addressof(attr), size, path=what)
+    arguments = mount_fd, _address(empty), flags, ctypes.addressof(attr), size
+    try:
+        syscall(call, _MOUNT_SETATTR, *arguments, path=what)
+    except OSError as error:
+        if error.errno not in _PERHAPS_MISSING or not lacks_attributes():
+            raise
+        substitute = load_substitute()
+        wanted = substitute.Wanted(attributes, recursive, propagation, cleared, what)
+        substitute.set_attributes(mount_fd, wanted)
+
+
+def lacks_attributes() -> bool:
+    """Tell whether the kernel, or what filters its calls, does not know `mount_setattr`."""
+    empty = ctypes.create_string_buffer(b"")
+    try:
+        syscall("asking", _MOUNT_SETATTR, -1, _address(empty), 0, 0, 0)
+    except OSError as error:
+        return error.errno in _PERHAPS_MISSING
+    return False
+
+
+def load_substitute() -> ModuleType:
+    """Load what stands in for `mount_setattr`, while there are modules of ours to be loaded."""
+    global _substitute  # noqa: PLW0603 - most kernels need none
+    if _substitute is None:
+        from tiffin.linux import remount
+
+        _substitute = remount
+    return _substitute
+
+
+def check_settled() -> None:
+    """Raise OSError if a mount has not got the attributes that it was to have."""
+    if _substitute is not None:
+        _substitute.check_settled()
 
 
 class Filesystem:

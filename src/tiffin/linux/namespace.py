@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import time
 
@@ -11,7 +12,7 @@ from tiffin.linux.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import NoReturn
 
 NEWTIME = 0x80
@@ -137,12 +138,41 @@ def pidfd_send_signal(pidfd: int, number: int) -> None:
 
 def close_from(first: int) -> None:
     """Close every file descriptor from `first` on."""
-    syscall("closing file descriptors", _CLOSE_RANGE, first, 0xFFFFFFFF, 0)
+    if not _has_closed(first, 0):
+        for fd in _open_from(first):
+            try:
+                os.close(fd)
+            except OSError:
+                continue
 
 
 def close_on_exec_from(first: int) -> None:
     """Let no file descriptor from `first` on pass to the program that is executed next."""
-    syscall("marking file descriptors", _CLOSE_RANGE, first, 0xFFFFFFFF, _CLOSE_RANGE_CLOEXEC)
+    if not _has_closed(first, _CLOSE_RANGE_CLOEXEC):
+        for fd in _open_from(first):
+            try:
+                os.set_inheritable(fd, False)
+            except OSError:
+                continue
+
+
+def _has_closed(first: int, flags: int) -> bool:
+    """Tell whether the kernel has done it; it can from Linux 5.9 on, with the flag from 5.11 on."""
+    try:
+        syscall("closing file descriptors", _CLOSE_RANGE, first, 0xFFFFFFFF, flags)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EINVAL, errno.EPERM):
+            raise
+        return False
+    return True
+
+
+def _open_from(first: int) -> Iterable[int]:
+    """Return descriptors from `first` on, at least all that are open."""
+    try:
+        return [fd for fd in map(int, os.listdir("/proc/self/fd")) if fd >= first]
+    except OSError:  # a root filesystem without /proc
+        return range(first, os.sysconf("SC_OPEN_MAX"))
 
 
 def _write(path: str, text: str) -> None:

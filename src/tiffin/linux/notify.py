@@ -224,14 +224,23 @@ def missing(memory: Memory | None = None) -> str:
     return reason or "the attempt was killed"
 
 
+def _gives(listener: int) -> bool:
+    """Tell whether who waits can be given a descriptor; then calls can be left to the kernel too."""
+    try:
+        fcntl.ioctl(listener, _ADD_FD, _GIVEN.pack(0, 0, listener, 0, 0))
+    except OSError as error:
+        return error.errno == errno.ENOENT  # nobody waits by that number
+    return True
+
+
 _TRIED = ctypes.create_string_buffer(b"1")
 
 
 def _try(telling: int, held: int) -> None:
     try:
         prctl.set_no_new_privs()
-        bpf.listen(bpf.instruction(bpf.RETURN, bpf.ALLOW))
-        os.write(telling, b"yes")
+        listener = bpf.listen(bpf.instruction(bpf.RETURN, bpf.ALLOW))
+        os.write(telling, b"yes" if _gives(listener) else b"the kernel is older than Linux 5.9")
         os.read(held, 1)
     except OSError as error:
         os.write(telling, f"{error.strerror or error}".encode())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
-from tiffin.linux import capability, mount, namespace
+from tiffin.linux import capability, libc, mount, namespace
 from tiffin.linux.namespace import IdMap
 from tiffin.linux.record import NamedTuple
 
@@ -13,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import NoReturn
 
 _MAGIC = {
     0xEF53: "ext4",
@@ -31,6 +33,21 @@ _MAGIC = {
     0x63677270: "cgroup2",
 }
 _CGROUPS = "/sys/fs/cgroup"
+_HAS_CALLS = (5, 3)
+_LETS_USERS_OVERLAY = (5, 11)
+_MAPS_LAYERS = (5, 19)
+_CALLS = {
+    "pidfd_send_signal": 424,
+    "open_tree": 428,
+    "move_mount": 429,
+    "fsopen": 430,
+    "fsconfig": 431,
+    "fsmount": 432,
+    "pidfd_open": 434,
+}
+"""What nobody can do without; of the same number on every architecture."""
+_INITIAL = (IdMap(0, 0, 4294967295),)
+_PROBED = IdMap(0, 100000, 65536)
 
 
 class Facts(NamedTuple):
@@ -60,6 +77,10 @@ class Facts(NamedTuple):
     """Whether nothing of /proc is hidden: else the kernel lets a user namespace have no fresh one."""
     userns_restriction: str = ""
     """A setting of the system by which ordinary users get no useful user namespace."""
+    old: bool = False
+    """Whether the kernel is of an age at which only trying tells what can be mounted."""
+    missing_calls: tuple[str, ...] = ()
+    """System calls that this kernel does not have, of those that nothing can stand in for."""
     seccomp: bool = True
     cgroups: str = ""
     store_filesystem: str = ""
@@ -70,14 +91,13 @@ class Facts(NamedTuple):
 
 def examine(store: Path, *, tries: bool = False) -> Facts:
     """Return the facts of this process and host; `store` is where layers are to lie."""
-    release = os.uname().release.split(".")
     user = _user_name(os.geteuid())
     facts = Facts(
         euid=os.geteuid(),
         egid=os.getegid(),
         user=user,
         capabilities=capability.effective(),
-        kernel=(int(release[0]), int("".join(c for c in release[1] if c.isdigit()) or 0)),
+        kernel=libc.kernel(),
         machine=os.uname().machine,
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         uid_map=parse_maps(_read("/proc/self/uid_map")),
@@ -90,11 +110,13 @@ def examine(store: Path, *, tries: bool = False) -> Facts:
         max_user_namespaces=int(_read("/proc/sys/user/max_user_namespaces") or -1),
         whole_proc=_shows_whole_proc(),
         userns_restriction=_restriction(),
+        missing_calls=_missing_calls(),
         seccomp="Seccomp:" in _read("/proc/self/status"),
         cgroups=_cgroups(),
         store_filesystem=_filesystem(os.fspath(store)),
     )
-    if tries:
+    facts = facts._replace(old=_is_old(facts))
+    if (tries or facts.old) and not facts.missing_calls:
         return _try(facts, store)
     if not facts.capabilities >> capability.SYS_ADMIN & 1 and (facts.euid == 0 or _is_contained(facts)):
         # No setting tells whether a container's filter of system calls lets a user namespace be made.
@@ -105,6 +127,27 @@ def examine(store: Path, *, tries: bool = False) -> Facts:
 def _is_contained(facts: Facts) -> bool:
     """Tell whether this looks like a container from inside: parts of /proc are hidden, or calls filtered."""
     return not facts.whole_proc or "\nSeccomp:\t2" in _read("/proc/self/status")
+
+
+def _is_old(facts: Facts) -> bool:
+    """Tell it by the version: some of these kernels were taught what newer ones can."""
+    root = facts.capabilities >> capability.SYS_ADMIN & 1 and facts.uid_map == _INITIAL
+    return facts.kernel < (_MAPS_LAYERS if root else _LETS_USERS_OVERLAY) or mount.lacks_attributes()
+
+
+def _missing_calls() -> tuple[str, ...]:
+    if libc.kernel() >= _HAS_CALLS:
+        return ()
+    return tuple(name for name, number in _CALLS.items() if not _knows(number))
+
+
+def _knows(number: int) -> bool:
+    """Tell whether the kernel has a system call, which is asked for something impossible."""
+    try:
+        libc.syscall("asking", number, -1, 0, -1, 0, -1, -1)
+    except OSError as error:
+        return error.errno != errno.ENOSYS
+    return True
 
 
 def parse_maps(text: str) -> tuple[IdMap, ...]:
@@ -218,7 +261,7 @@ def _try(facts: Facts, store: Path) -> Facts:
     while not place.exists() and place != place.parent:
         place = place.parent
     privileged = facts.capabilities >> capability.SYS_ADMIN & 1
-    initial = facts.uid_map == (IdMap(0, 0, 4294967295),)
+    initial = facts.uid_map == _INITIAL
     user_namespaces = attempt(lambda: _enter(facts))
     if user_namespaces:
         return facts._replace(user_namespaces=user_namespaces, overlay=user_namespaces, idmap=user_namespaces)
@@ -228,7 +271,7 @@ def _try(facts: Facts, store: Path) -> Facts:
         reason = f"{place} cannot be written: {error.strerror}"
         return facts._replace(user_namespaces="", overlay=reason, idmap=reason)
     try:
-        for name in ("lower", "upper", "work"):
+        for name in ("lower", "upper", "work", "top", "top/upper", "top/work"):
             os.mkdir(os.path.join(folder, name))  # the child below takes strings too
         overlay = attempt(lambda: _enter_and_overlay(facts, folder))
         idmap = _try_idmap(folder) if privileged and initial else "only root of the host may map owners"
@@ -273,12 +316,7 @@ def _enter(facts: Facts) -> None:
 
 def _enter_and_overlay(facts: Facts, folder: str) -> None:
     _enter(facts)
-    overlay = mount.Filesystem("overlay")
-    overlay.set_flag("userxattr")
-    overlay.set_string("lowerdir", f"{folder}/lower")
-    overlay.set_string("upperdir", f"{folder}/upper")
-    overlay.set_string("workdir", f"{folder}/work")
-    os.close(overlay.mount())
+    os.close(_overlay(f"{folder}/lower", f"{folder}/upper", f"{folder}/work"))
     import shutil
 
     # The kernel leaves this without permissions; only its owner in here may remove what is inside.
@@ -286,18 +324,52 @@ def _enter_and_overlay(facts: Facts, folder: str) -> None:
 
 
 def _try_idmap(folder: str) -> str:
-    """Return why the owners below the folder cannot be mapped, or nothing if they can."""
+    """Return why layers below the folder cannot be mounted with owners mapped, or nothing if they can."""
 
     def act() -> None:
-        asleep, awake = os.pipe()
-        pid, _ = namespace.clone(namespace.NEWUSER)
+        go_read, go = os.pipe()
+        answer, tell = os.pipe()
+        layers = [mount.open_tree(f"{folder}/{name}") for name in ("lower", "top")]
+        pid, _ = namespace.clone(namespace.NEWUSER | namespace.NEWNS)
         if pid == 0:
-            os.close(awake)
-            os.read(asleep, 1)  # until the parent ends
-            os._exit(0)
-        maps = (IdMap(0, 100000, 65536),)
-        namespace.write_maps(pid, maps, maps)
+            os.close(go)
+            _overlay_within(layers, go_read, tell)
+        os.close(tell)
+        namespace.write_maps(pid, (_PROBED,), (_PROBED,))
         users = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY)
-        mount.mount_setattr(mount.open_tree(folder), mount.ATTR_IDMAP, userns_fd=users, what=folder)
+        for layer in layers:
+            mount.mount_setattr(layer, mount.ATTR_IDMAP, userns_fd=users, what=folder)
+        os.write(go, b"1")
+        if message := os.read(answer, 4096):
+            raise OSError(errno.EINVAL, message.decode(errors="replace"))
+        if os.lstat(f"{folder}/top/upper/made").st_uid != 0:
+            raise OSError(errno.EINVAL, "owners in them are not mapped")
 
     return attempt(act)
+
+
+def _overlay_within(layers: list[int], go: int, tell: int) -> NoReturn:
+    """Mount the layers in a new user namespace, once its ids are mapped, and write; tell what failed."""
+    try:
+        if os.read(go, 1):
+            os.setresgid(0, 0, 0)
+            os.setresuid(0, 0, 0)
+            mount.set_propagation("/", mount.MS_REC | mount.MS_PRIVATE)
+            for layer in layers:
+                mount.move_mount_to(layer, "/")
+            lower, top = (f"/proc/self/fd/{layer}" for layer in layers)
+            fd = _overlay(lower, f"{top}/upper", f"{top}/work")
+            os.mkdir("made", dir_fd=fd)
+    except BaseException as error:  # noqa: BLE001 # any failure is the answer
+        os.write(tell, (str(getattr(error, "strerror", "")) or str(error)).encode())
+    finally:
+        os._exit(0)
+
+
+def _overlay(lower: str, upper: str, work: str) -> int:
+    overlay = mount.Filesystem("overlay")
+    overlay.set_flag("userxattr")
+    overlay.set_string("lowerdir", lower)
+    overlay.set_string("upperdir", upper)
+    overlay.set_string("workdir", work)
+    return overlay.mount()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import marshal
 import os
 
-from tiffin.linux import namespace
+from tiffin.linux import libc, namespace
 from tiffin.linux.record import NamedTuple
 
 TYPE_CHECKING = False
@@ -18,6 +18,8 @@ NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 _SIGKILL = 9
 _SIGNALED = 128
+_ANSWERED_SINCE = (5, 9)
+"""Before, nobody could be given a descriptor for a call that waits."""
 
 
 class Streams(NamedTuple):
@@ -183,10 +185,12 @@ class Handshake:
         """Have, in the child, the launcher answer from now on, where an outer filter allows that."""
         from tiffin.linux import bpf, terminal  # both are loaded
 
+        if libc.kernel() < _ANSWERED_SINCE:
+            return  # what stands in for /proc has to do
         try:
             listener = bpf.listen(program)
         except OSError:
-            return  # what stands in for /proc has to do
+            return
         terminal.send_fd(self._childs_view, listener)
         os.close(listener)
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 
 from tiffin.linux import namespace, prctl
+from tiffin.linux.libc import kernel
 from tiffin.runtime import init
 from tiffin.runtime.between import clone_within
 from tiffin.runtime.child import Child, Handshake, Streams, start_failure
-from tiffin.runtime.launch import give_streams
+from tiffin.runtime.launch import give_streams, load_substitutes
 from tiffin.runtime.process import limit, set_oom_score
 
 TYPE_CHECKING = False
@@ -31,6 +32,8 @@ _KINDS = {
     "cgroup": namespace.NEWCGROUP,
 }
 
+_BY_PROCESS_SINCE = (5, 8)
+
 
 def join(pid: int, process: Process, streams: Streams) -> Child:
     """Start the process in the container whose first process has this pid; return when its program has begun.
@@ -40,13 +43,14 @@ def join(pid: int, process: Process, streams: Streams) -> Child:
     """
     child: Child | None = None
     handshake: Handshake | None = None
-    target = -1
+    doors: list[tuple[int, int]] = []
+    load_substitutes()
     try:
-        target = namespace.pidfd_open(pid)
         kinds = _differing(pid)
+        _open_doors(pid, kinds, doors)
         give_streams(streams, process.uid, read_map(pid, "uid") if kinds & namespace.NEWUSER else ())
         handshake = Handshake(terminal=process.terminal, owners=bool(process.owners))
-        child = _enter(target, kinds, process, streams, handshake)
+        child = _enter(doors, process, streams, handshake)
         handshake.answer_calls(process, child.pid)
         if process.terminal:
             child.console = handshake.receive_console(streams.terminal)
@@ -62,8 +66,8 @@ def join(pid: int, process: Process, streams: Streams) -> Child:
     finally:
         if handshake is not None:
             handshake.close()
-        if target >= 0:
-            os.close(target)
+        for fd, _ in doors:
+            os.close(fd)
     return child
 
 
@@ -90,13 +94,28 @@ def _differing(pid: int) -> int:
     return kinds
 
 
+def _open_doors(pid: int, kinds: int, doors: list[tuple[int, int]]) -> None:
+    """Append what leads into the namespaces of the process: itself, or before Linux 5.8 each of them."""
+    process = namespace.pidfd_open(pid)
+    if kernel() >= _BY_PROCESS_SINCE:
+        doors.append((process, kinds))
+        return
+    try:
+        for name, kind in _KINDS.items():
+            if kinds & kind:
+                doors.append((os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC), kind))
+        namespace.pidfd_send_signal(process, 0)  # they were its own, if it is still there
+    finally:
+        os.close(process)
+
+
 def read_map(pid: int, kind: str) -> tuple[IdMap, ...]:
     """Return the `uid` or `gid` map of the user namespace of a process."""
     with open(f"/proc/{pid}/{kind}_map", encoding="ascii") as file:  # pathlib is slow to load
         return tuple(namespace.IdMap(*map(int, line.split())) for line in file)
 
 
-def _enter(target: int, kinds: int, process: Process, streams: Streams, handshake: Handshake) -> Child:
+def _enter(doors: list[tuple[int, int]], process: Process, streams: Streams, handshake: Handshake) -> Child:
     def run() -> NoReturn:
         init.finish(process, lambda _doing: init.take_root(process.uid, process.gid), streams, handshake)
 
@@ -106,6 +125,6 @@ def _enter(target: int, kinds: int, process: Process, streams: Streams, handshak
         # it over (CVE-2016-9962). SYS_PTRACE does not help where the container has its own user namespace.
         prctl.set_dumpable(False)
 
-    made = Child(*clone_within([(target, kinds)], 0, handshake, run, before))
+    made = Child(*clone_within(doors, 0, handshake, run, before))
     handshake.take_launchers_side()
     return made

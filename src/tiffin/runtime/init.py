@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
-from tiffin.linux import prctl
+from tiffin.linux import mount, prctl
 from tiffin.runtime.child import OUR_FAILURE, Failure
 from tiffin.runtime.process import become, confine
 from tiffin.runtime.program import ExecError, execute, overwritable
@@ -69,6 +69,7 @@ def _apply(steps: tuple[Step, ...], setup: Setup, doing: Callable[[str], None]) 
     for step in steps:
         doing(step.describe())
         step.apply(setup)
+    mount.check_settled()
 
 
 def _wait(handshake: Handshake) -> None:

@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 
-from tiffin.linux import mount, namespace
+from tiffin.linux import mount, namespace, openat2
 from tiffin.runtime import init
 from tiffin.runtime.child import OUR_FAILURE, Child, Handshake, Streams, start_failure
 from tiffin.runtime.process import limit, set_oom_score
@@ -41,6 +41,7 @@ def launch(
     sources: list[int] = []
     child: Child | None = None
     handshake: Handshake | None = None
+    load_substitutes()
     try:
         sources += map(_open_source, plan.sources)
         give_streams(streams, plan.process.uid, plan.uid_maps)
@@ -91,6 +92,14 @@ def launch(
         for fd in sources:
             os.close(fd)
     return child
+
+
+def load_substitutes() -> None:
+    """Load what stands in for calls that older kernels lack: the child, in its root, can load nothing."""
+    if mount.lacks_attributes():
+        mount.load_substitute()
+    if openat2.is_missing():
+        from tiffin.linux import pathwalk  # noqa: F401 - to be there
 
 
 def _open_source(source: Source) -> int:
@@ -165,14 +174,17 @@ def _map_ids(plan: Plan, sources: Sequence[int], pid: int) -> None:
             if source.idmap:
                 _shift(source, fd, users)
     except OSError as error:
-        if error.errno != errno.EINVAL:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS):
             raise
         from tiffin.errors import UnsupportedError
 
+        who = "its file system" if error.errno == errno.EINVAL else "this kernel"
         raise UnsupportedError(
-            f"{error.filename} cannot be mounted in a container: its file system does not map owners",
+            f"{error.filename} cannot be mounted in a container: {who} does not map owners",
             code="no-idmapped-mounts",
-            hint="keep it on ext4, xfs, btrfs, tmpfs or another file system that supports idmapped mounts",
+            hint="keep it on ext4, xfs, btrfs, tmpfs or another file system that supports idmapped mounts"
+            if error.errno == errno.EINVAL
+            else "use Linux 5.12 or newer",
             exit_status=OUR_FAILURE,
         ) from error
     finally:

@@ -88,13 +88,18 @@ _RUNTIMES_OWN = ("/dev/", "/proc/", "/sys/")
 
 
 class Sources:
-    """The mounts that the launcher opens, numbered as they are asked for."""
+    """The mounts that the launcher opens, numbered as they are asked for.
 
-    def __init__(self) -> None:
+    None of them is shifted unless ids of the container are others outside.
+    """
+
+    def __init__(self, maps: Sequence[IdMap] = ()) -> None:
         self.all: list[Source] = []
+        self._shifts = any(line.inside != line.outside for line in maps)
 
     def add(self, path: str, *, recursive: bool = False, idmap: bool = False, subpath: str = "") -> int:
         """Return the number of the source."""
+        idmap = idmap and self._shifts
         inside = _INSIDE.fullmatch(path)
         if inside:
             self.all.append(Source(inside[2], recursive, idmap, within=int(inside[1])))
@@ -119,7 +124,7 @@ def make_plan(
     uids, gids = id_maps(spec.linux.uid_mappings), id_maps(spec.linux.gid_mappings)
     idmap = bool(uids) and not rootfs.shifted
     new, joins = _namespaces(spec)
-    sources = Sources()
+    sources = Sources((*uids, *gids))
     before: list[steps.Step] = [roots.MakePrivate(), _root_step(rootfs, sources, idmap=idmap)]
     after: list[steps.Step] = []
     for entry in _in_order((*spec.mounts, *extra)):

@@ -9,6 +9,7 @@ import os
 import stat
 
 from tiffin.linux import mount
+from tiffin.linux.libc import kernel
 from tiffin.linux.record import NamedTuple
 from tiffin.runtime.targets import ensure, refuse_proc
 
@@ -92,8 +93,7 @@ class OverlayRoot(NamedTuple):
         for index in used:
             # A layer has to be in this namespace to be used; where, does not matter: nobody goes there.
             mount.move_mount_to(setup.sources[index], "/")
-        release = os.uname().release.split(".")
-        if self.by_path or (int(release[0]), int(release[1])) < _FD_LAYERS_SINCE:
+        if self.by_path or kernel() < _FD_LAYERS_SINCE:
             fd = self._mount_by_path(setup)
         else:
             fd = self._mount_by_fd(setup)
@@ -150,9 +150,11 @@ class BindRoot(NamedTuple):
 
     def apply(self, setup: Setup) -> None:
         """Act."""
-        if self.readonly:
-            mount.mount_setattr(setup.sources[self.source], mount.ATTR_RDONLY)
-        setup.become_root(setup.sources[self.source])
+        fd = setup.sources[self.source]
+        # A copy of a mount that is shared is too, and nobody can change into such a root.
+        attributes = mount.ATTR_RDONLY if self.readonly else 0
+        mount.mount_setattr(fd, attributes, propagation=mount.MS_PRIVATE, what="/")
+        setup.become_root(fd)
 
 
 class Pivot(NamedTuple):

@@ -6,18 +6,13 @@ resolved by the kernel as if the root were `/`, and magic links (`/proc/self/fd/
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
 
-from tiffin.linux.libc import syscall
 from tiffin.linux.mount import filesystem_magic
+from tiffin.linux.openat2 import IN_ROOT, NO_SYMLINKS, openat2
 
-_OPENAT2 = 437
-_RESOLVE_IN_ROOT = 0x10
-_RESOLVE_NO_MAGICLINKS = 0x02
-_RESOLVE_NO_SYMLINKS = 0x04
 _PROC_MAGIC = 0x9FA0
 _COVERABLE = {
     f"/proc/{name}"
@@ -27,26 +22,11 @@ _COVERABLE = {
     )
 }
 _MOST_LINKS = 40
-_MOST_TRIES = 1000
-
-
-class _How(ctypes.Structure):
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
 def resolve(root_fd: int, path: str, flags: int = os.O_PATH, *, links: bool = True) -> int:
     """Open `path` as a process with this root sees it; without `links` a symlink is an error."""
-    barrier = _RESOLVE_NO_MAGICLINKS if links else _RESOLVE_NO_SYMLINKS
-    how = _How(flags | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | barrier)
-    name = ctypes.create_string_buffer(os.fsencode(path.lstrip("/") or "."))
-    addresses = ctypes.addressof(name), ctypes.addressof(how)
-    for _ in range(_MOST_TRIES):
-        try:
-            return syscall("opening", _OPENAT2, root_fd, *addresses, ctypes.sizeof(how), path=path)
-        except BlockingIOError:
-            # A mount or a rename anywhere on the machine got between the steps of a path with "..".
-            continue
-    raise OSError(errno.EAGAIN, "mounts and renames never ceased", path)
+    return openat2(root_fd, path.lstrip("/"), flags, 0, IN_ROOT | (0 if links else NO_SYMLINKS))
 
 
 def refuse_proc(fd: int, path: str) -> None:
