@@ -70,8 +70,17 @@ def account(name, *, subordinate):
         accounts.subordinate_ids(name, [])
 
 
+def install(python, place):
+    """Install the package as it is into a virtual environment `venv` there."""
+    shutil.rmtree(place, ignore_errors=True)
+    subprocess.run([python, "-m", "venv", "--without-pip", place / "venv"], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", place / "venv/bin/python", "install"]
+    subprocess.run([*pip, "--quiet", "--disable-pip-version-check", PROJECT], check=True)
+    (place / "whole").touch()
+
+
 @pytest.fixture(scope="session")
-def readable_tiffin():
+def readable_tiffin(tmp_path_factory):
     """The package as it is installed, where every account can start it; our own may lie in /root."""
     if os.geteuid() != 0:
         yield (str(Path(sys.executable).with_name("tiffin")),)
@@ -82,9 +91,14 @@ def readable_tiffin():
     # Not in pytest's own folder, which the next run closes for others again.
     place = Path(tempfile.mkdtemp(prefix="tiffin-installed-", dir="/var/tmp"))
     place.chmod(0o755)
-    subprocess.run([python, "-m", "venv", "--without-pip", place / "venv"], check=True)
-    pip = [sys.executable, "-m", "pip", "--python", place / "venv/bin/python", "install"]
-    subprocess.run([*pip, "--quiet", "--disable-pip-version-check", PROJECT], check=True)
+    with turns.turn("installed"):
+        model = turns.together(tmp_path_factory.getbasetemp()) / "installed"
+        if not (model / "whole").exists():
+            install(python, model)
+    # Each process of tests has one of its own, by whose path it knows its processes.
+    shutil.copytree(model / "venv", place / "venv", symlinks=True)
+    program = place / "venv/bin/tiffin"
+    program.write_text(program.read_text().replace(str(model), str(place)))
     yield (str(place / "venv/bin/tiffin"),)
     shutil.rmtree(place)
 
@@ -158,6 +172,14 @@ def busybox(tiffin):
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
     tiffin("build", "-q", "-t", "busybox", place)
     return "busybox"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark what needs a Docker of our own: those tests run in one process, so that one is enough."""
+    for item in items:
+        if "docker" in item.fixturenames:
+            item.add_marker("docker")
 
 
 @pytest.fixture(scope="session")

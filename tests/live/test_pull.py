@@ -2,7 +2,10 @@
 
 import random
 
+import pytest
 from tests.engine.test_transfers import serve_image
+
+pytestmark = pytest.mark.live
 
 
 def test_what_was_cut_off_is_gone_on_with_on_every_rung(tiffin, double):

@@ -21,9 +21,14 @@ def turn(what):
         os.close(descriptor)
 
 
+def together(folder):
+    """Where all processes of this run have what they share; `folder` is for a run of one process."""
+    return Path(os.environ.get(TOGETHER) or folder)
+
+
 def first(folder, name, data):
-    """The first `data` that anybody gave for `name` in this run; `folder` is for a run of one process."""
-    folder = Path(os.environ.get(TOGETHER) or folder)
+    """The first `data` that anybody gave for `name` in this run; `folder` as for `together`."""
+    folder = together(folder)
     own = folder / f"{name}.{os.getpid()}"
     own.write_bytes(data)
     with suppress(FileExistsError):
