@@ -93,7 +93,7 @@ class Pod:
         return subprocess.Popen([*words, *self.command, *map(str, arguments)], text=True, **options)
 
     def stop(self):
-        self.docker("rm", "-f", self.name, check=False)
+        self._client("rm", "-f", self.name, capture_output=True)  # however long a large store takes to go
 
     @property
     def _words(self):
