@@ -175,6 +175,17 @@ def test_a_reader_that_goes_away_is_no_error():
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize(
+    ("redirection", "status", "said"),
+    [(">&-", 0, ""), ("<&- >&- 2>&-", 0, ""), (">/dev/full", 1, "the disk is full")],
+)
+def test_an_output_that_takes_nothing_ends_in_no_traceback(redirection, status, said):
+    command = f'"$0" -m tiffin version {redirection}'
+    done = subprocess.run(["sh", "-c", command, sys.executable], capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (status, False), done.stderr
+    assert said in done.stderr
+
+
 def test_global_options_reach_the_settings(tiffin, engine, tmp_path):
     engine.answers("images", list_images=[])
     assert tiffin("--home", str(tmp_path), "--isolation=rootless", "images").status == 0

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 from pathlib import Path
@@ -48,6 +49,18 @@ def test_running_things_live_in_the_runtime_directory(tmp_path):
 def test_without_a_runtime_directory_they_live_in_the_store(runtime):
     environ = {"HOME": "/home/ana"} | ({"XDG_RUNTIME_DIR": runtime} if runtime else {})
     home = Home.locate(environ, 1000)
+    assert home.run == home.root / "run"
+
+
+def test_the_runtime_directory_of_another_user_is_none_of_ours(tmp_path, monkeypatch):
+    """As `su` leaves it in the environment: nobody may even look into it."""
+
+    def refuse(_path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    monkeypatch.setattr(os, "stat", refuse)
+    home = Home.locate({"HOME": "/home/ana", "XDG_RUNTIME_DIR": str(tmp_path)}, 1000)
     assert home.run == home.root / "run"
 
 

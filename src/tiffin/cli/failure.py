@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from tiffin.engine.failure import explain
 from tiffin.ui.diagnostic import colours, render
@@ -16,7 +17,8 @@ def present(error: Exception, own_status: int, *, debug: bool = False) -> int:
 
         traceback.print_exception(error)
     failure = explain(error)
-    sys.stdout.flush()
+    with suppress(OSError):  # which may be what is told
+        sys.stdout.flush()
     for line in render(failure, colour=colours(sys.stderr, os.environ)):
         sys.stderr.write(line + "\n")
     sys.stderr.flush()

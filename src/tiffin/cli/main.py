@@ -61,6 +61,8 @@ def _end(status: int) -> None:
 def _run(words: list[str]) -> int:
     gc.set_threshold(_SELDOM)
     chosen = _Chosen()
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
+        _stand_in()
     try:
         _tolerate_names(sys.stdout)
         status = _dispatch(words, chosen)
@@ -77,6 +79,15 @@ def _run(words: list[str]) -> int:
         own = FAILED_BEFORE_RUNNING if chosen.passes_status else FAILED
         return present(error, own, debug=chosen.debug)
     return status
+
+
+def _stand_in() -> None:
+    """Let streams that the caller has closed lead to nothing: else the next file would get their number."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            fd = os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+            os.set_inheritable(fd, fd == number)
+            setattr(sys, name, os.fdopen(fd, mode, encoding="utf-8", errors="replace"))
 
 
 class _Chosen:

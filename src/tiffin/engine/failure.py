@@ -15,6 +15,7 @@ _SYSTEM = {
     errno.EDQUOT: ("the disk quota is used up", _PRUNE),
     errno.EACCES: ("permission denied", "check the owner and mode of the file and of the folders above it"),
     errno.EPERM: ("the system does not permit it", "see 'tiffin doctor' for what this machine allows"),
+    errno.EFBIG: ("the file is larger than it may be", "raise the limit with 'ulimit -f'"),
     errno.EROFS: ("the file system is read-only", "choose another folder with TIFFIN_HOME"),
     errno.ENOENT: ("no such file or folder", "check the path"),
     errno.ENOTDIR: ("a part of the path is not a folder", "check the path"),

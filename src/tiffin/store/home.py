@@ -38,7 +38,8 @@ class Home(NamedTuple):
         """The home that `environ` names for the user `euid`; nothing is made yet."""
         root = _root(environ, euid)
         run = Path("/run/tiffin") if euid == 0 else _runtime(environ)
-        if run is None or not _writable(run.parent if not run.exists() else run):
+        # As after `su`: the directory of another user, into which we may not even look.
+        if run is None or not (_writable(run) or (_writable(run.parent) and not run.exists())):
             run = root / "run"
         return cls(root, run)
 
