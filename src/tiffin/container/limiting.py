@@ -48,8 +48,12 @@ def _move(supervisor: Supervisor, writes: Writes) -> None:
     # Written before anyone is moved: whoever comes after us, should we be killed, ends who is in there.
     supervisor.put(cgroups=joins)
     holding = supervisor.holding
-    with contextlib.nullcontext() if holding is None else holding.moved(joins):
-        _gather(supervisor)
+    try:
+        with contextlib.nullcontext() if holding is None else holding.moved(joins):
+            _gather(supervisor)
+    except BaseException:
+        supervisor.put(cgroups=before)  # else the next one would take them for moved, and limit nobody
+        raise
     supervisor.probe_by(joins)
     supervisor.loop.later(_SETTLING, lambda: _late(supervisor, joins))
 
