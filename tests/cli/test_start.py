@@ -58,8 +58,8 @@ RUN = """
 cli cli.catalog cli.command cli.commands cli.commands.run cli.containerflags cli.main cli.options
 container container.control container.foreground container.job container.life container.logs container.loop
 container.names container.record container.removal container.state container.supervisor
-engine engine.engine engine.prepared engine.request engine.rootless engine.running engine.settings
-engine.standing engine.starting
+engine engine.engine engine.etcfiles engine.prepared engine.request engine.rootless engine.running
+engine.settings engine.standing engine.starting
 errors
 linux linux.bpf linux.capability linux.files linux.isolation linux.libc linux.mount linux.namespace
 linux.netns linux.openat2 linux.prctl linux.probe linux.process linux.record linux.remove linux.terminal

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from pathlib import Path
 
 from tiffin.container import job, state
 from tiffin.container.foreground import Foreground, size_of_terminal
-from tiffin.container.record import Records
+from tiffin.engine.etcfiles import lender_of, resolver_of, write_files
 from tiffin.engine.standing import (
     EMPTY,
-    FILES,
     UPPER,
     WORK,
     about,
@@ -22,18 +20,19 @@ from tiffin.engine.standing import (
     spec_of,
     volumes_of,
 )
-from tiffin.errors import ConflictError, InvalidError
+from tiffin.errors import ConflictError
 from tiffin.linux.files import lock, sync_file
 from tiffin.linux.isolation import Rung
 from tiffin.network import publish, resolver
 from tiffin.network.attach import examine
 from tiffin.network.leases import state_directory
-from tiffin.network.plan import NAMESERVER, NetworkPlan, choose, parse_mac
+from tiffin.network.plan import NetworkPlan, choose, parse_mac
 from tiffin.runtime.model import Rootfs, pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import Any
 
     from tiffin.container.record import Record
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
 DEFAULT_SIZE = (24, 80)
 RULE = "device-cgroup-rule"
 HOST = "host"
-_RESOLVERS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 
 
 def start_detached(engine: Engine, made: Made) -> None:
@@ -190,7 +188,7 @@ def job_of(engine: Engine, made: Made, *, interactive: bool = False) -> job.Job:
         say(engine, notice)
     network = _network(engine, record)
     plan = made.plan or plan_of(engine, record, spec_at_start(engine, record, network))
-    hosts = _write_files(record, network, directory, _lender(engine, record))
+    hosts = write_files(record, network, directory, lender_of(engine, record))
     lent = False
     if not engine.rung.has_walls:
         from tiffin.engine import chrooted  # of two rungs only
@@ -311,7 +309,7 @@ def _network(engine: Engine, record: Record) -> NetworkPlan:
         nft=facts.nft,
         pasta=facts.pasta,
         join=join,
-        forward_dns=choice.mode == "pasta" and not record.dns and _resolver(record, private=True).empty,
+        forward_dns=choice.mode == "pasta" and not record.dns and resolver_of(record, private=True).empty,
         map_gateway=any(line.address == resolver.HOST_GATEWAY for line in extra),
         insist=record.network == "pasta",
         mac=parse_mac(record.mac_address, choice.mode) if record.mac_address else "",
@@ -327,66 +325,3 @@ def _beside_its_own(engine: Engine, ports: tuple[publish.Published, ...]) -> tup
 
 
 _WHY = {"host": "its ports are the host's own", "none": "the container has no network"}
-
-
-def _resolver(
-    record: Record, *, private: bool, forward: bool = False, places: tuple[str, ...] = _RESOLVERS
-) -> resolver.Resolver:
-    return resolver.resolv_conf(
-        [_read(path) for path in places],
-        private=private,
-        servers=(NAMESERVER,) if forward else record.dns,
-        search=record.dns_search,
-        options=record.dns_options,
-    )
-
-
-def _lender(engine: Engine, record: Record) -> Path | None:
-    """The directory of the container whose network it shares, and so the names that are known there."""
-    mode, _, name = record.network.partition(":")
-    return directory_of(engine, Records(engine.db).need(name)) if mode == "container" else None
-
-
-def _write_files(
-    record: Record, network: NetworkPlan, directory: Path, lender: Path | None
-) -> job.HostsFile | None:
-    """Write what is mounted into /etc; /etc/hosts waits for the address of the container."""
-    hosts, hostname, resolv = (directory / name for name in FILES)
-    private = network.mode not in ("host", "container")
-    extra = [resolver.parse_extra_host(line) for line in record.extra_hosts]
-    hostname.write_text(resolver.hostname(record.hostname))
-    lent = "" if lender is None else str(lender)
-    places = (f"{lent}/resolv.conf",) if lent else _RESOLVERS
-    found = _resolver(record, private=private, forward=network.forward_dns, places=places)
-    if network.endpoints:
-        from tiffin.network.resolver import by_name_server
-
-        found = by_name_server(found.text)
-    resolv.write_text(found.text)
-    if private:
-        if network.mode in ("loopback", "none") and any(
-            line.address == resolver.HOST_GATEWAY for line in extra
-        ):
-            raise InvalidError(
-                f"--add-host …:{resolver.HOST_GATEWAY}: this container's network has no way to the host",
-                hint="use --network host, or a network that reaches out",
-            )
-        return job.HostsFile(
-            str(hosts), _own_names(record), tuple((line.name, line.address) for line in extra)
-        )
-    base = _read(f"{lent}/hosts" if lent else "/etc/hosts")
-    hosts.write_text(resolver.hosts(_own_names(record), "", extra, "127.0.0.1", base=base))
-    return None
-
-
-def _own_names(record: Record) -> str:
-    """What the container is called in its own /etc/hosts."""
-    whole = f"{record.hostname}.{record.domainname} " if record.domainname else ""
-    return f"{whole}{record.hostname}"
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(errors="replace")
-    except OSError:
-        return ""
