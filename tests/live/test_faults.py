@@ -220,6 +220,22 @@ def test_containers_on_a_full_disk(tiffin, busybox, folder, small):
     small("run", "--rm", "--network", "none", busybox, "true")
 
 
+@pytest.mark.parametrize("tiffin", ["root"], indirect=True)
+def test_a_full_disk_lets_things_be_taken_away(tiffin, busybox, folder, small):
+    """Which takes room itself, a little: some is kept for it."""
+    small("run", "-d", "--name", "early", "--network", "none", busybox, "sleep", "1000")
+    filled = folder / "disk/filler"
+    with filled.open("wb", buffering=0) as filler:
+        cases.fill(filler)
+    assert small("run", "-d", "--network", "none", busybox, "true", check=False).returncode == 125
+    for words in (("kill", "early"), ("rm", "early"), ("system", "prune", "-af")):
+        small(*words)
+    assert small("images", "-aq").stdout == ""
+    filled.unlink()
+    small("system", "prune", "-f")
+    assert (small.store / "reserve").stat().st_size > 0
+
+
 def test_a_load_onto_a_full_disk(tiffin, busybox, folder, small):
     cases.write(folder, {"big/Dockerfile": f"FROM {busybox}\nCOPY f /f\n"})
     (folder / "big/f").write_bytes(random.randbytes(1 << 20) * 16)

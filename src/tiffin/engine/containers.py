@@ -103,11 +103,18 @@ def ps(engine: Engine, all_: bool = False, *, sizes: bool = False) -> list[Conta
     ]
 
 
+def _spend_reserve(engine: Engine) -> None:
+    from tiffin.engine.reserve import spend  # who lists containers takes nothing away
+
+    spend(engine.home)
+
+
 def stop(
     engine: Engine, names: Sequence[str], timeout: int | None = None, signal_name: str | None = None
 ) -> None:
     """Send the stop signal, and SIGKILL to what runs `timeout` seconds later; negative waits for ever."""
     asked = parse_signal(signal_name) if signal_name else None
+    _spend_reserve(engine)
     for name in names:
         record = Records(engine.db).need(name)
         found = state_of(engine, record)
@@ -143,6 +150,7 @@ def restart(
 def kill(engine: Engine, names: Sequence[str], signal_name: str = "KILL") -> None:
     """Send a signal to containers that run; SIGKILL and the stop signal are the last that they get."""
     number = parse_signal(signal_name)
+    _spend_reserve(engine)
     for name in names:
         record = Records(engine.db).need(name)
         found = state_of(engine, record)
@@ -157,6 +165,7 @@ def kill(engine: Engine, names: Sequence[str], signal_name: str = "KILL") -> Non
 
 def rm(engine: Engine, names: Sequence[str], *, force: bool = False, volumes: bool = False) -> None:
     """Remove containers; one that runs is killed with `force`, and refused without."""
+    _spend_reserve(engine)
     engine.enter()
     for name in names:
         record = Records(engine.db).need(name)

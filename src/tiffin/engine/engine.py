@@ -182,9 +182,11 @@ class Engine:
         try:
             found = mark.read_text().strip()
         except FileNotFoundError:
-            from tiffin.engine.storeplace import check_attributes  # once in the life of a store
+            from tiffin.engine.reserve import lay_up  # once in the life of a store
+            from tiffin.engine.storeplace import check_attributes
 
             check_attributes(self.home.root, self.home.root)
+            lay_up(self.home)
             found = self.rung.owners
             atomic_write(mark, f"{found}\n".encode())
         if found != self.rung.owners:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tiffin.engine.inspect import image_document
 from tiffin.engine.lookup import Found, find_image, need_image, need_name, open_found
+from tiffin.engine.reserve import spend
 from tiffin.errors import ConflictError, CorruptError, NotFoundError
 from tiffin.oci.reference import Reference
 
@@ -117,6 +118,7 @@ def tag(engine: Engine, source: str, target: str) -> None:
 
 def remove(engine: Engine, names: Sequence[str], *, force: bool = False) -> list[str]:
     """Remove names, and images that lose their last one; return a line for each, as Docker words them."""
+    spend(engine.home)
     lines: list[str] = []
     for name in names:
         lines += _remove_one(engine, name, force=force)

@@ -12,6 +12,7 @@ from tiffin.container.state import RUNNING
 from tiffin.engine import containers, images, volumes
 from tiffin.engine.cachelimit import Bounds, Remembered, least_used, taken
 from tiffin.engine.collection import collect
+from tiffin.engine.reserve import lay_up, spend
 from tiffin.engine.room import free_bytes
 from tiffin.engine.running import state_of
 from tiffin.engine.standing import lock_of
@@ -148,6 +149,7 @@ def cache_usage(engine: Engine) -> list[CacheUsage]:
 
 def prune(engine: Engine, request: PruneRequest) -> PruneReport:
     """Remove what the request names and nothing uses, then what nothing keeps any more."""
+    spend(engine.home)
     engine.enter()
     gone = _prune_containers(engine, request) if request.containers else ()
     networks = _prune_networks(engine, request) if request.networks else ()
@@ -167,6 +169,7 @@ def prune(engine: Engine, request: PruneRequest) -> PruneReport:
     # Who asks for all that is unused gives up what was cut off, too; else it is kept to be gone on with.
     begun = sum(Partials(engine.home).sweep(0)) if request.images == "all" else 0
     reclaimed = collect(engine).size + begun + written + volume_bytes + cache_bytes + package_bytes
+    lay_up(engine.home)
     caches = (*forgotten, *emptied, *(name[:12] for name in packages))
     return PruneReport(tuple(name for name, _ in gone), removed, dropped, caches, reclaimed, networks)
 

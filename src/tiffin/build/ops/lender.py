@@ -81,8 +81,13 @@ class Lender:
             names = [] if self._told else withheld(variables)
             self._told = True
         if names:
-            listed = " and ".join(names)
-            self._settings.tell(f"{listed} is not lent to steps, for it carries a login: --no-relay lends it")
+            verb, they, them = (
+                ("is", "it carries", "it") if len(names) == 1 else ("are", "they carry", "them")
+            )
+            told = (
+                f"{' and '.join(names)} {verb} not lent to steps, for {they} a login: --no-relay lends {them}"
+            )
+            self._settings.tell(told)
 
 
 def own_variables(op: Run) -> dict[str, str]:
