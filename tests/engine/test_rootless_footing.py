@@ -6,8 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 from tiffin.engine import rootless
+from tiffin.engine.engine import Engine
 from tiffin.engine.rootless import Footing
-from tiffin.errors import UnsupportedError
+from tiffin.engine.settings import Settings
+from tiffin.errors import ConflictError, UnsupportedError
+from tiffin.layer.owners import RecordedModes
 
 
 @pytest.fixture
@@ -36,3 +39,13 @@ def test_why_the_user_namespace_cannot_be_entered_is_said(footing, monkeypatch, 
     footing.enter()
     footing.enter()
     assert len(entered) == 1
+
+
+def test_a_store_keeps_one_way_of_owners(tmp_path):
+    environ = {"TIFFIN_HOME": str(tmp_path / "store")}
+    with Engine.open(Settings.load(environ, isolation="traced")) as engine:
+        assert isinstance(engine.owners, RecordedModes)
+        assert engine.footing.records
+    (tmp_path / "store/owners").write_text("true\n")
+    with pytest.raises(ConflictError, match="made with true owners, and the rung traced keeps traced ones"):
+        Engine.open(Settings.load(environ, isolation="traced"))

@@ -42,6 +42,7 @@ def bases(tiffin, readable_tiffin, tmp_path_factory):
     [
         *((rung, name) for rung in ("root", "rootless", "single-id") for name in PROMPT),
         ("chroot", "useradd-chown"),
+        ("traced", "useradd-chown"),
     ],
     indirect=["tiffin"],
 )

@@ -302,7 +302,8 @@ def _with_init(plan: Plan) -> Plan:
     from tiffin.linux.namespace import NEWUSER  # few containers have an init
     from tiffin.runtime import reaper  # noqa: F401 - the child finds it loaded
 
-    if not plan.namespaces & NEWUSER and plan.process.bounding >> _SYS_PTRACE & 1:
+    has_it = plan.process.bounding >> _SYS_PTRACE & 1 and not plan.process.trace  # which has no rights at all
+    if not plan.namespaces & NEWUSER and has_it:
         from tiffin.errors import UnsupportedError
 
         raise UnsupportedError(

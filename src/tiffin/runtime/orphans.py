@@ -61,7 +61,7 @@ def end_in(root: str) -> None:
             with contextlib.suppress(OSError):  # ended, or another user's: that nobody is told of
                 has_root = os.path.samestat(os.stat(f"/proc/{pid}/root"), wanted)
                 # Who is told of a root directory has that of the machine, and runs programs of the other one.
-                if has_root or os.readlink(f"/proc/{pid}/exe").startswith((f"{real}/", f"{real}.names-")):
+                if has_root or os.readlink(f"/proc/{pid}/exe").startswith(f"{real}/"):
                     os.kill(pid, signal.SIGKILL)
 
 
