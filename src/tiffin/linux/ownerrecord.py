@@ -101,10 +101,10 @@ def parse_links(text: bytes) -> Links | None:
 def spell_links(links: Links) -> bytes:
     """Return the attribute that says so; who is like the others is not named."""
     groups: dict[tuple[int, int], list[bytes]] = {}
-    for name, owner in sorted(links.named.items()):
-        if owner != links.others:
-            groups.setdefault(owner, []).append(name)
-    lines = [b"%d:%d/%s" % (*owner, b"/".join(names)) for owner, names in sorted(groups.items())]
+    for name, owner in links.named.items():
+        groups.setdefault(owner, []).append(name)
+    groups.pop(links.others, None)
+    lines = [b"%d:%d/%s" % (*owner, b"/".join(sorted(names))) for owner, names in sorted(groups.items())]
     if links.others != (0, 0) or not lines:
         lines.insert(0, b"%d:%d" % links.others)
     return b"//".join(lines)
