@@ -192,14 +192,15 @@ class Mask(NamedTuple):
             except (FileNotFoundError, NotADirectoryError, PermissionError):
                 continue
             if stat.S_ISDIR(os.fstat(target_fd).st_mode):
-                if empty < 0:
-                    empty = _empty_directory()
-                copy = mount.open_tree("", dir_fd=empty)
+                # Before Linux 6.15 a mount has to be attached somewhere to be copied: the first of them is.
+                copy = _empty_directory() if empty < 0 else mount.open_tree("", dir_fd=empty)
+                empty = copy if empty < 0 else empty
             else:
                 copy = _null(setup.root_fd)
             mount.move_mount(copy, target_fd, path)
-            os.close(copy)
             os.close(target_fd)
+            if copy != empty:
+                os.close(copy)
         if empty >= 0:
             os.close(empty)
 
