@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tiffin.linux import probe
+from tiffin.linux import attempts, probe
 from tiffin.linux.namespace import IdMap
 
 
@@ -35,12 +35,12 @@ def test_a_failed_attempt_tells_why():
     def fail():
         raise PermissionError(1, "no way")
 
-    assert probe.attempt(fail) == "no way"
-    assert probe.attempt(lambda: None) == ""
+    assert attempts.attempt(fail) == "no way"
+    assert attempts.attempt(lambda: None) == ""
 
 
 def test_an_attempt_happens_elsewhere(tmp_path):
-    probe.attempt(lambda: os.chdir(tmp_path))
+    attempts.attempt(lambda: os.chdir(tmp_path))
     assert os.getcwd() != str(tmp_path)
 
 
@@ -82,3 +82,26 @@ def test_a_tool_that_has_lost_its_rights_does_not_count(tmp_path, monkeypatch):
     for name in ("newuidmap", "newgidmap"):
         (tmp_path / name).chmod(0o4755)
     assert "set-user-ID" not in probe.examine(tmp_path).map_refusal
+
+
+@pytest.mark.parametrize("forbidden", ["", "Operation not permitted"])
+def test_an_old_kernel_is_tried_once_unless_something_is_forbidden(tmp_path, monkeypatch, forbidden):
+    tried = []
+
+    def attempt(facts, store):
+        tried.append(store)
+        return facts._replace(user_namespaces=forbidden, overlay="not here", idmap="nor\there")
+
+    monkeypatch.setattr(probe, "_is_old", lambda _facts: True)
+    monkeypatch.setattr(attempts, "try_all", attempt)
+    first, again = probe.examine(tmp_path), probe.examine(tmp_path)
+    assert first == again
+    assert (first.overlay, first.idmap) == ("not here", "nor\there")
+    assert len(tried) == (2 if forbidden else 1)
+    probe.examine(tmp_path, tries=True)
+    assert len(tried) == (3 if forbidden else 2)
+    monkeypatch.setattr(
+        probe.os, "uname", lambda: os.uname_result(("Linux", "here", "5.4.0-1", "", "x86_64"))
+    )
+    probe.examine(tmp_path)
+    assert len(tried) == (4 if forbidden else 3)

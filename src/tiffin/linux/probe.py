@@ -6,15 +6,13 @@ import errno
 import os
 import stat
 
-from tiffin.linux import capability, libc, mount, namespace
+from tiffin.linux import capability, libc, mount
 from tiffin.linux.namespace import IdMap
 from tiffin.linux.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
-    from typing import NoReturn
 
 _MAGIC = {
     0xEF53: "ext4",
@@ -47,7 +45,6 @@ _CALLS = {
 }
 """What nobody can do without; of the same number on every architecture."""
 _INITIAL = (IdMap(0, 0, 4294967295),)
-_PROBED = IdMap(0, 100000, 65536)
 
 
 class Facts(NamedTuple):
@@ -117,10 +114,14 @@ def examine(store: Path, *, tries: bool = False) -> Facts:
     )
     facts = facts._replace(old=_is_old(facts))
     if (tries or facts.old) and not facts.missing_calls:
-        return _try(facts, store)
+        from tiffin.linux import attempts  # few machines have to be tried
+
+        return attempts.try_all(facts, store) if tries else attempts.try_once(facts, store)
     if not facts.capabilities >> capability.SYS_ADMIN & 1 and (facts.euid == 0 or _is_contained(facts)):
         # No setting tells whether a container's filter of system calls lets a user namespace be made.
-        return facts._replace(user_namespaces=attempt(lambda: _enter(facts)))
+        from tiffin.linux.attempts import attempt, enter
+
+        return facts._replace(user_namespaces=attempt(lambda: enter(facts)))
     return facts
 
 
@@ -250,126 +251,3 @@ def _filesystem(path: str) -> str:
     except OSError:
         return ""
     return _MAGIC.get(magic, f"{magic:#x}")
-
-
-def _try(facts: Facts, store: Path) -> Facts:
-    """Return the facts with what only trying can tell."""
-    import shutil
-    import tempfile
-
-    place = store
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    privileged = facts.capabilities >> capability.SYS_ADMIN & 1
-    initial = facts.uid_map == _INITIAL
-    user_namespaces = attempt(lambda: _enter(facts))
-    if user_namespaces:
-        return facts._replace(user_namespaces=user_namespaces, overlay=user_namespaces, idmap=user_namespaces)
-    try:
-        folder = tempfile.mkdtemp(prefix=".probe-", dir=place)
-    except OSError as error:
-        reason = f"{place} cannot be written: {error.strerror}"
-        return facts._replace(user_namespaces="", overlay=reason, idmap=reason)
-    try:
-        for name in ("lower", "upper", "work", "top", "top/upper", "top/work"):
-            os.mkdir(os.path.join(folder, name))  # the child below takes strings too
-        overlay = attempt(lambda: _enter_and_overlay(facts, folder))
-        idmap = _try_idmap(folder) if privileged and initial else "only root of the host may map owners"
-    finally:
-        # The kernel makes a directory without any permission in a work directory.
-        shutil.rmtree(folder, ignore_errors=True)
-    return facts._replace(user_namespaces="", overlay=overlay, idmap=idmap)
-
-
-def attempt(act: Callable[[], None]) -> str:
-    """Return why the act fails, or nothing if it works; it is done in a child, which then ends."""
-    answer, tell = os.pipe()
-    child = os.fork()
-    if child == 0:
-        message = ""
-        try:
-            act()
-        except BaseException as error:  # noqa: BLE001 # any failure is the answer
-            message = str(getattr(error, "strerror", "")) or str(error) or type(error).__name__
-        try:
-            os.write(tell, message.encode())
-        finally:
-            os._exit(0)
-    os.close(tell)
-    said = b""
-    while part := os.read(answer, 4096):
-        said += part
-    os.close(answer)
-    os.waitpid(child, 0)
-    return said.decode(errors="replace")
-
-
-def _enter(facts: Facts) -> None:
-    """Be root in a user namespace, and mount something there: some systems allow only the former."""
-    uid, gid = IdMap(0, facts.euid, 1), IdMap(0, facts.egid, 1)
-    namespace.enter_user_namespace((uid,), (gid,))
-    filesystem = mount.Filesystem("tmpfs")
-    mount.move_mount_to(
-        filesystem.mount(), "/"
-    )  # that is where policies of the system look, such as AppArmor's
-
-
-def _enter_and_overlay(facts: Facts, folder: str) -> None:
-    _enter(facts)
-    os.close(_overlay(f"{folder}/lower", f"{folder}/upper", f"{folder}/work"))
-    import shutil
-
-    # The kernel leaves this without permissions; only its owner in here may remove what is inside.
-    shutil.rmtree(f"{folder}/work", ignore_errors=True)
-
-
-def _try_idmap(folder: str) -> str:
-    """Return why layers below the folder cannot be mounted with owners mapped, or nothing if they can."""
-
-    def act() -> None:
-        go_read, go = os.pipe()
-        answer, tell = os.pipe()
-        layers = [mount.open_tree(f"{folder}/{name}") for name in ("lower", "top")]
-        pid, _ = namespace.clone(namespace.NEWUSER | namespace.NEWNS)
-        if pid == 0:
-            os.close(go)
-            _overlay_within(layers, go_read, tell)
-        os.close(tell)
-        namespace.write_maps(pid, (_PROBED,), (_PROBED,))
-        users = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY)
-        for layer in layers:
-            mount.mount_setattr(layer, mount.ATTR_IDMAP, userns_fd=users, what=folder)
-        os.write(go, b"1")
-        if message := os.read(answer, 4096):
-            raise OSError(errno.EINVAL, message.decode(errors="replace"))
-        if os.lstat(f"{folder}/top/upper/made").st_uid != 0:
-            raise OSError(errno.EINVAL, "owners in them are not mapped")
-
-    return attempt(act)
-
-
-def _overlay_within(layers: list[int], go: int, tell: int) -> NoReturn:
-    """Mount the layers in a new user namespace, once its ids are mapped, and write; tell what failed."""
-    try:
-        if os.read(go, 1):
-            os.setresgid(0, 0, 0)
-            os.setresuid(0, 0, 0)
-            mount.set_propagation("/", mount.MS_REC | mount.MS_PRIVATE)
-            for layer in layers:
-                mount.move_mount_to(layer, "/")
-            lower, top = (f"/proc/self/fd/{layer}" for layer in layers)
-            fd = _overlay(lower, f"{top}/upper", f"{top}/work")
-            os.mkdir("made", dir_fd=fd)
-    except BaseException as error:  # noqa: BLE001 # any failure is the answer
-        os.write(tell, (str(getattr(error, "strerror", "")) or str(error)).encode())
-    finally:
-        os._exit(0)
-
-
-def _overlay(lower: str, upper: str, work: str) -> int:
-    overlay = mount.Filesystem("overlay")
-    overlay.set_flag("userxattr")
-    overlay.set_string("lowerdir", lower)
-    overlay.set_string("upperdir", upper)
-    overlay.set_string("workdir", work)
-    return overlay.mount()
