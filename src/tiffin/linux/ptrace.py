@@ -2,8 +2,7 @@
 
 For a thread that waits for the answer to a system call (`notify`). It is seized and told to stop, its call is
 answered so that it begins anew, and before it does it stops: then it does other calls, one after another,
-with the very instruction of its own one, and is let go. Signals that come meanwhile are left to it; then it
-has to be asked again.
+with the very instruction of its own one, and is let go.
 Runs under `python -IS`; standard library only.
 """
 
@@ -56,12 +55,16 @@ LAYOUTS = {
 }
 
 
-class InterruptedError_(Exception):  # noqa: N801, N818 # the built-in one is an OSError
-    """A signal came first, and the thread has been let go: it will make its call again."""
+class BeginAnewError(Exception):
+    """A signal has come, and the call that may wait has not been done: the thread's own call begins anew."""
 
 
 class Held:
-    """A thread that is being held. After `seize` answer its call with `BEGIN_ANEW`, then `settle`."""
+    """A thread that is being held. After `seize` answer its call with `BEGIN_ANEW`, then `settle`.
+
+    Then it does any number of `call`s, until `end`, `leave`, `begin_anew` or `release` lets it go. Signals
+    that come meanwhile wait for that.
+    """
 
     def __init__(self, tid: int) -> None:
         self.tid = tid
@@ -72,6 +75,7 @@ class Held:
         self._buffer = ctypes.create_string_buffer(self._form.size)
         self._vector = (ctypes.c_ulong * 2)(ctypes.addressof(self._buffer), self._form.size)
         self._first: list[int] = []
+        self._signals: list[int] = []
         self._at = 0
 
     def seize(self) -> None:
@@ -84,7 +88,7 @@ class Held:
 
         Raises ProcessLookupError if it has ended.
         """
-        stopped = self._wait()
+        self._note(self._wait())
         self._first = registers = self._read()
         layout = self._layout
         self._at = registers[layout.counter] - layout.back
@@ -94,20 +98,25 @@ class Held:
             registers[place] = value
         if layout.original >= 0:
             registers[layout.original] = _WORD
-        if stopped != _EVENT_STOP:
-            self._again(stopped)
 
-    def call(self, number: int, *arguments: int) -> int:
-        """Return what a call returns that it does now. Raises OSError as the call does."""
+    def call(self, number: int, *arguments: int, may_wait: bool = False) -> int:
+        """Return what a call returns that it does now. Raises OSError as the call does.
+
+        Raises BeginAnewError for one that `may_wait` if there is a signal.
+        """
         self._write(self._prepared(number, arguments))
-        self._do(_SINGLE_STEP)
-        stopped = self._wait()
-        if stopped != _TRAP:
-            self._again(stopped)
+        while True:
+            if may_wait and self._signals:
+                raise BeginAnewError
+            self._do(_SINGLE_STEP)
+            stopped = self._wait()
+            if stopped == _TRAP:
+                break
+            self._note(stopped)
         result = self._read()[self._layout.result]
         signed = result - (1 << 64) if result >> 63 else result
         if -signed in _RESTARTS:
-            self._interrupted()
+            raise BeginAnewError
         if _LEAST <= signed < 0:
             raise OSError(-signed, os.strerror(-signed))
         return result
@@ -115,7 +124,7 @@ class Held:
     def leave(self, number: int, *arguments: int) -> None:
         """Let it go with this call in the place of its own one."""
         self._write(self._prepared(number, arguments))
-        self._do(_DETACH)
+        self._let_go()
 
     def end(self, result: int) -> None:
         """Let it go; its own call returns this."""
@@ -123,36 +132,40 @@ class Held:
         registers[self._layout.counter] = self._at + (self._layout.back or 4)
         registers[self._layout.result] = result & _WORD
         self._write(registers)
-        self._do(_DETACH)
+        self._let_go()
+
+    def begin_anew(self) -> None:
+        """Let it go with the signal; its handler decides whether the call begins anew, or ends with EINTR."""
+        layout = self._layout
+        if layout.original < 0:
+            self.end(-errno.EINTR)
+            return
+        registers = self._first.copy()
+        registers[layout.original] = registers[layout.number]
+        registers[layout.result] = -_RESTART & _WORD
+        registers[layout.counter] = self._at + layout.back
+        self._write(registers)
+        self._let_go()
 
     def release(self) -> None:
         """Let it make its own call again, if it is still held."""
         try:
             if self._first:
                 self._write(self._first)
-            self._do(_DETACH)
+            self._let_go()
         except OSError:
             self._bury()
 
-    def _interrupted(self) -> None:
-        """Let it go, with a signal that has ended its call: its handler decides whether it begins anew."""
-        layout = self._layout
-        if layout.original < 0:
-            self.end(-errno.EINTR)
-        else:
-            registers = self._first.copy()
-            registers[layout.original] = registers[layout.number]
-            registers[layout.result] = -_RESTART & _WORD
-            registers[layout.counter] = self._at + layout.back
-            self._write(registers)
-            self._do(_DETACH)
-        raise InterruptedError_
+    def _let_go(self) -> None:
+        first, *more = self._signals or [0]
+        self._do(_DETACH, first)
+        for number in more:
+            os.kill(self.tid, number)
 
-    def _again(self, signal: int) -> None:
-        self._write(self._first)
-        number = signal & 0xFF if signal >> 8 == 0 and signal != _TRAP else 0
-        self._do(_DETACH, number)
-        raise InterruptedError_
+    def _note(self, stopped: int) -> None:
+        """Keep a signal for later."""
+        if not stopped >> 8 and stopped != _TRAP:
+            self._signals.append(stopped)
 
     def _prepared(self, number: int, arguments: tuple[int, ...]) -> list[int]:
         layout = self._layout
@@ -176,7 +189,10 @@ class Held:
                 return found.si_status
 
     def _bury(self) -> None:
-        """Let the parent of who has ended hear of it, unless that is this process, which waits for it."""
+        """Let the parent of who has been killed hear of it, unless that is this process, which waits for it.
+
+        Until we have, it is ours alone.
+        """
         try:
             with open(f"/proc/{self.tid}/status", "rb", buffering=0) as file:
                 lines = file.read().split(b"\n")
@@ -184,9 +200,10 @@ class Held:
             return
         found = dict(line.split(b":\t", 1) for line in lines if b":\t" in line)
         own = os.getpid()
-        if int(found[b"PPid"]) != own or int(found[b"Tgid"]) != self.tid:
+        is_parent = int(found[b"PPid"]) == own and int(found[b"Tgid"]) == self.tid
+        if not is_parent and os.path.exists(f"/proc/{own}/task/{int(found[b'TracerPid'])}"):
             try:
-                os.waitid(os.P_PID, self.tid, os.WEXITED | os.WNOHANG | _ALL_THREADS)
+                os.waitid(os.P_PID, self.tid, os.WEXITED | _ALL_THREADS)
             except ChildProcessError:
                 return
 

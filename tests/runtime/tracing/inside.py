@@ -160,6 +160,13 @@ def wait():
     with open("pipe", encoding="utf-8") as file:
         check("through a pipe", file.read() == "through")
     os.waitpid(child, 0)
+    for _ in range(50):  # deaths of children are signals too
+        child = os.fork()
+        if child == 0:
+            os.close(os.open("pipe", os.O_WRONLY))
+            os._exit(0)
+        os.close(os.open("pipe", os.O_RDONLY))
+        os.waitpid(child, 0)
     for number, status in ((signal.SIGKILL, signal.SIGKILL), (signal.SIGUSR1, 7 << 8)):
         ready, begun = os.pipe()
         child = os.fork()
@@ -232,6 +239,12 @@ def change():
     os.umask(0o22)
     os.setxattr("shut", "security.capability", b"\x01\0\0\x02" + bytes(16))
     check("capabilities", os.listxattr("shut") == ["security.capability"])
+    header, data = struct.pack("=Ii", 0x20080522, 0), bytearray(24)
+    held = (ctypes.c_char * 24).from_buffer(data)
+    check("asking for rights", call("capget", header, ctypes.addressof(held)) == 0)
+    check("rights", data[:4] == data[4:8] and data[3] & 0x80)
+    check("taking rights", call("capset", header, bytes(data)) == 0)
+    check("other rights", call("capset", header, b"\xff" * 24) == errno.EPERM)
     check("our records", failure(os.getxattr, "shut", "user.tiffin.owner") == errno.ENODATA)
     check("a device", not failure(os.mknod, "disk", stat.S_IFBLK | 0o600, os.makedev(8, 0)))
     check("is seen", stat.S_ISBLK(os.stat("disk").st_mode) and os.stat("disk").st_rdev == os.makedev(8, 0))
@@ -251,6 +264,7 @@ def look():
     check("nothing", os.stat("/dev/null").st_rdev == os.makedev(1, 3))
     with open("/dev/urandom", "rb") as file:
         check("chance", len(file.read(4)) == 4)
+    check("the text of a stream", os.readlink("/dev/stdout") == "/proc/self/fd/1")
     check("a terminal", os.ttyname(pty.openpty()[1]).startswith("/dev/pts/"))
     check("a stream", output("/bin/sh", "-c", "cat /dev/stdin > /dev/stdout", input=b"b") == b"b")
     os.symlink("/dev/stdout", "log")

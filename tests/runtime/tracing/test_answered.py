@@ -14,7 +14,7 @@ from tiffin.linux.sysnum import numbers
 
 pytestmark = pytest.mark.live
 
-ASKED = ("openat", "newfstatat", "fchmodat", "unlinkat", "readlinkat", "execve")
+ASKED = ("openat", "newfstatat", "fchmodat", "unlinkat", "readlinkat", "execve", "capget", "capset")
 
 
 @pytest.fixture(scope="module")

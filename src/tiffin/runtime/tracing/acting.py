@@ -162,7 +162,7 @@ def _do(ground: Ground, call: Call, held: Held, number: int, args: tuple[int, ..
     """Let it do a call of those that are answered; it is left to the kernel."""
     ground.prepared[call.pid] = args
     try:
-        return held.call(number, *args)
+        return held.call(number, *args, may_wait=True)
     finally:
         ground.prepared.pop(call.pid, None)
 
@@ -170,11 +170,11 @@ def _do(ground: Ground, call: Call, held: Held, number: int, args: tuple[int, ..
 def _closing(number: int, act: Callable[[Held], int]) -> Callable[[Held], int]:
     def whole(held: Held) -> int:
         try:
-            result = act(held)
+            return act(held)
         except OSError as error:
-            result = -(error.errno or errno.EIO)
-        held.call(_NUMBERS["close"], number)
-        return result
+            return -(error.errno or errno.EIO)
+        finally:
+            held.call(_NUMBERS["close"], number)
 
     return whole
 

@@ -1,8 +1,8 @@
-"""Who answers the calls of processes that have no root of their own: a thread of the one that launched them.
+"""Who answers the calls of processes that have no root of their own: threads of the one that launched them.
 
-It is an ancestor of theirs, as hardened kernels want it of who looks into others. What may wait for somebody
-else is answered by a thread of its own. It ends with the last process whose calls it hears, and whatever goes
-wrong with one call, the next is answered.
+That is an ancestor of theirs, as hardened kernels want it of who looks into others. What may wait for
+somebody else is answered by a thread of its own. They end with the last process whose calls they hear, and
+whatever goes wrong with one call, the next is answered.
 Runs under `python -IS`; standard library only.
 """
 
@@ -21,7 +21,7 @@ from tiffin.runtime.emulation.calls import IDENTITIES
 from tiffin.runtime.emulation.credentials import whole
 from tiffin.runtime.emulation.records import Records
 from tiffin.runtime.emulation.site import Gift, Site
-from tiffin.runtime.tracing import acting, attributes, calls, changing, opening, programs, showing
+from tiffin.runtime.tracing import acting, attributes, calls, changing, opening, programs, rights, showing
 from tiffin.runtime.tracing.caller import Tracees
 from tiffin.runtime.tracing.site import Done, Ground, LaterError
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
 
-    from tiffin.linux.notify import Call, Listener
+    from tiffin.linux.notify import Call
     from tiffin.runtime.emulation.calls import Meaning
     from tiffin.runtime.emulation.site import Answer
     from tiffin.runtime.process import Process
@@ -80,6 +80,8 @@ _HANDLERS: dict[str, Handler] = {
     "inotify_add_watch": acting.watch,
     "getsockopt": acting.peer,
     "prctl": acting.attribute,
+    "capget": rights.tell,
+    "capset": rights.change,
     **dict.fromkeys(("getuid", "geteuid", "getgid", "getegid"), _owning(identity.ask)),
     **dict.fromkeys(("getresuid", "getresgid"), _owning(identity.ask_three)),
     **dict.fromkeys([name for name in IDENTITIES if name.startswith("set")], _owning(identity.change)),
@@ -100,22 +102,25 @@ def serve(process: Process, pid: int, socket: int) -> None:
             os.close(socket)  # the container could not begin
             return
         try:
-            answerer = _Answerer(Trace(*process.trace), process, pid, notify.Listener(fd))
+            answerer = _Answerer(Trace(*process.trace), process, pid, fd)
+            threading.Thread(target=answerer.run, name="answers", daemon=True).start()
             os.write(socket, b"1")
             os.close(socket)
-            answerer.run()
-        finally:
+        except BaseException:
             os.close(fd)
+            raise
+        answerer.run()
 
     threading.Thread(target=run, name="answers", daemon=True).start()
 
 
 class _Answerer:
-    def __init__(self, trace: Trace, process: Process, pid: int, listener: Listener) -> None:
-        self._listener = listener
+    def __init__(self, trace: Trace, process: Process, pid: int, fd: int) -> None:
+        self._fd = fd
+        self._listener = notify.Listener(fd)
         self._first = pid
         root = os.fsencode(os.path.realpath(trace.root))
-        callers = Tracees(listener, root)
+        callers = Tracees(self._listener, root)
         if process.groups:
             callers.become(pid, whole(0, 0, process.groups))
         layers = [os.open(path, _DIRECTORY) for path in trace.layers]
@@ -132,9 +137,12 @@ class _Answerer:
         self._architecture = calls.architecture(machine)
 
     def run(self) -> None:
-        """Answer until nobody is left."""
-        prepared = self._ground.prepared
-        while (call := self._listener.receive()) is not None:
+        """Answer until nobody is left. Of two threads that do so one takes up a call while the other answers.
+
+        For a call that nobody has taken up yet is ended by a signal.
+        """
+        listener, prepared = notify.Listener(self._fd), self._ground.prepared
+        while (call := listener.receive()) is not None:
             meaning = self._table.get(call.number)
             if meaning is None or call.architecture != self._architecture:
                 self._listener.proceed(call)

@@ -10,17 +10,19 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 
 from tiffin.linux import files
 from tiffin.runtime.emulation.caller import AT_FDCWD, Callers
 from tiffin.runtime.emulation.records import Records
-from tiffin.runtime.tracing.meanings import inside, joined, meaning_of
+from tiffin.runtime.tracing.meanings import inside, is_link_of_root, joined, meaning_of
 from tiffin.runtime.tracing.memory import ThreadsMemory
 from tiffin.runtime.tracing.names import Names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tiffin.linux.notify import Call, Listener
+    from tiffin.runtime.emulation.credentials import Credentials
     from tiffin.runtime.tracing.meanings import Meaning
 
 _EXECUTED = 31
@@ -41,6 +43,7 @@ class Tracees(Callers):
     def __init__(self, listener: Listener, root: bytes) -> None:
         super().__init__(listener)
         self.memory = ThreadsMemory()
+        self._turn = threading.Lock()
         self.ids = os.geteuid(), os.getegid()
         self.top = os.open(root, _DIRECTORY)
         self._machine = os.open("/proc", _DIRECTORY)
@@ -49,6 +52,11 @@ class Tracees(Callers):
         self._apart = self.root + b"/proc", self.root + b"/dev"
         self.records = Records(-1, [], root=self.root, proc=self.proc)
         self.names = Names(self.root + b".names")
+
+    def become(self, pid: int, who: Credentials) -> None:
+        """Let the process be somebody. Raises OSError where that cannot be kept."""
+        with self._turn:
+            super().become(pid, who)
 
     def program(self, pid: int) -> bytes:
         """Return the path of the program that the process runs, within the root; empty if it is not known."""
@@ -101,11 +109,11 @@ class Tracees(Callers):
     def find(self, call: Call, text: bytes, flags: int = 0, *, again: bool = True) -> int:
         """Return what an absolute path means, as O_PATH."""
         meaning = meaning_of(text)
-        if meaning is not None:
+        if meaning is not None and not (flags & os.O_NOFOLLOW and is_link_of_root(text)):
             return self._find_apart(call, meaning, flags)
         fd = files.open_here(self.top, text, os.O_PATH | flags, inside=True)
         place = os.readlink(self.named(fd))
-        if again and place.startswith(self._apart):
+        if again and place.startswith(self._apart) and not flags & os.O_NOFOLLOW:
             found = inside(place, self.root)
             if meaning_of(found) is not None:
                 os.close(fd)

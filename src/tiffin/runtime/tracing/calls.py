@@ -27,10 +27,11 @@ PROGRAMS = ("execve", "execveat")
 PLACES = ("chdir", "chroot")
 SOCKETS = ("bind", "connect")
 WATCHES = ("inotify_add_watch",)
+CAPABILITIES = ("capget", "capset")
 
 ANSWERED = (
     *(*OPENING, *SHOWING, *ASKING, *MAKING, *REMOVING, *CHANGING, *ATTRIBUTES, *PROGRAMS, *PLACES, *SOCKETS),
-    *(*WATCHES, *calls.IDENTITIES),
+    *(*WATCHES, *calls.IDENTITIES, *CAPABILITIES),
 )
 """Calls that are answered always."""
 

@@ -36,14 +36,17 @@ def hold(listener: Listener, call: Call, act: Callable[[Held], int | None]) -> N
         held.settle(call.number, call.args)
         try:
             result = act(held)
+        except ptrace.BeginAnewError:
+            held.begin_anew()
+            return
         except OSError as error:
             result = -(error.errno or errno.EIO)
         if result is not None:
             held.end(result)
-    except ptrace.InterruptedError_:
-        return
-    except OSError:  # it was killed
+    except BaseException as error:
         held.release()
+        if not isinstance(error, OSError):  # that it was killed
+            raise
 
 
 def put(held: Held, make: Callable[[int], bytes]) -> int:

@@ -8,6 +8,7 @@ __all__ = ["Meaning", "inside", "meaning_of"]
 
 _DEVICES = frozenset(("null", "zero", "full", "random", "urandom", "tty"))
 _STREAMS = {"stdin": "0", "stdout": "1", "stderr": "2"}
+_LINKED = frozenset((b"fd", *(name.encode() for name in _STREAMS)))
 _OWN = ("self", "thread-self")
 _OF_EACH = ("mounts", "net")
 _LINKS = ("exe", "cwd", "root")
@@ -43,6 +44,11 @@ def joined(place: bytes, path: bytes) -> bytes:
             path = rest
             first, _, rest = path.lstrip(b"/").partition(b"/")
     return b"%s/%s" % (place, path)
+
+
+def is_link_of_root(path: bytes) -> bool:
+    """Tell whether the root itself has a link there, for who asks for that: the names of streams in /dev."""
+    return path.startswith(b"/dev/") and path[5:] in _LINKED
 
 
 def meaning_of(path: bytes) -> Meaning | None:

@@ -16,7 +16,7 @@ from tiffin.runtime.emulation.credentials import may_access
 from tiffin.runtime.emulation.records import NONE
 from tiffin.runtime.emulation.site import descriptor
 from tiffin.runtime.tracing.caller import group_of
-from tiffin.runtime.tracing.meanings import meaning_of
+from tiffin.runtime.tracing.meanings import is_link_of_root, meaning_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _text(ground: Ground, call: Call, directory: int, path: bytes) -> bytes:
         if whole.rstrip(b"/") == b"/proc/self":
             return b"%d" % group_of(call.pid)
         found = meaning_of(whole)
-        if found is not None and found.kind == "link" and not found.rest:
+        if found is not None and found.kind == "link" and not found.rest and not is_link_of_root(whole):
             return callers.link(call, found)
         fd = callers.find(call, whole, os.O_NOFOLLOW)
     else:
