@@ -16,6 +16,8 @@ URI = "http://mirror.example.org/tin/file"
         ({}, {"https_proxy": "http://p:1"}, ""),
         ({}, {"http_proxy": "http://p:1", "no_proxy": "other.org, .example.org"}, ""),
         ({}, {"http_proxy": "http://p:1", "no_proxy": "ple.org"}, "http://p:1"),
+        ({}, {"http_proxy": "http://p:1", "NO_PROXY": "10.0.0.0/8 *.example.org:80"}, ""),
+        ({}, {"http_proxy": "http://p:1", "no_proxy": ".example.org:8080"}, "http://p:1"),
         ({"acquire::http::proxy": "http://a:2"}, {"http_proxy": "http://p:1", "no_proxy": "*"}, "http://a:2"),
         ({"acquire::http::proxy": "DIRECT"}, {"http_proxy": "http://p:1"}, ""),
         (

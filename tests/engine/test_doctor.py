@@ -168,6 +168,12 @@ def test_without_namespaces_programs_are_traced(examine, monkeypatch):
     assert (found.found, found.remedy) == ("they cannot be traced", "allow ptrace")
 
 
+def test_what_could_not_be_tried_is_no_second_want(examine):
+    inside = ROOT._replace(uid_map=(IdMap(0, 1000, 65536),), capabilities=(1 << 41) - 1)
+    report = examine(inside._replace(user_namespaces="no space left", overlay="no space left"))
+    assert (report.rung, list(failed(report))) == ("rootless", ["user namespaces"])
+
+
 def test_a_machine_without_a_network_tool_is_told_so(examine):
     found = failed(examine(USER, OFFLINE))
     assert list(found) == ["network"]

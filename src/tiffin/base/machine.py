@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from tiffin.base.aptconf import AptConfig
 from tiffin.base.sources import Source, read_sources
+from tiffin.registry.proxies import exempt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ _ARCHITECTURES: Final = {
     "riscv64": "riscv64",
     "loongarch64": "loong64",
 }
+_PORTS: Final = {"http": 80, "https": 443}
 _BUNDLES: Final = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
 _SYSTEM_BUNDLES: Final = (
     "etc/ssl/certs/ca-certificates.crt",
@@ -61,7 +63,7 @@ class Network(NamedTuple):
         ):
             if value := self.apt.get(option):
                 return "" if value.upper() == "DIRECT" else value
-        if _exempt(parts.hostname or "", self.environ.get("no_proxy") or self.environ.get("NO_PROXY", "")):
+        if exempt(parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0), self.environ):
             return ""
         names = [f"{parts.scheme}_proxy", f"{parts.scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY"]
         if "REQUEST_METHOD" in self.environ:  # a CGI server puts a request's Proxy header into HTTP_PROXY
@@ -141,11 +143,3 @@ def _parse_netrc(text: str) -> list[Login]:
         elif word == "password" and found:
             found[-1] = found[-1]._replace(password=value)
     return found
-
-
-def _exempt(host: str, no_proxy: str) -> bool:
-    for entry in (entry.strip().lstrip(".").lower() for entry in no_proxy.split(",")):
-        name = entry.partition(":")[0]
-        if name and (name in ("*", host) or host.endswith("." + name)):
-            return True
-    return False

@@ -118,7 +118,8 @@ def _checks(facts: Facts, *, root: bool) -> Iterator[Check]:
     yield Check("machine", facts.machine in ("x86_64", "aarch64"), facts.machine, "use x86-64 or 64-bit ARM")
     yield _tried("user namespaces", facts.user_namespaces, namespace_remedy(facts))
     how = "put the store on a local disk (TIFFIN_HOME)" if not facts.old else "use Linux 5.11 or newer"
-    yield _tried("overlayfs", facts.overlay, f"without it root filesystems are copied: {how}")
+    if not facts.overlay or facts.overlay != facts.user_namespaces:  # else it could not be tried
+        yield _tried("overlayfs", facts.overlay, f"without it root filesystems are copied: {how}")
     if root:
         place = "put the store on ext4, xfs or btrfs: set TIFFIN_HOME"
         newer = "without them root in a container is root of this machine: use Linux 5.19 or newer"

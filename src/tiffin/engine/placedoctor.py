@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tiffin.engine.doctor import Check
 from tiffin.engine.storeplace import check_attributes, check_owners, elsewhere
 from tiffin.errors import TiffinError
+from tiffin.linux.room import UNKNOWN, in_words, room_of
 
 if TYPE_CHECKING:
     from tiffin.linux.isolation import Rung
@@ -29,7 +30,9 @@ def store(root: Path, filesystem: str) -> Check:
         return Check("store", False, f"{place} cannot be written: {error.strerror}", elsewhere())
     except TiffinError as error:
         return Check("store", False, error.message, error.hint)
-    return Check("store", True, f"on {filesystem or 'an unknown file system'}")
+    room = room_of(place)
+    left = f", {in_words(room.size)} left" if room.size != UNKNOWN else ""
+    return Check("store", True, f"on {filesystem or 'an unknown file system'}{left}")
 
 
 def way_of_owners(root: Path, rung: Rung) -> Check | None:

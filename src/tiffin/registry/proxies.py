@@ -30,7 +30,7 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> Proxy | None:
     """The proxy for `url`, or None; this machine is never reached through one."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if is_loopback(host) or _exempt(host, parts.port or _PORTS.get(parts.scheme, 0), environ):
+    if is_loopback(host) or exempt(host, parts.port or _PORTS.get(parts.scheme, 0), environ):
         return None
     for name in _variables(parts.scheme, environ):
         if environ.get(name):
@@ -66,8 +66,8 @@ def _proxy(text: str, variable: str) -> Proxy:
     return Proxy(f"{parts.scheme}://{shown}:{port or _PORTS[parts.scheme]}", login, variable)
 
 
-def _exempt(host: str, port: int, environ: Mapping[str, str]) -> bool:
-    """The host stands in NO_PROXY: as a name, below a domain, in a network, with or without a port."""
+def exempt(host: str, port: int, environ: Mapping[str, str]) -> bool:
+    """Whether the host stands in NO_PROXY: by name, below a domain, in a network, with or without a port."""
     listed = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     for word in listed.replace(",", " ").split():
         entry = word.lower()
