@@ -10,8 +10,7 @@ from tiffin.base.fetch import Download, Mirror, download
 from tiffin.build.ops.connection import Connection
 from tiffin.engine.building.request import BuildRequest
 from tiffin.engine.builds import build
-from tiffin.engine.request import RunRequest
-from tiffin.engine.running import aliased
+from tiffin.engine.settings import real_name
 from tiffin.engine.transfers import pull, push
 from tiffin.errors import UnavailableError
 from tiffin.events import Notice
@@ -152,10 +151,10 @@ def test_containers_are_made_from_what_an_alias_stands_for(engine, events, doubl
     target = f"{double.address}/bases/python:3.11"
     settings = tmp_path / "tiffin.toml"
     settings.write_text(f'[aliases]\n"python:3.11*" = "{target}"\n')
-    assert aliased(engine, RunRequest("python:3.11")).image == "python:3.11"
+    assert real_name(engine, "python:3.11") == "python:3.11"
     environ = {**engine.settings.environ, "TIFFIN_CONFIG": str(settings)}
     engine.settings = engine.settings._replace(environ=environ)
-    assert aliased(engine, RunRequest("python:3.11")).image == target
+    assert real_name(engine, "python:3.11") == target
     assert [event.level for event in events] == ["warning"]
 
 
