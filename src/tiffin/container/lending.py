@@ -98,7 +98,7 @@ def take_back(directory: Path) -> None:
         loan = find(data)
         if loan is not None and loan.container == directory.name:
             bring_back(data)
-    (directory / LENT).unlink()
+    (directory / LENT).unlink(missing_ok=True)  # others may do the same
 
 
 def give_back(directory: Path) -> None:

@@ -147,6 +147,11 @@ class Held:
         self._write(registers)
         self._let_go()
 
+    def leave_alone(self) -> None:
+        """Let it go as it is: it was not the one that was meant, who has ended and had its number."""
+        self._note(self._wait())
+        self._let_go()
+
     def release(self) -> None:
         """Let it make its own call again, if it is still held."""
         try:

@@ -19,6 +19,8 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 NUMBERS = json.loads(sys.argv[1])
 SECRET = sys.argv[2]
 PYTHON = sys.executable
+AT_FDCWD = -100
+_BENEATH = 8
 
 
 def check(name, holds):
@@ -68,8 +70,31 @@ def leave():
             f"the launcher's {name}",
             failure(os.open, f"/proc/{launcher}/{name}", os.O_RDONLY) == errno.EACCES,
         )
+    how = struct.pack("=3Q", os.O_RDONLY, 0, _BENEATH)
+    held = os.open("/proc", os.O_RDONLY)
+    check("the launcher as itself", call("openat2", held, b"self/maps", how, len(how)) == errno.EXDEV)
     check("its threads", failure(os.listdir, f"/proc/{launcher}/task") == errno.EACCES)
     check("another root", failure(os.chroot, "/work") == errno.EPERM)
+
+
+def restrict():
+    """Paths of which the caller says how far they may lead."""
+    how = struct.pack("=3Q", os.O_RDONLY, 0, _BENEATH)
+    check("beneath", call("openat2", os.open("/etc", os.O_RDONLY), b"passwd", how, len(how)) == 0)
+    check("above", call("openat2", AT_FDCWD, b"../etc/passwd", how, len(how)) == errno.EXDEV)
+    new = struct.pack("=3Q", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640, _BENEATH)
+    check("new", call("openat2", AT_FDCWD, b"new", new, len(new)) == 0 and mode("new") == 0o640)
+    check("not new", call("openat2", AT_FDCWD, b"new", new, len(new)) == errno.EEXIST)
+    readers = []
+    for name in ("first", "second", "third"):
+        os.mkfifo(name)
+        ask = ("openat2", AT_FDCWD, name.encode(), how, len(how))
+        readers.append(threading.Thread(target=lambda ask=ask: check(ask[2].decode(), call(*ask) == 0)))
+        readers[-1].start()
+    for name in ("first", "second", "third"):
+        os.close(os.open(name, os.O_WRONLY))
+    for reader in readers:
+        reader.join()
 
 
 def race():
@@ -128,6 +153,8 @@ def execute():
         file.write("#!/bin/echo  a b \n")
     os.chmod("script", 0o755)
     check("a script", output("./script", "c") == b"a b ./script c\n")
+    os.symlink("/bin/echo", ".program")
+    check("a name that is ours", output("echo", "c", executable="/work/.program") == b"c\n")
     tell = (
         "import sys, os; print(sys.argv[1:], os.readlink('/proc/self/exe'), open('/proc/self/comm').read())"
     )
@@ -208,6 +235,20 @@ def connect():
     check("a socket", far.recv(1) == b"x")
     who = struct.unpack("=iII", near.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     check("who is there", who == (os.getpid(), 0, 0))
+    os.mkdir("everybodys")
+    os.chmod("everybodys", 0o777)
+    with open("everybodys/taken", "xb"):
+        pass
+    taking = (
+        "import os, socket; os.setuid(7); bind = lambda path: socket.socket(socket.AF_UNIX).bind(path)\n"
+        "for path in ('everybodys/taken', '/etc/mine', 'everybodys/mine'):\n"
+        "    try: bind(path)\n"
+        "    except OSError as error: print(error.errno)\n"
+    )
+    said = output(PYTHON, "-IS", "-c", taking).split()
+    check("taken", said == [b"%d" % errno.EADDRINUSE, b"%d" % errno.EACCES])
+    owners = [os.stat(f"everybodys/{name}").st_uid for name in ("taken", "mine")]
+    check("whose sockets are", owners == [0, 7])
     check("no socket", failure(socket.socket(socket.AF_UNIX).connect, "nowhere") == errno.ENOENT)
     datagrams = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     datagrams.bind("datagrams")
@@ -276,6 +317,6 @@ def look():
 
 os.mkdir("/work")
 os.chdir("/work")
-for part in (leave, race, point, execute, wait, connect, change, look):
+for part in (leave, restrict, race, point, execute, wait, connect, change, look):
     part()
 json.dump(FOUND, sys.stdout)

@@ -14,7 +14,17 @@ from tiffin.linux.sysnum import numbers
 
 pytestmark = pytest.mark.live
 
-ASKED = ("openat", "newfstatat", "fchmodat", "unlinkat", "readlinkat", "execve", "capget", "capset")
+ASKED = (
+    "openat",
+    "newfstatat",
+    "fchmodat",
+    "unlinkat",
+    "readlinkat",
+    "execve",
+    "openat2",
+    "capget",
+    "capset",
+)
 
 
 @pytest.fixture(scope="module")

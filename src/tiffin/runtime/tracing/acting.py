@@ -9,6 +9,7 @@ import errno
 import os
 import struct
 
+from tiffin.linux import files
 from tiffin.linux.sysnum import numbers
 from tiffin.runtime.emulation import identity
 from tiffin.runtime.emulation.caller import AT_FDCWD
@@ -16,6 +17,7 @@ from tiffin.runtime.emulation.lifting import lifted
 from tiffin.runtime.emulation.records import NONE
 from tiffin.runtime.tracing import showing
 from tiffin.runtime.tracing.holding import hold, put, write
+from tiffin.runtime.tracing.meanings import inside
 from tiffin.runtime.tracing.site import DONE, LaterError
 
 TYPE_CHECKING = False
@@ -26,15 +28,18 @@ if TYPE_CHECKING:
     from tiffin.linux.ptrace import Held
     from tiffin.runtime.emulation.calls import Meaning
     from tiffin.runtime.emulation.site import Answer
+    from tiffin.runtime.tracing.caller import Tracees
     from tiffin.runtime.tracing.site import Done, Ground
 
 _NUMBERS = numbers(os.uname().machine)
 _UNIX = 1
 _FAMILY = 2
 _LONGEST = 110
+_WRITE_AND_SEARCH = 3
 _WORD = 0xFFFFFFFF
 _NOT_LINKS = 0x02000000
 _BEYOND = 1 << 32
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _CREDENTIALS = struct.Struct("=III")
 _KEEP, _DUMPABLE, _NO_NEW_PRIVILEGES = 8, 4, 39
 
@@ -46,7 +51,7 @@ def change_directory(ground: Ground, call: Call, _meaning: Meaning) -> Answer | 
     try:
         if not showing.may(ground, call, (fd, os.fstat(fd)), 1, effective=True):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        number = _lend(ground, call, callers.named(fd))
+        number = _lend(ground, call, fd)
     finally:
         os.close(fd)
     hold(callers.listener, call, _closing(number, lambda held: held.call(_NUMBERS["fchdir"], number)))
@@ -56,8 +61,7 @@ def change_directory(ground: Ground, call: Call, _meaning: Meaning) -> Answer | 
 def open_itself(ground: Ground, call: Call, fd: int, flags: int) -> Done:
     """Let the caller open what was found as O_PATH: what it may wait for, or what nobody can hand over."""
     callers = ground.callers
-    above, name = _above(ground, os.dup(fd))
-    number = _lend(ground, call, above)
+    number, name = _lend_above(ground, call, os.dup(fd))
 
     def act(held: Held) -> int:
         args = number, put(held, lambda _at: name + b"\0"), flags | os.O_NOFOLLOW, 0
@@ -86,26 +90,31 @@ def address(ground: Ground, call: Call, meaning: Meaning, *, may_wait: bool = Fa
         return None
     if not may_wait:
         raise LaterError
-    callers = ground.callers
     if meaning.name == "bind":
-        fd, name = callers.parent(call, AT_FDCWD, path)
-        above = callers.named(fd)
-    else:
-        fd = -1
-        above, name = _above(ground, callers.open(call, AT_FDCWD, path, 0))
-
-    def told(number: int) -> tuple[bytes, int]:
-        whole = data[:_FAMILY] + b"/proc/self/fd/%d/%s\0" % (number, name)
-        return whole, len(whole)
-
-    try:
-        _by_number(ground, call, _lend(ground, call, above), place, told)
-        if meaning.name == "bind":
-            _own(ground, call, fd, name)
-    finally:
-        if fd >= 0:
-            os.close(fd)
+        return _bind(ground, call, path)
+    number, name = _lend_above(ground, call, ground.callers.open(call, AT_FDCWD, path, 0))
+    _by_number(ground, call, number, (place, *_address(number, name)))
     return DONE
+
+
+def _bind(ground: Ground, call: Call, path: bytes) -> Done:
+    fd, name = ground.callers.parent(call, AT_FDCWD, path)
+    try:
+        if not showing.may(ground, call, (fd, os.fstat(fd)), _WRITE_AND_SEARCH, effective=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        number = _lend(ground, call, fd)
+        _by_number(
+            *(ground, call, number, (1, *_address(number, name))), lambda: _own(ground, call, fd, name)
+        )
+    finally:
+        os.close(fd)
+    return DONE
+
+
+def _address(number: int, name: bytes) -> tuple[bytes, int]:
+    """Return the address of what has the name in a directory that the caller has open, and its size."""
+    whole = _UNIX.to_bytes(_FAMILY, "little") + b"/proc/self/fd/%d/%s\0" % (number, name)
+    return whole, len(whole)
 
 
 def watch(ground: Ground, call: Call, _meaning: Meaning, *, may_wait: bool = False) -> Answer | Done:
@@ -115,27 +124,42 @@ def watch(ground: Ground, call: Call, _meaning: Meaning, *, may_wait: bool = Fal
     callers = ground.callers
     flags = os.O_NOFOLLOW if call.args[2] & _NOT_LINKS else 0
     path = callers.memory.string(call.pid, call.args[1])
-    above, name = _above(ground, callers.open(call, AT_FDCWD, path, flags))
-    _by_number(
-        *(ground, call, _lend(ground, call, above), 1),
-        lambda number: (b"/proc/self/fd/%d/%s\0" % (number, name), -1),
-    )
+    number, name = _lend_above(ground, call, callers.open(call, AT_FDCWD, path, flags))
+    _by_number(ground, call, number, (1, b"/proc/self/fd/%d/%s\0" % (number, name), -1))
     return DONE
 
 
-def _above(ground: Ground, fd: int) -> tuple[bytes, bytes]:
-    """Return the directory of what is open as O_PATH, as it is called here, and its name; it is closed."""
-    place = os.readlink(ground.callers.named(fd))
-    os.close(fd)
-    if place == ground.callers.root:
-        return place, b"."
+def _lend_above(ground: Ground, call: Call, fd: int) -> tuple[int, bytes]:
+    """Lend the directory of what is open as O_PATH, which is closed; return its number and the name."""
+    try:
+        place = os.readlink(ground.callers.named(fd))
+    finally:
+        os.close(fd)
+    above, name = _above(ground.callers, place)
+    try:
+        return _lend(ground, call, above), name
+    finally:
+        os.close(above)
+
+
+def _above(callers: Tracees, place: bytes) -> tuple[int, bytes]:
+    """Return the directory that has what lies at the place, as O_PATH, and the name there.
+
+    Within the root by no link: the container may have put one on the way since the place was told.
+    """
+    if place == callers.root:
+        return os.dup(callers.top), b"."
     above, _, name = place.rpartition(b"/")
-    return above, name
+    if not place.startswith(callers.root + b"/"):
+        return os.open(above, _DIRECTORY), name
+    path = os.fsdecode(inside(above, callers.root))
+    return files.open_in_root(callers.top, path, _DIRECTORY, links=False), name
 
 
-def _lend(ground: Ground, call: Call, directory: bytes) -> int:
-    """Return the number under which the caller has the directory open now."""
-    fd = lifted(directory, lambda: os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+def _lend(ground: Ground, call: Call, directory: int) -> int:
+    """Return the number under which the caller now has the directory open that is open as O_PATH."""
+    path = ground.callers.named(directory)
+    fd = lifted(path, lambda: os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     try:
         return ground.callers.listener.lend(call, fd)
     finally:
@@ -143,17 +167,26 @@ def _lend(ground: Ground, call: Call, directory: bytes) -> int:
 
 
 def _by_number(
-    ground: Ground, call: Call, number: int, place: int, told: Callable[[int], tuple[bytes, int]]
+    ground: Ground,
+    call: Call,
+    number: int,
+    told: tuple[int, bytes, int],
+    done: Callable[[], None] = lambda: None,
 ) -> None:
-    """Let the caller do its own call with another text at this place of its arguments, then its size."""
-    text, size = told(number)
+    """Let the caller do its own call with another text at a place of its arguments, then its size.
+
+    What is to be `done` if it succeeds is done before it goes on.
+    """
+    place, text, size = told
 
     def act(held: Held) -> int:
         args = list(call.args)
         args[place] = put(held, lambda _at: text)
         if size >= 0:
             args[place + 1] = size
-        return _do(ground, call, held, call.number, tuple(args))
+        result = _do(ground, call, held, call.number, tuple(args))
+        done()
+        return result
 
     hold(ground.callers.listener, call, _closing(number, act))
 

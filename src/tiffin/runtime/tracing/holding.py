@@ -27,10 +27,13 @@ _NOT_OVER_OTHERS = 0x100000
 def hold(listener: Listener, call: Call, act: Callable[[Held], int | None]) -> None:
     """Answer the call by what `act` has its caller do: its result, or None if it has gone on already.
 
-    Raises OSError if the caller cannot be held; then it still waits.
+    Raises OSError if the caller cannot be held; then it still waits, or has ended.
     """
     held = ptrace.Held(call.pid)
     held.seize()
+    if not listener.is_waiting(call):
+        held.leave_alone()
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
     listener.fail(call, ptrace.BEGIN_ANEW)
     try:
         held.settle(call.number, call.args)

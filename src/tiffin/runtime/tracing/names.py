@@ -27,7 +27,7 @@ class Names:
         path = b"%s/%s" % (folder, name)
         if path in self._made:
             return path
-        if len(self._made) >= _MOST:
+        if len(self._made) >= _MOST or path.endswith(_PROGRAM):
             return target
         try:
             os.makedirs(folder, 0o700, exist_ok=True)

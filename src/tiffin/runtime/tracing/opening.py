@@ -18,6 +18,8 @@ from tiffin.runtime.tracing.site import LaterError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tiffin.linux.notify import Call
     from tiffin.runtime.emulation.calls import Meaning
     from tiffin.runtime.emulation.site import Answer
@@ -55,7 +57,7 @@ def answer(ground: Ground, call: Call, meaning: Meaning, *, may_wait: bool = Fal
     flags &= _WORD
     path = memory.string(call.pid, path_at)
     if resolve:
-        return _restricted(ground, call, (directory, path), (flags, mode, resolve))
+        return _restricted(ground, call, (directory, path), (flags, mode & _MODE, resolve), may_wait)
     if flags & os.O_PATH:
         flags &= _PATH_ONLY
     elif flags & (os.O_CREAT | O_TMPFILE):
@@ -66,20 +68,46 @@ def answer(ground: Ground, call: Call, meaning: Meaning, *, may_wait: bool = Fal
 
 
 def _restricted(
-    ground: Ground, call: Call, where: tuple[int, bytes], how: tuple[int, int, int]
+    ground: Ground, call: Call, where: tuple[int, bytes], how: tuple[int, int, int], may_wait: bool
 ) -> Answer | Done:
-    """Open where the caller itself says how far the path may lead: the kernel sees to it."""
+    """Open where the caller itself says how far the path may lead: the kernel sees to it.
+
+    Raises OSError (EXDEV) for paths that begin in /proc or /dev of the machine: `self` would be this process.
+    """
     flags, mode, resolve = how
+    callers, path = ground.callers, where[1]
     kept = resolve & (files.RESOLVE_BENEATH | files.RESOLVE_IN_ROOT)
-    begin = b"/" if where[1].startswith(b"/") and not kept else ground.callers.place(call.pid, where[0])
-    base = ground.callers.find(call, begin)
+    begin = b"/" if path.startswith(b"/") and not kept else callers.place(call.pid, where[0])
+    if meaning_of(begin) is not None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+    base = callers.find(call, begin)
     try:
-        fd = files.open_restricted(base, where[1], flags, mode & ~ground.callers.umask(call.pid), resolve)
+        if flags & O_TMPFILE != O_TMPFILE:
+            finding = flags & _FINDING | (os.O_NOFOLLOW if flags & _MAKING == _MAKING else 0)
+            try:
+                fd = files.open_restricted(base, path, os.O_PATH | finding, 0, resolve)
+            except FileNotFoundError:
+                if not flags & os.O_CREAT:
+                    raise
+            else:
+                if flags & _MAKING == _MAKING:
+                    os.close(fd)
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+                return _reopen(ground, call, fd, flags & ~_MAKING, may_wait=may_wait)
+        mode &= ~callers.umask(call.pid)
+        new = _unhindered(flags, lambda wanted: files.open_restricted(base, path, wanted, mode, resolve))
     finally:
         os.close(base)
-    if flags & os.O_PATH:
-        return _reopen(ground, call, fd, flags, may_wait=True)
-    return Gift(fd, cloexec=bool(flags & os.O_CLOEXEC))
+    callers.settle(new, mode)
+    return Gift(new, cloexec=bool(flags & os.O_CLOEXEC))
+
+
+def _unhindered(flags: int, make: Callable[[int], int]) -> int:
+    """Make a file; a pipe that has got its name meanwhile is not waited for."""
+    fd = make(flags | os.O_NONBLOCK)
+    if not flags & os.O_NONBLOCK:
+        os.set_blocking(fd, True)
+    return fd
 
 
 def _open_or_make(
@@ -118,14 +146,18 @@ def _open_or_make(
 def _make(ground: Ground, call: Call, text: bytes, flags: int, mode: int) -> int:
     """Make the file, where a dangling link leads to if it does; who else makes it meanwhile has made it."""
     try:
-        return files.open_here(ground.callers.top, text, flags, inside=True, mode=mode)
+        top = ground.callers.top
+        return _unhindered(flags, lambda wanted: files.open_here(top, text, wanted, inside=True, mode=mode))
     except PermissionError as error:
         if error.errno != errno.EACCES or ground.callers.who(call.pid).user.effective:
             raise
     fd, name = ground.callers.parent(call, AT_FDCWD, text)
     try:
         opened = flags | os.O_NOFOLLOW | os.O_CLOEXEC
-        return lifted(ground.callers.named(fd), lambda: os.open(name, opened, mode, dir_fd=fd))
+        return _unhindered(
+            opened,
+            lambda wanted: lifted(ground.callers.named(fd), lambda: os.open(name, wanted, mode, dir_fd=fd)),
+        )
     finally:
         os.close(fd)
 

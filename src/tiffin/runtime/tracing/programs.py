@@ -161,6 +161,7 @@ def _check(ground: Ground, call: Call, fd: int) -> None:
 
 
 _KNOWING: dict[tuple[int, int, int], bool] = {}
+_MOST_LOADERS = 1 << 10
 
 
 def _knows_name(ground: Ground, fd: int, loader: bytes) -> bool:
@@ -168,6 +169,8 @@ def _knows_name(ground: Ground, fd: int, loader: bytes) -> bool:
     status = os.fstat(fd)
     key = status.st_dev, status.st_ino, status.st_mtime_ns
     if key not in _KNOWING:
+        if len(_KNOWING) >= _MOST_LOADERS:
+            _KNOWING.clear()
         if _LIKE_MUSL in loader:
             _KNOWING[key] = True
         else:
