@@ -127,6 +127,8 @@ def point():
         check(f"an answer to {address}", call("newfstatat", -100, b"/", address, 0) == errno.EFAULT)
     check("a long path", failure(os.stat, "/" + "a" * 5000) == errno.ENAMETOOLONG)
     check("an empty path", failure(os.stat, "") == errno.ENOENT)
+    check("making a directory", failure(os.open, "/work", os.O_CREAT) == errno.EISDIR)
+    check("making what is there", failure(os.open, "/work", os.O_CREAT | os.O_EXCL) == errno.EEXIST)
     check("no descriptor", failure(os.open, "x", 0, dir_fd=999) == errno.EBADF)
     check("a pipe for a directory", failure(os.open, "x", 0, dir_fd=os.pipe()[0]) == errno.ENOTDIR)
     check("status of nothing", failure(os.fstat, 999) == errno.EBADF)

@@ -12,6 +12,8 @@ from pathlib import Path
 from tests.suites import busybox
 
 import tiffin
+from tiffin.linux import bpf
+from tiffin.linux.sysnum import numbers
 from tiffin.runtime import kernelfiles
 from tiffin.runtime.model import Plan, pack
 from tiffin.runtime.mounts import LINKS
@@ -79,6 +81,22 @@ class Place:
         switch = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
         options = {"capture_output": True, "text": True, "timeout": 120, "cwd": "/", **options}
         return subprocess.run([*switch, PYTHON, "-IS", "-c", ENTRY.format(**paths)], check=False, **options)
+
+    def missing(self, refused):
+        """Return why no calls can be answered, where one of those that it takes is refused."""
+        number = numbers(os.uname().machine).get(refused, 0xFFFF)
+        program = bpf.instruction(bpf.LOAD_WORD, bpf.NUMBER_AT) + bpf.instruction(
+            bpf.JUMP_EQUAL, number, 0, 1
+        )
+        program += bpf.instruction(bpf.RETURN, bpf.ERRNO | 1) + bpf.instruction(bpf.RETURN, bpf.ALLOW)
+        script = (
+            f"import sys; sys.path.insert(0, {str(self.folder / 'code')!r})\n"
+            "from tiffin.linux import bpf, prctl\nfrom tiffin.runtime.tracing import trial\n"
+            f"prctl.set_no_new_privs(); bpf.install(({program!r},)); print(end=trial.missing())"
+        )
+        switch = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+        command = [*switch, PYTHON, "-IS", "-c", script]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, cwd="/").stdout
 
     def _put_python(self):
         script = (

@@ -50,6 +50,14 @@ def test_what_programs_try_comes_to_what_it_should(place):
 
 
 @pytest.mark.parametrize(
+    ("refused", "reason"), [("", ""), ("ptrace", "traced"), ("seccomp", "permitted"), ("prctl", "permitted")]
+)
+def test_whether_calls_can_be_answered_is_found_by_trying(place, refused, reason):
+    said = place.missing(refused)
+    assert said == "" if not refused else reason in said
+
+
+@pytest.mark.parametrize(
     ("command", "status"),
     [("exit 3", 3), ("kill -9 $$", 137), ("exec /none", 127), ("exec /etc/passwd", 126)],
 )

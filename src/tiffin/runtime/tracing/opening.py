@@ -122,9 +122,10 @@ def _open_or_make(
         except FileNotFoundError:
             pass
         else:
-            if flags & os.O_EXCL:
+            code = errno.EEXIST if flags & os.O_EXCL else errno.EISDIR
+            if flags & os.O_EXCL or stat.S_ISDIR(os.fstat(fd).st_mode):
                 os.close(fd)
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+                raise OSError(code, os.strerror(code))
             making.check_existing(ground.site, call, meaning)
             return _reopen(ground, call, fd, flags & ~_MAKING, may_wait=may_wait)
     made = making.make(ground.site, call, meaning)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 
 from tiffin.linux import bpf, notify, prctl, ptrace, terminal
-from tiffin.linux.files import open_here
 from tiffin.linux.sysnum import numbers
-from tiffin.runtime.emulation.caller import AT_FDCWD, unmarkable
+from tiffin.runtime.emulation.caller import unmarkable
 from tiffin.runtime.tracing.holding import hold
 from tiffin.runtime.tracing.memory import reachable
 
@@ -19,10 +18,6 @@ def missing() -> str:
     machine = os.uname().machine
     if machine not in ptrace.LAYOUTS:
         return f"programs of {machine} cannot be held yet"
-    try:
-        os.close(open_here(AT_FDCWD, b".", os.O_PATH, inside=True))
-    except OSError as error:
-        return f"openat2 is not allowed: {error.strerror}"
     reason = unmarkable() or notify.missing(reachable())
     return reason or _try(machine)
 
