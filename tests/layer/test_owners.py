@@ -103,6 +103,19 @@ def test_modes_that_shut_us_out_are_recorded(tmp_path):
     assert owners.mode(str(directory), directory.lstat()) == 0o1555
 
 
+def test_what_a_container_has_shut_is_opened_and_looks_as_before(tmp_path):
+    owners, inner = RecordedModes(), tmp_path / "d/inner"
+    inner.mkdir(parents=True)
+    (inner / "f").touch()
+    (inner / "l").symlink_to("f")
+    for path, mode in ((inner / "f", 0), (inner, 0o555), (inner.parent, 0o500)):
+        path.chmod(mode)
+    owners.open_up(str(inner.parent), below=True)
+    shown = {path: owners.mode(str(path), path.lstat()) for path in (inner.parent, inner, inner / "f")}
+    assert shown == {inner.parent: 0o500, inner: 0o555, inner / "f": 0}
+    assert [path.stat().st_mode & 0o777 for path in shown] == [0o700, 0o755, 0o600]
+
+
 def test_a_device_that_was_made_has_the_mode_that_it_gets_later(tmp_path):
     owners, path = RecordedModes(), str(tmp_path / "disk")
     owners.make_node(path, stat.S_IFBLK | 0o600, os.makedev(8, 1))
