@@ -1,6 +1,8 @@
 """Facts: the formats of the system's files, and this host."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -105,3 +107,16 @@ def test_an_old_kernel_is_tried_once_unless_something_is_forbidden(tmp_path, mon
     )
     probe.examine(tmp_path)
     assert len(tried) == (4 if forbidden else 3)
+
+
+@pytest.mark.live
+def test_trying_is_not_seen_where_mounts_are_shared(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only root has mounts to share")
+    look = "import sys; from tiffin.linux import probe; from pathlib import Path; "
+    look += "print(probe.examine(Path(sys.argv[1]), tries=True).idmap, open('/proc/self/mountinfo').read())"
+    shared = 'mount --make-rshared / && exec "$@"'
+    command = ["unshare", "-m", "sh", "-c", shared, "sh", sys.executable, "-c", look, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(" "), done.stdout
+    assert str(tmp_path) not in done.stdout

@@ -146,7 +146,8 @@ def _overlay_within(layers: list[int], go: int, tell: int) -> NoReturn:
             os.setresgid(0, 0, 0)
             os.setresuid(0, 0, 0)
             mount.set_propagation("/", mount.MS_REC | mount.MS_PRIVATE)
-            for layer in layers:
+            for layer in layers:  # one on the other, which on a shared mount all others would see
+                mount.mount_setattr(layer, 0, propagation=mount.MS_PRIVATE, what="a layer")
                 mount.move_mount_to(layer, "/")
             lower, top = (f"/proc/self/fd/{layer}" for layer in layers)
             fd = _overlay(lower, f"{top}/upper", f"{top}/work")

@@ -92,6 +92,8 @@ class OverlayRoot(NamedTuple):
         used = (*self.lowers, *([self.upper] if self.upper >= 0 else []))
         for index in used:
             # A layer has to be in this namespace to be used; where, does not matter: nobody goes there.
+            # Each lies on the one before; on the copy of a shared mount it would be seen on the machine too.
+            mount.mount_setattr(setup.sources[index], 0, propagation=mount.MS_PRIVATE, what="a layer")
             mount.move_mount_to(setup.sources[index], "/")
         if self.by_path or kernel() < _FD_LAYERS_SINCE:
             fd = self._mount_by_path(setup)
