@@ -26,9 +26,9 @@ def sleeper(**options):
 def test_those_with_more_filters_than_who_launched_them_are_together():
     ours, one, two = sleeper(), sleeper(preexec_fn=filtered), sleeper(preexec_fn=filtered)
     try:
-        assert orphans.traced_with(ours.pid) == []
-        assert set(orphans.traced_with(one.pid)) >= {one.pid, two.pid}
-        assert ours.pid not in orphans.traced_with(one.pid)
+        assert orphans.filtered_with(ours.pid) == []
+        assert set(orphans.filtered_with(one.pid)) >= {one.pid, two.pid}
+        assert ours.pid not in orphans.filtered_with(one.pid)
         rest = orphans.Orphans("/", traced=True)
         assert rest._is_ours(two.pid)
         assert not rest._is_ours(ours.pid)

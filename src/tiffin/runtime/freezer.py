@@ -195,9 +195,9 @@ def freezer_of(first: int, joins: Sequence[str]) -> Freezer:
 
 
 def _is_traced(first: int) -> bool:
-    from tiffin.runtime.orphans import traced_with  # of one rung only
+    from tiffin.runtime.orphans import filtered_with  # of one rung only
 
-    return bool(traced_with(first))
+    return bool(filtered_with(first))
 
 
 def _is_beside_us(first: int) -> bool:

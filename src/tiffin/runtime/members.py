@@ -27,9 +27,9 @@ def pids_of(first: int) -> list[int]:
     """
     kind = "pid" if has_own_space(first) else "mnt"
     if kind == "mnt" and _shares_files(first):
-        from tiffin.runtime.orphans import below, traced_with  # it has a root directory, if anything
+        from tiffin.runtime.orphans import below, filtered_with  # it has a root directory, if anything
 
-        return sorted(traced_with(first) or [first, *below(first)])
+        return sorted(filtered_with(first) or [first, *below(first)])
     space = os.readlink(f"/proc/{first}/ns/{kind}")
     children: dict[int, list[int]] = {}
     found: list[int] = []

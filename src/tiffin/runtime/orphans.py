@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
     import _signal as signal
 
-__all__ = ["Orphans", "below", "end_children", "end_in", "traced_with"]
+__all__ = ["Orphans", "below", "end_children", "end_in", "filtered_with"]
 
 _TRIES = 500
 _PAUSE = 0.01
@@ -103,16 +103,16 @@ class Orphans:
             return False  # it has ended
 
 
-def traced_with(first: int) -> list[int]:
-    """The processes whose calls are answered as those of `first` are, it among them; none if they are not.
+def filtered_with(first: int) -> list[int]:
+    """The processes of the container of `first`, which has no namespace but a filter; none if not even that.
 
-    Who launched it has the same root directory, and fewer filters.
+    All are below who launched it, and have more filters. That lives as long as `first`, which dies with it.
     """
     parents = _parents()
     with contextlib.suppress(OSError, KeyError):
         launcher = parents[first]
         own = _filters(launcher)
-        if _filters(first) > own and os.path.samestat(os.stat(f"/proc/{first}/root"), os.stat("/")):
+        if _filters(first) > own:
             return [pid for pid in below(launcher) if _has_more(pid, own)]
     return []
 
