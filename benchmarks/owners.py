@@ -5,7 +5,7 @@
 As an ordinary user without subordinate ids. ARCHIVE has an image with Debian's apt and a Python with pip, as
 `tiffin base --python --flavour build` makes it and `tiffin save` writes it; pip and apt take their packages
 from where the host takes them. Both ways take turns. Without, a change of owner succeeds in name only. With
-`--traced` it is the rung traced, where all calls with paths are answered, beside single-id.
+`--traced` it is the rung traced, where all calls with paths are answered, beside the one the account has.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main() -> None:
     """Print a line for each step: the medians, and their ratio."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--traced", action="store_true", help="compare the rungs traced and single-id")
+    parser.add_argument("--traced", action="store_true", help="the rung traced beside the account's own")
     parser.add_argument("archive", help="a Docker archive of the image, as `tiffin save` writes it")
     words = parser.parse_args()
     ways = (_TRACED, _ANSWERED) if words.traced else (_ANSWERED, _IDLE)
