@@ -43,6 +43,8 @@ def program(profile=NATIVE, machine="x86_64"):
         ("open", (0, os.O_CREAT), True),
         ("prlimit64", (0, 15), True),
         ("prlimit64", (0, 7), False),
+        ("prlimit64", (0, 15 | 1 << 32), True),
+        ("setrlimit", (15 | 1 << 32,), True),
         ("getsockopt", (3, 1, 17), True),
         ("getsockopt", (3, 1, 4), False),
         ("prctl", (8, 1), True),

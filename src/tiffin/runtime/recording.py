@@ -12,14 +12,18 @@ from tiffin.runtime.emulation.calls import COMPAT, O_CREAT, O_TMPFILE, OPENING, 
 from tiffin.runtime.seccomp import NOTIFY, Circumstances, architectures, compile_filter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from tiffin.runtime.process import Process
 
-__all__ = ["JOURNAL", "recording"]
+    Conditions = tuple[tuple[int, int], ...]
+
+__all__ = ["JOURNAL", "heard", "recording"]
 
 JOURNAL = "links"
 """The name of the file of entries beside an upper directory."""
+_WHOLE = "getsockopt"
+_WORD = 0xFFFFFFFF
 
 
 def recording(
@@ -38,14 +42,31 @@ def recording(
         for name, index in OPENING.items()
         for flag in (O_CREAT, O_TMPFILE)
     )
-    partly = tuple(
-        SeccompRule((name,), NOTIFY, args=tuple(SeccompArg(*each, "SCMP_CMP_EQ") for each in conditions))
-        for name, conditions in PARTLY.items()
-    )
     seccomp = Seccomp(
         "SCMP_ACT_ALLOW",
         architectures=allowed if compat else native,
-        syscalls=(SeccompRule(tuple(names), NOTIFY), *opening, *partly),
+        syscalls=(SeccompRule(tuple(names), NOTIFY), *opening, *heard(PARTLY.items())),
     )
     program = compile_filter(seccomp, machine, listens=True)
     return process._replace(owners=(program, journal, tuple(layers)))
+
+
+def heard(calls: Iterable[tuple[str, Conditions]]) -> tuple[SeccompRule, ...]:
+    """Return the rules by which calls are heard when these of their arguments have these values.
+
+    The kernel looks at half of such an argument, and so does the rule: who filled the other half would not
+    be heard, and could mark itself. But for what who answers has others do so.
+    """
+    return tuple(
+        SeccompRule(
+            (name,),
+            NOTIFY,
+            args=tuple(
+                SeccompArg(index, value, "SCMP_CMP_EQ")
+                if name == _WHOLE
+                else SeccompArg(index, _WORD, "SCMP_CMP_MASKED_EQ", value)
+                for index, value in conditions
+            ),
+        )
+        for name, conditions in calls
+    )

@@ -14,6 +14,7 @@ from tiffin.oci.runtimespec import Seccomp, SeccompArg, SeccompRule
 from tiffin.runtime.model import Plan
 from tiffin.runtime.plan import make_process
 from tiffin.runtime.rare_steps import EnterDirectory
+from tiffin.runtime.recording import heard
 from tiffin.runtime.seccomp import NOTIFY, Circumstances, architectures, compile_filter
 from tiffin.runtime.tracing.calls import ANSWERED, PARTLY, PROCESS, REFUSED, UNKNOWN
 
@@ -69,10 +70,7 @@ def traced(process: Process, own: int, root: str, machine: str, owners: Keeping 
 
 def program(machine: str) -> bytes:
     """Return the filter that lets the calls be answered."""
-    some = tuple(
-        SeccompRule((name,), NOTIFY, args=tuple(SeccompArg(*each, "SCMP_CMP_EQ") for each in conditions))
-        for name, conditions in (*PARTLY.items(), *(("prctl", (each,)) for each in PROCESS))
-    )
+    some = heard((*PARTLY.items(), *(("prctl", (each,)) for each in PROCESS)))
     addressed = SeccompRule(("sendto",), NOTIFY, args=(SeccompArg(4, 0, "SCMP_CMP_NE"),))
     seccomp = Seccomp(
         "SCMP_ACT_ALLOW",

@@ -291,6 +291,14 @@ def change():
     check("our records", failure(os.getxattr, "shut", "user.tiffin.owner") == errno.ENODATA)
     check("a device", not failure(os.mknod, "disk", stat.S_IFBLK | 0o600, os.makedev(8, 0)))
     check("is seen", stat.S_ISBLK(os.stat("disk").st_mode) and os.stat("disk").st_rdev == os.makedev(8, 0))
+    mark = (
+        "import ctypes, os, sys; os.setresuid(7, 7, 7); libc = ctypes.CDLL(None)\n"
+        "mark = (ctypes.c_ulong * 2)(1 << 40, (1 << 64) - 1)\n"
+        "call = [int(sys.argv[1]), 15 | 1 << 32, ctypes.addressof(mark)]\n"
+        "libc.syscall(*map(ctypes.c_long, call)); print(os.getuid())"
+    )
+    asked = str(NUMBERS["setrlimit"])
+    check("marking itself", output(PYTHON, "-IS", "-c", mark, asked) == b"7\n")
     held = os.open("/work", os.O_TMPFILE | os.O_RDWR)
     os.write(held, b"z")
     os.link(f"/proc/self/fd/{held}", "/work/linked", src_dir_fd=held, follow_symlinks=True)

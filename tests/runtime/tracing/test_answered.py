@@ -22,6 +22,7 @@ ASKED = (
     "readlinkat",
     "execve",
     "openat2",
+    "setrlimit",
     "capget",
     "capset",
 )

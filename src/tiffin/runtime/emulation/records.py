@@ -131,11 +131,11 @@ class Records:
     def _knows_links(self) -> bool:
         """Tell whether any link has got an owner while the container runs; others may have written of it."""
         if self._journal >= 0:
-            size = os.fstat(self._journal).st_size
-            if size > self._read:
-                data = os.pread(self._journal, size - self._read, self._read)
+            size, begin = os.fstat(self._journal).st_size, self._read
+            if size > begin:
+                data = os.pread(self._journal, size - begin, begin)
                 self._links |= entries(data)
-                self._read += len(data) - len(data) % ENTRY
+                self._read = begin + len(data) - len(data) % ENTRY  # several threads may read the same
         return bool(self._links)
 
     def _of_link(self, fd: int, status: os.stat_result) -> tuple[int, int]:

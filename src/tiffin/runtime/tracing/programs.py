@@ -168,15 +168,17 @@ def _knows_name(ground: Ground, fd: int, loader: bytes) -> bool:
     """Tell whether the loader can be told what a program is to take for its name (glibc 2.33, musl)."""
     status = os.fstat(fd)
     key = status.st_dev, status.st_ino, status.st_mtime_ns
-    if key not in _KNOWING:
+    knows = _KNOWING.get(key)
+    if knows is None:
         if len(_KNOWING) >= _MOST_LOADERS:
             _KNOWING.clear()
         if _LIKE_MUSL in loader:
-            _KNOWING[key] = True
+            knows = True
         else:
             with open(ground.callers.named(fd), "rb") as file:
-                _KNOWING[key] = _NAMED in file.read(_LARGEST_LOADER)
-    return _KNOWING[key]
+                knows = _NAMED in file.read(_LARGEST_LOADER)
+        _KNOWING[key] = knows
+    return knows
 
 
 def _pointers(ground: Ground, call: Call, address: int) -> list[int]:
