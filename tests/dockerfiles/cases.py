@@ -31,8 +31,8 @@ class Case(NamedTuple):
     needs: tuple[str, ...] = ()
 
 
-PROMPT = ("cron", "useradd-chown", "uv-sync")
-"""Those which are built by the tests: the others take their time."""
+PROMPT = ("apt-heavy", "torch-multistage", "useradd-chown", "uv-sync")
+"""Those which are built by the tests on every rung: the others take their time."""
 
 CASES = {
     "add-archive": Case(

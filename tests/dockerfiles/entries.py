@@ -12,6 +12,8 @@ __all__ = ["Entry", "Tree", "read_tree"]
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _KINDS = {b"0": "file", b"\0": "file", b"2": "link", b"3": "char", b"4": "block", b"5": "dir", b"6": "fifo"}
 _ACCOUNTS = ("/etc/passwd", "/etc/group")
+_DATED = ("/etc/shadow", "/etc/shadow-", "/var/log/", "/var/cache/ldconfig/")
+"""In these, programs write when they ran."""
 
 
 class Entry(NamedTuple):
@@ -31,6 +33,8 @@ class Tree(NamedTuple):
     entries: dict[str, Entry]
     layers: tuple[str, ...]
     names: dict[str, dict[str, int]]
+    parts: tuple[str, ...] = ()
+    """Of each layer its digest, or, where there is a date in it, one of all but the files with dates."""
 
     def said(self, path: str) -> str:
         """What there is of a path, as in `Case.owners`."""
@@ -65,11 +69,29 @@ def read_tree(archive: Path) -> Tree:
         (manifest,) = json.loads(_member(outer, "manifest.json"))
         config = json.loads(_member(outer, manifest["Config"]))
         digests = config["rootfs"]["diff_ids"]
-        for name in manifest["Layers"]:
+        parts = []
+        for name, digest in zip(manifest["Layers"], digests, strict=True):
             stream = outer.extractfile(name)
             with tarfile.open(fileobj=stream, mode="r:*") as layer:
                 _lay(entries, names, layer)
-    return Tree(entries, tuple(digests), names)
+                parts.append(_undated(layer) if any(map(_dated, layer)) else digest)
+    return Tree(entries, tuple(digests), names, tuple(parts))
+
+
+def _dated(member: tarfile.TarInfo) -> bool:
+    return member.isfile() and f"/{member.name.removeprefix('./')}".startswith(_DATED)
+
+
+def _undated(layer: tarfile.TarFile) -> str:
+    """A digest of all that is in a layer but the contents and sizes of files with dates."""
+    found = hashlib.sha256()
+    for member in layer:
+        facts = (member.name, member.type, member.mode, member.uid, member.gid, member.mtime, member.linkname)
+        found.update(repr(facts).encode(errors="surrogateescape"))
+        stream = layer.extractfile(member) if member.isfile() and not _dated(member) else None
+        if stream is not None:
+            found.update(hashlib.file_digest(stream, "sha256").digest())
+    return f"undated:{found.hexdigest()}"
 
 
 def _member(archive: tarfile.TarFile, name: str) -> bytes:

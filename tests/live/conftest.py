@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import pytest
 from tests.live.dockerd import CLIENT, DAEMON, Docker
+from tests.live.pod import Pod
 from tests.suites import accounts, turns
 from tests.suites import busybox as programs
 
@@ -108,6 +109,12 @@ def tiffin(request, readable_tiffin, tmp_path_factory):
     rung = request.param
     if os.geteuid() != 0:
         pytest.skip("accounts for the rungs can only be made by root")
+    if rung == "pod":  # for tests that ask for it, and for a Docker
+        home = tmp_path_factory.mktemp("pod")
+        pod = Pod(request.getfixturevalue("docker"), home, readable_tiffin)
+        yield pod
+        pod.stop()
+        return
     keep = ("PATH", "LANG", "SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
     env = {name: os.environ[name] for name in keep if name in os.environ}
     if rung in ("root", "chroot"):

@@ -51,6 +51,8 @@ def image():
 class Pod:
     """The running container; `command` is tiffin in there. Further `options` are those of `docker run`."""
 
+    rung = "chroot"
+
     def __init__(self, docker, home, command, *options) -> None:
         self.docker, self.home, self.command = docker, home, command
         if docker("image", "inspect", IMAGE, check=False).returncode != 0:

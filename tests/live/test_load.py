@@ -68,7 +68,9 @@ def memory(pid):
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
 
 
-@pytest.mark.parametrize(("tiffin", "count"), [("root", 16), ("rootless", 8)], indirect=["tiffin"])
+@pytest.mark.parametrize(
+    ("tiffin", "count"), [("root", 16), ("rootless", 8)], indirect=["tiffin"], scope="session"
+)
 def test_many_at_once_leave_nothing(tiffin, busybox, count):
     """Some are stopped, some removed while they run, and of some the supervisor is killed."""
     before = processes(tiffin)

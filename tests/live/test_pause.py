@@ -172,6 +172,7 @@ def test_a_commit_holds_it_still(tiffin, busybox, name):
         ("single-id", ("--pid", "host")),
     ],
     indirect=["tiffin"],
+    scope="session",  # or each case gets an account and a store of its own
 )
 def test_others_processes_and_other_runtimes(tiffin, busybox, name, options):
     tiffin("rm", "-f", name)
