@@ -14,6 +14,8 @@ _KINDS = {b"0": "file", b"\0": "file", b"2": "link", b"3": "char", b"4": "block"
 _ACCOUNTS = ("/etc/passwd", "/etc/group")
 _DATED = ("/etc/shadow", "/etc/shadow-", "/var/log/", "/var/cache/ldconfig/")
 """In these, programs write when they ran."""
+_STAMPED = ("uv_cache.json", "RECORD")
+"""So does uv in the first of these, when a project's files were changed, and its digest in the second."""
 
 
 class Entry(NamedTuple):
@@ -74,21 +76,26 @@ def read_tree(archive: Path) -> Tree:
             stream = outer.extractfile(name)
             with tarfile.open(fileobj=stream, mode="r:*") as layer:
                 _lay(entries, names, layer)
-                parts.append(_undated(layer) if any(map(_dated, layer)) else digest)
+                dated = _dated(layer)
+                parts.append(_undated(layer, dated) if dated else digest)
     return Tree(entries, tuple(digests), names, tuple(parts))
 
 
-def _dated(member: tarfile.TarInfo) -> bool:
-    return member.isfile() and f"/{member.name.removeprefix('./')}".startswith(_DATED)
+def _dated(layer: tarfile.TarFile) -> set[str]:
+    """The names of the files in a layer whose contents are of the time."""
+    names = {member.name for member in layer if member.isfile()}
+    found = {name for name in names if f"/{name.removeprefix('./')}".startswith(_DATED)}
+    stamped = {name.rpartition("/")[0] for name in names if name.endswith(f".dist-info/{_STAMPED[0]}")}
+    return found | {f"{folder}/{name}" for folder in stamped for name in _STAMPED}
 
 
-def _undated(layer: tarfile.TarFile) -> str:
+def _undated(layer: tarfile.TarFile, dated: set[str]) -> str:
     """A digest of all that is in a layer but the contents and sizes of files with dates."""
     found = hashlib.sha256()
     for member in layer:
         facts = (member.name, member.type, member.mode, member.uid, member.gid, member.mtime, member.linkname)
         found.update(repr(facts).encode(errors="surrogateescape"))
-        stream = layer.extractfile(member) if member.isfile() and not _dated(member) else None
+        stream = layer.extractfile(member) if member.isfile() and member.name not in dated else None
         if stream is not None:
             found.update(hashlib.file_digest(stream, "sha256").digest())
     return f"undated:{found.hexdigest()}"
