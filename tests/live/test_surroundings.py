@@ -70,3 +70,14 @@ def test_a_store_that_cannot_be_there_is_told_with_another_place(tiffin, folder)
         assert "such as /var/tmp/tiffin-0" in done.stderr
         told = there("doctor", env={"TIFFIN_HOME": str(folder / "store")}, check=False)
         assert (told.returncode, reason in told.stdout) == (1, True), told.stdout
+
+
+@pytest.mark.parametrize("tiffin", ["chroot"], indirect=True)
+def test_where_no_program_may_run_copies_are_refused_with_another_place(tiffin, folder):
+    mount = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o noexec none "$0" && exec "$@"', str(folder))
+    there = tiffin._replace(command=(*mount, *tiffin.command), env={**tiffin.env, "TIFFIN_HOME": str(folder)})
+    text = "FROM scratch\nRUN true\n"
+    done = there("build", "-", input=text, check=False)
+    assert (done.returncode, "its disk is mounted noexec" in done.stderr) == (125, True), done.stderr
+    told = there("doctor", check=False)
+    assert (told.returncode, "mounted noexec" in told.stdout) == (1, True), told.stdout

@@ -71,7 +71,7 @@ def examine(settings: Settings) -> Report:
     except TiffinError as error:
         reasons = (error.message, *((error.hint,) if error.hint else ()))
         return Report("", reasons, (*_checks(facts, root=facts.euid == 0), store))
-    if (other := placedoctor.way_of_owners(settings.home.root, isolation.rung)) is not None:
+    if (other := placedoctor.hindrance(settings.home.root, isolation)) is not None:
         return _without(other, _checks(facts, root=isolation.rung is Rung.ROOT))
     if not isolation.rung.has_walls:
         from tiffin.engine import chrootdoctor  # of two rungs only

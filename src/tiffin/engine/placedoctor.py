@@ -6,23 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tiffin.engine.doctor import Check
-from tiffin.engine.storeplace import check_attributes, check_owners, elsewhere
+from tiffin.engine.storeplace import check_attributes, check_owners, check_programs, elsewhere
 from tiffin.errors import TiffinError
 from tiffin.linux.room import UNKNOWN, in_words, room_of
 
 if TYPE_CHECKING:
-    from tiffin.linux.isolation import Rung
+    from tiffin.linux.isolation import Isolation
 
-__all__ = ["limits", "store", "way_of_owners"]
+__all__ = ["hindrance", "limits", "store"]
 
 
 def store(root: Path, filesystem: str) -> Check:
     """Whether a store can be in `root`; a directory is made there, or above, and goes again."""
     from tempfile import TemporaryDirectory
 
-    place = root
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    place = _there(root)
     try:
         with TemporaryDirectory(prefix=".probe-", dir=place) as folder:
             check_attributes(Path(folder), root)
@@ -35,10 +33,18 @@ def store(root: Path, filesystem: str) -> Check:
     return Check("store", True, f"on {filesystem or 'an unknown file system'}{left}")
 
 
-def way_of_owners(root: Path, rung: Rung) -> Check | None:
-    """What to say of a store that was begun on a rung with another way of owners; None for all others."""
+def _there(root: Path) -> Path:
+    while not root.exists() and root != root.parent:
+        root = root.parent
+    return root
+
+
+def hindrance(root: Path, isolation: Isolation) -> Check | None:
+    """What of the store stands in the way of this rung: its owners, or that nothing runs there; else None."""
     try:
-        check_owners(root, rung)
+        check_owners(root, isolation.rung)
+        if isolation.plain:
+            check_programs(_there(root))
     except (TiffinError, OSError) as error:
         told = (error.message, error.hint) if isinstance(error, TiffinError) else (str(error), elsewhere())
         return Check("store", False, *told)

@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tiffin.engine.standing import ROOT, UPPER, directory_of
+from tiffin.engine.storeplace import check_programs
 from tiffin.errors import UnsupportedError
 from tiffin.linux.files import atomic_write
 from tiffin.linux.remove import remove_tree
@@ -48,6 +49,7 @@ def make_root(engine: Engine, record: Record) -> Path:
     root = directory / ROOT
     if (directory / _LOOK).exists():
         return root
+    check_programs(engine.home.root)
     layers = [engine.layers.path(DiffID(layer)) for layer in reversed(record.layers)]
     root.mkdir()
     write_tree(MergedTree([directory / UPPER, *layers]), root, engine.owners)

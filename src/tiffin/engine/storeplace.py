@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tiffin.errors import TiffinError
 
-__all__ = ["MARK", "check_attributes", "check_owners", "elsewhere", "refused"]
+__all__ = ["MARK", "check_attributes", "check_owners", "check_programs", "elsewhere", "refused"]
 
 MARK = "owners"
 """The file of the store that says how it keeps them."""
@@ -75,8 +75,27 @@ def check_owners(root: Path, rung: Rung) -> None:
     )
 
 
+def check_programs(root: Path) -> None:
+    """Raise UnsupportedError if no program may run in `root`, where root filesystems are copied to.
+
+    A layer of an overlay is not asked how its disk is mounted.
+    """
+    if _refuses_programs(root):
+        raise UnsupportedError(
+            f"root filesystems are copied here, and in {root} no program may run: its disk is mounted noexec",
+            code="noexec",
+            hint=elsewhere(),
+            exit_status=125,
+        )
+
+
+def _refuses_programs(place: Path | str) -> bool:
+    return bool(os.statvfs(place).f_flag & os.ST_NOEXEC)
+
+
 def elsewhere() -> str:
     """The remedy: another place, and one that this account may write to, if there is one."""
-    places = [place for place in ("/var/tmp", "/tmp") if os.access(place, os.W_OK)]  # noqa: S108 # a proposal
+    usual = ("/var/tmp", "/tmp")  # noqa: S108 # a proposal
+    places = [place for place in usual if os.access(place, os.W_OK) and not _refuses_programs(place)]
     such = f", such as {places[0]}/tiffin-{os.geteuid()}" if places else ""
     return f"set TIFFIN_HOME to a directory of yours on a local disk{such}"

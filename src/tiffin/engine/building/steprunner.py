@@ -86,7 +86,9 @@ def _ground(engine: Engine) -> PlainGround | None:
     if not engine.footing.plain:
         return None
     from tiffin.build.ops.plainground import PlainGround  # where there are no overlays
+    from tiffin.engine.storeplace import check_programs
 
+    check_programs(engine.home.root)
     if not engine.rung.has_walls:
         engine.emit(Notice(_NO_WALL.format(engine.rung.means)))
     return PlainGround(engine.layers, engine.rung)
