@@ -139,14 +139,19 @@ def _furnish(engine: Engine, record: Record, directory: Path) -> None:
                 aside[path] = True
                 os.rename(name, covered / str(len(aside)), src_dir_fd=fd)
             if placed[path]:
+                _note(directory, aside)  # after a kill too the volume is no part of what it has written
                 lend(source, record.id, top, path)
             else:
                 os.rename(source, name, dst_dir_fd=fd)
         finally:
             os.close(fd)
     os.close(top)
-    atomic_write(directory / APART, json.dumps(aside).encode(), sync=False)
+    _note(directory, aside)
     remove_tree(place)
+
+
+def _note(directory: Path, aside: dict[str, bool]) -> None:
+    atomic_write(directory / APART, json.dumps(aside).encode(), sync=False)
 
 
 def _standins(engine: Engine, record: Record, directory: Path, place: Path) -> Iterator[tuple[str, Path]]:
