@@ -42,8 +42,8 @@ def overwritable(interpreter: int) -> bool:
     flags = _AT_EACCESS | _AT_EMPTY_PATH
     try:
         syscall("checking", _FACCESSAT2, interpreter, ctypes.addressof(empty), os.W_OK, flags)
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno == errno.ENOSYS  # before Linux 5.8 nobody tells: then it may be
     return True
 
 
@@ -62,13 +62,29 @@ def execute(process: Process, *, pinned: bool) -> NoReturn:
     for candidate in _candidates(name, env.get("PATH", DEFAULT_PATH)):
         try:
             fd, args = _open_program(candidate, process.args)
-            os.execve(fd if pinned else candidate, args if pinned else process.args, env)  # noqa: S606 # it is the aim
+            if pinned:
+                _execute_open(fd, args, env)
+            os.execve(candidate, process.args, env)  # noqa: S606 # it is the aim
         except OSError as error:
             if error.errno not in {errno.ENOENT, errno.ENOTDIR} or os.path.exists(candidate):
                 denied = denied or error
                 if error.errno != errno.EACCES:
                     break
     raise _explain(name, denied)
+
+
+def _execute_open(fd: int, args: tuple[str, ...], env: dict[str, str]) -> None:
+    """Become the program that is open; return only if it has to be executed by its name.
+
+    Some kernels execute nothing by its descriptor alone (Debian's 5.10). There the link of /proc leads to
+    the same file; and where there is no such /proc, no name leads to what the pinning is there for.
+    """
+    try:
+        os.execve(fd, args, env)  # noqa: S606 # it is the aim
+    except FileNotFoundError:
+        place = f"/proc/self/fd/{fd}"
+        if os.path.exists(place):
+            os.execve(place, args, env)  # noqa: S606 # the same
 
 
 def need_command(process: Process) -> None:
