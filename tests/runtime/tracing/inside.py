@@ -282,6 +282,8 @@ def change():
     os.umask(0o22)
     os.setxattr("shut", "security.capability", b"\x01\0\0\x02" + bytes(16))
     check("capabilities", os.listxattr("shut") == ["security.capability"])
+    os.chown("shut", 6, 7)
+    check("a new owner has none", not os.listxattr("shut"))
     header, data = struct.pack("=Ii", 0x20080522, 0), bytearray(24)
     held = (ctypes.c_char * 24).from_buffer(data)
     check("asking for rights", call("capget", header, ctypes.addressof(held)) == 0)

@@ -105,24 +105,34 @@ def change_groups(site: Site, call: Call, meaning: Meaning) -> Answer:
 
 def execute(site: Site, call: Call, meaning: Meaning) -> Answer:
     """Let somebody who executes a set-id program be its owner from then on; the kernel does the rest."""
-    who = site.callers.who(call.pid)
-    if who is ROOT:
+    if site.callers.who(call.pid) is ROOT:
         return None
     try:
         directory, path_at = (descriptor(call.args[0]), call.args[1])
         if meaning.name == "execve":
             directory, path_at = AT_FDCWD, call.args[0]
         path = site.callers.where(call, directory, site.callers.memory.string(call.pid, path_at))
+    except OSError:
+        return None
+    execute_file(site, call, path)
+    return None
+
+
+def execute_file(site: Site, call: Call, path: bytes) -> None:
+    """Let who executes the file at a path of ours be its owner from then on, if it is a set-id program."""
+    who = site.callers.who(call.pid)
+    if who is ROOT:
+        return
+    try:
         mode = os.stat(path).st_mode
         if not (stat.S_ISREG(mode) and mode & 0o111):
-            return None
+            return
         if mode & (stat.S_ISUID | stat.S_ISGID) and (site.no_new_privs or _is_script(path)):
             mode &= ~(stat.S_ISUID | stat.S_ISGID)
         owner = site.records.at(path, follow=True)
     except OSError:
-        return None
+        return
     _become(site, call, who, credentials.execute(who, mode, owner[:2] if owner else (0, 0)))
-    return None
 
 
 def keep(site: Site, call: Call, _meaning: Meaning) -> Answer:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 else:
     import _signal as signal
 
+_TAKING_UP = 2
+"""How many threads take up calls."""
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -117,6 +119,8 @@ def serve(process: Process, pid: int, socket: int) -> None:
 class _Answerer:
     def __init__(self, trace: Trace, process: Process, pid: int, fd: int) -> None:
         self._fd = fd
+        self._lock = threading.Lock()
+        self._threads = _TAKING_UP
         self._listener = notify.Listener(fd)
         self._first = pid
         root = os.fsencode(os.path.realpath(trace.root))
@@ -139,8 +143,21 @@ class _Answerer:
     def run(self) -> None:
         """Answer until nobody is left. Of two threads that do so one takes up a call while the other answers.
 
-        For a call that nobody has taken up yet is ended by a signal.
+        For a call that nobody has taken up yet is ended by a signal. Whatever ends them, the last lets go of
+        the calls: nobody waits for ever for who is not there.
         """
+        try:
+            self._take_up()
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            self._threads -= 1
+            if not self._threads:
+                os.close(self._fd)
+
+    def _take_up(self) -> None:
         listener, prepared = notify.Listener(self._fd), self._ground.prepared
         while (call := listener.receive()) is not None:
             meaning = self._table.get(call.number)
@@ -163,9 +180,12 @@ class _Answerer:
             self._finish(call, handler(ground, call, meaning))
         except LaterError:
             later = threading.Thread(target=self._later, args=(handler, ground, call, meaning), daemon=True)
+            with self._lock:
+                self._threads += 1
             try:
                 later.start()
             except RuntimeError:  # there can be no more of them
+                self._end()
                 self._refuse(call, errno.EAGAIN)
         except OSError as error:
             self._refuse(call, error.errno or errno.ENOSYS)
@@ -179,6 +199,8 @@ class _Answerer:
             self._refuse(call, error.errno or errno.ENOSYS)
         except Exception:  # noqa: BLE001 # as above
             self._refuse(call, errno.ENOSYS)
+        finally:
+            self._end()
 
     def _refuse(self, call: Call, code: int) -> None:
         with contextlib.suppress(OSError):

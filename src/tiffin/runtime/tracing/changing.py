@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -9,6 +10,7 @@ import stat
 import struct
 
 from tiffin.linux.libc import syscall
+from tiffin.linux.ownerrecord import CAPABILITY
 from tiffin.linux.sysnum import numbers
 from tiffin.runtime.emulation import making, owning
 from tiffin.runtime.emulation.caller import AT_FDCWD
@@ -176,9 +178,18 @@ def change_owner(ground: Ground, call: Call, meaning: Meaning) -> Answer:
     try:
         if _is_machines(ground, fd):
             return 0
-        return owning.give(ground.site, call, fd, ids[0] & _WORD, ids[1] & _WORD)
+        done = owning.give(ground.site, call, fd, ids[0] & _WORD, ids[1] & _WORD)
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            _drop_capabilities(ground.callers.named(fd))
+        return done
     finally:
         os.close(fd)
+
+
+def _drop_capabilities(path: bytes) -> None:
+    """Drop those that are recorded, as the kernel drops its own at each change of owner."""
+    with contextlib.suppress(OSError):  # it has none
+        lifted(path, lambda: os.removexattr(path, CAPABILITY))
 
 
 def change_times(ground: Ground, call: Call, meaning: Meaning) -> Answer:

@@ -44,6 +44,8 @@ def hold(listener: Listener, call: Call, act: Callable[[Held], int | None]) -> N
             return
         except OSError as error:
             result = -(error.errno or errno.EIO)
+        except Exception:  # noqa: BLE001 # begun anew it would come to the same, for ever
+            result = -errno.ENOSYS
         if result is not None:
             held.end(result)
     except BaseException as error:

@@ -62,13 +62,17 @@ def execute(ground: Ground, call: Call, meaning: Meaning) -> Answer | Done:
     wish = _wish(ground, call, meaning)
     try:
         words: list[Word] = list(_pointers(ground, call, wish.arguments))
+        chosen = os.dup(wish.fd)  # whose rights it gets is not asked by its path again: that may be exchanged
     except OSError:
         os.close(wish.fd)
         raise
-    program = _program(ground, call, wish, words)
-    if program is None:
-        return None  # of memory, without a loader: it needs nothing of the root
-    identity.execute(ground.site, call, meaning)
+    try:
+        program = _program(ground, call, wish, words)
+        if program is None:
+            return None  # of memory, without a loader: it needs nothing of the root
+        identity.execute_file(ground.site, call, ground.callers.named(chosen))
+    finally:
+        os.close(chosen)
     name = os.path.basename(wish.name.rstrip(b"/")) or b"program"
     path = ground.callers.names.path(program.target, program.shown, name)
 
