@@ -87,8 +87,8 @@ def test_a_container_of_the_foreground_that_goes_when_it_ends(tiffin, busybox, n
 
 
 def test_one_in_the_background_is_told_of_once(tiffin, busybox, name):
+    begun = str(int(time.time()))  # a volume is made in the second before its container, at times
     tiffin("run", "-d", "--rm", "-v", "/data", "--network", "none", "--name", name, busybox, "sleep", "1000")
-    begun = told(tiffin, name, "{{.Time}}")[0]
     tiffin("rm", "-f", name)
     assert told(tiffin, name) == ["create", "start", "kill", "die", "destroy"]
     done = tiffin(

@@ -26,7 +26,11 @@ _MOST_LINKS = 40
 
 def resolve(root_fd: int, path: str, flags: int = os.O_PATH, *, links: bool = True) -> int:
     """Open `path` as a process with this root sees it; without `links` a symlink is an error."""
-    return openat2(root_fd, path.lstrip("/"), flags, 0, IN_ROOT | (0 if links else NO_SYMLINKS))
+    try:
+        return openat2(root_fd, path.lstrip("/"), flags, 0, IN_ROOT | (0 if links else NO_SYMLINKS))
+    except OSError as error:
+        error.filename = path
+        raise
 
 
 def refuse_proc(fd: int, path: str) -> None:
