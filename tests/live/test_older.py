@@ -46,7 +46,7 @@ def test_the_doctor_says_what_is_missing(older, tiffin):
 def test_a_program_can_be_started_in_a_container(older):
     name = older("run", "-d", "busybox", "sleep", "100").stdout.strip()
     try:
-        assert older("exec", name, "cat", "/proc/1/cmdline").stdout == "sleep\0100\0"
+        assert older("exec", name, "cat", "/proc/1/cmdline").stdout == "sleep\x00100\x00"
         assert older("cp", f"{name}:/etc/group", "-", text=False).stdout
     finally:
         older("rm", "-f", name)
