@@ -16,6 +16,8 @@ from tests.live import cases
 pytestmark = pytest.mark.live
 
 PATIENCE = 20
+LONGEST_STEP = 300
+"""How long a step of the tests beside us may take, in seconds: pip unpacks a framework."""
 ROUNDS = 6
 MARK = f"31337.{os.getpid()}"  # seconds that a container of these tests, and of no others, sleeps
 
@@ -47,11 +49,11 @@ def interfaces():
     return {name for name in os.listdir("/sys/class/net") if not name.startswith("tiffin")}
 
 
-def until(condition, what):
-    end = time.monotonic() + PATIENCE
+def until(condition, what, patience=PATIENCE):
+    end = time.monotonic() + patience
     while not condition():
         if time.monotonic() > end:
-            pytest.fail(f"not within {PATIENCE} s: {what()}")
+            pytest.fail(f"not within {patience} s: {what()}")
         time.sleep(0.05)
 
 
@@ -66,7 +68,7 @@ def tidy(tiffin, busybox):
     assert mounts(tiffin) <= before[1]
     if tiffin.rung == "root":  # nobody else makes any, but for tests beside us, whose go too
         late = interfaces() - before[2]
-        until(lambda: not late & interfaces(), lambda: late & interfaces())
+        until(lambda: not late & interfaces(), lambda: late & interfaces(), LONGEST_STEP)
 
 
 def killed(tiffin, moment, *arguments, **options):

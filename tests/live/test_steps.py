@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.live import cases
 from tests.live.terminal import Terminal
-from tests.live.test_faults import until
+from tests.live.test_faults import LONGEST_STEP, until
 
 pytestmark = pytest.mark.live
 
@@ -209,7 +209,7 @@ def test_a_step_that_runs_out_of_memory(tiffin, busybox, folder):
     assert "at the limit of 64 MB; at most 64 MB were used" in done.stderr
     assert "--memory" in done.stderr
     late = set(CGROUPS.rglob("tiffin-[0-9]*")) - before
-    until(lambda: not any(map(Path.exists, late)), lambda: late)
+    until(lambda: not any(map(Path.exists, late)), lambda: late, LONGEST_STEP)
 
 
 @ROOT
