@@ -126,3 +126,31 @@ def test_an_entry_can_be_removed_beneath_an_open_directory(tmp_path):
     finally:
         os.close(fd)
     assert os.listdir(tmp_path) == []
+
+
+def test_what_somebody_adds_meanwhile_goes_too(tmp_path, monkeypatch):
+    tree, remove = tmp_path / "tree", os.rmdir
+    (tree / "a").mkdir(parents=True)
+    (tree / "a" / "f").touch()
+    added = []
+
+    def late(name, **words):
+        if name == "tree" and len(added) < 2:
+            added.append(name)
+            (tree / f"late{len(added)}").touch()
+        remove(name, **words)
+
+    monkeypatch.setattr(os, "rmdir", late)
+    remove_tree(tree)
+    assert (added, os.listdir(tmp_path)) == (["tree", "tree"], [])
+
+
+def test_it_is_not_tried_for_ever(tmp_path, monkeypatch):
+    (tmp_path / "tree" / "a").mkdir(parents=True)
+
+    def full(_name, **_words):
+        raise OSError(errno.ENOTEMPTY, "Directory not empty")
+
+    monkeypatch.setattr(os, "rmdir", full)
+    with pytest.raises(OSError, match="not empty"):
+        remove_tree(tmp_path / "tree")

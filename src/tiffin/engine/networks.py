@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -211,10 +210,6 @@ def _forget(engine: Engine, network: Definition) -> None:
     _happened(engine, "destroy", network)
 
 
-_MOST_TRIES = 10
-"""A supervisor that is about to leave a network may write in its folder once more while it goes."""
-
-
 def _take_away(engine: Engine, network: Definition) -> None:
     place = state_of_networks(engine) / NETWORKS / network.id
     if not place.is_dir():
@@ -228,14 +223,6 @@ def _take_away(engine: Engine, network: Definition) -> None:
         inside: Inside | None = engine.footing.networks
         assert inside is not None
         segment.remove(segment.Home(place.parent.parent, find("nft"), inside.network), network.id)
-    for _ in range(_MOST_TRIES):
-        try:
-            remove_tree(place)
-        except OSError as error:
-            if error.errno != errno.ENOTEMPTY:
-                raise
-        else:
-            return
     remove_tree(place)
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _DEEP = 100  # descriptors that are open at once, and frames of the interpreter
 _NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
+_MOST_TRIES = 10
+"""Who is about to leave a directory may put something into it while it goes."""
 
 
 def remove_tree(path: Path) -> None:
@@ -44,11 +46,18 @@ def remove_at(directory_fd: int, name: str) -> None:
         return
     top = _open(directory_fd, name)
     try:
-        while _emptied(top, top, 0):
-            pass
+        for left in reversed(range(_MOST_TRIES)):
+            try:
+                while _emptied(top, top, 0):
+                    pass
+                os.rmdir(name, dir_fd=directory_fd)
+            except OSError as error:
+                if error.errno not in _NOT_EMPTY or not left:
+                    raise
+            else:
+                return
     finally:
         os.close(top)
-    os.rmdir(name, dir_fd=directory_fd)
 
 
 def _emptied(top_fd: int, fd: int, depth: int) -> bool:
