@@ -124,7 +124,7 @@ class Handshake:
             if view:
                 self._view, self._childs_view = tty.socket_pair()
             if trace:
-                from tiffin.runtime.tracing import handing as _handing  # noqa: F401 - as above
+                from tiffin.runtime import handing as _handing  # noqa: F401 - as above
 
                 self._trace, self._childs_trace = tty.socket_pair()
 

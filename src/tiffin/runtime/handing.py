@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 
-from tiffin.linux import bpf, prctl, terminal
+from tiffin.linux import bpf, terminal
 
 _ENOSYS = 38
 
 
 def hand_over(program: bytes, socket: int) -> None:
-    """Load the filter, and let the other end answer. Raises OSError if that cannot be."""
-    prctl.set_no_new_privs()
-    prctl.set_dumpable(True)
+    """Load the filter, and let the other end answer. Raises OSError if that cannot be, or nobody answers."""
     listener = bpf.listen(program)
     terminal.send_fd(socket, listener)
     os.close(listener)

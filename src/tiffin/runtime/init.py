@@ -149,8 +149,10 @@ def finish(
             hand_over(process.owners[0], handshake.take_owners())
         if process.trace:
             doing("have its calls answered")
-            from tiffin.runtime.tracing import handing  # the launcher has loaded it
+            from tiffin.runtime import handing  # the launcher has loaded it
 
+            prctl.set_no_new_privs()
+            prctl.set_dumpable(True)
             handing.hand_over(process.trace[0], handshake.take_trace())
         doing(f"become user {process.uid}:{process.gid} in {process.cwd}")
         become(process)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 
-from tiffin.linux import bpf, namespace, notify, prctl, terminal
+from tiffin.linux import namespace, notify, prctl, terminal
 from tiffin.linux.record import NamedTuple
+from tiffin.runtime import handing
 from tiffin.runtime.emulation import identity, making, owning, peers, showing
 from tiffin.runtime.emulation.caller import Callers
 from tiffin.runtime.emulation.calls import (
@@ -83,12 +84,7 @@ def hand_over(program: bytes, socket: int) -> None:
     mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     terminal.send_fd(socket, mounts)
     os.close(mounts)
-    listener = bpf.listen(program)
-    terminal.send_fd(socket, listener)
-    os.close(listener)
-    if not os.read(socket, 1):
-        raise OSError(_ENOSYS, "the process that keeps owners has ended")
-    os.close(socket)
+    handing.hand_over(program, socket)
 
 
 def start(process: Process, pid: int, socket: int) -> None:
