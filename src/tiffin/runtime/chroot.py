@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tiffin.errors import UnsupportedError
 from tiffin.linux import capability
 from tiffin.runtime.model import Plan
-from tiffin.runtime.plan import make_process
+from tiffin.runtime.plan import make_process, refuse_devices
 from tiffin.runtime.procview import program
 from tiffin.runtime.rare_steps import ChangeRoot
 
@@ -35,12 +34,7 @@ def chroot_plan(spec: RuntimeSpec, root: Path, *, machine: str, own: int, gains:
     With `gains` its programs may gain rights, as sudo does, and /proc does not answer. Raises
     UnsupportedError for what takes a namespace or a device.
     """
-    if spec.linux.devices or spec.hooks is not None:
-        raise UnsupportedError(
-            "devices cannot be given to a container on the rung chroot",
-            code="no-devices",
-            hint="a device that the surrounding container has cannot be passed on: run there directly",
-        )
+    refuse_devices(spec, "chroot")
     process = make_process(spec.process, spec.linux.seccomp, machine=machine)
     process = lowered(process, own, "" if gains else str(root), machine)._replace(death_signal=_DEATH)
     return Plan(0, (), (), (), (ChangeRoot(str(root)),), process)

@@ -207,6 +207,16 @@ def mount_targets(plan: Plan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(target for target in targets if not target.startswith(_RUNTIMES_OWN)))
 
 
+def refuse_devices(spec: RuntimeSpec, rung: str) -> None:
+    """Raise UnsupportedError for devices, which cannot be had where nothing can be mounted."""
+    if spec.linux.devices or spec.hooks is not None:
+        raise UnsupportedError(
+            f"devices cannot be given to a container on the rung {rung}",
+            code="no-devices",
+            hint="a device that the surrounding container has cannot be passed on: run there directly",
+        )
+
+
 def make_process(spec: ProcessSpec, seccomp: Seccomp | None, *, machine: str) -> Process:
     """Return the process, with names of capabilities and limits resolved and the filter compiled."""
     sets = spec.capabilities

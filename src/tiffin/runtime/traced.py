@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tiffin.errors import UnsupportedError
 from tiffin.linux import capability
 from tiffin.oci.runtimespec import Seccomp, SeccompArg, SeccompRule
 from tiffin.runtime.model import Plan
-from tiffin.runtime.plan import make_process
+from tiffin.runtime.plan import make_process, refuse_devices
 from tiffin.runtime.rare_steps import EnterDirectory
 from tiffin.runtime.recording import heard
 from tiffin.runtime.seccomp import NOTIFY, Circumstances, architectures, compile_filter
@@ -38,12 +37,7 @@ def traced_plan(spec: RuntimeSpec, root: Path, *, machine: str, own: int, owners
 
     Raises UnsupportedError for what takes a namespace or a device.
     """
-    if spec.linux.devices or spec.hooks is not None:
-        raise UnsupportedError(
-            "devices cannot be given to a container on the rung traced",
-            code="no-devices",
-            hint="a device that the surrounding container has cannot be passed on: run there directly",
-        )
+    refuse_devices(spec, "traced")
     process = make_process(spec.process, spec.linux.seccomp, machine=machine)
     process = traced(process, own, str(root), machine, owners)._replace(death_signal=_DEATH)
     return Plan(0, (), (), (), (EnterDirectory(str(root)),), process)
