@@ -121,33 +121,40 @@ def _furnish(engine: Engine, record: Record, directory: Path) -> None:
     top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     volumes = {Path(mount.source) for mount in record.mounts if chrootmounts.is_lent(mount)}
     placed: dict[str, bool] = {}
-    for target, source in _standins(engine, record, directory, place):
-        path = MergedTree([root]).resolve(target).path[1:]
-        chrootmounts.check_place(path, lent=source in volumes, others=placed.items())
-        placed[path] = source in volumes
-        for parent in _missing(root, path, aside):
-            (root / parent).mkdir()
-            (root / parent).chmod(0o755)
-            aside[parent] = False
-        parent, _, name = path.rpartition("/")
-        fd = open_in_root(top, parent, os.O_RDONLY | os.O_DIRECTORY, links=False)
-        try:
-            if path in aside or not os.path.lexists(root / path):
-                aside.setdefault(path, False)
-                remove_at(fd, name)
-            else:
-                aside[path] = True
-                os.rename(name, covered / str(len(aside)), src_dir_fd=fd)
-            if placed[path]:
-                _note(directory, aside)  # after a kill too the volume is no part of what it has written
-                lend(source, record.id, top, path)
-            else:
-                os.rename(source, name, dst_dir_fd=fd)
-        finally:
-            os.close(fd)
-    os.close(top)
+    try:
+        for target, source in _standins(engine, record, directory, place):
+            path = MergedTree([root]).resolve(target).path[1:]
+            chrootmounts.check_place(path, lent=source in volumes, others=placed.items())
+            placed[path] = source in volumes
+            for parent in _missing(root, path, aside):
+                (root / parent).mkdir()
+                (root / parent).chmod(0o755)
+                aside[parent] = False
+            parent, _, name = path.rpartition("/")
+            fd = open_in_root(top, parent, os.O_RDONLY | os.O_DIRECTORY, links=False)
+            try:
+                _make_way(fd, root / path, path, aside, covered)
+                if placed[path]:
+                    _note(directory, aside)  # after a kill too the volume is no part of what it has written
+                    lend(source, record.id, top, path)
+                else:
+                    os.rename(source, name, dst_dir_fd=fd)
+            finally:
+                os.close(fd)
+    finally:
+        os.close(top)
     _note(directory, aside)
     remove_tree(place)
+
+
+def _make_way(fd: int, place: Path, path: str, aside: dict[str, bool], covered: Path) -> None:
+    """Take away what is at the path, in the open directory: what is the container's own comes back."""
+    if path in aside or not os.path.lexists(place):
+        aside.setdefault(path, False)
+        remove_at(fd, place.name)
+    else:
+        aside[path] = True
+        os.rename(place.name, covered / str(len(aside)), src_dir_fd=fd)
 
 
 def _note(directory: Path, aside: dict[str, bool]) -> None:
