@@ -100,9 +100,8 @@ def enter(facts: Facts) -> None:
     uid, gid = IdMap(0, facts.euid, 1), IdMap(0, facts.egid, 1)
     namespace.enter_user_namespace((uid,), (gid,))
     filesystem = mount.Filesystem("tmpfs")
-    mount.move_mount_to(
-        filesystem.mount(), "/"
-    )  # that is where policies of the system look, such as AppArmor's
+    # That is where policies of the system look, such as AppArmor's.
+    mount.move_mount_to(filesystem.mount(), "/")
 
 
 def _enter_and_overlay(facts: Facts, folder: str) -> None:
