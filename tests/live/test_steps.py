@@ -179,7 +179,8 @@ def test_limits_of_memory_and_processors(tiffin, busybox, folder):
     """Real on the rung root; an ordinary user whose group is not delegated hears so."""
     text = f"FROM {busybox}\nRUN {HOG}; nproc > /seen; {UUID} > /id\n"
     limits = ("--memory", "1g", "--cpuset-cpus", "0", "--cpu-quota", "90000")
-    limits += ("--cgroup-parent", "/tiffin-test")
+    parent = f"tiffin-test-steps-{os.getpid()}"
+    limits += ("--cgroup-parent", f"/{parent}")
     done = build(tiffin, folder, "limited", text, *limits, check=False)
     if tiffin.rung != "root":
         assert done.returncode == 1
@@ -192,7 +193,7 @@ def test_limits_of_memory_and_processors(tiffin, busybox, folder):
     build(tiffin, folder, "limited", text)  # what a step may use is in no key
     assert show(tiffin, "limited", "cat /id") == first
     # Nothing is left but the group that was asked for, which is whoever asked's.
-    groups = [path for path in CGROUPS.rglob("tiffin-test") if path.is_dir()]
+    groups = [path for path in CGROUPS.rglob(parent) if path.is_dir()]
     assert groups
     for group in groups:
         assert not [path for path in group.iterdir() if path.is_dir()]
